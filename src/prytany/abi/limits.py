@@ -1,0 +1,31 @@
+"""Every bound of the system, in one place; units last in the name."""
+
+FRAME_BYTES_MAX = 8 << 20  # one frame between worker and kernel
+FRAME_CALLS_MAX = 4_096  # calls in one frame
+ARGUMENT_BYTES_MAX = 4 << 20  # arguments of one call
+RESULT_BYTES_MAX = 4 << 20  # result of one call
+CALLS_IN_FLIGHT_MAX = 4_096  # of one process
+PROCESSES_MAX = 100_000  # in one table, zombies included
+RUNNING_MAX = 64  # processes at once, by default
+CHILDREN_MAX = 10_000  # of one process
+DEPTH_MAX = 64  # generations below a root
+NAME_BYTES_MAX = 128  # of a process, program, tool or model
+MAILBOX_MESSAGES_MAX = 1_024
+MESSAGE_BYTES_MAX = 1 << 20
+HISTORY_CALLS_WARN = 50_000  # recorded calls of one incarnation
+HISTORY_CALLS_MAX = 100_000
+LOG_BYTES_MAX = 1 << 20  # of what one process printed; older lines go first
+WORKER_MEMORY_BYTES = 1 << 30  # address space of one worker
+WORKER_FILES_MAX = 64  # open descriptors of one worker
+PROCESS_JOURNAL_BYTES = 256 << 20  # one process may put into journal and bodies
+TENANT_JOURNAL_BYTES = 16 << 30
+RESERVE_BYTES = 8 << 20  # kept free on disk for what a full disk makes necessary
+SNAPSHOT_ENTRIES = 20_000  # entries between two snapshots
+GROUP_COMMIT_ENTRIES_MAX = 4_096  # in one transaction
+SCHEMA_BYTES_MAX = 16 << 10  # of a JSON Schema handed to a model
+SCHEMA_DEPTH_MAX = 16
+MODEL_MAX_TOKENS = 1_024  # of an answer, when the caller sets none
+MODEL_ATTEMPTS_MAX = 4
+TOOL_TIMEOUT_MS = 60_000
+MODEL_TIMEOUT_MS = 120_000
+WORKER_START_MS = 30_000

@@ -1,0 +1,1 @@
+"""Protocols of the outside world. The kernel knows these; drivers fill them."""

@@ -1,0 +1,119 @@
+"""The model: one endpoint that answers chat requests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import msgspec
+
+
+class ModelFeatures(msgspec.Struct, frozen=True):
+    """What an endpoint can do."""
+
+    streaming: bool = False
+    tools: bool = False
+    json_schema: bool = False
+    images: bool = False
+    embeddings: bool = False
+    deterministic: bool = False
+    """The same request gives the same answer, whatever else runs."""
+
+
+class ToolSpec(msgspec.Struct, frozen=True):
+    """A tool as the model is told of it; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ModelRequest(msgspec.Struct, frozen=True):
+    """One request. `messages` are in OpenAI's chat form: role, content, and what goes with them."""
+
+    messages: list[dict[str, Any]]
+    max_tokens: int
+    temperature: float | None = None
+    seed: int | None = None
+    stop: list[str] = []
+    schema: dict[str, Any] | None = None
+    """The answer has to be JSON of this JSON Schema."""
+    tools: list[ToolSpec] = []
+    extra: dict[str, Any] = {}
+    """Fields that are passed on as they are."""
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call that the model asks for; `arguments` is the JSON text that it wrote, unchecked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What the endpoint says that it used."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd_micros: int | None = None
+    """None where no price is known."""
+
+
+class ModelAnswer(msgspec.Struct, frozen=True):
+    """One answer, whole."""
+
+    text: str
+    finish: str
+    """`stop`, `length`, `tool_calls` or `content_filter`."""
+    tool_calls: list[ToolCall] = []
+    usage: Usage = Usage()
+    model: str = ""
+
+
+class ModelFailure(Exception):
+    """The endpoint did not answer; the kernel turns it into an errno and decides whether to try again.
+
+    Attributes:
+        kind: `unreachable`, `timeout`, `rate_limited`, `overloaded`, `bad_key`, `bad_request`, `too_long`, `garbage`,
+            `interrupted`, `no_funds` or `crashed`.
+        retryable: the same request may be made again, later.
+        retry_after_ms: how long the endpoint asks to be left alone, or None.
+    """
+
+    def __init__(self, kind: str, message: str, *, retryable: bool, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retryable = retryable
+        self.retry_after_ms = retry_after_ms
+
+
+class Model(Protocol):
+    """One endpoint. It keeps no conversation and never retries: both are the kernel's."""
+
+    @property
+    def name(self) -> str:
+        """As the operator named it."""
+        ...
+
+    @property
+    def features(self) -> ModelFeatures:
+        """What it can do."""
+        ...
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        """One whole answer; raises ModelFailure."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[str | ModelAnswer]:
+        """Pieces of text as they come, and the whole answer last; raises ModelFailure."""
+        ...
+
+    async def embed(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text; raises ModelFailure."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and processes."""
+        ...

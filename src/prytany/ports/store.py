@@ -1,0 +1,149 @@
+"""The store: where a shard's journal lies.
+
+A store keeps three things: *rows* of the chain, never changed; *bodies*, the content that rows name by digest, which may be
+forgotten; and *snapshots*, which are caches. It knows nothing of what a row means. One thread calls it, the journal's
+writer, except for `Reader`s, each of which is its own view and may be used from another thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Features(NamedTuple):
+    """What a store can do; the conformance suite picks its tests by it."""
+
+    durable: bool
+    """A committed row survives the end of the process."""
+    exclusive: bool
+    """A second writer on the same place is refused."""
+
+
+class Row(NamedTuple):
+    """One entry of the chain, as stored."""
+
+    seq: int
+    """From 1, without gaps. Two rows of one number are refused: that is the fence of a stale writer."""
+    hash: bytes
+    """16 bytes: blake2b over the hash before and `record`."""
+    record: bytes
+    """The entry's bytes; what the hash covers."""
+    bodies: bytes
+    """Small content beside the chain (packed pairs of digest and bytes), or empty. Not covered by `hash`; each body is
+    checked against its digest in `record`."""
+
+
+class Body(NamedTuple):
+    """One large or shared piece of content."""
+
+    tenant: int
+    digest: bytes
+    key_id: int
+    """Of the key that keys the digest, and may encrypt `content`."""
+    content: bytes
+
+
+class Snapshot(NamedTuple):
+    """A fold, cached."""
+
+    seq: int
+    hash: bytes
+    """The chain's hash at `seq`; a snapshot whose hash differs from the row's is no snapshot of this chain."""
+    version: str
+    """Of the fold that made it."""
+    state: bytes
+    digest: bytes
+    """blake2b of `state`, 16 bytes."""
+
+
+class StoreError(Exception):
+    """The store could not do it; nothing of the call was kept."""
+
+
+class StoreFull(StoreError):
+    """The disk is full."""
+
+
+class StoreFenced(StoreError):
+    """A row of that number stands already: another writer has this shard."""
+
+
+class StoreLocked(StoreError):
+    """Another process holds this store."""
+
+
+class Reader(Protocol):
+    """A consistent view for reading."""
+
+    def head(self) -> Row | None:
+        """The last row, or None when there is none."""
+        ...
+
+    def row(self, seq: int) -> Row | None:
+        """The row of that number, or None."""
+        ...
+
+    def rows(self, first: int, last: int | None = None) -> Iterator[Row]:
+        """Rows from `first` to `last` (inclusive; None is the head at the time of the call), in order."""
+        ...
+
+    def body(self, tenant: int, digest: bytes) -> Body | None:
+        """A large body, or None when there is none or it was forgotten."""
+        ...
+
+    def bodies(self) -> Iterator[Body]:
+        """All large bodies, in a stable order."""
+        ...
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """All snapshots, newest first."""
+        ...
+
+    def close(self) -> None:
+        """Let the view go."""
+        ...
+
+
+class Store(Protocol):
+    """The writer's side."""
+
+    @property
+    def features(self) -> Features:
+        """What this store can do."""
+        ...
+
+    def commit(self, rows: Sequence[Row], bodies: Sequence[Body], *, reserve: bool = False) -> None:
+        """Keep all of `rows` and `bodies`, or nothing; durable on return.
+
+        Args:
+            rows: continue the chain, in order.
+            bodies: a body that is there already is left as it is.
+            reserve: this may use the space that is kept for a full disk.
+
+        Raises:
+            StoreFenced: a row of one of these numbers stands already.
+            StoreFull: no space; with `reserve` only when the reserve is used up as well.
+            StoreError: anything else.
+        """
+        ...
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep `snapshot`, and of the older ones only the newest."""
+        ...
+
+    def forget(self, tenant: int, digests: Sequence[bytes]) -> int:
+        """Destroy large bodies; the number that was there. The chain is not touched."""
+        ...
+
+    def reader(self) -> Reader:
+        """A new view, for any one thread."""
+        ...
+
+    def size_bytes(self) -> int:
+        """What the store takes on disk or in memory."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; committed rows stay."""
+        ...
