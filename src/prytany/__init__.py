@@ -1,0 +1,29 @@
+"""Prytany: an operating system for AI agents.
+
+What an agent's author needs is here, imported when it is first used; the rest is reached through the command line.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prytany.abi.errors import KernelError
+    from prytany.userland.agent import agent
+    from prytany.userland.process import ChildFailed, Exit, Process
+
+__version__ = "0.1.0.dev0"
+__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "agent"]
+
+_HOMES = {
+    "ChildFailed": "prytany.userland.process",
+    "Exit": "prytany.userland.process",
+    "KernelError": "prytany.abi.errors",
+    "Process": "prytany.userland.process",
+    "agent": "prytany.userland.agent",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'prytany' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

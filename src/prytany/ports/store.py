@@ -1,8 +1,8 @@
 """The store: where a shard's journal lies.
 
-A store keeps three things: *rows* of the chain, never changed; *bodies*, the content that rows name by digest, which may be
-forgotten; and *snapshots*, which are caches. It knows nothing of what a row means. One thread calls it, the journal's
-writer, except for `Reader`s, each of which is its own view and may be used from another thread.
+A store keeps three things: *rows* of the chain, never changed; *bodies*, the content that rows name by digest, which
+may be forgotten; and *snapshots*, which are caches. It knows nothing of what a row means. One thread calls it, the
+journal's writer, except for `Reader`s, each of which is its own view and may be used from another thread.
 """
 
 from __future__ import annotations

@@ -1,0 +1,74 @@
+"""`ps`, `trace`, `logs`: what the journal says, folded afresh; they show nothing that is not durable."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from prytany.abi import events as ev
+from prytany.abi.errors import Einval, Esrch
+from prytany.abi.ids import Pid, format_pid, parse_pid
+from prytany.cli.journal import open_reader
+from prytany.cli.text import safe
+from prytany.system.logs import Logs
+from prytany.system.shard import fold
+
+
+def _pid(text: str) -> Pid:
+    try:
+        return parse_pid(text)
+    except ValueError as error:
+        raise Einval(str(error)) from None
+
+
+def list_processes(home: Path, as_json: bool) -> None:
+    """A line a process."""
+    table, _ = fold(open_reader(home))
+    if not as_json:
+        print(f"{'PID':>6} {'PARENT':>6}  {'STATE':<11}{'CALLS':>7}{'TOKENS':>9}  NAME")
+    for p in table.processes.values():
+        state, reason = p.shown_state()
+        tokens = p.usage.prompt_tokens + p.usage.completion_tokens
+        if as_json:
+            row = {
+                "pid": p.pid, "parent": p.parent, "run": p.run, "name": p.name, "state": state, "reason": reason,
+                "status": p.status, "pledge": p.pledge, "calls": p.usage.calls, "denials": p.usage.denials,
+                "tokens": tokens, "cost_usd_micros": p.usage.cost_usd_micros,
+            }  # fmt: skip
+            print(json.dumps(row))
+        else:
+            why = f"  ({safe(reason)})" if reason else ""
+            line = f"{format_pid(Pid(p.pid)):>6} {p.parent:>6}  {state:<11}{p.usage.calls:>7}{tokens:>9}"
+            print(f"{line}  {safe(p.name)}{why}")
+
+
+def trace_process(home: Path, pid_text: str, as_json: bool) -> None:
+    """A line a call, and a line an answer."""
+    pid = _pid(pid_text)
+    known = False
+    for row in open_reader(home).rows(1):
+        entry = ev.decode_entry(row.record)
+        for event in entry.events:
+            if getattr(event, "pid", None) != pid:
+                continue
+            known = True
+            kind = str(event.__struct_config__.tag).partition("/")[0]
+            facts = {
+                name: value
+                for name in ("n", "call", "errno", "status", "signal", "reason", "model", "took_us")
+                if (value := getattr(event, name, None)) not in (None, "")
+            }
+            if as_json:
+                print(json.dumps({"seq": row.seq, "time_ns": entry.time_ns, "event": kind, **facts}))
+            else:
+                print(f"{row.seq:>7}  {kind:<18}" + "  ".join(f"{k}={safe(str(v))}" for k, v in facts.items()))
+    if not known:
+        raise Esrch(f"the journal knows no process {pid_text}")
+
+
+def show_log(home: Path, pid_text: str) -> None:
+    """What the process printed, with control characters escaped."""
+    path = Logs(home).path(_pid(pid_text))
+    if path.exists():
+        sys.stdout.write(safe(path.read_bytes().decode("utf-8", "replace"), lines=True))

@@ -1,0 +1,155 @@
+"""`prytany`: what people type. Commands import what they need when they run: the bare one starts at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prytany import __version__
+from prytany.abi.errors import KernelError
+
+app = typer.Typer(name="prytany", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+models = typer.Typer(no_args_is_help=True, help="The models at hand.")
+journal = typer.Typer(no_args_is_help=True, help="The journal of a home.")
+app.add_typer(models, name="models")
+app.add_typer(journal, name="journal")
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="the home; else PRYTANY_HOME, else the nearest .prytany")
+]
+ModelOption = Annotated[str, typer.Option("--model", help="scripted, local, or a .gguf file")]
+RunningOption = Annotated[int, typer.Option("--running", min=1, help="how many processes run at once")]
+UnconfinedOption = Annotated[bool, typer.Option("--unconfined", help="accept that workers are not confined")]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    """An operating system for AI agents."""
+    if version:
+        print(f"prytany {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    target: Annotated[str, typer.Argument(help="module.py:function")],
+    input: Annotated[Path | None, typer.Option("--input", help="a folder that the program may read")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="a folder that it may write")] = None,
+    home: HomeOption = None,
+    model: ModelOption = "",
+    running: RunningOption = 64,
+    unconfined: UnconfinedOption = False,
+) -> None:
+    """Run a program to its end, with everything that it starts."""
+    from prytany.cli.home import find_home
+    from prytany.cli.run import run_program
+    from prytany.system.unveil import unveil_for_run
+
+    place = find_home(home)
+    kwargs, unveil = unveil_for_run(input, output, target, place)
+    print(f"home {place}", file=sys.stderr)
+    raise typer.Exit(
+        run_program(place, target, kwargs, unveil, model=model, running_max=running, unconfined=unconfined)
+    )
+
+
+@app.command()
+def resume(
+    home: HomeOption = None, model: ModelOption = "", running: RunningOption = 64, unconfined: UnconfinedOption = False
+) -> None:
+    """Go on with everything in a home that has not ended."""
+    from prytany.cli.home import find_home
+    from prytany.cli.run import resume as resume_home
+
+    place = find_home(home)
+    print(f"home {place}", file=sys.stderr)
+    raise typer.Exit(resume_home(place, model=model, running_max=running, unconfined=unconfined))
+
+
+@app.command()
+def ps(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List processes."""
+    from prytany.cli.home import find_home
+    from prytany.cli.listing import list_processes
+
+    list_processes(find_home(home), as_json)
+
+
+@app.command()
+def trace(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show every call of a process, with how it ended."""
+    from prytany.cli.home import find_home
+    from prytany.cli.listing import trace_process
+
+    trace_process(find_home(home), pid, as_json)
+
+
+@app.command()
+def logs(pid: str, home: HomeOption = None) -> None:
+    """Show what a process printed."""
+    from prytany.cli.home import find_home
+    from prytany.cli.listing import show_log
+
+    show_log(find_home(home), pid)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what this machine can confine, and how to mend what is missing."""
+    from prytany.runtime.checks import check_machine
+
+    bad = 0
+    for check in check_machine():
+        bad += not check.ok
+        if as_json:
+            print(json.dumps({"name": check.name, "ok": check.ok, "missing": check.missing, "mend": check.mend}))
+        else:
+            print(
+                f"{'ok     ' if check.ok else 'MISSING'} {check.name}"
+                + ("" if check.ok else f": {check.missing}. {check.mend}")
+            )
+    raise typer.Exit(1 if bad else 0)
+
+
+@models.command()
+def fetch() -> None:
+    """Get the local model's weights, checked by their sha256."""
+    from prytany.cli.models import fetch_with_bar
+
+    fetch_with_bar()
+
+
+@journal.command()
+def head(home: HomeOption = None) -> None:
+    """Print the head, to be kept elsewhere: against it a cut tail shows."""
+    from prytany.cli.home import find_home
+    from prytany.cli.journal import show_head
+
+    show_head(find_home(home))
+
+
+@journal.command()
+def verify(
+    home: HomeOption = None,
+    head: Annotated[str, typer.Option("--head", help="a head that was printed before")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Check every record, body and snapshot, and say where one is damaged."""
+    from prytany.cli.home import find_home
+    from prytany.cli.journal import verify_home
+
+    raise typer.Exit(verify_home(find_home(home), head, as_json))
+
+
+def main() -> None:
+    """The command's entry: an error of the kernel's is a line and an exit code, never a traceback."""
+    try:
+        app()
+    except KernelError as error:
+        print(f"prytany: {error}", file=sys.stderr)
+        sys.exit(2)

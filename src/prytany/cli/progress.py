@@ -1,0 +1,59 @@
+"""What a run shows while it goes on: a line for what each process does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from prytany.abi import events as ev
+from prytany.cli.text import safe
+
+
+class Progress:
+    """Turns durable events into plain lines."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._names: dict[int, str] = {}
+        self.answered = 0
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+
+    def name(self, pid: int, name: str) -> None:
+        """A process that was there before."""
+        self._names[pid] = name
+
+    def __call__(self, seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
+        """One durable entry."""
+        for event in events:
+            line = self._line(event)
+            if line:
+                self._say(line)
+
+    def _line(self, event: ev.Event) -> str:
+        match event:
+            case ev.ProcessSpawned():
+                self._names[event.pid] = event.name
+                return ""
+            case ev.ProcessStarted():
+                return self._of(event.pid, "starts")
+            case ev.CallOpened(call="model_chat"):
+                return self._of(event.pid, "asks the model")
+            case ev.ModelUsed(cause=""):
+                self.answered += 1
+                self.prompt_tokens += event.prompt_tokens
+                self.completion_tokens += event.completion_tokens
+                took = f"{event.took_us / 1e6:.1f} s"
+                return self._of(
+                    event.pid, f"has its answer: {event.prompt_tokens} + {event.completion_tokens} tokens, {took}"
+                )
+            case ev.ModelUsed():
+                return self._of(event.pid, f"got no answer ({event.cause})")
+            case ev.IncidentOpened():
+                return self._of(event.pid, f"needs a person: {event.kind}")
+            case ev.ProcessExited():
+                return self._of(event.pid, f"ends: {event.reason} (status {event.status})")
+            case _:
+                return ""
+
+    def _of(self, pid: int, what: str) -> str:
+        return f"{pid:>5}  {safe(self._names.get(pid, '?')):<28} {what}"

@@ -1,0 +1,95 @@
+"""`run` and `resume`: a kernel in this process, until the run has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from prytany.cli.progress import Progress
+from prytany.cli.text import safe
+from prytany.system.models import open_models
+from prytany.system.shard import Shard
+
+INTERRUPTED = 130
+
+
+def run_program(
+    home: Path, target: str, kwargs: dict[str, Any], unveil: dict[str, str], *, model: str, running_max: int,
+    unconfined: bool,
+) -> int:  # fmt: skip
+    """Run one program to its end; the exit code of the command."""
+
+    async def start(shard: Shard) -> list[int]:
+        return [shard.kernel.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil)]
+
+    return uvloop.run(_session(home, start, model, running_max, unconfined, create=True))
+
+
+def resume(home: Path, *, model: str, running_max: int, unconfined: bool) -> int:
+    """Let everything in the home go on until each of its runs has ended."""
+
+    async def start(shard: Shard) -> list[int]:
+        return [p.pid for p in shard.kernel.table.processes.values() if p.pid == p.run and p.alive]
+
+    return uvloop.run(_session(home, start, model, running_max, unconfined, create=False))
+
+
+async def _session(home: Path, start: Any, model: str, running_max: int, unconfined: bool, *, create: bool) -> int:
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    progress = Progress(say)
+    shard = await Shard.open(
+        home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress
+    )
+    try:
+        for process in shard.kernel.table.processes.values():
+            progress.name(process.pid, process.name)
+        if unconfined:
+            say("workers are NOT confined (--unconfined)")
+        roots = await start(shard)
+        if not roots:
+            say(f"nothing to resume in {home}")
+            return 0
+        ended = asyncio.gather(*(shard.kernel.wait_ended(pid) for pid in roots))
+        interrupted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def interrupt() -> None:
+            if not interrupted.done():
+                interrupted.set_result(None)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, interrupt)
+        first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if shard.failed.done():
+            raise shard.failed.result()
+        if not ended.done():
+            ended.cancel()
+            say(f"stopped; go on with: prytany resume --home {home}")
+            return INTERRUPTED
+        return _report(ended.result(), progress, say)
+    finally:
+        await shard.close()
+
+
+def _report(ends: list[dict[str, Any]], progress: Progress, say: Any) -> int:
+    tokens = f"{progress.prompt_tokens} + {progress.completion_tokens} tokens"
+    say(f"{progress.answered} model calls answered, {tokens}")
+    status = 0
+    for end in ends:
+        if end["error"]:
+            said = end["error"]
+            say(safe(said.get("traceback") or f"{said.get('type')}: {said.get('message')}", lines=True))
+        if isinstance(end["result"], str):
+            print(safe(end["result"], lines=True))
+        elif end["result"] is not None:
+            print(safe(repr(end["result"])))
+        status = status or end["status"]
+    return int(status)

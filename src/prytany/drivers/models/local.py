@@ -1,0 +1,216 @@
+"""The local model: llama.cpp in a confined process of its own, spoken to over loopback HTTP.
+
+The process starts at the first call, and again at the first call after it died; a call that was in flight when it died
+fails as `crashed`, which the kernel may retry. It must not load llama.cpp here, and must not hand it a schema or a
+grammar that could kill it (`local_schema`).
+
+Source: llama.cpp `tools/server`; the process's own side is `local_server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+
+from prytany.abi import limits
+from prytany.drivers.models.failures import failure
+from prytany.drivers.models.local_schema import prepare, read_tool_answer
+from prytany.drivers.models.openai import OpenAINative
+from prytany.drivers.models.prices import FREE
+from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
+
+PROGRAM = Path(__file__).with_name("local_server.py")
+ENVIRONMENT = {  # without the first two, waiting threads burn the cores: 20 tokens a second become 3.5
+    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "0",
+    "LANG": "C.UTF-8",
+}
+TIMEOUT_MS = 3 * limits.MODEL_TIMEOUT_MS  # only for a model that hangs: the kernel's own time limit comes first
+REAP_MS = 2_000
+PROBE_MS = 5_000
+PROBE = ModelRequest([{"role": "user", "content": "."}], max_tokens=1)
+FEATURES = ModelFeatures(streaming=True, tools=True, json_schema=True)  # not deterministic: slots share batches
+
+
+class Started(msgspec.Struct):
+    """What the process says once, on its stdout."""
+
+    port: int = 0
+    error: str = ""
+
+
+class LocalModel:
+    """A GGUF file as a `prytany.ports.model.Model`.
+
+    Args:
+        path: the weights.
+        slots: calls at once; further ones wait. More than 8 on two cores gain nothing.
+        context: tokens of one slot, prompt and answer together.
+    """
+
+    def __init__(self, path: Path, slots: int = 2, context: int = 4096, *, name: str = "local") -> None:
+        self._path = path.absolute()
+        self._slots = slots
+        self._context = context
+        self._name = name
+        self._starting = asyncio.Lock()
+        self._free = asyncio.Semaphore(slots)  # here and not in llama.cpp's queue, where waiting counts as time out
+        self._suspect = False  # a call was given up: the process may hang on what it asked for
+        self._process: asyncio.subprocess.Process | None = None
+        self._endpoint: OpenAINative | None = None
+
+    @property
+    def name(self) -> str:
+        """As the operator named it."""
+        return self._name
+
+    @property
+    def features(self) -> ModelFeatures:
+        """What it can do: tools by way of a schema, no images, no embeddings."""
+        return FEATURES
+
+    @property
+    def pid(self) -> int | None:
+        """The process that holds the model, while it lives."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        """One whole answer; raises ModelFailure."""
+        prepared = prepare(request)
+        async with self._free:
+            endpoint = await self._start()
+            try:
+                answer = await endpoint.chat(prepared)
+            except ModelFailure as error:
+                raise await self._explain(endpoint, error) from None
+            except asyncio.CancelledError:
+                self._suspect = True
+                raise
+        return read_tool_answer(request, msgspec.structs.replace(answer, model=self._name))
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
+        """Pieces of text as they come, and the whole answer last; with tools, only the answer, since it is JSON."""
+        prepared = prepare(request)
+        async with self._free:
+            endpoint = await self._start()
+            try:
+                async with aclosing(endpoint.stream(prepared)) as items:
+                    async for item in items:
+                        if isinstance(item, ModelAnswer):
+                            yield read_tool_answer(request, msgspec.structs.replace(item, model=self._name))
+                        elif not request.tools:
+                            yield item
+            except ModelFailure as error:
+                raise await self._explain(endpoint, error) from None
+            except (asyncio.CancelledError, GeneratorExit):
+                self._suspect = True
+                raise
+
+    async def embed(self, texts: list[str]) -> list[list[float]]:
+        """Refused: a chat model's vectors are worth little, and there is an embedder for that."""
+        raise failure("bad_request", "the local model gives no embeddings")
+
+    async def close(self) -> None:
+        """End the process and wait until it is gone."""
+        async with self._starting:
+            await self._end()
+
+    async def _start(self) -> OpenAINative:
+        """The endpoint of a living process; raises `crashed` where none can be started."""
+        async with self._starting:
+            if self._endpoint is not None and self.pid is not None and await self._answers(self._endpoint):
+                return self._endpoint
+            await self._end()
+            key = secrets.token_urlsafe(32)
+            # From the loop's own thread: the parent-death signal is that of the thread which starts the process.
+            process = self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                str(PROGRAM),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=ENVIRONMENT,
+                cwd="/",
+            )
+            try:
+                port = await asyncio.wait_for(self._greet(process, key), limits.WORKER_START_MS / 1_000)
+            except BaseException as error:
+                await self._end()
+                if isinstance(error, TimeoutError):
+                    raise failure("crashed", "the local model did not start in time") from None
+                raise
+            self._endpoint = OpenAINative(
+                self._name,
+                base_url=f"http://127.0.0.1:{port}/v1",
+                key=key,
+                prices=FREE,
+                timeout_ms=TIMEOUT_MS,
+                proxied=False,
+            )
+            return self._endpoint
+
+    async def _answers(self, endpoint: OpenAINative) -> bool:
+        """Whether the process still answers, asked by one token if a call was given up since it last did."""
+        if not self._suspect:
+            return True
+        try:
+            await asyncio.wait_for(endpoint.chat(PROBE), PROBE_MS / 1_000)
+        except (TimeoutError, ModelFailure):
+            return False
+        self._suspect = False
+        return True
+
+    async def _greet(self, process: asyncio.subprocess.Process, key: str) -> int:
+        """Hand over the order on stdin, where no `ps` shows the key, and wait for the port."""
+        order = {"model": str(self._path), "slots": self._slots, "context": self._context, "key": key}
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            await process.stdin.drain()
+            line = await process.stdout.readline()
+            started = msgspec.json.decode(line, type=Started)
+        except (OSError, ValueError, msgspec.MsgspecError):
+            raise failure("crashed", "the local model's process died as it started") from None
+        if started.error:
+            raise failure("crashed", f"the local model did not start: {started.error}")
+        return started.port
+
+    async def _explain(self, endpoint: OpenAINative, error: ModelFailure) -> ModelFailure:
+        """`crashed` where the process is gone; a call that ran out of its long time ends the process, as it hangs."""
+        process = self._process
+        if error.kind == "timeout" and process is not None and endpoint is self._endpoint:
+            async with self._starting:
+                if endpoint is self._endpoint:
+                    await self._end()
+            return failure("crashed", "the local model hung, and was ended")
+        if error.kind not in ("interrupted", "unreachable"):
+            return error
+        if process is None or endpoint is not self._endpoint:
+            return failure("crashed", "the local model's process died")
+        try:
+            await asyncio.wait_for(process.wait(), REAP_MS / 1_000)
+        except TimeoutError:
+            return error
+        return failure("crashed", f"the local model's process died ({process.returncode})")
+
+    async def _end(self) -> None:
+        self._suspect = False
+        endpoint, self._endpoint = self._endpoint, None
+        process, self._process = self._process, None
+        if endpoint is not None:
+            await endpoint.close()
+        if process is not None:
+            if process.returncode is None:
+                process.kill()  # it holds nothing that would have to be saved
+            await process.wait()
+            if process.stdin is not None:
+                process.stdin.close()

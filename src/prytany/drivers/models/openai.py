@@ -1,0 +1,200 @@
+"""Any endpoint that speaks OpenAI's chat completions, over HTTP.
+
+One connection pool an endpoint, made when it is first used. It never retries and follows no redirect (a redirect would
+carry the conversation, and the key, to an address that the operator did not name). The key is kept out of repr, logs
+and errors.
+
+Source: OpenAI's API reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from prytany.abi import limits
+from prytany.drivers.models import openai_wire as wire
+from prytany.drivers.models.failures import failure, from_exception, from_status
+from prytany.drivers.models.prices import Prices, listed_cost_usd_micros
+from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
+
+if TYPE_CHECKING:
+    from pyreqwest.client import Client
+    from pyreqwest.response import Response
+
+STREAM_BYTES_MAX = 16 * limits.RESULT_BYTES_MAX  # a chunk wraps a word in some hundred bytes of JSON
+ERROR_BYTES_MAX = 64 << 10
+CONNECT_TIMEOUT_MS = 10_000
+READ_AHEAD_BYTES = 1  # pyreqwest fills this before it hands the answer over: its 64 KiB would hold a stream back
+
+
+class OpenAINative:
+    """One model at one endpoint, as a `prytany.ports.model.Model`.
+
+    Args:
+        model: the endpoint's name of the model.
+        base_url: up to and with `/v1`.
+        key: sent as a bearer token; None where the endpoint wants none.
+        name: as the operator named it; the model's name if not given.
+        prices: the operator's own prices, before those of genai-prices.
+        max_tokens_field: `max_completion_tokens` for endpoints that refuse the older name.
+        headers: sent with each request.
+        proxied: whether the environment's proxies are used.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str = "https://api.openai.com/v1",
+        key: str | None = None,
+        name: str | None = None,
+        prices: Prices | None = None,
+        features: ModelFeatures | None = None,
+        timeout_ms: int = limits.MODEL_TIMEOUT_MS,
+        max_tokens_field: str = "max_tokens",
+        headers: Mapping[str, str] | None = None,
+        proxied: bool = True,
+    ) -> None:
+        self._model = model
+        self._base_url = base_url.rstrip("/")
+        self._key = key
+        self._name = name or model
+        self._prices = prices
+        self._features = features or ModelFeatures(
+            streaming=True, tools=True, json_schema=True, images=True, embeddings=True
+        )
+        self._timeout_ms = timeout_ms
+        self._max_tokens_field = max_tokens_field
+        self._headers = dict(headers or {})
+        self._proxied = proxied
+        self._client: Client | None = None
+
+    def __repr__(self) -> str:
+        return f"OpenAINative({self._name!r})"
+
+    @property
+    def name(self) -> str:
+        """As the operator named it."""
+        return self._name
+
+    @property
+    def features(self) -> ModelFeatures:
+        """What it can do, as far as the operator says."""
+        return self._features
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        """One whole answer; raises ModelFailure."""
+        body = wire.encode_request(request, self._model, stream=False, max_tokens_field=self._max_tokens_field)
+        answer = wire.decode(await self._post("/chat/completions", body))
+        if not answer.choices:
+            raise failure("garbage", "an answer without a choice")
+        fold = wire.Fold()
+        fold.add(answer)
+        return fold.finish(self._cost(fold))
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
+        """Pieces of text as they come, and the whole answer last; raises ModelFailure, `interrupted` if it is cut."""
+        body = wire.encode_request(request, self._model, stream=True, max_tokens_field=self._max_tokens_field)
+        fold = wire.Fold()
+        done = strange = False
+        async with self._open("/chat/completions", body) as response:
+            async for line in _lines(response):
+                if line.startswith(b"error:"):  # llama.cpp's way to fail within a stream
+                    wire.decode(b'{"error":%s}' % line.removeprefix(b"error:"))
+                if not line.startswith(b"data:"):
+                    strange = strange or not (line == b"" or line.startswith((b":", b"event:", b"id:", b"retry:")))
+                    continue
+                data = line.removeprefix(b"data:").strip()
+                if data == b"[DONE]":
+                    done = True
+                    break
+                if piece := fold.add(wire.decode(data)):
+                    yield piece
+        if not done and not fold.finished:
+            if strange:
+                raise failure("garbage", "what answers is not a stream of events")
+            raise failure("interrupted", "the stream ended before the answer did")
+        yield fold.finish(self._cost(fold))
+
+    async def embed(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text; raises ModelFailure."""
+        if not texts:
+            return []
+        body = wire.encode({"model": self._model, "input": texts, "encoding_format": "float"})
+        return wire.decode_vectors(await self._post("/embeddings", body), len(texts))
+
+    async def close(self) -> None:
+        """Let go of the connections; the next call makes new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def _cost(self, fold: wire.Fold) -> int | None:
+        if self._prices is not None:
+            return self._prices.cost_usd_micros(fold.usage)
+        return listed_cost_usd_micros(fold.usage, self._model, self._base_url, fold.cached_tokens)
+
+    async def _post(self, path: str, body: bytes) -> bytes:
+        async with self._open(path, body) as response:
+            return await _read(response, limits.RESULT_BYTES_MAX)
+
+    @asynccontextmanager
+    async def _open(self, path: str, body: bytes) -> AsyncGenerator[Response, None]:
+        """An answer with status 200 whose body is still to be read; everything else is a ModelFailure."""
+        try:
+            builder = self._connect().post(self._base_url + path)
+            builder = builder.header("Content-Type", "application/json").headers(self._headers)
+            if self._key is not None:
+                builder = builder.header("Authorization", f"Bearer {self._key}", is_sensitive=True)
+            builder = builder.body_bytes(body).streamed_read_buffer_limit(READ_AHEAD_BYTES)
+            async with builder.build_streamed() as response:
+                if response.status != 200:
+                    text = await _read(response, ERROR_BYTES_MAX, cut=True)
+                    raise from_status(response.status, response.get_header, text)
+                yield response
+        except ModelFailure:
+            raise
+        except Exception as error:
+            if not type(error).__module__.startswith("pyreqwest") and not isinstance(error, ValueError | OSError):
+                raise  # thrown in by who reads the stream, or a bug: not the endpoint's doing
+            raise from_exception(error) from None
+
+    def _connect(self) -> Client:
+        if self._client is None:
+            from pyreqwest.client import ClientBuilder
+
+            builder = ClientBuilder().follow_redirects(False).user_agent("prytany")
+            builder = builder.timeout(timedelta(milliseconds=self._timeout_ms))
+            builder = builder.connect_timeout(timedelta(milliseconds=min(self._timeout_ms, CONNECT_TIMEOUT_MS)))
+            self._client = (builder if self._proxied else builder.no_proxy()).build()
+        return self._client
+
+
+async def _read(response: Response, bytes_max: int, *, cut: bool = False) -> bytes:
+    """The body, up to a bound: beyond it, cut off or refused."""
+    body = bytearray()
+    while (chunk := await response.body_reader.read_chunk()) is not None:
+        body += chunk
+        if len(body) > bytes_max:
+            if cut:
+                break
+            raise wire.too_big()
+    return bytes(body)
+
+
+async def _lines(response: Response) -> AsyncIterator[bytes]:
+    """The lines of a stream, without their ends; what follows the last end of line was cut off, and is dropped."""
+    rest = bytearray()
+    total = 0
+    while (chunk := await response.body_reader.read_chunk()) is not None:
+        total += len(chunk)
+        rest += chunk
+        *lines, tail = bytes(rest).split(b"\n")
+        rest = bytearray(tail)
+        if total > STREAM_BYTES_MAX or len(rest) > limits.RESULT_BYTES_MAX:
+            raise wire.too_big()
+        for line in lines:
+            yield line.rstrip(b"\r")

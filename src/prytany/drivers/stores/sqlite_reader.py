@@ -1,0 +1,98 @@
+"""Reading a SQLite store: a read-only connection inside one read transaction, so that it sees one moment.
+
+It never writes, and works beside a running kernel. A view that is kept open holds the write-ahead log from being
+recycled, so it is to be closed soon. Any damage that SQLite itself notices comes out as `StoreError`.
+
+Source: SQLite, "Write-Ahead Logging", on readers and checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from prytany.ports.store import Body, Row, Snapshot, StoreError
+
+_ROW = "SELECT seq, hash, record, bodies FROM rows"
+_BODY = "SELECT tenant, digest, key_id, content FROM bodies"
+_SNAPSHOT = "SELECT seq, hash, version, state, digest FROM snapshots ORDER BY id DESC"
+_ROW_TYPES = (int, bytes, bytes, bytes)
+_BODY_TYPES = (int, bytes, int, bytes)
+_SNAPSHOT_TYPES = (int, bytes, str, bytes, bytes)
+_SEQ_MAX = (1 << 63) - 1
+
+
+class SqliteReader:
+    """One moment of the store at `path`; or, where it is not pinned, always its newest."""
+
+    def __init__(self, path: Path, *, pinned: bool = True) -> None:
+        """Open a view.
+
+        Raises:
+            StoreError: there is no store at `path`, or it cannot be read.
+        """
+        if not path.is_file():
+            raise StoreError(f"no store at {path}")
+        try:
+            # Any: apsw's own types are not fully known to a strict checker.
+            self._connection: Any = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._connection.set_busy_timeout(5_000)
+            if pinned:
+                self._connection.execute("BEGIN")
+            # A deferred transaction begins with its first read.
+            self._connection.execute("SELECT 1 FROM rows LIMIT 1").fetchall()
+        except apsw.Error as error:
+            raise StoreError(f"cannot read {path}: {error}") from error
+
+    def _select(
+        self, sql: str, types: tuple[type, ...], bindings: tuple[int | bytes, ...] = ()
+    ) -> Iterator[tuple[Any, ...]]:
+        try:
+            for found in self._connection.cursor().execute(sql, bindings):
+                # A damaged page can give a value of any type, whatever the schema says.
+                if tuple(map(type, found)) != types:
+                    raise StoreError("cannot read: a value has a type that its column cannot have")
+                yield found
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise StoreError(f"cannot read: {error}") from error
+
+    def head(self) -> Row | None:
+        """The last row, or None when there is none."""
+        for found in self._select(_ROW + " ORDER BY seq DESC LIMIT 1", _ROW_TYPES):
+            return Row._make(found)
+        return None
+
+    def row(self, seq: int) -> Row | None:
+        """The row of that number, or None."""
+        for found in self._select(_ROW + " WHERE seq = ?", _ROW_TYPES, (seq,)):
+            return Row._make(found)
+        return None
+
+    def rows(self, first: int, last: int | None = None) -> Iterator[Row]:
+        """Rows from `first` to `last`, in order."""
+        bounds = (first, _SEQ_MAX if last is None else last)
+        for found in self._select(_ROW + " WHERE seq BETWEEN ? AND ? ORDER BY seq", _ROW_TYPES, bounds):
+            yield Row._make(found)
+
+    def body(self, tenant: int, digest: bytes) -> Body | None:
+        """A large body, or None."""
+        for found in self._select(_BODY + " WHERE tenant = ? AND digest = ?", _BODY_TYPES, (tenant, digest)):
+            return Body._make(found)
+        return None
+
+    def bodies(self) -> Iterator[Body]:
+        """All large bodies, by tenant and digest."""
+        for found in self._select(_BODY + " ORDER BY tenant, digest", _BODY_TYPES):
+            yield Body._make(found)
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """All snapshots, the one that was saved last first."""
+        for found in self._select(_SNAPSHOT, _SNAPSHOT_TYPES):
+            yield Snapshot._make(found)
+
+    def close(self) -> None:
+        """End the read transaction."""
+        self._connection.close()

@@ -1,0 +1,58 @@
+"""Bodies: the content that records name by digest, beside the chain.
+
+Small ones lie in the row itself, packed, since a second row in a second table would cost as much as the entry.
+Large ones are rows of their own, shared within a tenant. Which of the two is a matter of size alone.
+
+    packed = msgpack [[digest, content], ...]; no bodies are no bytes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from prytany.abi.errors import Eio
+from prytany.ports.store import Body
+
+SMALL_BYTES_MAX = 4_096
+"""A body above this is a `Body` row."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decode
+
+
+def pack(bodies: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The bytes for `Row.bodies` of (digest, content) pairs."""
+    return _encode(bodies) if bodies else b""
+
+
+def unpack(packed: bytes) -> list[tuple[bytes, bytes]]:
+    """The (digest, content) pairs of `Row.bodies`.
+
+    Only what `pack` would have made is taken: another encoding of the same pairs is damage too.
+
+    Raises:
+        Eio: the bytes are damaged.
+    """
+    if not packed:
+        return []
+    try:
+        bodies = _decode(packed)
+    except msgspec.MsgspecError as error:
+        raise Eio(f"packed bodies are damaged: {error}") from error
+    if pack(bodies) != packed:
+        raise Eio("packed bodies are damaged: not in their one form")
+    return bodies
+
+
+def split(tenant: int, key_id: int, bodies: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, list[Body]]:
+    """What of `bodies` goes into the row, packed, and what becomes rows of its own."""
+    small: list[tuple[bytes, bytes]] = []
+    large: list[Body] = []
+    for digest, content in bodies:
+        if len(content) > SMALL_BYTES_MAX:
+            large.append(Body(tenant, digest, key_id, content))
+        else:
+            small.append((digest, content))
+    return pack(small), large

@@ -1,0 +1,120 @@
+"""The home: the folder of one shard, and the right to be its only kernel.
+
+    .prytany/          0700, ours
+      lock             held (flock) by the kernel that runs here; its pid
+      format           the version of this layout
+      journal.db       the store               head     the anchor
+      reserve          of the store            keys     the keyring, 0600
+
+It makes the folder and checks it; what lies in it is others' to open. The lock goes with the process, however that
+ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+from prytany.abi.errors import Eacces, Ebusy, Einval, Eio, Enoent
+
+FORMAT = 1
+
+
+class Home:
+    """An opened home, locked until `close`."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open the home at `path`.
+
+        Raises:
+            Enoent: it is not there and is not to be created.
+            Eacces: it belongs to somebody else, or others may look into it.
+            Ebusy: another kernel runs in it; `detail["pid"]` says which, 0 if that cannot be read.
+            Einval: it is no folder, or was made by a newer version.
+            Eio: it cannot be read or written.
+        """
+        self.path = path
+        try:
+            if create:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise Enoent(f"no home at {path}") from None
+        except (FileExistsError, NotADirectoryError):
+            raise Einval(f"{path} is not a folder") from None
+        except OSError as error:
+            raise Eio(f"cannot open {path}: {error.strerror}") from error
+        self._lock_fd = -1
+        try:
+            self._check_folder()
+            self._take_lock()
+            self._check_format()
+        except OSError as error:
+            self.close()
+            raise Eio(f"cannot use {path}: {error.strerror}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def journal(self) -> Path:
+        """The store's file."""
+        return self.path / "journal.db"
+
+    @property
+    def anchor(self) -> Path:
+        """The anchor's file."""
+        return self.path / "head"
+
+    @property
+    def keys(self) -> Path:
+        """The keyring's file."""
+        return self.path / "keys"
+
+    def _check_folder(self) -> None:
+        found = os.fstat(self._folder_fd)
+        if found.st_uid != os.geteuid():
+            raise Eacces(f"{self.path} belongs to uid {found.st_uid}", detail={"uid": found.st_uid})
+        mode = stat.S_IMODE(found.st_mode)
+        if mode & 0o077:
+            raise Eacces(f"{self.path} is open to others (mode {mode:04o}); make it 0700", detail={"mode": mode})
+
+    def _open(self, name: str, flags: int) -> int:
+        """A file of the folder that was checked, not of whatever has its name by now."""
+        return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=self._folder_fd)
+
+    def _take_lock(self) -> None:
+        self._lock_fd = self._open("lock", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held_by = os.pread(self._lock_fd, 20, 0).strip()
+            pid = int(held_by) if held_by.isdigit() else 0
+            raise Ebusy(f"{self.path} is in use by process {pid or 'unknown'}", detail={"pid": pid}) from None
+        os.ftruncate(self._lock_fd, 0)
+        os.pwrite(self._lock_fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _check_format(self) -> None:
+        fd = self._open("format", os.O_RDWR | os.O_CREAT)
+        try:
+            found = os.pread(fd, 20, 0).strip()
+            if not found:
+                os.pwrite(fd, f"{FORMAT}\n".encode(), 0)
+                os.fsync(fd)
+                os.fsync(self._folder_fd)
+            elif not found.isdigit():
+                raise Eio(f"{self.path / 'format'} is damaged")
+            elif int(found) > FORMAT:
+                message = f"{self.path} has format {int(found)}; this version knows formats up to {FORMAT}"
+                raise Einval(message, detail={"format": int(found), "known": FORMAT})
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Let the lock go. The file stays: removing it would let two kernels hold two locks."""
+        for fd in (self._lock_fd, self._folder_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._lock_fd = self._folder_fd = -1

@@ -1,0 +1,102 @@
+"""What is still sound of a damaged journal, copied to a new store. The damaged one is only read.
+
+The sound part is a prefix of the chain: a row after a fault has lost what it follows. A body is kept if it is what was
+digested; one that is not is left out, and then reads as forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prytany.journal.bodies import pack, unpack
+from prytany.journal.digests import Keyring
+from prytany.journal.snapshot import fault_of
+from prytany.journal.verify import DigestsOf, chained, large_body_fault, small_body_faults
+from prytany.ports.store import Reader, Row, Snapshot, Store, StoreError
+
+_ROWS_AT_ONCE = 1_024
+
+
+@dataclass(slots=True)
+class Kept:
+    """What was copied, and what was not."""
+
+    seq: int = 0
+    bodies: int = 0
+    bodies_lost: int = 0
+    snapshots: int = 0
+    complete: bool = True
+    """The damaged store could be read to its end; what could not be read is not counted among the lost."""
+
+
+def _with_sound_bodies(row: Row, keyring: Keyring, digests_of: DigestsOf, kept: Kept) -> Row:
+    faults = small_body_faults(row, keyring, digests_of)
+    if not faults:
+        return row
+    bad = {fault.digest for fault in faults}
+    if b"" in bad:  # the pack as a whole
+        kept.bodies_lost += 1
+        return row._replace(bodies=b"")
+    pairs = unpack(row.bodies)
+    sound = [pair for pair in pairs if pair[0] not in bad]
+    kept.bodies_lost += len(pairs) - len(sound)
+    return row._replace(bodies=pack(sound))
+
+
+def keep_sound_part(source: Reader, target: Store, keyring: Keyring, digests_of: DigestsOf) -> Kept:
+    """Copy the sound part of `source` into `target`, which has to be empty.
+
+    Raises:
+        StoreError: `target` failed; it then holds a shorter sound part.
+        StoreFenced: `target` is not empty.
+    """
+    kept = Kept()
+    group: list[Row] = []
+    rows = chained(source.rows(1))
+    while True:
+        try:
+            row, fault = next(rows, (None, None))
+        except StoreError:
+            kept.complete = False
+            break
+        if row is None or fault is not None:
+            kept.complete = fault is None
+            break
+        group.append(_with_sound_bodies(row, keyring, digests_of, kept))
+        if len(group) == _ROWS_AT_ONCE:
+            target.commit(group, [])
+            kept.seq, group = group[-1].seq, []
+    if group:
+        target.commit(group, [])
+        kept.seq = group[-1].seq
+    _copy_bodies(source, target, keyring, kept)
+    _copy_snapshots(source, target, kept)
+    return kept
+
+
+def _copy_bodies(source: Reader, target: Store, keyring: Keyring, kept: Kept) -> None:
+    bodies = source.bodies()
+    while True:
+        try:
+            body = next(bodies, None)
+        except StoreError:
+            kept.complete = False
+            return
+        if body is None:
+            return
+        if large_body_fault(body, keyring) is not None:
+            kept.bodies_lost += 1
+            continue
+        target.commit([], [body])
+        kept.bodies += 1
+
+
+def _copy_snapshots(source: Reader, target: Store, kept: Kept) -> None:
+    usable: list[Snapshot] = []
+    try:
+        usable += [s for s in source.snapshots() if s.seq <= kept.seq and fault_of(s, source) is None]
+    except StoreError:
+        kept.complete = False
+    for snapshot in reversed(usable):  # the newest is saved last
+        target.save_snapshot(snapshot)
+        kept.snapshots += 1

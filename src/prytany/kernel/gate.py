@@ -1,0 +1,30 @@
+"""The gate: may this process make this call? Pledge, then capability, policy and approval, each in its place.
+
+Nothing is held yet when the gate decides, and a denial is an event too.
+"""
+
+from __future__ import annotations
+
+from prytany.abi.syscalls import TABLE
+from prytany.process.process import Process
+
+
+def deny(process: Process, call: str) -> str | None:
+    """The errno with which `call` is refused, or None when it may go on.
+
+    A call that is not in the table is refused as one that is not pledged: a worker that makes up names learns nothing.
+    """
+    spec = TABLE.get(call)
+    if spec is None:
+        return "EPERM"
+    if spec.pledge and spec.pledge not in process.pledge:
+        return "EPERM"
+    return None
+
+
+def denial(call: str) -> str:
+    """What is said of a refusal: the same words live and in replay."""
+    spec = TABLE.get(call)
+    if spec is None:
+        return "there is no such system call"
+    return f"{call} needs the pledge {spec.pledge!r}, which this process has not made"

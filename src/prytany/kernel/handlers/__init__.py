@@ -1,0 +1,21 @@
+"""Handlers, one file a family: plain functions over the pure rooms. They decide, and answer with events."""
+
+from __future__ import annotations
+
+from prytany.kernel.handlers import call, file, model, process
+from prytany.kernel.outcome import Handler
+
+HANDLERS: dict[str, Handler] = {
+    "nop": call.sys_nop,
+    "call_cancel": call.sys_call_cancel,
+    "timer_wait": call.sys_timer_wait,
+    "process_spawn": process.sys_process_spawn,
+    "process_wait": process.sys_process_wait,
+    "process_exit": process.sys_process_exit,
+    "process_signal": process.sys_process_signal,
+    "model_chat": model.sys_model_chat,
+    "file_read": file.sys_file_read,
+    "file_write": file.sys_file_write,
+    "file_list": file.sys_file_list,
+}
+"""One handler a call of the table; a test holds the two to each other."""

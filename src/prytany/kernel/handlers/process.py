@@ -1,0 +1,130 @@
+"""Starting, waiting for, signalling and ending processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi import limits
+from prytany.abi.errors import Eagain, Echild, Einval, Eperm, Esrch
+from prytany.abi.ids import Pid, format_pid, pid_of
+from prytany.abi.signals import Signal
+from prytany.abi.syscalls import PLEDGES
+from prytany.kernel.outcome import Context, Done, Ended, Opened
+from prytany.process.process import Process, State
+
+_pack = msgspec.msgpack.encode
+
+
+def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
+    """A child never has more than its parent: what it declares is cut down, what the caller asks is refused."""
+    if len(k.table.processes) >= limits.PROCESSES_MAX:
+        raise Eagain("the process table is full", call="process_spawn")
+    if len(p.children) >= limits.CHILDREN_MAX:
+        raise Eagain("too many children; wait for some", call="process_spawn")
+    if p.depth + 1 >= limits.DEPTH_MAX:
+        raise Eagain(f"{limits.DEPTH_MAX} generations are the most", call="process_spawn")
+    found = k.find_program(a.program, p.program)
+    if a.pledge is None:
+        pledge = [c for c in found.pledge if c in p.pledge]
+    else:
+        beyond = sorted(set(a.pledge) - set(p.pledge))
+        if beyond:
+            raise Eperm(f"the caller has no pledge {beyond[0]!r} to give to a child", call="process_spawn")
+        pledge = sorted(set(a.pledge))
+    if len(a.name.encode()) > limits.NAME_BYTES_MAX:
+        raise Einval(f"a name has at most {limits.NAME_BYTES_MAX} bytes", call="process_spawn")
+    argument = _pack([a.args, a.kwargs])
+    pid = pid_of(0, k.table.next_number)
+    spawned = ev.ProcessSpawned(
+        pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
+        source=k.digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil, seed=k.entropy(32),
+        model=p.model,
+    )  # fmt: skip
+    return Done(int(pid), (spawned, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
+
+
+def check_pledge(pledge: list[str], call: str = "process_spawn") -> None:
+    """Raise Einval for a class that does not exist."""
+    unknown = sorted(set(pledge) - set(PLEDGES))
+    if unknown:
+        raise Einval(f"there is no pledge {unknown[0]!r}; there are {', '.join(PLEDGES)}", call=call)
+
+
+def exit_value(p: Process, left: bytes) -> dict[str, Any]:
+    """What a waiter is answered with."""
+    result, error = msgspec.msgpack.decode(left) if left else (None, None)
+    return {"pid": p.pid, "status": p.status, "signal": p.signal, "reason": p.reason, "result": result, "error": error}
+
+
+def sys_process_wait(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
+    """A child that has ended is answered and reaped in one entry."""
+    child = k.table.get(a.pid)
+    if child is None or child.parent != p.pid:
+        raise Echild(f"process {a.pid} is not a child of this process", call="process_wait")
+    if child.state is State.TERMINATED:
+        return Done(exit_value(child, k.content_of(child.pid)), (ev.ProcessReaped(child.pid),))
+    if p.pid in child.waiters:
+        raise Echild(f"process {a.pid} is waited for already", call="process_wait")
+    return Opened(child.pid)
+
+
+def exit_events(
+    k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0
+) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
+    """The end of a process: its waiter is answered, its ended children are reaped, and so is an orphan itself."""
+    events: list[ev.Event] = [ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us)]
+    contents = [left] if left else []
+    waited = False
+    for waiter, n in p.waiters.items():
+        if (parent := k.table.get(waiter)) is None:
+            continue
+        ended = msgspec.structs.replace(p, status=status, signal=signal, reason=reason)
+        value = _pack(exit_value(ended, left))
+        events.append(ev.CallClosed(waiter, n, "", k.digest(value), parent.tail))
+        contents.append(value)
+        waited = True
+    for child in p.children:
+        if (ended_child := k.table.get(child)) is not None and not ended_child.alive:
+            events.append(ev.ProcessReaped(child))
+    parent = k.table.get(p.parent)
+    if waited or (p.parent and (parent is None or not parent.alive)):
+        events.append(ev.ProcessReaped(p.pid))
+    return tuple(events), tuple(contents)
+
+
+def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
+    """The program's own end."""
+    if not 0 <= a.status <= 255:
+        raise Einval("a status is a number from 0 to 255", call="process_exit")
+    reason = "returned" if a.error is None else f"raised {a.error.get('type', 'an error')}"
+    return Ended(*exit_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
+
+
+def signal_events(k: Context, p: Process, signal: int, sender: int) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
+    """What a signal does to a process."""
+    if signal == Signal.KILL:
+        return exit_events(k, p, 128 + signal, signal, "killed", b"")
+    if signal == Signal.STOP:
+        return ((ev.ProcessPaused(p.pid, "SIGSTOP"),) if p.state is not State.STOPPED else ()), ()
+    if signal == Signal.CONT:
+        return ((ev.ProcessContinued(p.pid),) if p.state is State.STOPPED else ()), ()
+    if p.state is not State.RUNNING:
+        # A process that never began has nobody to tell; the deadly ones end it all the same.
+        return exit_events(k, p, 128 + signal, signal, "ended before it ran", b"") if signal in (2, 15) else ((), ())
+    return (ev.ProcessSignalled(p.pid, signal, sender, p.tail),), ()
+
+
+def sys_process_signal(k: Context, p: Process, n: int, a: Any) -> Done:
+    """To descendants only: nobody signals a parent or a stranger."""
+    if a.signal not in list(Signal):
+        raise Einval(f"there is no signal {a.signal}", call="process_signal")
+    target = k.table.get(a.pid)
+    if target is None or not target.alive:
+        raise Esrch(f"there is no process {format_pid(Pid(a.pid))}", call="process_signal")
+    if not k.table.descends(a.pid, p.pid):
+        raise Eperm(f"process {format_pid(Pid(a.pid))} is not a descendant of this process", call="process_signal")
+    events, contents = signal_events(k, target, a.signal, p.pid)
+    return Done(None, after=events, contents=contents)

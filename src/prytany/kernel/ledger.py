@@ -1,0 +1,164 @@
+"""The ledger: append, apply, and hold back until durable.
+
+State is applied early, so that the next call is decided on it; what an entry means for the outside (an answer, an
+effect's start, a worker's end) is done when the journal's watermark has passed it, in the order of the entries.
+Nothing else in the kernel may talk to the outside.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from prytany.abi import events as ev
+from prytany.journal.bodies import pack
+from prytany.journal.digests import Keyring
+from prytany.journal.writer import Journal
+from prytany.ports.clock import Clock
+from prytany.ports.store import Body
+from prytany.process.table import Table
+
+TENANT = 0
+INLINE_BYTES_MAX = 4096
+DENIALS_MAX = 1024
+
+
+class Durable(NamedTuple):
+    """An entry whose reactions are due."""
+
+    seq: int
+    time_ns: int
+    events: Sequence[ev.Event]
+    contents: dict[bytes, bytes]
+
+
+class Denials:
+    """Repeated denials: answered in their turn, and recorded together with what comes next in the same record.
+
+    What was answered and is not yet recorded can be lost in a crash, and changes nothing: the program is then denied
+    again, by the same gate, at the same place of its record.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.waiting: dict[int, list[tuple[int, str, str]]] = {}
+
+    def add(self, pid: int, n: int, call: str, errno: str) -> None:
+        """Call `n` was denied as one before it was."""
+        waiting = self.waiting.setdefault(pid, [])
+        waiting.append((n, call, errno))
+        self._ledger.after((ev.CallsDenied(pid, call, errno, [n], 0, True),))
+        if len(waiting) >= DENIALS_MAX:
+            self._ledger.commit((), {}, flush=pid)
+
+    def before(self, events: Sequence[ev.Event]) -> list[ev.Event]:
+        """What is to be recorded before `events`, which touch the records of some processes."""
+        flushed: list[ev.Event] = []
+        for pid in {getattr(e, "pid", 0): None for e in events}:
+            flushed.extend(self.take(pid))
+        return flushed
+
+    def take(self, pid: int) -> list[ev.Event]:
+        """What waits for `pid`; runs of one kind are one event."""
+        events: list[ev.Event] = []
+        ns: list[int] = []
+        last: tuple[str, str] | None = None
+        for n, call, errno in self.waiting.pop(pid, ()):
+            if (call, errno) != last:
+                last, ns = (call, errno), []
+                events.append(ev.CallsDenied(pid, call, errno, ns, self._ledger.table.require(pid).tail, True))
+            ns.append(n)
+        return events
+
+
+class Ledger:
+    """One shard's journal with its fold."""
+
+    def __init__(self, table: Table, keyring: Keyring, clock: Clock, react: Callable[[Durable], None]) -> None:
+        self.table = table
+        self._keyring = keyring
+        self.key_id = keyring.key_id(TENANT) or 0
+        self._clock = clock
+        self._react = react
+        self._held: deque[Durable] = deque()
+        self._journal: Journal | None = None
+        self.denials = Denials(self)
+
+    def attach(self, journal: Journal) -> None:
+        """Write to `journal` from here on."""
+        self._journal = journal
+
+    @property
+    def journal(self) -> Journal:
+        """The journal that was attached."""
+        assert self._journal is not None
+        return self._journal
+
+    def now_ns(self) -> int:
+        """The kernel's time: the clock's, and never before the last entry's."""
+        return max(self._clock.now_ns(), self.table.time_ns)
+
+    def digest(self, content: bytes) -> bytes:
+        """The keyed digest under which `content` is named; empty for none."""
+        return self._keyring.digest(TENANT, content) if content else b""
+
+    def commit(
+        self,
+        events: Sequence[ev.Event],
+        contents: dict[bytes, bytes],
+        shared: Sequence[bytes] = (),
+        *,
+        flush: int = 0,
+    ) -> int:
+        """Append one entry, apply it, and hold its reactions until it is durable.
+
+        Args:
+            events: what was decided.
+            contents: what its digests name.
+            shared: content that other entries name as well; it is kept once.
+            flush: a process whose repeated denials are recorded now.
+        """
+        answered = events
+        if self.denials.waiting:
+            denied = self.denials.take(flush) if flush else self.denials.before(events)
+            events = [*denied, *events]
+        now_ns = self.now_ns()
+        key_id = self.key_id
+        small: list[tuple[bytes, bytes]] = []
+        large: list[Body] = []
+        for digest, content in contents.items():
+            if len(content) > INLINE_BYTES_MAX:
+                large.append(Body(TENANT, digest, key_id, content))
+            elif content:
+                small.append((digest, content))
+        for content in shared:
+            large.append(Body(TENANT, self.digest(content), key_id, content))
+        seq = self.journal.append(ev.encode_entry(ev.Entry(now_ns, list(events))), pack(small) if small else b"", large)
+        apply = self.table.apply
+        for event in events:
+            apply(seq, now_ns, event)
+        self._held.append(Durable(seq, now_ns, answered, contents))
+        return seq
+
+    def after(self, events: Sequence[ev.Event]) -> None:
+        """Hold what has no entry of its own behind what was committed so far."""
+        held = Durable(self._held[-1].seq if self._held else 0, 0, events, {})
+        if self._held:
+            self._held.append(held)
+        else:
+            self._react(held)
+
+    def undurable(self, digest: bytes) -> bytes | None:
+        """Content that was committed and is not durable yet, or None. For deciding on it; it may not leave."""
+        for entry in reversed(self._held):
+            if (content := entry.contents.get(digest)) is not None:
+                return content
+        return None
+
+    def on_durable(self, seq: int) -> None:
+        """The journal's watermark reached `seq`."""
+        held = self._held
+        react = self._react
+        while held and held[0].seq <= seq:
+            react(held.popleft())

@@ -1,0 +1,77 @@
+"""What a handler answers with: events, and either a result or the intent of one. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from prytany.abi import events as ev
+from prytany.process.process import Process
+from prytany.process.table import Table
+
+
+class Done(NamedTuple):
+    """Decided at once. `contents` are what the events name."""
+
+    result: Any = None
+    before: tuple[ev.Event, ...] = ()
+    after: tuple[ev.Event, ...] = ()
+    contents: tuple[bytes, ...] = ()
+    shared: tuple[bytes, ...] = ()
+
+
+class Opened(NamedTuple):
+    """Recorded as an intent; an effect or another event closes it."""
+
+    subject: int = 0
+
+
+class Ended(NamedTuple):
+    """The call has no answer."""
+
+    events: tuple[ev.Event, ...]
+    contents: tuple[bytes, ...] = ()
+
+
+Outcome = Done | Opened | Ended
+
+
+class Program(NamedTuple):
+    """A program that was found: where, its text, and what it declares of itself."""
+
+    program: str
+    name: str
+    source: bytes
+    pledge: tuple[str, ...]
+
+
+class Context(Protocol):
+    """What a handler may look at."""
+
+    @property
+    def table(self) -> Table:
+        """The process table."""
+        ...
+
+    def digest(self, content: bytes) -> bytes:
+        """The keyed digest of `content`."""
+        ...
+
+    def entropy(self, size: int) -> bytes:
+        """Random bytes; what is drawn goes into an event."""
+        ...
+
+    def find_program(self, target: str, beside: str) -> Program:
+        """Resolve a program's name; raises Enoent."""
+        ...
+
+    def has_model(self, name: str) -> bool:
+        """Whether there is a model of that name ("" is the default)."""
+        ...
+
+    def content_of(self, pid: int) -> bytes:
+        """What a terminated process left, packed."""
+        ...
+
+
+Handler = Callable[[Context, Process, int, Any], Outcome]

@@ -1,0 +1,42 @@
+"""Places: how many processes run at once.
+
+A process that waits for another, or for a time, gives its place up, so that a parent never keeps its children from
+running. When what it waited for comes, it goes on at once: the limit bounds what begins, and a process that was let in
+is let through.
+"""
+
+from __future__ import annotations
+
+from prytany.process.process import Process, State
+
+WAITS = frozenset({"process_wait", "timer_wait"})
+
+
+class Places:
+    """Who holds a place."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._held: set[int] = set()
+
+    def update(self, process: Process) -> None:
+        """Take note of what `process` does now."""
+        if process.state is State.RUNNING and (
+            not process.open or any(c.call not in WAITS for c in process.open.values())
+        ):
+            self._held.add(process.pid)
+        else:
+            self._held.discard(process.pid)
+
+    def release(self, pid: int) -> None:
+        """The process is gone."""
+        self._held.discard(pid)
+
+    @property
+    def free(self) -> int:
+        """How many may begin."""
+        return self.most - len(self._held)
+
+    def holds(self, pid: int) -> bool:
+        """Whether it has one."""
+        return pid in self._held

@@ -1,0 +1,174 @@
+"""Workers: who has one, and how one is brought to where its process stands.
+
+Every start of a worker is a replay; that of a new process is the replay of an empty record. So the machine that lost
+power, the process that was put away and the process that begins all come the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi.errors import Eio, Ereplay, KernelError
+from prytany.journal.bodies import unpack
+from prytany.kernel.ledger import TENANT, Ledger
+from prytany.kernel.live import Live
+from prytany.kernel.replay import Cursor, read_record
+from prytany.kernel.trap import Trap
+from prytany.ports.runner import Host, Runner
+from prytany.ports.store import Reader
+from prytany.process.process import Process, State
+from prytany.process.table import Table
+
+
+class Owner(Host, Protocol):
+    """The kernel, as its workers' keeper sees it."""
+
+    ledger: Ledger
+    trap: Trap
+    reader: Reader
+    closing: bool
+
+    @property
+    def table(self) -> Table:
+        """The process table."""
+        ...
+
+    def end(self, pid: int, status: int, signal: int, reason: str, cpu_us: int = 0) -> None:
+        """The process terminates by something other than its own call."""
+        ...
+
+    def note(self, events: tuple[ev.Event, ...]) -> None:
+        """Record events."""
+        ...
+
+
+class Workers:
+    """The workers of one kernel."""
+
+    def __init__(self, kernel: Owner, runners: dict[str, Runner]) -> None:
+        self._kernel = kernel
+        self._runners = runners
+        self.live: dict[int, Live] = {}
+        self._starting: set[asyncio.Task[None]] = set()
+
+    def content(self, digest: bytes, seq: int) -> bytes:
+        """Stored content: in the row that names it, or in a row of its own."""
+        reader = self._kernel.reader
+        row = reader.row(seq) if seq else None
+        if row is not None:
+            for name, content in unpack(row.bodies):
+                if name == digest:
+                    return content
+        body = reader.body(TENANT, digest)
+        if body is None:
+            raise Eio("content that the journal names is missing or was forgotten")
+        return body.content
+
+    def wake(self, pid: int) -> None:
+        """Bring the process back, unless it is here."""
+        process = self._kernel.table.get(pid)
+        if pid in self.live or process is None or process.state is not State.RUNNING or self._kernel.closing:
+            return
+        if process.tail > self._kernel.ledger.journal.durable:
+            return  # the reaction to that entry comes here again
+        try:
+            record = read_record(self._kernel.reader, TENANT, pid, process.tail)
+        except KernelError as error:
+            self._kernel.end(pid, 1, 0, f"its record cannot be read: {error.message}")
+            return
+        live = Live(pid, Cursor(record), process.tail)
+        self.live[pid] = live
+        task = asyncio.ensure_future(self._start(process, live, record.start_ns))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start(self, process: Process, live: Live, start_ns: int) -> None:
+        try:
+            item = self._start_item(process)
+            worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
+        except KernelError as error:
+            self.live.pop(process.pid, None)
+            self._kernel.end(process.pid, 1, 0, f"no worker could be started: {error.message}")
+            return
+        live.worker = worker
+        if live.leaving:
+            worker.kill()
+            return
+        live.send(0, start_ns, "", item)
+
+    def _start_item(self, process: Process) -> bytes:
+        source = self.content(process.source, 0)
+        args, kwargs = msgspec.msgpack.decode(self.content(process.argument, process.spawned_seq))
+        return msgspec.msgpack.encode(
+            {
+                "program": process.program,
+                "source": source.decode(),
+                "args": args,
+                "kwargs": kwargs,
+                "seed": process.seed,
+                "pid": process.pid,
+                "parent": process.parent,
+                "incarnation": process.incarnation,
+                "name": process.name,
+                "pledge": process.pledge,
+            }
+        )
+
+    def replayed(self, live: Live, n: int, name: str, argument: bytes) -> bool:
+        """A call made during replay; False when the process was stopped for it."""
+        assert live.cursor is not None
+        try:
+            live.cursor.on_call(n, name, argument, self._kernel.ledger.digest)
+        except Ereplay as error:
+            self._diverged(live, error)
+            return False
+        return True
+
+    def advance(self, live: Live) -> None:
+        """Send what is due, and go live at the frontier."""
+        cursor = live.cursor
+        assert cursor is not None
+        for item in cursor.due():
+            live.send(*item)
+        try:
+            if not cursor.at_frontier(live.delivered):
+                return
+        except Ereplay as error:
+            self._diverged(live, error)
+            return
+        live.cursor = None
+        if live.worker is not None:
+            live.worker.at_frontier()
+        for n, name, argument in cursor.beyond:
+            self._kernel.trap.call(live, n, name, argument)
+
+    def _diverged(self, live: Live, error: Ereplay) -> None:
+        # Both sides go to the process's log: the journal holds no content.
+        if live.worker is not None:
+            live.worker.log(f"EREPLAY: {error.message}\n")
+        self.kill(live.pid)
+        self._kernel.note((ev.ProcessPaused(live.pid, "EREPLAY"), ev.IncidentOpened(live.pid, "replay")))
+
+    def kill(self, pid: int) -> None:
+        """End the worker of `pid`, if there is one; its process is not judged by it."""
+        live = self.live.pop(pid, None)
+        if live is not None:
+            live.kill()
+
+    def forget(self, pid: int) -> Live | None:
+        """The worker of `pid` is gone."""
+        return self.live.pop(pid, None)
+
+    async def close(self) -> None:
+        """End all."""
+        for pid in list(self.live):
+            self.kill(pid)
+        for task in list(self._starting):
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        for runner in self._runners.values():
+            await runner.close()

@@ -1,0 +1,65 @@
+"""The runner: what makes a process run, in a worker or inline.
+
+The kernel and a worker exchange frames (`abi.wire`): items go down, and `[delivered, calls]` comes up. A runner moves
+bytes and reports ends; it never looks into a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+Call = tuple[int, str, msgspec.Raw]
+"""Number, name and packed arguments."""
+
+
+class Worker(Protocol):
+    """One running incarnation."""
+
+    def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
+        """Hand over one item; `value` is packed. Never blocks: what waits is bounded by the calls in flight."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once. `Host.on_exit` follows."""
+        ...
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The operating system's pid and start time, or (0, 0) for a program without a process of its own."""
+        ...
+
+    def at_frontier(self) -> None:
+        """The replay is over: what was printed so far was printed before, and is dropped; what comes now is kept."""
+        ...
+
+    def log(self, text: str) -> None:
+        """Put a line of the kernel's own into the process's log."""
+        ...
+
+
+class Host(Protocol):
+    """The kernel, as a runner sees it."""
+
+    def on_frame(self, pid: int, delivered: int, calls: Sequence[Call]) -> None:
+        """The worker of `pid` took `delivered` items in all and makes these calls."""
+        ...
+
+    def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
+        """The worker of `pid` is gone. Called once, and after it nothing else for that worker."""
+        ...
+
+
+class Runner(Protocol):
+    """Starts workers of one kind."""
+
+    async def start(self, pid: int, item: bytes, host: Host) -> Worker:
+        """A new worker for `pid`, which waits for its first item; `item` is the packed start item, for what the runner
+        must know before. Raises KernelError when none can be had."""
+        ...
+
+    async def close(self) -> None:
+        """End every worker."""
+        ...

@@ -1,0 +1,97 @@
+"""One process, as the fold knows it.
+
+Everything here is plain data, so that a snapshot is its encoding. It holds nothing that a replay could not rebuild,
+and no content. Units are in the names.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class State(StrEnum):
+    """Where a process stands. `waiting` is shown by `view`, from the calls that a running process has open."""
+
+    CREATED = "created"
+    READY = "ready"
+    RUNNING = "running"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+    TERMINATED = "terminated"
+
+
+class OpenCall(msgspec.Struct, array_like=True):
+    """A call whose intent is recorded and whose result is not. `doubt` says that its effect may have happened."""
+
+    call: str
+    argument: bytes
+    seq: int
+    subject: int = 0
+    doubt: bool = False
+
+
+class Usage(msgspec.Struct, array_like=True):
+    """What a process took, itself only."""
+
+    calls: int = 0
+    denials: int = 0
+    model_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd_micros: int = 0
+    model_us: int = 0
+    cpu_us: int = 0
+
+
+class Process(msgspec.Struct):
+    """A running agent. Invariant: `open` is empty once it is terminated, and `tail` is the last entry of its record."""
+
+    pid: int
+    parent: int
+    run: int
+    name: str
+    kind: str
+    program: str
+    source: bytes
+    argument: bytes
+    pledge: list[str]
+    unveil: dict[str, str]
+    seed: bytes
+    depth: int
+    spawned_ns: int
+    spawned_seq: int
+    model: str = ""
+    state: State = State.CREATED
+    reason: str = ""
+    incarnation: int = 0
+    tail: int = 0
+    started_ns: int = 0
+    ended_ns: int = 0
+    ended_seq: int = 0
+    status: int = 0
+    signal: int = 0
+    result: bytes = b""
+    children: dict[int, None] = {}
+    open: dict[int, OpenCall] = {}
+    waiters: dict[int, int] = {}
+    """Who waits for its end: caller's pid to the number of the call."""
+    denied: dict[str, int] = {}
+    """Denials so far, a call and errno."""
+    usage: Usage = msgspec.field(default_factory=Usage)
+
+    @property
+    def alive(self) -> bool:
+        """Not terminated."""
+        return self.state is not State.TERMINATED
+
+    def shown_state(self) -> tuple[State, str]:
+        """State and reason as people see them: a running process whose oldest open call waits for others is waiting."""
+        if self.state is State.RUNNING and self.open:
+            oldest = self.open[min(self.open)]
+            if oldest.doubt:
+                return State.WAITING, "an outcome in doubt"
+            waits = {"process_wait": f"process {oldest.subject}", "timer_wait": "timer"}.get(oldest.call)
+            return (State.WAITING, waits) if waits else (State.RUNNING, oldest.call)
+        return self.state, self.reason

@@ -1,0 +1,214 @@
+"""The process table: a fold of the journal's process and call events.
+
+`apply` never decides; a handler decided before the event was made. It raises KernelPanic on an event that cannot
+follow what came before, since that is a bug of ours or a damaged journal, and going on would spread it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi.errors import KernelPanic
+from prytany.process.process import OpenCall, Process, State
+
+
+class Table(msgspec.Struct):
+    """All processes of a shard, zombies included. Invariant: `ready` holds exactly the ready ones, oldest first."""
+
+    processes: dict[int, Process] = {}
+    ready: dict[int, None] = {}
+    running: dict[int, None] = {}
+    incidents: dict[str, int] = {}
+    """`pid:kind:call` of what needs a person, to the time it came up."""
+    next_number: int = 1
+    time_ns: int = 0
+
+    def get(self, pid: int) -> Process | None:
+        """The process, or None when there is none of that pid."""
+        return self.processes.get(pid)
+
+    def require(self, pid: int) -> Process:
+        """The process; a pid that events name and the table lacks is a panic."""
+        process = self.processes.get(pid)
+        if process is None:
+            raise KernelPanic(f"an event names process {pid}, which is not in the table")
+        return process
+
+    def descends(self, pid: int, ancestor: int) -> bool:
+        """Whether `pid` stands below `ancestor`."""
+        process = self.processes.get(pid)
+        while process is not None:
+            if process.parent == ancestor:
+                return True
+            process = self.processes.get(process.parent)
+        return False
+
+    def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
+        """Fold one event of entry `seq`."""
+        self.time_ns = time_ns
+        fold = _FOLDS.get(type(event))
+        if fold is not None:
+            fold(self, seq, event)
+
+
+def _record(process: Process, seq: int, prev: int) -> None:
+    # Several events of one entry may belong to one record; the link of all of them goes to the entry before.
+    if prev != process.tail and seq != process.tail:
+        raise KernelPanic(f"the record of process {process.pid} links to entry {prev}, and its tail is {process.tail}")
+    process.tail = seq
+
+
+def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
+    parent = table.processes.get(e.parent)
+    table.processes[e.pid] = Process(
+        pid=e.pid, parent=e.parent, run=e.run, name=e.name, kind=e.kind, program=e.program, source=e.source,
+        argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
+        depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq,
+    )  # fmt: skip
+    if parent is not None:
+        parent.children[e.pid] = None
+    table.next_number += 1
+
+
+def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
+    process = table.require(e.pid)
+    process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
+    process.tail = 0
+    table.ready[e.pid] = None
+
+
+def _started(table: Table, seq: int, e: ev.ProcessStarted) -> None:
+    process = table.require(e.pid)
+    if table.ready.pop(e.pid, 0) == 0:
+        raise KernelPanic(f"process {e.pid} started and was not ready")
+    _record(process, seq, e.prev)
+    process.state, process.started_ns = State.RUNNING, table.time_ns
+    table.running[e.pid] = None
+
+
+def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
+    process = table.require(e.pid)
+    table.ready.pop(e.pid, None)
+    table.running.pop(e.pid, None)
+    process.state, process.reason = State.STOPPED, e.reason
+
+
+def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
+    process = table.require(e.pid)
+    process.reason = ""
+    if process.tail:
+        process.state = State.RUNNING
+        table.running[e.pid] = None
+    else:
+        process.state = State.READY
+        table.ready[e.pid] = None
+
+
+def _signalled(table: Table, seq: int, e: ev.ProcessSignalled) -> None:
+    _record(table.require(e.pid), seq, e.prev)
+
+
+def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
+    process = table.require(e.pid)
+    for call in process.open.values():
+        if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
+            child.waiters.pop(e.pid, None)
+    table.ready.pop(e.pid, None)
+    table.running.pop(e.pid, None)
+    process.state, process.reason, process.status, process.signal = State.TERMINATED, e.reason, e.status, e.signal
+    process.result, process.ended_ns, process.ended_seq = e.result, table.time_ns, seq
+    process.usage.cpu_us += e.cpu_us
+    process.open.clear()
+    for key in [key for key in table.incidents if key.startswith(f"{e.pid}:")]:
+        del table.incidents[key]
+
+
+def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
+    process = table.processes.pop(e.pid)
+    parent = table.processes.get(process.parent)
+    if parent is not None:
+        parent.children.pop(e.pid, None)
+    for child in process.children:
+        # Orphans belong to the kernel from here on.
+        if (orphan := table.processes.get(child)) is not None:
+            orphan.parent = 0
+
+
+def _done(table: Table, seq: int, e: ev.CallDone) -> None:
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    process.usage.calls += 1
+
+
+def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    process.usage.calls += 1
+    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject)
+    if e.call == "process_wait":
+        table.require(e.subject).waiters[e.pid] = e.n
+
+
+def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    call = process.open.pop(e.n, None)
+    if call is None:
+        raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
+    if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
+        child.waiters.pop(e.pid, None)
+
+
+def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:
+    table.require(e.pid).open[e.n].doubt = True
+
+
+def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    key = f"{e.call} {e.errno}"
+    process.denied[key] = process.denied.get(key, 0) + len(e.ns)
+    process.usage.denials += len(e.ns)
+
+
+def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
+    process = table.get(e.pid)
+    if process is None:
+        return  # a late result of a process that was reaped is still recorded
+    usage = process.usage
+    usage.model_calls += 1
+    usage.prompt_tokens += e.prompt_tokens
+    usage.completion_tokens += e.completion_tokens
+    usage.cost_usd_micros += e.cost_usd_micros
+    usage.model_us += e.took_us
+
+
+def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
+    table.incidents[f"{e.pid}:{e.kind}:{e.n}"] = table.time_ns
+
+
+def _settled(table: Table, seq: int, e: ev.IncidentClosed) -> None:
+    table.incidents.pop(f"{e.pid}:{e.kind}:{e.n}", None)
+
+
+_FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
+    ev.ProcessSpawned: _spawned,  # type: ignore[dict-item]
+    ev.ProcessReady: _ready,  # type: ignore[dict-item]
+    ev.ProcessStarted: _started,  # type: ignore[dict-item]
+    ev.ProcessPaused: _paused,  # type: ignore[dict-item]
+    ev.ProcessContinued: _continued,  # type: ignore[dict-item]
+    ev.ProcessSignalled: _signalled,  # type: ignore[dict-item]
+    ev.ProcessExited: _exited,  # type: ignore[dict-item]
+    ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
+    ev.CallDone: _done,  # type: ignore[dict-item]
+    ev.CallOpened: _opened,  # type: ignore[dict-item]
+    ev.CallClosed: _closed,  # type: ignore[dict-item]
+    ev.CallDoubted: _doubted,  # type: ignore[dict-item]
+    ev.CallsDenied: _denied,  # type: ignore[dict-item]
+    ev.ModelUsed: _used,  # type: ignore[dict-item]
+    ev.IncidentOpened: _incident,  # type: ignore[dict-item]
+    ev.IncidentClosed: _settled,  # type: ignore[dict-item]
+}

@@ -1,0 +1,193 @@
+"""Time, randomness and identity of a worker, answered from its record: the same answers live and in replay.
+
+The time is that of the last item and stands still between two: nothing a program measures between two calls is time
+that the record knows. Random bytes come from the recorded seed. Threads, processes and `time.sleep` are refused: none
+can be repeated. Modules that had taken a function before (`from time import time`) are given the new one.
+
+This is for honest programs, so that their replay holds. It confines nobody: the sandbox does.
+Must not be installed in the kernel or a zygote; there is no way back.
+"""
+
+# pyright: reportPrivateUsage=false
+from __future__ import annotations
+
+import ctypes
+import datetime
+import gc
+import importlib
+import inspect
+import os
+import random
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from prytany.abi.errors import Eperm, KernelPanic
+from prytany.runtime.drbg import Drbg
+
+
+def install(*, now_ns: Callable[[], int], start_ns: int, seed: bytes, pid: int) -> None:
+    """Answer the process's time, randomness and pid from its record, from now on.
+
+    Args:
+        now_ns: the recorded time of the last item, nanoseconds since 1970.
+        start_ns: that of the start item; monotonic clocks count from it.
+        seed: of the incarnation, recorded.
+        pid: what `os.getpid` says.
+    """
+    swap: dict[str, Callable[..., Any]] = {}
+    swap.update(_clocks(now_ns, start_ns))
+    swap.update(_entropy(Drbg(seed), pid))
+    swap.update(_refusals())
+    _replace_everywhere(swap)
+    _patch_datetime()
+    _patch_random()
+    _patch_uuid()
+
+
+def _clocks(now_ns: Callable[[], int], start_ns: int) -> dict[str, Callable[..., Any]]:
+    def since_start_ns() -> int:
+        return now_ns() - start_ns
+
+    def since_start() -> float:
+        return (now_ns() - start_ns) / 1e9
+
+    def wall() -> float:
+        return now_ns() / 1e9
+
+    def clock_gettime_ns(clock: int) -> int:
+        return now_ns() if clock == time.CLOCK_REALTIME else since_start_ns()
+
+    def clock_gettime(clock: int) -> float:
+        return clock_gettime_ns(clock) / 1e9
+
+    clocks: dict[str, Callable[..., Any]] = {
+        "time.time": wall,
+        "time.time_ns": now_ns,
+        "time.clock_gettime_ns": clock_gettime_ns,
+        "time.clock_gettime": clock_gettime,
+    }
+    for name in ("monotonic", "perf_counter", "process_time", "thread_time"):
+        clocks[f"time.{name}"] = since_start
+        clocks[f"time.{name}_ns"] = since_start_ns
+
+    # These read the clock themselves when they are given no time.
+    def or_now(first: Callable[..., Any]) -> Callable[..., Any]:
+        def given_or_now(secs: float | None = None) -> Any:
+            return first(wall() if secs is None else secs)
+
+        return given_or_now
+
+    for name in ("localtime", "gmtime", "ctime"):
+        clocks[f"time.{name}"] = or_now(getattr(time, name))
+    localtime, first_strftime, first_asctime = time.localtime, time.strftime, time.asctime
+
+    def strftime(form: str, t: Any = None) -> str:
+        return first_strftime(form, localtime(wall()) if t is None else t)
+
+    def asctime(t: Any = None) -> str:
+        return first_asctime(localtime(wall()) if t is None else t)
+
+    clocks["time.strftime"], clocks["time.asctime"] = strftime, asctime
+    return clocks
+
+
+def _entropy(drbg: Drbg, pid: int) -> dict[str, Callable[..., Any]]:
+    def getrandom(size: int, flags: int = 0) -> bytes:
+        return drbg.read(size)
+
+    return {
+        "os.urandom": drbg.read,
+        "os.getrandom": getrandom,
+        "os.getpid": lambda: pid,
+    }
+
+
+def _refusals() -> dict[str, Callable[..., Any]]:
+    def refusal(name: str, instead: str) -> Callable[..., Any]:
+        def refuse(*_args: object, **_kwargs: object) -> Any:
+            raise Eperm(f"a worker has no {name}: {instead}", call=name)
+
+        return refuse
+
+    one_line = "a program is one thread that a replay can follow; use tasks"
+    ask = "ask the kernel (proc.spawn, proc.tools)"
+    refused = {"time.sleep": refusal("time.sleep", "it would stop the process; await proc.sleep or asyncio.sleep")}
+    for name in ("threading.Thread.start", "_thread.start_new_thread", "_thread.start_new"):
+        refused[name] = refusal(name, one_line)
+    for name in ("_thread.start_joinable_thread", "_posixsubprocess.fork_exec"):
+        refused[name] = refusal(name, one_line if "thread" in name else ask)
+    for name in ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system"):
+        refused[f"os.{name}"] = refusal(f"os.{name}", ask)
+    return refused
+
+
+def _replace_everywhere(swap: dict[str, Callable[..., Any]]) -> None:
+    """Put each function in the place of the one it is named after, in every module that holds it."""
+    by_identity: dict[int, Callable[..., Any]] = {}
+    originals: list[Any] = []  # held, so that no identity is given away twice
+    for path, function in swap.items():
+        module_name, _, name = path.partition(".")
+        holder: Any = importlib.import_module(module_name)
+        *inner, name = name.split(".")
+        for part in inner:
+            holder = getattr(holder, part)
+        original = getattr(holder, name, None)
+        if original is None:  # not on this version of Python
+            continue
+        originals.append(original)
+        by_identity[id(original)] = function
+        setattr(holder, name, function)
+    for module in list(sys.modules.values()):
+        names: dict[str, Any] | None = getattr(module, "__dict__", None)
+        if names is None or names.get("__name__") == __name__:
+            continue
+        for name, value in list(names.items()):
+            function_now = by_identity.get(id(value))
+            if function_now is not None:
+                names[name] = function_now
+
+
+def _patch_datetime() -> None:
+    """Let `datetime.now` and `utcnow` ask `time.time`, as `today` does by itself.
+
+    The C type is changed in place and not subclassed: every module that imported it earlier is reached, and
+    `type(x) is datetime` and `isinstance` stay true of what C code makes.
+    """
+    real = datetime.datetime
+
+    def now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> datetime.datetime:
+        return cls.fromtimestamp(time.time(), tz)
+
+    def utcnow(cls: type[datetime.datetime]) -> datetime.datetime:
+        return cls.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
+
+    names: Any
+    (names,) = gc.get_referents(real.__dict__)  # what the read-only view shows
+    names["now"], names["utcnow"] = classmethod(now), classmethod(utcnow)
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(real))
+    if inspect.getattr_static(real, "now") is not names["now"] or abs(real.now().timestamp() - time.time()) > 1e-3:
+        raise KernelPanic("datetime.now could not be put under the record")
+
+
+def _patch_random() -> None:
+    """Seed from the record what would seed itself: `Random()`, `random.seed()`, and the module's own generator."""
+    first = random.Random.seed
+
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        first(self, int.from_bytes(os.urandom(32), "big") if a is None else a, version)
+
+    generators: Any = random
+    generators.Random.seed = seed
+    generators.seed = generators._inst.seed
+    generators._inst.seed()
+    # SystemRandom, and so `secrets`, draw from `random._urandom`, which was replaced with os.urandom.
+
+
+def _patch_uuid() -> None:
+    """Let uuid1 take its node and its clock from the record; uuid4 takes os.urandom."""
+    module: Any = uuid
+    module._generate_time_safe = module._UuidCreate = module._last_timestamp = None
+    module._node = random.getrandbits(48) | 1 << 40  # the multicast bit: not a card's address

@@ -1,0 +1,134 @@
+"""The runner of `inline` programs: trusted code of the operator, and tests, in the kernel's own loop.
+
+They use the same codec and share no object with the kernel. A call goes to the kernel when it is made; what order
+concurrent calls of an inline program are made in is the kernel's loop's, so that only one call at a time is sure to
+replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from prytany.abi.errors import Enoent, ProcessExit, error_of
+from prytany.ports.runner import Host
+
+_log = logging.getLogger("prytany.inline")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+STEP_MS_MAX = 50
+Program = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class InlineWorker:
+    """One inline program."""
+
+    __slots__ = (
+        "_asked",
+        "_asked_to_end",
+        "_delivered",
+        "_host",
+        "_killed",
+        "_loop",
+        "_n",
+        "_pid",
+        "_program",
+        "_task",
+    )
+
+    def __init__(self, pid: int, program: Program, host: Host) -> None:
+        self._pid = pid
+        self._program = program
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._n = 0
+        self._delivered = 0
+        self._killed = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """It has no process of its own."""
+        return 0, 0
+
+    def call(self, name: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Make a system call."""
+        self._n = n = self._n + 1
+        answer = self._asked[n] = self._loop.create_future()
+        self._host.on_frame(self._pid, self._delivered, ((n, name, msgspec.Raw(_encode(args))),))
+        return answer
+
+    def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
+        """Take one item."""
+        self._delivered += 1
+        if n > 0:
+            answer = self._asked.pop(n, None)
+            if answer is not None and not answer.done():
+                if errno:
+                    message, detail = _decode(value)
+                    answer.set_exception(error_of(errno, message, detail=detail))
+                else:
+                    answer.set_result(_decode(value))
+        elif n == 0:
+            self._task = self._loop.create_task(self._run(_decode(value)))
+        elif n in (-2, -15) and self._task is not None:
+            self._task.cancel()
+        self._loop.call_soon(self._idle)
+
+    def _idle(self) -> None:
+        if not self._killed:
+            self._host.on_frame(self._pid, self._delivered, ())
+
+    async def _run(self, start: dict[str, Any]) -> None:
+        from prytany.userland.process import Process
+
+        ending: tuple[int, Any, dict[str, Any] | None]
+        began_ns = time.perf_counter_ns()
+        try:
+            ending = (0, await self._program(Process(self.call, None, start), *start["args"], **start["kwargs"]), None)
+        except ProcessExit as error:
+            ending = (error.status, None, None)
+        except (Exception, asyncio.CancelledError) as error:
+            ending = (1, None, {"type": type(error).__name__, "message": str(error)})
+        if (time.perf_counter_ns() - began_ns) // 1_000_000 > STEP_MS_MAX and not self._delivered:
+            _log.warning("inline process %d held the kernel for more than %d ms", self._pid, STEP_MS_MAX)
+        if not self._killed:
+            self._asked_to_end = self.call("process_exit", ending)
+
+    def at_frontier(self) -> None:
+        """Nothing was printed."""
+
+    def log(self, text: str) -> None:
+        """A line of the kernel's."""
+        _log.warning("%s", text)
+
+    def kill(self) -> None:
+        """End it."""
+        if not self._killed:
+            self._killed = True
+            if self._task is not None:
+                self._task.cancel()
+            self._loop.call_soon(self._host.on_exit, self._pid, 137, 9, "killed", 0)
+
+
+class InlineRunner:
+    """Runs the programs that it was given by name."""
+
+    def __init__(self, programs: dict[str, Program]) -> None:
+        self._programs = programs
+
+    async def start(self, pid: int, item: bytes, host: Host) -> InlineWorker:
+        """The program of that name, in this loop."""
+        name = _decode(item)["program"]
+        if name not in self._programs:
+            raise Enoent(f"there is no inline program {name!r}")
+        return InlineWorker(pid, self._programs[name], host)
+
+    async def close(self) -> None:
+        """Every worker was killed by the kernel."""

@@ -1,0 +1,341 @@
+"""The kernel's end of a zygote: starts it, asks it for workers, tells how each of them ended.
+
+A worker's life is one future: `handle.exited` always resolves, whether the worker ended, was killed, or its zygote
+died under it. A uid is given back only when the process that had it is known to be gone.
+
+Must not fork: the kernel's memory never becomes a worker's. Must not read a worker's socket or output: those belong
+to whoever asked for it. Nothing here blocks the loop but the start of the zygote, once.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections import deque
+from dataclasses import dataclass
+
+import msgspec
+
+from prytany.abi import limits
+from prytany.abi.errors import Eio, Etimedout, KernelError
+from prytany.runtime import pids
+from prytany.runtime.messages import (
+    ENTRY,
+    Exited,
+    Failed,
+    Fork,
+    Frames,
+    Ready,
+    Report,
+    Started,
+    WorkerSpec,
+    frame,
+    report_decoder,
+)  # fmt: skip
+from prytany.runtime.uids import worker_uids
+
+_READ_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How a worker ended: one of `code` and `signal` is set. `maxrss_kb` counts the pages shared with the zygote too.
+
+    When its zygote died first, nobody could reap it: it was killed, and its usage is not known (0).
+    """
+
+    code: int | None
+    signal: int | None
+    cpu_us: int = 0
+    maxrss_kb: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class WorkerHandle:
+    """One live worker. `sock` (non-blocking) and `output_fd` (what it prints) are the holder's to close."""
+
+    os_pid: int
+    start_time: int
+    sock: socket.socket
+    output_fd: int
+    exited: asyncio.Future[ExitStatus]
+    uid: int | None
+
+
+@dataclass(slots=True)
+class _Pending:
+    started: asyncio.Future[WorkerHandle]
+    sock: socket.socket
+    output_fd: int
+    uid: int | None
+
+
+class Launcher:
+    """One zygote at a time for one Python; `fork` starts it when there is none, so a dead one is replaced."""
+
+    def __init__(self, python: str, *, unconfined: bool = False, entry: str = ENTRY, hash_seed: int = 0) -> None:
+        self._python = python
+        self._unconfined = unconfined
+        self._entry = entry
+        self._hash_seed = hash_seed
+        self._starting = asyncio.Lock()
+        self._control: socket.socket | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._ready: asyncio.Future[Ready] | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._frames = Frames()
+        self._outbox: deque[tuple[bytes, list[int]]] = deque()
+        self._next_id = 1
+        self._reaping: set[asyncio.Task[int]] = set()  # lost zygotes that are not waited for yet
+        self._pending: dict[int, _Pending] = {}
+        self._alive: dict[int, WorkerHandle] = {}
+
+    @property
+    def zygote_pid(self) -> int | None:
+        """The live zygote's os pid."""
+        return self._process.pid if self._control is not None and self._process is not None else None
+
+    @property
+    def pending(self) -> int:
+        """How many forks were asked for and not answered yet."""
+        return len(self._pending)
+
+    async def start(self) -> None:
+        """Start the zygote, unless there is one.
+
+        Raises:
+            Eio: it ended before it was ready; the message ends with what it said.
+            Etimedout: it was not ready within `limits.WORKER_START_MS`.
+        """
+        async with self._starting:
+            if self._control is not None:
+                return
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            loop = asyncio.get_running_loop()
+            with theirs, tempfile.TemporaryFile() as stderr:
+                ours.setblocking(False)
+                mode = "unconfined" if self._unconfined else "confined"
+                try:
+                    self._process = await asyncio.create_subprocess_exec(
+                        self._python, "-s", "-P", "-u", "-X", "utf8", "-m", "prytany.runtime.zygote",
+                        str(theirs.fileno()), str(os.getpid()), mode, self._entry,
+                        env={"PYTHONHASHSEED": str(self._hash_seed)}, pass_fds=(theirs.fileno(),), cwd="/",
+                        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=stderr,
+                    )  # fmt: skip
+                except OSError as error:
+                    ours.close()
+                    raise Eio(f"cannot execute {self._python}: {error.strerror}") from error
+                theirs.close()
+                self._control, self._frames = ours, Frames()
+                ready = self._ready = loop.create_future()
+                self._ended = loop.create_future()
+                loop.add_reader(ours.fileno(), self._on_readable)
+                try:
+                    async with asyncio.timeout(limits.WORKER_START_MS / 1000):
+                        await ready
+                except TimeoutError as error:
+                    self._lose_zygote()
+                    raise Etimedout(f"no zygote of {self._python} within {limits.WORKER_START_MS} ms") from error
+                except asyncio.CancelledError:
+                    self._lose_zygote()
+                    raise
+                except Eio as error:
+                    await self._process.wait()
+                    stderr.seek(0)
+                    said = stderr.read().decode(errors="replace").strip()[-2_000:]
+                    raise Eio(f"the zygote of {self._python} did not start: {said}") from error
+
+    async def fork(self, spec: WorkerSpec) -> WorkerHandle:
+        """A new worker, confined (unless this launcher is not), running the entry.
+
+        Cancelling it leaves nothing behind: a worker that is made nevertheless is killed.
+
+        Raises:
+            Eio: it could not be forked or confined for, e.g. a granted path does not exist; or the zygote died.
+            Eagain: no uid is free.
+        """
+        await self.start()
+        uid = worker_uids.take() if os.geteuid() == 0 and not self._unconfined else None
+        confinement = msgspec.structs.replace(spec.confinement, uid=uid, gid=uid, unconfined=self._unconfined)
+        request = Fork(self._next_id, msgspec.structs.replace(spec, confinement=confinement))
+        self._next_id += 1
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        output_read, output_write = os.pipe()
+        ours.setblocking(False)
+        os.set_blocking(output_read, False)
+        pending = _Pending(asyncio.get_running_loop().create_future(), ours, output_read, uid)
+        self._pending[request.id] = pending
+        self._outbox.append((frame(request), [theirs.detach(), output_write]))
+        self._flush()
+        return await pending.started
+
+    def kill(self, handle: WorkerHandle, number: int = signal.SIGKILL) -> bool:
+        """Signal exactly this worker; False when it is gone already."""
+        return not handle.exited.done() and pids.send_signal(handle.os_pid, handle.start_time, number)
+
+    async def close(self) -> None:
+        """End every worker and the zygote; returns when all are gone and every `exited` has its status."""
+        async with self._starting:
+            handles = list(self._alive.values())
+            if self._control is not None and self._ended is not None:
+                self._control.shutdown(socket.SHUT_WR)  # it kills, reaps and reports, and then closes its own half
+                await self._ended
+            if self._reaping:
+                await asyncio.wait(self._reaping)
+        for handle in handles:
+            await handle.exited
+
+    def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._outbox and self._control is not None:
+            data, descriptors = self._outbox[0]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+            try:
+                sent = self._control.sendmsg([data], rights)
+            except BlockingIOError:
+                loop.add_writer(self._control.fileno(), self._flush)
+                return
+            except OSError:
+                self._lose_zygote()
+                return
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if sent < len(data):
+                self._outbox[0] = (data[sent:], [])
+            else:
+                self._outbox.popleft()
+        if self._control is not None:
+            loop.remove_writer(self._control.fileno())
+
+    def _on_readable(self) -> None:
+        if self._control is None:
+            return
+        try:
+            data = self._control.recv(_READ_BYTES)
+            bodies = self._frames.feed(data)
+            reports = [report_decoder.decode(body) for body in bodies]
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):  # msgspec's DecodeError is a ValueError: whoever sends that is no zygote of ours
+            data, reports = b"", []
+        for report in reports:
+            self._on_report(report)
+        if not data:
+            self._lose_zygote()
+
+    def _on_report(self, report: Report) -> None:
+        match report:
+            case Ready():
+                if self._ready is not None and not self._ready.done():
+                    self._ready.set_result(report)
+            case Started():
+                self._on_started(report)
+            case Failed():
+                self._abandon(self._pending.pop(report.id), Eio(f"no worker: {report.message}"))
+            case Exited():
+                handle = self._alive.pop(report.id)
+                self._resolve(handle, ExitStatus(report.code, report.signal, report.cpu_us, report.maxrss_kb))
+
+    def _on_started(self, report: Started) -> None:
+        pending = self._pending.pop(report.id)
+        handle = WorkerHandle(
+            report.os_pid,
+            report.start_time,
+            pending.sock,
+            pending.output_fd,
+            asyncio.get_running_loop().create_future(),
+            pending.uid,
+        )
+        self._alive[report.id] = handle
+        if pending.started.cancelled():
+            pending.sock.close()
+            os.close(pending.output_fd)
+            self.kill(handle)
+        else:
+            pending.started.set_result(handle)
+
+    def _abandon(self, pending: _Pending, error: KernelError) -> None:
+        pending.sock.close()
+        os.close(pending.output_fd)
+        if pending.uid is not None:
+            worker_uids.give_back(pending.uid)
+        if not pending.started.done():
+            pending.started.set_exception(error)
+
+    def _resolve(self, handle: WorkerHandle, status: ExitStatus) -> None:
+        if handle.uid is not None:
+            worker_uids.give_back(handle.uid)
+        if not handle.exited.done():  # a holder may have cancelled what it waited with
+            handle.exited.set_result(status)
+
+    def _lose_zygote(self) -> None:
+        """The zygote is gone or of no use: end it and all it had. The next `fork` starts another."""
+        if self._control is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._control.fileno())
+        loop.remove_writer(self._control.fileno())
+        self._control.close()
+        self._control = None
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        if self._process is not None:
+            task = loop.create_task(self._process.wait())
+            self._reaping.add(task)
+            task.add_done_callback(self._reaping.discard)
+        error = Eio("the zygote died")
+        for _, descriptors in self._outbox:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._outbox.clear()
+        for pending in self._pending.values():
+            self._abandon(pending, error)
+        self._pending.clear()
+        for handle in self._alive.values():
+            self._end_orphan(handle)
+        self._alive.clear()
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(error)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def _end_orphan(self, handle: WorkerHandle) -> None:
+        """Kill a worker that nobody reports on any more, and resolve it once it has really ended."""
+        status = ExitStatus(None, int(signal.SIGKILL))
+        pids.send_signal(handle.os_pid, handle.start_time, signal.SIGKILL)
+        pidfd = pids.open_pidfd(handle.os_pid, handle.start_time)
+        if pidfd is None:
+            self._resolve(handle, status)
+            return
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+            self._resolve(handle, status)
+
+        loop.add_reader(pidfd, ended)
+
+
+def kill_leftovers(records: list[tuple[int, int]]) -> int:
+    """Kill the workers of a kernel that died, known by (os pid, start time); returns how many were still there.
+
+    For recovery, before it replays. The pairs must be of this boot (`pids.boot_id`). A worker leads a session of its
+    own; what does not is somebody else's, whatever the pair says.
+    """
+    killed = 0
+    for os_pid, start_time in records:
+        try:
+            is_worker = os_pid > 1 and os.getsid(os_pid) == os_pid
+        except ProcessLookupError:
+            continue
+        if is_worker and (start_time or not sys.platform.startswith("linux")):
+            killed += pids.send_signal(os_pid, start_time, signal.SIGKILL)
+    return killed

@@ -1,0 +1,116 @@
+"""From the name of a program to its `main`, and from the way it ended to its exit record.
+
+A name is `path/or/file.py:attr` or `package.module:attr`; the attribute is `main` when none is given. A program has to
+be `async def`: a synchronous one could ask the kernel for nothing without stopping the loop that would answer.
+
+Must not run the program. What a failure says is bounded, and without addresses: a replay has to say it again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import linecache
+import re
+import sys
+import traceback
+import types
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from prytany.abi.errors import Einval, Enoent, KernelError
+
+TRACEBACK_BYTES_MAX = 8 << 10
+MESSAGE_BYTES_MAX = 2 << 10
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
+
+Main = Callable[..., Coroutine[Any, Any, Any]]
+
+
+def load_program(target: str, source: str | None = None) -> Main:
+    """The asynchronous function that `target` names. Runs its module: from `source`, the text that was recorded, if
+    given.
+
+    Raises:
+        Enoent: no such file, module or attribute.
+        Einval: what it names is not `async def`.
+        Exception: what the module raised while it was imported.
+    """
+    place, colon, attribute = target.rpartition(":")
+    if not colon:
+        place, attribute = target, "main"
+    module = (
+        _load_source(place, source)
+        if source is not None
+        else _load_file(place)
+        if place.endswith(".py")
+        else _load_module(place)
+    )
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+        if found is None:
+            raise Enoent(f"{place} has no {attribute!r}")
+    kind: Any = found.__class__
+    called = getattr(kind, "__call__", None)  # noqa: B004 asked for its kind, not whether it is there
+    if not (inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(called)):
+        raise Einval(f"{target} is not `async def {attribute}(proc, ...)`: a worker runs asynchronous programs only")
+    main: Main = found
+    return main
+
+
+def _load_source(place: str, source: str) -> Any:
+    # The recorded text, not the file: a program that was changed on disk does not change what is in flight.
+    name = Path(place).stem
+    module = types.ModuleType(name if name not in sys.modules else f"prytany_program_{name}")
+    module.__file__ = place
+    sys.path.insert(0, str(Path(place).parent))
+    sys.modules[module.__name__] = module
+    linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
+    exec(compile(source, place, "exec"), module.__dict__)
+    return module
+
+
+def _load_file(place: str) -> Any:
+    path = Path(place)
+    if not path.is_file():
+        raise Enoent(f"there is no program file {place}")
+    # Its folder goes first, so that it can import what lies beside it; its name must hide no module loaded before.
+    sys.path.insert(0, str(path.parent))
+    name = path.stem if path.stem not in sys.modules else f"prytany_program_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise Enoent(f"{place} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_module(place: str) -> Any:
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (place == error.name or place.startswith(error.name + ".")):
+            raise Enoent(f"there is no module {place}") from None
+        raise  # the program is there, and something that it imports is not
+
+
+def exit_error(error: BaseException) -> dict[str, Any]:
+    """What an exit record says of `error`: type, message, and the traceback's end."""
+    record: dict[str, Any] = {
+        "type": type(error).__name__,
+        "message": _bounded(str(error), MESSAGE_BYTES_MAX),
+        "traceback": _bounded("".join(traceback.format_exception(error)), TRACEBACK_BYTES_MAX),
+    }
+    if isinstance(error, KernelError):
+        record["errno"] = error.errno
+    return record
+
+
+def _bounded(text: str, size_bytes: int) -> str:
+    """The last `size_bytes` of `text`, where a traceback says what matters, with addresses struck out."""
+    raw = _ADDRESS.sub("0x…", text).encode("utf-8", "backslashreplace")
+    return raw[-size_bytes:].decode("utf-8", "ignore")

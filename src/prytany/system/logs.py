@@ -1,0 +1,29 @@
+"""What processes print: a bounded file each, in the home. When it is full, the older half goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prytany.abi import limits
+
+
+class Logs:
+    """The logs of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "logs"
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+
+    def path(self, pid: int) -> Path:
+        """The log of a process; it may not exist."""
+        return self._folder / f"{pid}.log"
+
+    def append(self, pid: int, data: bytes) -> None:
+        """Add what it printed, as it is; who shows it escapes it."""
+        path = self.path(pid)
+        with path.open("ab") as file:
+            file.write(data[-limits.LOG_BYTES_MAX :])
+            size = file.tell()
+        if size > limits.LOG_BYTES_MAX:
+            kept = path.read_bytes()[-limits.LOG_BYTES_MAX // 2 :]
+            path.write_bytes(kept[kept.find(b"\n") + 1 :])

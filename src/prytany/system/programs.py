@@ -1,0 +1,71 @@
+"""Programs on disk: found by name, read once, and never run here.
+
+What a program declares of itself is read from its text: the kernel does not execute what it is about to confine.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from prytany.abi.errors import Einval, Enoent
+from prytany.abi.syscalls import PLEDGES
+from prytany.kernel.outcome import Program
+
+SOURCE_BYTES_MAX = 2 << 20
+
+
+def find_program(target: str, beside: str) -> Program:
+    """Resolve `file.py:function`, or `:function` for one in the file of the program `beside`.
+
+    Raises:
+        Enoent: no such file, or no such function in it.
+        Einval: the file is no Python, or what it declares is no pledge.
+    """
+    place, colon, name = target.rpartition(":")
+    if not colon or not name.isidentifier():
+        raise Einval(f"{target!r} is not file.py:function")
+    path = Path(place) if place else Path(beside.rpartition(":")[0])
+    if place and not path.is_absolute() and beside:
+        path = Path(beside.rpartition(":")[0]).parent / path
+    path = path.absolute()
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise Enoent(f"there is no program {place or path}: {error.strerror}") from None
+    if len(source) > SOURCE_BYTES_MAX:
+        raise Einval(f"{path} has more than {SOURCE_BYTES_MAX} bytes")
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Einval(f"{path} is not Python: {error}") from None
+    for node in tree.body:
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == name:
+            declared = _declared(node)
+            return Program(
+                f"{path}:{name}", declared.get("name") or name, source, _pledge(declared.get("pledge", ""), path)
+            )
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            raise Einval(f"{name} in {path} has to be `async def`")
+    raise Enoent(f"{path} has no function {name!r}")
+
+
+def _declared(node: ast.AsyncFunctionDef) -> dict[str, str]:
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call):
+            function = decorator.func
+            called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            if called == "agent":
+                values = {k.arg: k.value for k in decorator.keywords if k.arg}
+                return {
+                    k: v.value for k, v in values.items() if isinstance(v, ast.Constant) and isinstance(v.value, str)
+                }
+    return {}
+
+
+def _pledge(text: str, path: Path) -> tuple[str, ...]:
+    classes = tuple(text.split())
+    for name in classes:
+        if name not in PLEDGES:
+            raise Einval(f"{path} pledges {name!r}; there are {', '.join(PLEDGES)}")
+    return classes

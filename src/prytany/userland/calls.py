@@ -1,0 +1,186 @@
+"""One method a system call. Generated from `abi/syscalls.py` by tools/generate.py; do not edit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+
+class Calls:
+    """The system calls, as they are."""
+
+    def __init__(self, call: Callable[[str, tuple[Any, ...]], Awaitable[Any]]) -> None:
+        self._call = call
+
+    async def nop(self, data: bytes) -> None:
+        """Do nothing, durably. For measuring.
+
+        Args:
+            data: anything.
+
+        Errors: only what every call can.
+        """
+        await self._call("nop", (data,))
+
+    async def process_spawn(
+        self,
+        program: str,
+        args: list[Any],
+        kwargs: dict[str, Any] | None = None,
+        name: str = "",
+        pledge: list[str] | None = None,
+    ) -> int:
+        """Start a child process and answer its pid at once; it runs when there is a place for it.
+
+        Args:
+            program: `file.py:function`, or `:function` for one beside the caller's own.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+            name: shown to people; the function's name by default.
+            pledge: its classes; never more than the caller's; None is what the program declares.
+
+        Errors: EAGAIN, ENOENT, EPERM.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "process_spawn",
+                (
+                    program,
+                    args,
+                    kwargs or {},
+                    name,
+                    pledge,
+                ),
+            ),
+        )
+
+    async def process_wait(self, pid: int) -> dict[str, Any]:
+        """Wait until a child has terminated, answer its status, reason and result, and reap it.
+
+        Args:
+            pid: the process.
+
+        Errors: ECHILD.
+        """
+        return cast("dict[str, Any]", await self._call("process_wait", (pid,)))
+
+    async def process_exit(self, status: int, result: Any = None, error: dict[str, Any] | None = None) -> None:
+        """End the calling process. It has no answer.
+
+        Args:
+            status: 0 is success, to 255.
+            result: handed to whoever waits.
+            error: type, message and traceback, where the program failed.
+
+        Errors: only what every call can.
+        """
+        await self._call(
+            "process_exit",
+            (
+                status,
+                result,
+                error,
+            ),
+        )
+
+    async def process_signal(self, pid: int, signal: int) -> None:
+        """Send a signal to a descendant.
+
+        Args:
+            pid: the process.
+            signal: its POSIX number.
+
+        Errors: EPERM, ESRCH.
+        """
+        await self._call(
+            "process_signal",
+            (
+                pid,
+                signal,
+            ),
+        )
+
+    async def timer_wait(self, deadline_ns: int) -> None:
+        """Wait for a time.
+
+        Args:
+            deadline_ns: absolute, in the kernel's time; it runs on while the kernel is down.
+
+        Errors: only what every call can.
+        """
+        await self._call("timer_wait", (deadline_ns,))
+
+    async def call_cancel(self, call: int) -> bool:
+        """Cancel a call in flight. The kernel decides the race: False says that the call had its result already.
+
+        Args:
+            call: the number of one's own call.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("call_cancel", (call,)))
+
+    async def model_chat(
+        self, messages: list[dict[str, Any]], model: str = "", options: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Ask a model, and answer text, tool_calls, finish and usage.
+
+        Args:
+            messages: role and content, OpenAI's chat form.
+            model: the model's name; the default one when empty.
+            options: max_tokens, temperature, seed, stop, schema, tools.
+
+        Errors: EMODEL, ENOENT.
+        """
+        return cast(
+            "dict[str, Any]",
+            await self._call(
+                "model_chat",
+                (
+                    messages,
+                    model,
+                    options or {},
+                ),
+            ),
+        )
+
+    async def file_read(self, path: str) -> bytes:
+        """Read a whole file.
+
+        Args:
+            path: below an unveiled folder, as the program names it.
+
+        Errors: EACCES, EINVAL, EIO, ENOENT.
+        """
+        return cast("bytes", await self._call("file_read", (path,)))
+
+    async def file_write(self, path: str, data: bytes) -> int:
+        """Put a whole file in place at once, and answer its size in bytes. The same content again changes nothing.
+
+        Args:
+            path: below a folder unveiled for writing.
+            data: the whole content.
+
+        Errors: EACCES, EINVAL, EIO, ENOENT, ENOSPC.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "file_write",
+                (
+                    path,
+                    data,
+                ),
+            ),
+        )
+
+    async def file_list(self, path: str) -> list[str]:
+        """The names in a folder, sorted; a folder's ends in `/`.
+
+        Args:
+            path: an unveiled folder, or one below it.
+
+        Errors: EACCES, EINVAL, EIO, ENOENT.
+        """
+        return cast("list[str]", await self._call("file_list", (path,)))

@@ -1,0 +1,80 @@
+"""The main job, as a user runs it: real processes, real workers, the scripted model, and a kernel that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ROOT / "examples" / "digest" / "documents"
+
+
+def prytany(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "prytany.cli", *arguments, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+
+
+def run_arguments(output: Path) -> list[str]:
+    target = "examples/digest/main.py:editor"
+    return ["run", target, "--input", str(DOCUMENTS), "--output", str(output), "--model", "scripted"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("whole")
+    done = prytany(*run_arguments(folder / "out"), home=folder / "home")
+    assert done.returncode == 0, done.stderr
+    text = (folder / "out" / "digest.md").read_text()
+    assert text.strip() in done.stdout
+    return folder / "home", text
+
+
+def test_the_digest_names_every_document(finished: tuple[Path, str]) -> None:
+    for document in DOCUMENTS.iterdir():
+        assert f"## {document.name}" in finished[1]
+
+
+def test_the_journal_of_a_run_verifies_and_a_kept_head_fits(finished: tuple[Path, str]) -> None:
+    head = prytany("journal", "head", home=finished[0]).stdout.strip()
+    verified = prytany("journal", "verify", "--head", head, home=finished[0])
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_ps_and_trace_show_the_run_as_json(finished: tuple[Path, str]) -> None:
+    rows = [json.loads(line) for line in prytany("ps", "--json", home=finished[0]).stdout.splitlines()]
+    assert [(row["name"], row["state"], row["status"]) for row in rows] == [("editor", "terminated", 0)]
+    events = [json.loads(line) for line in prytany("trace", "1", "--json", home=finished[0]).stdout.splitlines()]
+    assert sum(e.get("call") == "process_spawn" for e in events) == len(list(DOCUMENTS.iterdir()))
+
+
+def test_a_run_that_is_killed_half_way_is_resumed_to_the_same_byte_with_no_answer_asked_twice(
+    tmp_path: Path, finished: tuple[Path, str]
+) -> None:
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "prytany.cli", *run_arguments(tmp_path / "out"), "--home", str(home)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
+        assert run.stderr is not None
+        seen = 0
+        for line in run.stderr:
+            seen += "has its answer" in line
+            if seen == 3:
+                os.kill(run.pid, signal.SIGKILL)
+                break
+    resumed = prytany("resume", "--model", "scripted", home=home)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (tmp_path / "out" / "digest.md").read_text() == finished[1]
+    assert resumed.stderr.count("has its answer") <= len(list(DOCUMENTS.iterdir())) - 3
+    assert prytany("journal", "verify", home=home).returncode == 0
+
+
+def test_a_program_that_is_not_there_is_a_line_and_not_a_traceback(tmp_path: Path) -> None:
+    missing = prytany("run", "nowhere.py:main", "--model", "scripted", home=tmp_path / "home")
+    assert missing.returncode == 2
+    assert "ENOENT" in missing.stderr
+    assert "Traceback" not in missing.stderr

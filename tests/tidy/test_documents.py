@@ -1,0 +1,62 @@
+"""Documents lead where they say, and their Python is Python."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tidy.repository import files, name_of, text_of
+
+DOCUMENTS = [path for path in files() if path.suffix == ".md"]
+FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<info>[^\n]*)\n(?P<body>.*?)^ *(?P=fence) *$", re.M | re.S)
+LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|^\[[^\]]+\]:\s+(\S+)", re.M)
+HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.M)
+
+
+def prose(path: Path) -> str:
+    """The document without its code."""
+    return re.sub(r"`[^`\n]*`", "", FENCE.sub("", text_of(path) or ""))
+
+
+def anchors(path: Path) -> set[str]:
+    """The names that a link into the document may end with, made as GitHub makes them."""
+    titles = (re.sub(r"[`*]", "", title) for title in HEADING.findall(FENCE.sub("", text_of(path) or "")))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def broken_links(path: Path) -> Iterator[str]:
+    for match in LINK.finditer(prose(path)):
+        target = match[1] or match[2]
+        if re.match(r"[a-z][a-z0-9+.-]*:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (path.parent / name).resolve() if name else path
+        if not there.exists():
+            yield f"{name_of(path)}: {target} is not there"
+        elif anchor and there.suffix == ".md" and anchor not in anchors(there):
+            yield f"{name_of(path)}: {target} names no heading"
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for path in DOCUMENTS:
+        text = text_of(path) or ""
+        for match in FENCE.finditer(text):
+            if match["info"].split() and match["info"].split()[0] == "python":
+                indent = len(match["indent"])
+                body = "\n".join(line[indent:] for line in match["body"].splitlines())
+                found.append((f"{name_of(path)}:{text.count(chr(10), 0, match.start()) + 1}", body))
+    return found
+
+
+def test_relative_links_lead_somewhere() -> None:
+    assert [line for path in DOCUMENTS for line in broken_links(path)] == []
+
+
+@pytest.mark.parametrize(("place", "code"), python_blocks())
+def test_python_in_documents_compiles(place: str, code: str) -> None:
+    compile(code, place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
