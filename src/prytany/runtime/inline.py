@@ -38,6 +38,7 @@ class InlineWorker:
         "_n",
         "_pid",
         "_program",
+        "_replaying",
         "_task",
     )
 
@@ -50,6 +51,7 @@ class InlineWorker:
         self._n = 0
         self._delivered = 0
         self._killed = False
+        self._replaying = True
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -79,7 +81,8 @@ class InlineWorker:
             self._task = self._loop.create_task(self._run(_decode(value)))
         elif n in (-2, -15) and self._task is not None:
             self._task.cancel()
-        self._loop.call_soon(self._idle)
+        if self._replaying:
+            self._loop.call_soon(self._idle)
 
     def _idle(self) -> None:
         if not self._killed:
@@ -102,7 +105,8 @@ class InlineWorker:
             self._asked_to_end = self.call("process_exit", ending)
 
     def at_frontier(self) -> None:
-        """Nothing was printed."""
+        """From here on the kernel need not know when it is idle."""
+        self._replaying = False
 
     def log(self, text: str) -> None:
         """A line of the kernel's."""
