@@ -98,6 +98,9 @@ class Workers:
         if live.leaving:
             worker.kill()
             return
+        assert live.cursor is not None
+        if not live.cursor.record.asked:
+            worker.at_frontier()  # nothing was recorded, so nothing of what it prints was printed before
         live.send(0, start_ns, "", item)
 
     def _start_item(self, process: Process) -> bytes:

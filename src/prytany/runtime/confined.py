@@ -107,8 +107,10 @@ class ConfinedWorker:
 
     def at_frontier(self) -> None:
         """Drop what was printed on the way; the worker printed it before it sent the frame that brought it here."""
+        if not self._muted:
+            return
         with suppress(BlockingIOError):
-            while self._muted and os.read(self._handle.output_fd, _READ_BYTES):
+            while os.read(self._handle.output_fd, _READ_BYTES):
                 pass
         self._muted = False
 

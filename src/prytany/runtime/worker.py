@@ -46,6 +46,9 @@ def main(sock: socket.socket, make_process: ProcessFactory | None = None) -> int
     loop = WorkerLoop(sock)
     try:
         start = loop.take_start()
+        stdout: Any = sys.stdout
+        if hasattr(stdout, "reconfigure"):
+            stdout.reconfigure(line_buffering=True)  # a worker that dies has said what it printed
         sys.dont_write_bytecode = True  # its view of the disk is read-only
         install(now_ns=lambda: loop.now_ns, start_ns=loop.start_ns, seed=start["seed"], pid=start["pid"])
         install_ordering()
@@ -136,6 +139,9 @@ async def _end_leftovers(loop: WorkerLoop) -> None:
 
 def _report(loop: WorkerLoop, ending: Ending) -> int:
     """Tell the kernel, and wait until it has answered or closed: then the ending is durable."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()  # before the call: what is printed when its frame arrives counts as printed before it
     try:
         answer = loop.call("process_exit", ending)
     except KernelError as error:  # the result cannot be sent, or is too large
