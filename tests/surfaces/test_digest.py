@@ -78,3 +78,37 @@ def test_a_program_that_is_not_there_is_a_line_and_not_a_traceback(tmp_path: Pat
     assert missing.returncode == 2
     assert "ENOENT" in missing.stderr
     assert "Traceback" not in missing.stderr
+
+
+def test_a_run_that_is_interrupted_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "prytany.cli", *run_arguments(tmp_path / "out"), "--home", str(home)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "asks the model" in line:
+                run.send_signal(signal.SIGINT)
+                break
+        rest = run.stderr.read()
+    assert run.returncode == 130
+    assert "prytany resume" in rest
+    assert "Traceback" not in rest
+    assert prytany("resume", "--model", "scripted", home=home).returncode == 0
+    assert (tmp_path / "out" / "digest.md").exists()
+
+
+def test_a_second_kernel_on_one_home_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "prytany.cli", *run_arguments(tmp_path / "out"), "--home", str(home)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "starts" in line:
+                os.kill(run.pid, signal.SIGSTOP)
+                break
+        second = prytany("resume", "--model", "scripted", home=home)
+        os.kill(run.pid, signal.SIGCONT)
+        run.stderr.read()
+    assert second.returncode == 2
+    assert "EBUSY" in second.stderr
+    assert run.returncode == 0

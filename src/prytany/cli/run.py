@@ -72,6 +72,7 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
             raise shard.failed.result()
         if not ended.done():
             ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
             say(f"stopped; go on with: prytany resume --home {home}")
             return INTERRUPTED
         return _report(ended.result(), progress, say)

@@ -6,6 +6,7 @@ What a program declares of itself is read from its text: the kernel does not exe
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from pathlib import Path
 
 from prytany.abi.errors import Einval, Enoent
@@ -36,18 +37,26 @@ def find_program(target: str, beside: str) -> Program:
     if len(source) > SOURCE_BYTES_MAX:
         raise Einval(f"{path} has more than {SOURCE_BYTES_MAX} bytes")
     try:
-        tree = ast.parse(source)
+        declared = _functions(source).get(name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Einval(f"{path} is not Python: {error}") from None
-    for node in tree.body:
-        if isinstance(node, ast.AsyncFunctionDef) and node.name == name:
-            declared = _declared(node)
-            return Program(
-                f"{path}:{name}", declared.get("name") or name, source, _pledge(declared.get("pledge", ""), path)
-            )
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            raise Einval(f"{name} in {path} has to be `async def`")
-    raise Enoent(f"{path} has no function {name!r}")
+    if declared is None:
+        raise Enoent(f"{path} has no function {name!r}")
+    if "sync" in declared:
+        raise Einval(f"{name} in {path} has to be `async def`")
+    return Program(f"{path}:{name}", declared.get("name") or name, source, _pledge(declared.get("pledge", ""), path))
+
+
+@lru_cache(maxsize=64)
+def _functions(source: bytes) -> dict[str, dict[str, str]]:
+    """What each function of a program's text declares. Kept by the text: a fleet spawns the same one often."""
+    found: dict[str, dict[str, str]] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.AsyncFunctionDef):
+            found[node.name] = _declared(node)
+        elif isinstance(node, ast.FunctionDef):
+            found[node.name] = {"sync": "yes"}
+    return found
 
 
 def _declared(node: ast.AsyncFunctionDef) -> dict[str, str]:
