@@ -108,7 +108,8 @@ class Script:
                 items += self._cancel(*self.cancels.pop(0))
             elif live := [n for n, (name, _) in self.open.items() if name != "never"]:
                 items.append(self._answer(self.rng.choice(live)))
-        if not items and (self.cancels or self.signals):
+        answerable = any(name != "never" for name, _ in self.open.values())
+        if not items and (self.cancels or self.signals or answerable):  # cancels that came too late met silence
             return self.answers()
         return items
 
