@@ -16,7 +16,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, Usage
-from prytany.ports.store import Body, Row, Snapshot, StoreError
+from prytany.ports.store import Body, Row, StoreError
 from prytany.process.table import Table
 from prytany.runtime.inline import InlineRunner
 from prytany.system.shard import fold
@@ -180,6 +180,3 @@ class Fleet:
     def table(self) -> Table:
         """The state at the head."""
         return fold(self.store.reader())[0]
-
-
-__all__ = ["Fleet", "Snapshot"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from prytany.abi import events as ev
-from prytany.journal.bodies import pack
+from prytany.journal.bodies import split
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
 from prytany.ports.clock import Clock
@@ -20,7 +20,6 @@ from prytany.ports.store import Body
 from prytany.process.table import Table
 
 TENANT = 0
-INLINE_BYTES_MAX = 4096
 DENIALS_MAX = 1024
 
 
@@ -115,7 +114,7 @@ class Ledger:
 
         Args:
             events: what was decided.
-            contents: what its digests name.
+            contents: what its digests name; none of it empty.
             shared: content that other entries name as well; it is kept once.
             flush: a process whose repeated denials are recorded now.
         """
@@ -124,17 +123,10 @@ class Ledger:
             denied = self.denials.take(flush) if flush else self.denials.before(events)
             events = [*denied, *events]
         now_ns = self.now_ns()
-        key_id = self.key_id
-        small: list[tuple[bytes, bytes]] = []
-        large: list[Body] = []
-        for digest, content in contents.items():
-            if len(content) > INLINE_BYTES_MAX:
-                large.append(Body(TENANT, digest, key_id, content))
-            elif content:
-                small.append((digest, content))
+        packed, large = split(TENANT, self.key_id, contents.items())
         for content in shared:
-            large.append(Body(TENANT, self.digest(content), key_id, content))
-        seq = self.journal.append(ev.encode_entry(ev.Entry(now_ns, list(events))), pack(small) if small else b"", large)
+            large.append(Body(TENANT, self.digest(content), self.key_id, content))
+        seq = self.journal.append(ev.encode_entry(ev.Entry(now_ns, list(events))), packed, large)
         apply = self.table.apply
         for event in events:
             apply(seq, now_ns, event)

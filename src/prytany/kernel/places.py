@@ -7,9 +7,7 @@ is let through.
 
 from __future__ import annotations
 
-from prytany.process.process import Process, State
-
-WAITS = frozenset({"process_wait", "timer_wait"})
+from prytany.process.process import WAITS, Process, State
 
 
 class Places:

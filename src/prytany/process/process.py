@@ -22,6 +22,10 @@ class State(StrEnum):
     TERMINATED = "terminated"
 
 
+WAITS = {"process_wait": "process", "timer_wait": "timer"}
+"""Calls that wait for others, and need no place meanwhile; with what for."""
+
+
 class OpenCall(msgspec.Struct, array_like=True):
     """A call whose intent is recorded and whose result is not. `doubt` says that its effect may have happened."""
 
@@ -92,6 +96,8 @@ class Process(msgspec.Struct):
             oldest = self.open[min(self.open)]
             if oldest.doubt:
                 return State.WAITING, "an outcome in doubt"
-            waits = {"process_wait": f"process {oldest.subject}", "timer_wait": "timer"}.get(oldest.call)
-            return (State.WAITING, waits) if waits else (State.RUNNING, oldest.call)
+            waits = WAITS.get(oldest.call)
+            if waits is None:
+                return State.RUNNING, oldest.call
+            return State.WAITING, f"{waits} {oldest.subject}" if waits == "process" else waits
         return self.state, self.reason
