@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def stubs() -> str:
     """`userland/calls.py`."""
     lines = [
-        '"""One method a system call. Generated from `abi/syscalls.py` by tools/generate.py; do not edit."""',
+        '"""One method a system call. Generated from `abi/syscalls/` by tools/generate.py; do not edit."""',
         "",
         "from __future__ import annotations",
         "",
@@ -70,7 +70,7 @@ def manual() -> str:
     lines = [
         "# System calls",
         "",
-        "Generated from the table in `src/prytany/abi/syscalls.py` by `python -m tools.generate`; do not edit.",
+        "Generated from the table in `src/prytany/abi/syscalls/` by `python -m tools.generate`; do not edit.",
         "",
         "Everything an agent does is one of these. Each is recorded before its answer leaves the kernel.",
         "",

@@ -1,4 +1,4 @@
-"""One method a system call. Generated from `abi/syscalls.py` by tools/generate.py; do not edit."""
+"""One method a system call. Generated from `abi/syscalls/` by tools/generate.py; do not edit."""
 
 from __future__ import annotations
 
@@ -21,6 +21,26 @@ class Calls:
         Errors: only what every call can.
         """
         await self._call("nop", (data,))
+
+    async def timer_wait(self, deadline_ns: int) -> None:
+        """Wait for a time.
+
+        Args:
+            deadline_ns: absolute, in the kernel's time; it runs on while the kernel is down.
+
+        Errors: only what every call can.
+        """
+        await self._call("timer_wait", (deadline_ns,))
+
+    async def call_cancel(self, call: int) -> bool:
+        """Cancel a call in flight. The kernel decides the race: False says that the call had its result already.
+
+        Args:
+            call: the number of one's own call.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("call_cancel", (call,)))
 
     async def process_spawn(
         self,
@@ -100,26 +120,6 @@ class Calls:
                 signal,
             ),
         )
-
-    async def timer_wait(self, deadline_ns: int) -> None:
-        """Wait for a time.
-
-        Args:
-            deadline_ns: absolute, in the kernel's time; it runs on while the kernel is down.
-
-        Errors: only what every call can.
-        """
-        await self._call("timer_wait", (deadline_ns,))
-
-    async def call_cancel(self, call: int) -> bool:
-        """Cancel a call in flight. The kernel decides the race: False says that the call had its result already.
-
-        Args:
-            call: the number of one's own call.
-
-        Errors: only what every call can.
-        """
-        return cast("bool", await self._call("call_cancel", (call,)))
 
     async def model_chat(
         self, messages: list[dict[str, Any]], model: str = "", options: dict[str, Any] | None = None

@@ -1,0 +1,53 @@
+"""Event schemas: what the journal says happened.
+
+Each event is an array whose first element is its type and version (`process.spawned/1`). A record only grows at its
+end, with a default, so that an older one decodes as it is; what changes in another way gets the next version, and an
+upcaster here turns the older one into it. Events hold no content, only keyed digests of it: the content lies beside
+the chain.
+
+Events that belong to a process's record carry `prev`, the entry before them in that record, so that a record is a
+linked list through the journal and a fork of it is a pointer.
+"""
+
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
+from prytany.abi.events.digest import Digest
+from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
+from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted
+from prytany.abi.events.model import ModelUsed
+from prytany.abi.events.process import (
+    ProcessContinued,
+    ProcessExited,
+    ProcessPaused,
+    ProcessReady,
+    ProcessReaped,
+    ProcessSignalled,
+    ProcessSpawned,
+    ProcessStarted,
+)
+
+__all__ = [
+    "UPCASTERS",
+    "CallClosed",
+    "CallDone",
+    "CallDoubted",
+    "CallOpened",
+    "CallsDenied",
+    "Digest",
+    "Entry",
+    "Event",
+    "IncidentClosed",
+    "IncidentOpened",
+    "KernelStarted",
+    "ModelUsed",
+    "ProcessContinued",
+    "ProcessExited",
+    "ProcessPaused",
+    "ProcessReady",
+    "ProcessReaped",
+    "ProcessSignalled",
+    "ProcessSpawned",
+    "ProcessStarted",
+    "decode_entry",
+    "digests_of",
+    "encode_entry",
+]

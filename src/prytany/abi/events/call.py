@@ -1,0 +1,60 @@
+"""Events of system calls. Together with starts and signals they are a process's record."""
+
+from __future__ import annotations
+
+import msgspec
+
+from prytany.abi.events.digest import Digest
+
+
+class CallDone(msgspec.Struct, array_like=True, frozen=True, tag="call.done/1"):
+    """A call that was decided at once: asked and answered in one entry."""
+
+    pid: int
+    n: int
+    call: str
+    argument: Digest
+    errno: str
+    result: Digest
+    prev: int
+
+
+class CallOpened(msgspec.Struct, array_like=True, frozen=True, tag="call.opened/1"):
+    """The intent of a call that takes time."""
+
+    pid: int
+    n: int
+    call: str
+    argument: Digest
+    prev: int
+    subject: int = 0
+    """What it waits for, where that is a number: a pid or a time in nanoseconds."""
+
+
+class CallClosed(msgspec.Struct, array_like=True, frozen=True, tag="call.closed/1"):
+    """The result of an opened call, at the place of the record where the program learns it."""
+
+    pid: int
+    n: int
+    errno: str
+    result: Digest
+    prev: int
+
+
+class CallDoubted(msgspec.Struct, array_like=True, frozen=True, tag="call.doubted/1"):
+    """The call's effect was begun before a crash, and nobody knows whether it happened."""
+
+    pid: int
+    n: int
+
+
+class CallsDenied(msgspec.Struct, array_like=True, frozen=True, tag="call.denied/1"):
+    """The gate refused. `ns` counts the calls: the first alone, repeats of it together with whatever comes next."""
+
+    pid: int
+    call: str
+    errno: str
+    ns: list[int]
+    prev: int
+    again: bool = False
+    """Repeats: each was answered at the time of the item before it, since it had no entry of its own."""

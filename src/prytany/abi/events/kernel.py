@@ -1,0 +1,29 @@
+"""Events of the kernel itself and of its operator."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class KernelStarted(msgspec.Struct, array_like=True, frozen=True, tag="kernel.started/1"):
+    """A kernel opened this journal."""
+
+    version: str
+    os_pid: int
+
+
+class IncidentOpened(msgspec.Struct, array_like=True, frozen=True, tag="incident.opened/1"):
+    """Something needs a person."""
+
+    pid: int
+    kind: str
+    n: int = 0
+
+
+class IncidentClosed(msgspec.Struct, array_like=True, frozen=True, tag="incident.closed/1"):
+    """It was seen to, by the operator of that uid (-1: it settled itself)."""
+
+    pid: int
+    kind: str
+    n: int = 0
+    uid: int = -1

@@ -1,0 +1,79 @@
+"""Events of a process's life."""
+
+from __future__ import annotations
+
+import msgspec
+
+from prytany.abi.events.digest import Digest
+
+
+class ProcessSpawned(msgspec.Struct, array_like=True, frozen=True, tag="process.spawned/1"):
+    """A process was made. `source` is the digest of the program's text; `argument` that of its packed arguments."""
+
+    pid: int
+    parent: int
+    run: int
+    name: str
+    kind: str
+    program: str
+    source: Digest
+    argument: Digest
+    pledge: list[str]
+    unveil: dict[str, str]
+    seed: bytes
+    uid: int = -1
+    """Of the operator whose command it was; -1 where a process spawned it."""
+    model: str = ""
+
+
+class ProcessReady(msgspec.Struct, array_like=True, frozen=True, tag="process.ready/1"):
+    """It wants to run, in a new incarnation with an empty record."""
+
+    pid: int
+    incarnation: int
+
+
+class ProcessStarted(msgspec.Struct, array_like=True, frozen=True, tag="process.started/1"):
+    """It got a place. The time of this entry is the program's first time."""
+
+    pid: int
+    prev: int
+
+
+class ProcessPaused(msgspec.Struct, array_like=True, frozen=True, tag="process.stopped/1"):
+    """It was stopped, with the reason."""
+
+    pid: int
+    reason: str
+
+
+class ProcessContinued(msgspec.Struct, array_like=True, frozen=True, tag="process.continued/1"):
+    """It may go on."""
+
+    pid: int
+
+
+class ProcessSignalled(msgspec.Struct, array_like=True, frozen=True, tag="process.signalled/1"):
+    """A signal reached it, at this place of its record. `sender` is a pid, or -1 - uid of an operator."""
+
+    pid: int
+    signal: int
+    sender: int
+    prev: int
+
+
+class ProcessExited(msgspec.Struct, array_like=True, frozen=True, tag="process.exited/1"):
+    """It terminated. `signal` is what ended it from outside, or 0; `result` is the digest of what it leaves."""
+
+    pid: int
+    status: int
+    signal: int
+    reason: str
+    result: Digest
+    cpu_us: int = 0
+
+
+class ProcessReaped(msgspec.Struct, array_like=True, frozen=True, tag="process.reaped/1"):
+    """Its status was taken; it leaves the table."""
+
+    pid: int

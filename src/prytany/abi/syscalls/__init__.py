@@ -1,0 +1,34 @@
+"""The system-call table, as data.
+
+Stubs (`userland/calls.py`) and the manual page (`docs/manual/syscalls.md`) are generated from it, the trap decodes
+arguments by it, and a test holds the handlers to the errors that it lists. A call is never removed or changed in
+meaning; arguments are added at the end, with a default. Source of the form: seL4's interface tables.
+"""
+
+from __future__ import annotations
+
+from prytany.abi.syscalls import call, file, model, process
+from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
+
+__all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall", "arguments_type"]
+
+COMMON_ERRORS: dict[str, str] = {
+    "EPERM": "the call's class is not in the caller's pledge; or there is no such call",
+    "EINVAL": "an argument is missing, of the wrong type, or too large",
+    "EAGAIN": "too many of the caller's calls are in flight",
+    "EDQUOT": "the caller's share of the journal is used up",
+    "ECANCELED": "the caller cancelled the call before it had a result",
+}
+
+PLEDGES: dict[str, str] = {
+    "proc": "start, wait for and signal processes",
+    "model": "ask models",
+    "tools": "call tools",
+    "files.read": "read unveiled files",
+    "files.write": "write unveiled files",
+}
+"""The classes that a process can pledge."""
+
+SYSCALLS: tuple[Syscall, ...] = (*call.CALLS, *process.CALLS, *model.CALLS, *file.CALLS)
+
+TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

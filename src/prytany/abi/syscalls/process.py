@@ -1,0 +1,61 @@
+"""Starting, waiting for, signalling and ending processes."""
+
+from __future__ import annotations
+
+from prytany.abi.syscalls.form import Argument, Syscall
+
+_CHILD = Argument("pid", "int", "the process")
+
+CALLS = (
+    Syscall(
+        "process_spawn",
+        "proc",
+        (
+            Argument("program", "str", "`file.py:function`, or `:function` for one beside the caller's own"),
+            Argument("args", "list[Any]", "its positional arguments"),
+            Argument("kwargs", "dict[str, Any]", "its keyword arguments", {}),
+            Argument("name", "str", "shown to people; the function's name by default", ""),
+            Argument(
+                "pledge",
+                "list[str] | None",
+                "its classes; never more than the caller's; None is what the program declares",
+                None,
+            ),
+        ),
+        "int",
+        {
+            "ENOENT": "no such program",
+            "EPERM": "the child would have more than its parent",
+            "EAGAIN": "the table, the caller's children or the depth is at its bound",
+        },
+        "Start a child process and answer its pid at once; it runs when there is a place for it.",
+    ),
+    Syscall(
+        "process_wait",
+        "proc",
+        (_CHILD,),
+        "dict[str, Any]",
+        {"ECHILD": "no such child, or it was waited for already"},
+        "Wait until a child has terminated, answer its status, reason and result, and reap it.",
+    ),
+    Syscall(
+        "process_exit",
+        "",
+        (
+            Argument("status", "int", "0 is success, to 255"),
+            Argument("result", "Any", "handed to whoever waits", None),
+            Argument("error", "dict[str, Any] | None", "type, message and traceback, where the program failed", None),
+        ),
+        "None",
+        {},
+        "End the calling process. It has no answer.",
+    ),
+    Syscall(
+        "process_signal",
+        "proc",
+        (_CHILD, Argument("signal", "int", "its POSIX number")),
+        "None",
+        {"ESRCH": "no such process", "EPERM": "it is not a descendant of the caller"},
+        "Send a signal to a descendant.",
+    ),
+)
