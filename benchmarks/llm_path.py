@@ -49,8 +49,10 @@ async def through_kernel(home: Path, url: str, agents: int, calls: int) -> float
     shard = await Shard.open(home, {"": model, "m": model}, running_max=agents, runners=runners)
     try:
         began = time.perf_counter()
-        pids = [shard.kernel.spawn(f"{__file__}:asks", [calls], {}, kind="inline") for _ in range(agents)]
-        ends = await asyncio.gather(*(shard.kernel.wait_ended(pid) for pid in pids))
+        pids = [
+            shard.kernel.operator.spawn(f"{__file__}:asks", [calls], {}, uid=0, kind="inline") for _ in range(agents)
+        ]
+        ends = await asyncio.gather(*(shard.kernel.operator.wait_ended(pid) for pid in pids))
         took = time.perf_counter() - began
         assert all(end["status"] == 0 for end in ends), ends[0]
         return took

@@ -52,9 +52,9 @@ async def inline(home: Path, agents: int, calls: int) -> float:
 
     shard = await Shard.open(home, {}, running_max=agents, runners=runners)
     try:
-        pids = [shard.kernel.spawn(f"{__file__}:stub", [], {}, kind="inline") for _ in range(agents)]
+        pids = [shard.kernel.operator.spawn(f"{__file__}:stub", [], {}, uid=0, kind="inline") for _ in range(agents)]
         began = time.perf_counter()
-        await asyncio.gather(*(shard.kernel.wait_ended(pid) for pid in pids))
+        await asyncio.gather(*(shard.kernel.operator.wait_ended(pid) for pid in pids))
         return agents * calls / (time.perf_counter() - began)
     finally:
         await shard.close()
@@ -83,8 +83,8 @@ async def workers(home: Path, count: int, flying: int, calls: int) -> tuple[floa
 
     shard = await Shard.open(home, {}, running_max=count, watch=watch)
     try:
-        pids = [shard.kernel.spawn(f"{program}:busy", [calls, flying], {}) for _ in range(count)]
-        done = await asyncio.gather(*(shard.kernel.wait_ended(pid) for pid in pids))
+        pids = [shard.kernel.operator.spawn(f"{program}:busy", [calls, flying], {}, uid=0) for _ in range(count)]
+        done = await asyncio.gather(*(shard.kernel.operator.wait_ended(pid) for pid in pids))
         assert all(end["status"] == 0 for end in done), done
         gaps_ns = [later - earlier for earlier, later in itertools.pairwise(times_ns)]
         return count * calls / ((max(ends) - min(starts.values())) / 1e9), statistics.median(gaps_ns) / 1e6

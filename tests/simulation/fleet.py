@@ -15,11 +15,11 @@ from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
+from prytany.kernel.state import fold
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.store import Body, Row, StoreError
 from prytany.process.table import Table
 from prytany.runtime.inline import InlineRunner
-from prytany.system.shard import fold
 from prytany.userland.process import Process
 
 
@@ -141,11 +141,12 @@ class Fleet:
         """One life: the root's end, or None when the store stopped first."""
         store = StoppingStore(self.store, stop_at, after_commit=after_commit)
         self.store = store
-        table, head = fold(store.reader())
+        state, head = fold(store.reader())
+        table = state.table
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[StoreError] = loop.create_future()
         clock = LogicalClock(table.time_ns)
-        ledger = Ledger(table, self.keyring, clock, lambda entry: kernel.react(entry))
+        ledger = Ledger(state, self.keyring, clock, lambda entry: kernel.react(entry))
         reader: Any = Following(store)
         files: Any = None
         models: Any = {"": self.model, "counting": self.model}
@@ -157,8 +158,8 @@ class Fleet:
         try:
             kernel.begin("test", 1)
             known = [p for p in table.processes.values() if p.parent == 0 and p.name == self.root]
-            pid = known[0].pid if known else kernel.spawn(self.root, [], {}, kind="inline")
-            ended = asyncio.ensure_future(kernel.wait_ended(pid))
+            pid = known[0].pid if known else kernel.operator.spawn(self.root, [], {}, uid=0, kind="inline")
+            ended = asyncio.ensure_future(kernel.operator.wait_ended(pid))
             first: list[asyncio.Future[Any]] = [ended, failed]
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if failed.done():
@@ -179,4 +180,4 @@ class Fleet:
 
     def table(self) -> Table:
         """The state at the head."""
-        return fold(self.store.reader())[0]
+        return fold(self.store.reader())[0].table

@@ -11,8 +11,8 @@ from prytany.abi.errors import Einval, Esrch
 from prytany.abi.ids import Pid, format_pid, parse_pid
 from prytany.cli.journal import open_reader
 from prytany.cli.text import safe
+from prytany.kernel.state import fold
 from prytany.system.logs import Logs
-from prytany.system.shard import fold
 
 
 def _pid(text: str) -> Pid:
@@ -24,22 +24,22 @@ def _pid(text: str) -> Pid:
 
 def list_processes(home: Path, as_json: bool) -> None:
     """A line a process."""
-    table, _ = fold(open_reader(home))
+    state, _ = fold(open_reader(home))
     if not as_json:
         print(f"{'PID':>6} {'PARENT':>6}  {'STATE':<11}{'CALLS':>7}{'TOKENS':>9}  NAME")
-    for p in table.processes.values():
-        state, reason = p.shown_state()
+    for p in state.table.processes.values():
+        shown, reason = p.shown_state()
         tokens = p.usage.prompt_tokens + p.usage.completion_tokens
         if as_json:
             row = {
-                "pid": p.pid, "parent": p.parent, "run": p.run, "name": p.name, "state": state, "reason": reason,
+                "pid": p.pid, "parent": p.parent, "run": p.run, "name": p.name, "state": shown, "reason": reason,
                 "status": p.status, "pledge": p.pledge, "calls": p.usage.calls, "denials": p.usage.denials,
                 "tokens": tokens, "cost_usd_micros": p.usage.cost_usd_micros,
             }  # fmt: skip
             print(json.dumps(row))
         else:
             why = f"  ({safe(reason)})" if reason else ""
-            line = f"{format_pid(Pid(p.pid)):>6} {p.parent:>6}  {state:<11}{p.usage.calls:>7}{tokens:>9}"
+            line = f"{format_pid(Pid(p.pid)):>6} {p.parent:>6}  {shown:<11}{p.usage.calls:>7}{tokens:>9}"
             print(f"{line}  {safe(p.name)}{why}")
 
 

@@ -26,7 +26,7 @@ def run_program(
     """Run one program to its end; the exit code of the command."""
 
     async def start(shard: Shard) -> list[int]:
-        return [shard.kernel.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil)]
+        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil)]
 
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=True))
 
@@ -57,7 +57,7 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
         if not roots:
             say(f"nothing to resume in {home}")
             return 0
-        ended = asyncio.gather(*(shard.kernel.wait_ended(pid) for pid in roots))
+        ended = asyncio.gather(*(shard.kernel.operator.wait_ended(pid) for pid in roots))
         interrupted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def interrupt() -> None:

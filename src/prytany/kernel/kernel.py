@@ -8,29 +8,27 @@ It runs in one event loop, on one thread; every method here is called there. It 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
 from prytany.abi import events as ev
 from prytany.kernel.effects import Effects, Outside
-from prytany.kernel.handlers.process import exit_events, exit_value, signal_events
+from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
-from prytany.kernel.replay import NIL, Item, denied_value
+from prytany.kernel.reactions import Reactions, Watcher
+from prytany.kernel.replay import NIL
 from prytany.kernel.trap import Trap, decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
-from prytany.process.process import Process, State
+from prytany.process.process import Process
 from prytany.process.table import Table
 
 _pack = msgspec.msgpack.encode
-Watcher = Callable[[int, int, Sequence[ev.Event]], None]
-"""Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
 
 class Kernel:
@@ -58,8 +56,8 @@ class Kernel:
         self.trap = Trap(ledger, self)
         self.workers = Workers(self, runners)
         self.closing = False
-        self._watch = watch
-        self._ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
+        self.reactions = Reactions(self, watch)
+        self.operator = Operator(self)
 
     # What handlers may look at (outcome.Context).
 
@@ -97,38 +95,6 @@ class Kernel:
         return self.workers.content(digest, seq) if held is None else held
 
     # Inputs.
-
-    def spawn(
-        self, program: str, args: list[Any], kwargs: dict[str, Any], *, kind: str = "python", uid: int = -1,
-        name: str = "", pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
-    ) -> int:  # fmt: skip
-        """The operator starts a root process; its pid. Raises Enoent when there is no such program."""
-        found = self.find_program(program, "")
-        argument = _pack([args, kwargs])
-        pid = self.table.next_number
-        spawned = ev.ProcessSpawned(
-            pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,
-            source=self.digest(found.source), argument=self.digest(argument),
-            pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=self.entropy(32),
-            uid=uid, model=model,
-        )  # fmt: skip
-        contents = {self.digest(argument): argument}
-        self.ledger.commit((spawned, ev.ProcessReady(pid, 1)), contents, (found.source,))
-        return pid
-
-    def signal(self, pid: int, signal: int, uid: int) -> None:
-        """The operator signals a process."""
-        events, contents = signal_events(self, self.table.require(pid), signal, -1 - uid)
-        self._commit(events, contents)
-
-    async def wait_ended(self, pid: int) -> dict[str, Any]:
-        """The durable end of a process: pid, status, signal, reason, result, error."""
-        process = self.table.require(pid)
-        if process.state is State.TERMINATED:
-            return exit_value(process, self.content_of(pid))
-        ended: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._ended.setdefault(pid, []).append(ended)
-        return await ended
 
     def on_frame(self, pid: int, delivered: int, calls: Sequence[Call]) -> None:
         """A worker's frame; see ports.runner."""
@@ -180,109 +146,9 @@ class Kernel:
         if events:
             self.ledger.commit(events, {self.digest(content): content for content in contents})
 
-    # Reactions: only here, and only to what is durable, does anything leave.
-
     def react(self, entry: Durable) -> None:
-        """Do what a durable entry means for the outside."""
-        if self.closing:
-            return
-        for event in entry.events:
-            reaction = _REACTIONS.get(type(event))
-            if reaction is not None:
-                reaction(self, entry, event)
-        if self._watch is not None and entry.time_ns:
-            self._watch(entry.seq, entry.time_ns, entry.events)
-
-    def _deliver(self, pid: int, item: Item, seq: int) -> None:
-        live = self.workers.live.get(pid)
-        if live is None:
-            self.workers.wake(pid)
-        elif seq <= live.upto:
-            return  # its record was read up to there
-        elif live.cursor is None:
-            live.send(*item)
-        else:
-            live.cursor.add(item)
-            self.workers.advance(live)
-
-    def on_done(self, entry: Durable, e: ev.CallDone) -> None:
-        """An answer leaves."""
-        self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
-
-    def on_opened(self, entry: Durable, e: ev.CallOpened) -> None:
-        """An effect begins."""
-        process = self.table.get(e.pid)
-        if process is None or e.n not in process.open:
-            return  # closed again by the time it was durable
-        self._place(process)
-        self.effects.start(process, e.n, e.call, decode_arguments(e.call, entry.contents[e.argument]))
-
-    def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
-        """An effect ends, and its answer leaves."""
-        self.effects.cancel(e.pid, e.n)
-        process = self.table.get(e.pid)
-        if process is not None and process.alive:
-            self._place(process)
-            self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
-
-    def on_denied(self, entry: Durable, e: ev.CallsDenied) -> None:
-        """A refusal leaves."""
-        live = self.workers.live.get(e.pid)
-        if live is not None:
-            self._deliver(
-                e.pid,
-                Item(e.ns[0], entry.time_ns or live.last_ns, e.errno, denied_value(e.call)),
-                entry.seq or live.upto + 1,
-            )
-
-    def on_signalled(self, entry: Durable, e: ev.ProcessSignalled) -> None:
-        """A signal leaves."""
-        self._deliver(e.pid, Item(-e.signal, entry.time_ns, "", NIL), entry.seq)
-
-    def on_ready(self, entry: Durable, e: ev.ProcessReady | ev.ProcessContinued) -> None:
-        """Somebody wants to run."""
-        process = self.table.get(e.pid)
-        if process is not None and process.state is State.RUNNING:
-            self.workers.wake(e.pid)
-        self._fill()
-
-    def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
-        """A worker starts."""
-        self.workers.wake(e.pid)
-
-    def on_stopped(self, entry: Durable, e: ev.ProcessPaused) -> None:
-        """A worker is taken away."""
-        self.workers.kill(e.pid)
-        self.places.release(e.pid)
-        self._fill()
-
-    def on_exited(self, entry: Durable, e: ev.ProcessExited) -> None:
-        """Everything of the process ends."""
-        self.effects.cancel_all(e.pid)
-        self.workers.kill(e.pid)
-        self.places.release(e.pid)
-        left = entry.contents.get(e.result, b"")
-        if (process := self.table.get(e.pid)) is not None:
-            for ended in self._ended.pop(e.pid, ()):
-                if not ended.done():
-                    ended.set_result(exit_value(process, left))
-        self._fill()
-
-    def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
-        """Nobody asks for it again."""
-        self.places.release(e.pid)
-
-    def _place(self, process: Process) -> None:
-        self.places.update(process)
-        if self.table.ready:
-            self._fill()
-
-    def _fill(self) -> None:
-        """Let in whom there is a place for, oldest first."""
-        while self.table.ready and self.places.free > 0:
-            process = self.table.require(next(iter(self.table.ready)))
-            self.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
-            self.places.update(process)
+        """An entry is durable."""
+        self.reactions.react(entry)
 
     # Life.
 
@@ -295,7 +161,7 @@ class Kernel:
             self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
         for running in list(self.table.running):
             self._come_back(self.table.require(running))
-        self._fill()
+        self.reactions.fill()
 
     def _come_back(self, process: Process) -> None:
         self.places.update(process)
@@ -312,18 +178,3 @@ class Kernel:
         await self.effects.close()
         await self.workers.close()
         await self.ledger.journal.close()
-
-
-_REACTIONS: dict[type, Callable[[Kernel, Durable, Any], None]] = {
-    ev.CallDone: Kernel.on_done,
-    ev.CallOpened: Kernel.on_opened,
-    ev.CallClosed: Kernel.on_closed,
-    ev.CallsDenied: Kernel.on_denied,
-    ev.ProcessSignalled: Kernel.on_signalled,
-    ev.ProcessReady: Kernel.on_ready,
-    ev.ProcessContinued: Kernel.on_ready,
-    ev.ProcessStarted: Kernel.on_started,
-    ev.ProcessPaused: Kernel.on_stopped,
-    ev.ProcessExited: Kernel.on_exited,
-    ev.ProcessReaped: Kernel.on_reaped,
-}

@@ -15,6 +15,7 @@ from prytany.abi import events as ev
 from prytany.journal.bodies import split
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
+from prytany.kernel.state import ShardState
 from prytany.ports.clock import Clock
 from prytany.ports.store import Body
 from prytany.process.table import Table
@@ -74,8 +75,9 @@ class Denials:
 class Ledger:
     """One shard's journal with its fold."""
 
-    def __init__(self, table: Table, keyring: Keyring, clock: Clock, react: Callable[[Durable], None]) -> None:
-        self.table = table
+    def __init__(self, state: ShardState, keyring: Keyring, clock: Clock, react: Callable[[Durable], None]) -> None:
+        self.state = state
+        self.table: Table = state.table
         self._keyring = keyring
         self.key_id = keyring.key_id(TENANT) or 0
         self._clock = clock
@@ -127,7 +129,7 @@ class Ledger:
         for content in shared:
             large.append(Body(TENANT, self.digest(content), self.key_id, content))
         seq = self.journal.append(ev.encode_entry(ev.Entry(now_ns, list(events))), packed, large)
-        apply = self.table.apply
+        apply = self.state.apply
         for event in events:
             apply(seq, now_ns, event)
         self._held.append(Durable(seq, now_ns, answered, contents))

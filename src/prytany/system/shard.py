@@ -8,45 +8,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from prytany import __version__
-from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.drivers.stores.sqlite import SqliteStore
 from prytany.drivers.stores.sqlite_reader import SqliteReader
-from prytany.journal.anchor import Anchor, Head
+from prytany.journal.anchor import Anchor
 from prytany.journal.digests import Keyring
 from prytany.journal.home import Home
-from prytany.journal.writer import START, Journal
+from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
-from prytany.kernel.kernel import Kernel, Watcher
+from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
+from prytany.kernel.reactions import Watcher
+from prytany.kernel.state import fold
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
-from prytany.ports.store import Reader, StoreError
-from prytany.process.table import Table
+from prytany.ports.store import StoreError
 from prytany.runtime.confined import ConfinedRunner
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
-
-
-def fold(reader: Reader) -> tuple[Table, Head]:
-    """The state at the reader's head. Raises Eio when an entry cannot be read by this version."""
-    table = Table()
-    head = START
-    for row in reader.rows(1):
-        try:
-            entry = ev.decode_entry(row.record)
-        except msgspec.MsgspecError as error:
-            raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
-        for event in entry.events:
-            table.apply(row.seq, entry.time_ns, event)
-        head = Head(row.seq, row.hash)
-    return table, head
 
 
 def open_keyring(path: Path) -> Keyring:
@@ -107,7 +89,7 @@ class Shard:
             keyring = open_keyring(home.keys)
             store = SqliteStore(home.journal)
             reader = SqliteReader(home.journal, pinned=False)
-            table, head = fold(reader)
+            state, head = fold(reader)
         except BaseException:
             home.close()
             raise
@@ -119,7 +101,7 @@ class Shard:
             runners(logs) if runners else {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
         )
         reactions: list[Callable[[Durable], None]] = []
-        ledger = Ledger(table, keyring, SystemClock(), lambda entry: reactions[0](entry))
+        ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
             running_max=running_max, watch=watch,

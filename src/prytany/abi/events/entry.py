@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
-from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted
+from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
@@ -40,6 +40,7 @@ Event = (
     | KernelStarted
     | IncidentOpened
     | IncidentClosed
+    | OperatorCommanded
 )
 
 

@@ -27,3 +27,12 @@ class IncidentClosed(msgspec.Struct, array_like=True, frozen=True, tag="incident
     kind: str
     n: int = 0
     uid: int = -1
+
+
+class OperatorCommanded(msgspec.Struct, array_like=True, frozen=True, tag="operator.commanded/1"):
+    """The operator of that uid gave a command; what it led to stands in the same entry."""
+
+    uid: int
+    command: str
+    pid: int = 0
+    n: int = 0

@@ -15,29 +15,12 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio, Emodel, KernelError
+from prytany.abi.errors import Eio, KernelError
+from prytany.kernel.effects.model import ModelEffects
 from prytany.ports.clock import Clock
-from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, ToolSpec
+from prytany.ports.files import Files
+from prytany.ports.model import Model
 from prytany.process.process import Process
-
-BACKOFF_NS = 250_000_000
-NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
-
-
-class Files(Protocol):
-    """The driver of the operator's files. Each raises KernelError."""
-
-    async def read(self, unveil: dict[str, str], path: str) -> bytes:
-        """A whole file."""
-        ...
-
-    async def write(self, unveil: dict[str, str], path: str, data: bytes) -> int:
-        """A whole file put in place; its size in bytes."""
-        ...
-
-    async def list(self, unveil: dict[str, str], path: str) -> list[str]:
-        """Names, sorted."""
-        ...
 
 
 class Outside(NamedTuple):
@@ -67,9 +50,10 @@ class Effects:
         self._outside = outside
         self._owner = owner
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._models = ModelEffects(outside.clock, outside.models, owner.note)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any]]] = {
-            "timer_wait": self._timer,
-            "model_chat": self._chat,
+            "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
+            "model_chat": self._models.chat,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
@@ -114,57 +98,3 @@ class Effects:
             errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
         if self._tasks.pop((process.pid, n), None) is not None:
             self._owner.complete(process.pid, n, errno, value, ())
-
-    async def _timer(self, process: Process, n: int, args: Any) -> None:
-        await self._outside.clock.sleep_until(args.deadline_ns)
-
-    async def _chat(self, process: Process, n: int, args: Any) -> dict[str, Any]:
-        model = self._outside.models[args.model or process.model]
-        options = dict(args.options)
-        tools = [msgspec.convert(tool, ToolSpec) for tool in options.pop("tools", [])]
-        request = ModelRequest(
-            messages=args.messages,
-            max_tokens=options.pop("max_tokens", limits.MODEL_MAX_TOKENS),
-            tools=tools,
-            **options,
-        )
-        for attempt in range(limits.MODEL_ATTEMPTS_MAX):
-            began_ns = self._outside.clock.now_ns()
-            try:
-                answer = await model.chat(request)
-            except ModelFailure as failure:
-                self._used(process, n, model, None, began_ns, failure.kind)
-                if failure.kind in NEEDS_A_PERSON:
-                    self._owner.note((ev.IncidentOpened(process.pid, failure.kind, n),))
-                    await (
-                        asyncio.get_running_loop().create_future()
-                    )  # until a person has seen to it, or it is cancelled
-                if not failure.retryable or attempt + 1 == limits.MODEL_ATTEMPTS_MAX:
-                    raise Emodel(failure.message, call="model_chat", detail={"cause": failure.kind}) from failure
-                pause_ns = (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << attempt
-                await self._outside.clock.sleep_until(self._outside.clock.now_ns() + pause_ns)
-            else:
-                self._used(process, n, model, answer, began_ns, "")
-                return {
-                    "text": answer.text,
-                    "finish": answer.finish,
-                    "tool_calls": msgspec.to_builtins(answer.tool_calls),
-                    "usage": msgspec.to_builtins(answer.usage),
-                    "model": answer.model or model.name,
-                }
-        raise AssertionError("the last attempt returns or raises")
-
-    def _used(
-        self, process: Process, n: int, model: Model, answer: ModelAnswer | None, began_ns: int, cause: str
-    ) -> None:
-        took_us = (self._outside.clock.now_ns() - began_ns) // 1000
-        usage = answer.usage if answer else None
-        self._owner.note(
-            (
-                ev.ModelUsed(
-                    process.pid, n, model.name, usage.prompt_tokens if usage else 0,
-                    usage.completion_tokens if usage else 0, (usage.cost_usd_micros or 0) if usage else 0, took_us,
-                    cause,
-                ),
-            )
-        )  # fmt: skip

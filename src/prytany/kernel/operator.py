@@ -1,0 +1,79 @@
+"""The operator's commands. Each is an event with the uid of whoever gave it, in the entry of what it leads to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi.errors import Einval, Esrch
+from prytany.abi.ids import Pid, format_pid
+from prytany.abi.signals import Signal
+from prytany.kernel.handlers.process import exit_value, signal_events
+from prytany.kernel.ledger import Ledger
+from prytany.kernel.outcome import Context, Program
+from prytany.kernel.reactions import Reactions
+from prytany.process.process import Process, State
+
+_pack = msgspec.msgpack.encode
+
+
+class Core(Context, Protocol):
+    """The kernel, as its operator's commands see it."""
+
+    ledger: Ledger
+    reactions: Reactions
+
+
+class Operator:
+    """What a person, or what acts for one, can tell the kernel. `uid` is theirs, as the operating system knows it."""
+
+    def __init__(self, kernel: Core) -> None:
+        self._k = kernel
+
+    def process(self, pid: int) -> Process:
+        """The process; raises Esrch."""
+        process = self._k.table.get(pid)
+        if process is None:
+            raise Esrch(f"there is no process {format_pid(Pid(pid))}")
+        return process
+
+    def spawn(
+        self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
+        pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
+    ) -> int:  # fmt: skip
+        """Start a root process; its pid. Raises Enoent when there is no such program."""
+        k = self._k
+        found: Program = k.find_program(program, "")
+        argument = _pack([args, kwargs])
+        pid = k.table.next_number
+        spawned = ev.ProcessSpawned(
+            pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,
+            source=k.digest(found.source), argument=k.digest(argument),
+            pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
+            uid=uid, model=model,
+        )  # fmt: skip
+        k.ledger.commit((spawned, ev.ProcessReady(pid, 1)), {k.digest(argument): argument}, (found.source,))
+        return pid
+
+    def signal(self, pid: int, signal: int, *, uid: int) -> None:
+        """Signal a process. Raises Esrch when there is none alive, Einval when there is no such signal."""
+        process = self.process(pid)
+        if not process.alive:
+            raise Esrch(f"process {format_pid(Pid(pid))} has ended")
+        if signal not in list(Signal):
+            raise Einval(f"there is no signal {signal}")
+        events, contents = signal_events(self._k, process, signal, -1 - uid)
+        commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
+        self._k.ledger.commit((commanded, *events), {self._k.digest(content): content for content in contents})
+
+    async def wait_ended(self, pid: int) -> dict[str, Any]:
+        """The durable end of a process: pid, status, signal, reason, result, error. Raises Esrch."""
+        process = self.process(pid)
+        if process.state is State.TERMINATED and process.ended_seq <= self._k.ledger.journal.durable:
+            return exit_value(process, self._k.content_of(pid))
+        ended: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._k.reactions.ended.setdefault(pid, []).append(ended)
+        return await ended

@@ -1,0 +1,163 @@
+"""Reactions: what a durable entry means for the outside. Here alone, and for what is durable alone, anything leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from prytany.abi import events as ev
+from prytany.kernel.effects import Effects
+from prytany.kernel.handlers.process import exit_value
+from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.places import Places
+from prytany.kernel.replay import NIL, Item, denied_value
+from prytany.kernel.trap import decode_arguments
+from prytany.kernel.workers import Workers
+from prytany.process.process import Process, State
+from prytany.process.table import Table
+
+Watcher = Callable[[int, int, Sequence[ev.Event]], None]
+"""Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
+
+
+class Core(Protocol):
+    """The kernel, as reactions see it."""
+
+    ledger: Ledger
+    places: Places
+    effects: Effects
+    workers: Workers
+    closing: bool
+
+    @property
+    def table(self) -> Table:
+        """The process table."""
+        ...
+
+
+class Reactions:
+    """Answers leave, effects and workers start, workers end."""
+
+    def __init__(self, kernel: Core, watch: Watcher | None) -> None:
+        self._k = kernel
+        self._watch = watch
+        self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
+        """Who waits outside for the end of a process."""
+
+    def react(self, entry: Durable) -> None:
+        """Do what a durable entry means for the outside."""
+        if self._k.closing:
+            return
+        for event in entry.events:
+            reaction = _REACTIONS.get(type(event))
+            if reaction is not None:
+                reaction(self, entry, event)
+        if self._watch is not None and entry.time_ns:
+            self._watch(entry.seq, entry.time_ns, entry.events)
+
+    def _deliver(self, pid: int, item: Item, seq: int) -> None:
+        live = self._k.workers.live.get(pid)
+        if live is None:
+            self._k.workers.wake(pid)
+        elif seq <= live.upto:
+            return  # its record was read up to there
+        elif live.cursor is None:
+            live.send(*item)
+        else:
+            live.cursor.add(item)
+            self._k.workers.advance(live)
+
+    def on_done(self, entry: Durable, e: ev.CallDone) -> None:
+        """An answer leaves."""
+        self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
+
+    def on_opened(self, entry: Durable, e: ev.CallOpened) -> None:
+        """An effect begins."""
+        process = self._k.table.get(e.pid)
+        if process is None or e.n not in process.open:
+            return  # closed again by the time it was durable
+        self._place(process)
+        self._k.effects.start(process, e.n, e.call, decode_arguments(e.call, entry.contents[e.argument]))
+
+    def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
+        """An effect ends, and its answer leaves."""
+        self._k.effects.cancel(e.pid, e.n)
+        process = self._k.table.get(e.pid)
+        if process is not None and process.alive:
+            self._place(process)
+            self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
+
+    def on_denied(self, entry: Durable, e: ev.CallsDenied) -> None:
+        """A refusal leaves."""
+        live = self._k.workers.live.get(e.pid)
+        if live is not None:
+            self._deliver(
+                e.pid,
+                Item(e.ns[0], entry.time_ns or live.last_ns, e.errno, denied_value(e.call)),
+                entry.seq or live.upto + 1,
+            )
+
+    def on_signalled(self, entry: Durable, e: ev.ProcessSignalled) -> None:
+        """A signal leaves."""
+        self._deliver(e.pid, Item(-e.signal, entry.time_ns, "", NIL), entry.seq)
+
+    def on_ready(self, entry: Durable, e: ev.ProcessReady | ev.ProcessContinued) -> None:
+        """Somebody wants to run."""
+        process = self._k.table.get(e.pid)
+        if process is not None and process.state is State.RUNNING:
+            self._k.workers.wake(e.pid)
+        self.fill()
+
+    def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
+        """A worker starts."""
+        self._k.workers.wake(e.pid)
+
+    def on_stopped(self, entry: Durable, e: ev.ProcessPaused) -> None:
+        """A worker is taken away."""
+        self._k.workers.kill(e.pid)
+        self._k.places.release(e.pid)
+        self.fill()
+
+    def on_exited(self, entry: Durable, e: ev.ProcessExited) -> None:
+        """Everything of the process ends."""
+        self._k.effects.cancel_all(e.pid)
+        self._k.workers.kill(e.pid)
+        self._k.places.release(e.pid)
+        left = entry.contents.get(e.result, b"")
+        if (process := self._k.table.get(e.pid)) is not None:
+            for ended in self.ended.pop(e.pid, ()):
+                if not ended.done():
+                    ended.set_result(exit_value(process, left))
+        self.fill()
+
+    def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
+        """Nobody asks for it again."""
+        self._k.places.release(e.pid)
+
+    def _place(self, process: Process) -> None:
+        self._k.places.update(process)
+        if self._k.table.ready:
+            self.fill()
+
+    def fill(self) -> None:
+        """Let in whom there is a place for, oldest first."""
+        while self._k.table.ready and self._k.places.free > 0:
+            process = self._k.table.require(next(iter(self._k.table.ready)))
+            self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
+            self._k.places.update(process)
+
+
+_REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
+    ev.CallDone: Reactions.on_done,
+    ev.CallOpened: Reactions.on_opened,
+    ev.CallClosed: Reactions.on_closed,
+    ev.CallsDenied: Reactions.on_denied,
+    ev.ProcessSignalled: Reactions.on_signalled,
+    ev.ProcessReady: Reactions.on_ready,
+    ev.ProcessContinued: Reactions.on_ready,
+    ev.ProcessStarted: Reactions.on_started,
+    ev.ProcessPaused: Reactions.on_stopped,
+    ev.ProcessExited: Reactions.on_exited,
+    ev.ProcessReaped: Reactions.on_reaped,
+}
