@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prytany.abi.errors import KernelError
     from prytany.userland.agent import agent
+    from prytany.userland.messages import Received
     from prytany.userland.process import ChildFailed, Exit, Process
+    from prytany.userland.server import Server
 
 __version__ = "0.1.0.dev0"
-__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "agent"]
+__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "Received", "Server", "agent"]
 
 _HOMES = {
     "ChildFailed": "prytany.userland.process",
     "Exit": "prytany.userland.process",
     "KernelError": "prytany.abi.errors",
     "Process": "prytany.userland.process",
+    "Received": "prytany.userland.messages",
+    "Server": "prytany.userland.server",
     "agent": "prytany.userland.agent",
 }
 

@@ -13,14 +13,16 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.ipc.mailbox import Post
 from prytany.kernel.effects import Effects, Outside
-from prytany.kernel.handlers.process import exit_events
+from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.replay import NIL
+from prytany.kernel.restarts import Restarts
 from prytany.kernel.trap import Trap, decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.ports.runner import Call, Runner
@@ -55,6 +57,7 @@ class Kernel:
         self.effects = Effects(outside, self)
         self.trap = Trap(ledger, self)
         self.workers = Workers(self, runners)
+        self.restarts = Restarts(outside.clock, self)
         self.closing = False
         self.reactions = Reactions(self, watch)
         self.operator = Operator(self)
@@ -65,6 +68,15 @@ class Kernel:
     def table(self) -> Table:
         """The process table."""
         return self.ledger.table
+
+    @property
+    def post(self) -> Post:
+        """The mailboxes."""
+        return self.ledger.state.post
+
+    def now_ns(self) -> int:
+        """The kernel's time."""
+        return self.ledger.now_ns()
 
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
@@ -91,7 +103,7 @@ class Kernel:
         """Stored content, by its digest; `seq` is the entry that names it, where it may lie in its row."""
         if not digest:
             return b""
-        held = self.ledger.undurable(digest)
+        held = None if 0 < seq <= self.ledger.journal.durable else self.ledger.undurable(digest)
         return self.workers.content(digest, seq) if held is None else held
 
     # Inputs.
@@ -118,7 +130,8 @@ class Kernel:
     def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
         """A worker is gone; see ports.runner."""
         live = self.workers.forget(pid)
-        if live is None or live.leaving or self.closing:
+        process = self.table.get(pid)
+        if live is None or live.leaving or self.closing or process is None or process.epoch != live.epoch:
             return
         self.end(pid, status, signal, reason, cpu_us)
 
@@ -126,7 +139,7 @@ class Kernel:
         """The process terminates by something other than its own call."""
         process = self.table.get(pid)
         if process is not None and process.alive:
-            self._commit(*exit_events(self, process, status, signal, reason, b"", cpu_us))
+            self._commit(*end_events(self, process, status, signal, reason, b"", cpu_us))
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
         """An effect's result."""
@@ -161,6 +174,8 @@ class Kernel:
             self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
         for running in list(self.table.running):
             self._come_back(self.table.require(running))
+        for failed in list(self.table.restarting):
+            self.restarts.schedule(failed)
         self.reactions.fill()
 
     def _come_back(self, process: Process) -> None:
@@ -176,5 +191,6 @@ class Kernel:
         """Stop at once; everything goes on from the journal next time."""
         self.closing = True
         await self.effects.close()
+        await self.restarts.close()
         await self.workers.close()
         await self.ledger.journal.close()

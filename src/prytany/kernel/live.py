@@ -9,15 +9,16 @@ from prytany.ports.runner import Worker
 class Live:
     """One worker's state. `cursor` is there until the worker has reached the frontier of its record."""
 
-    __slots__ = ("cursor", "delivered", "last_n", "last_ns", "leaving", "pid", "upto", "worker")
+    __slots__ = ("cursor", "delivered", "epoch", "last_n", "last_ns", "leaving", "pid", "upto", "worker")
 
-    def __init__(self, pid: int, cursor: Cursor, upto: int) -> None:
+    def __init__(self, pid: int, cursor: Cursor, upto: int, epoch: int = 0, base: int = 0) -> None:
         self.pid = pid
+        self.epoch = epoch
         self.upto = upto
         """The last entry that its record held when it was read."""
         self.cursor: Cursor | None = cursor
         self.worker: Worker | None = None
-        self.last_n = 0
+        self.last_n = base
         self.last_ns = 0
         """The time of the last item that was sent."""
         self.delivered = 0

@@ -11,6 +11,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
+from prytany.kernel.handlers.incarnation import upgrade_events
 from prytany.kernel.handlers.process import exit_value, signal_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context, Program
@@ -43,6 +44,7 @@ class Operator:
     def spawn(
         self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
+        restarts: int = 0,
     ) -> int:  # fmt: skip
         """Start a root process; its pid. Raises Enoent when there is no such program."""
         k = self._k
@@ -53,7 +55,7 @@ class Operator:
             pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,
             source=k.digest(found.source), argument=k.digest(argument),
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
-            uid=uid, model=model,
+            uid=uid, model=model, restarts=restarts,
         )  # fmt: skip
         k.ledger.commit((spawned, ev.ProcessReady(pid, 1)), {k.digest(argument): argument}, (found.source,))
         return pid
@@ -68,6 +70,27 @@ class Operator:
         events, contents = signal_events(self._k, process, signal, -1 - uid)
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
         self._k.ledger.commit((commanded, *events), {self._k.digest(content): content for content in contents})
+
+    def upgrade(self, pid: int, *, uid: int) -> bool:
+        """Move a `Server` to its program as it is on disk now: its state goes through `migrate`.
+
+        Returns:
+            whether it moves now; else it does when it is done with the message in hand. Where the new program fails
+            to take the state over, it goes on with the old one, and an incident says so.
+
+        Raises:
+            Esrch: there is no such process alive.
+            Enoent: its program is not there any more.
+            Einval: it is no `Server`, or it runs this version already.
+        """
+        k = self._k
+        process = self.process(pid)
+        if not process.alive:
+            raise Esrch(f"process {format_pid(Pid(pid))} has ended")
+        found = k.find_program(process.program, "")
+        events = upgrade_events(k, process, found)
+        k.ledger.commit((ev.OperatorCommanded(uid, "upgrade", pid), *events), {}, (found.source,))
+        return isinstance(events[0], ev.ProcessUpgraded)
 
     async def wait_ended(self, pid: int) -> dict[str, Any]:
         """The durable end of a process: pid, status, signal, reason, result, error. Raises Esrch."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from prytany.abi import events as ev
+from prytany.ipc.mailbox import Post
 from prytany.process.process import Process
 from prytany.process.table import Table
 
@@ -18,12 +19,16 @@ class Done(NamedTuple):
     after: tuple[ev.Event, ...] = ()
     contents: tuple[bytes, ...] = ()
     shared: tuple[bytes, ...] = ()
+    spare: bool = False
+    """The events hold what the arguments said: their content need not be kept as well."""
 
 
 class Opened(NamedTuple):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
+    after: tuple[ev.Event, ...] = ()
+    contents: tuple[bytes, ...] = ()
 
 
 class Ended(NamedTuple):
@@ -43,6 +48,8 @@ class Program(NamedTuple):
     name: str
     source: bytes
     pledge: tuple[str, ...]
+    serves: bool = False
+    """It is a `Server`: it can move to a new version at a message boundary."""
 
 
 class Context(Protocol):
@@ -51,6 +58,19 @@ class Context(Protocol):
     @property
     def table(self) -> Table:
         """The process table."""
+        ...
+
+    @property
+    def post(self) -> Post:
+        """The mailboxes."""
+        ...
+
+    def now_ns(self) -> int:
+        """The kernel's time; what follows from it goes into an event."""
+        ...
+
+    def content(self, digest: bytes, seq: int = 0) -> bytes:
+        """Stored content, by its digest; `seq` is the entry that names it. Raises Eio when it was forgotten."""
         ...
 
     def digest(self, content: bytes) -> bytes:

@@ -9,6 +9,8 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio
+from prytany.ipc.mailbox import FOLDS as POST_FOLDS
+from prytany.ipc.mailbox import Post
 from prytany.journal.anchor import Head
 from prytany.journal.writer import START
 from prytany.ports.store import Reader
@@ -19,10 +21,14 @@ class ShardState(msgspec.Struct):
     """Everything that the journal says; plain data, so that a snapshot is its encoding."""
 
     table: Table = msgspec.field(default_factory=Table)
+    post: Post = msgspec.field(default_factory=Post)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
         self.table.apply(seq, time_ns, event)
+        fold = POST_FOLDS.get(type(event))
+        if fold is not None:
+            fold(self.post, seq, event)
 
 
 def fold(reader: Reader) -> tuple[ShardState, Head]:

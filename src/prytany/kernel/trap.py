@@ -31,7 +31,7 @@ def decode_arguments(call: str, raw: bytes) -> Any:
     """The arguments of `call`; raises Einval when they do not fit the table."""
     try:
         return _DECODERS[call].decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise Einval(f"the arguments do not fit: {error}", call=call) from None
 
 
@@ -46,7 +46,7 @@ class Trap:
         """One live call."""
         ledger = self._ledger
         process = ledger.table.require(live.pid)
-        if not process.alive:
+        if process.epoch != live.epoch or not process.alive:
             return
         errno = deny(process, name)
         if errno is not None:
@@ -67,11 +67,16 @@ class Trap:
             ledger.commit([done], contents)
             return
         if isinstance(outcome, Opened):
-            ledger.commit([ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)], contents)
+            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
+            for content in outcome.contents:
+                contents[ledger.digest(content)] = content
+            ledger.commit((opened, *outcome.after), contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})
             return
+        if outcome.spare:
+            contents.clear()
         for content in outcome.contents:
             contents[ledger.digest(content)] = content
         result = b""

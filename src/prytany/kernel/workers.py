@@ -76,11 +76,11 @@ class Workers:
         if process.tail > self._kernel.ledger.journal.durable:
             return  # the reaction to that entry comes here again
         try:
-            record = read_record(self._kernel.reader, TENANT, pid, process.tail)
+            record = read_record(self._kernel.reader, TENANT, pid, process.tail, process.cut_seq, process.cut_ns)
         except KernelError as error:
             self._kernel.end(pid, 1, 0, f"its record cannot be read: {error.message}")
             return
-        live = Live(pid, Cursor(record), process.tail)
+        live = Live(pid, Cursor(record), process.tail, process.epoch, process.base)
         self.live[pid] = live
         task = asyncio.ensure_future(self._start(process, live, record.start_ns))
         self._starting.add(task)
@@ -91,6 +91,8 @@ class Workers:
             item = self._start_item(process)
             worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
         except KernelError as error:
+            if live.leaving or live.epoch != process.epoch:
+                return
             self.live.pop(process.pid, None)
             self._kernel.end(process.pid, 1, 0, f"no worker could be started: {error.message}")
             return
@@ -118,6 +120,10 @@ class Workers:
                 "incarnation": process.incarnation,
                 "name": process.name,
                 "pledge": process.pledge,
+                "epoch": process.epoch,
+                "base": process.base,
+                "state": self.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
+                "migrating": bool(process.previous),
             }
         )
 

@@ -23,7 +23,8 @@ class Worker(Protocol):
         ...
 
     def kill(self) -> None:
-        """End it at once. `Host.on_exit` follows."""
+        """End it at once. Nothing of it reaches the host from here on, not even its end: another worker may have its
+        pid by then."""
         ...
 
     @property
@@ -48,7 +49,7 @@ class Host(Protocol):
         ...
 
     def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
-        """The worker of `pid` is gone. Called once, and after it nothing else for that worker."""
+        """The worker of `pid` is gone by itself. Called once, and after it nothing else for that worker."""
         ...
 
 

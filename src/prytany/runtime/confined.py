@@ -41,6 +41,7 @@ class ConfinedWorker:
         self._out: list[bytes] = []
         self._muted = True
         self._broken = ""
+        self._silent = False
         self._loop.add_reader(handle.sock, self._on_readable)
         os.set_blocking(handle.output_fd, False)
         self._loop.add_reader(handle.output_fd, self._on_output)
@@ -77,6 +78,9 @@ class ConfinedWorker:
         self._flush()
 
     def _on_readable(self) -> None:
+        if self._silent:
+            self._loop.remove_reader(self._handle.sock)
+            return
         try:
             data = self._handle.sock.recv(_READ_BYTES)
         except BlockingIOError:
@@ -85,17 +89,19 @@ class ConfinedWorker:
             data = b""
         if not data:
             self._loop.remove_reader(self._handle.sock)
-            self.kill()
+            self._launcher.kill(self._handle)
             return
         try:
             for body in self._frames.feed(data):
                 frame = wire.decode_frame(body)
                 calls: list[Call] = [(call.n, call.name, call.args) for call in frame.calls]
+                if self._silent:
+                    return
                 self._host.on_frame(self._pid, frame.delivered, calls)
         except (Einval, msgspec.MsgspecError):
             self._broken = "its worker sent what is no frame"
             self._loop.remove_reader(self._handle.sock)
-            self.kill()
+            self._launcher.kill(self._handle)
 
     def _on_output(self) -> None:
         with suppress(BlockingIOError):
@@ -119,7 +125,8 @@ class ConfinedWorker:
         self._sink(self._pid, text.encode())
 
     def kill(self) -> None:
-        """End it."""
+        """End it, and hear no more of it."""
+        self._silent = True
         self._launcher.kill(self._handle)
 
     def _on_exited(self, exited: asyncio.Future[ExitStatus]) -> None:
@@ -130,6 +137,8 @@ class ConfinedWorker:
         self._handle.sock.close()
         os.close(self._handle.output_fd)
         status = exited.result()
+        if self._silent:
+            return
         if status.signal:
             reason = self._broken or f"its worker was ended by signal {status.signal}"
             self._host.on_exit(self._pid, 128 + status.signal, status.signal, reason, status.cpu_us)

@@ -63,6 +63,8 @@ class InlineWorker:
         """Make a system call."""
         self._n = n = self._n + 1
         answer = self._asked[n] = self._loop.create_future()
+        if self._killed:
+            return answer
         self._host.on_frame(self._pid, self._delivered, ((n, name, msgspec.Raw(_encode(args))),))
         return answer
 
@@ -78,7 +80,9 @@ class InlineWorker:
                 else:
                     answer.set_result(_decode(value))
         elif n == 0:
-            self._task = self._loop.create_task(self._run(_decode(value)))
+            start = _decode(value)
+            self._n = start.get("base", 0)
+            self._task = self._loop.create_task(self._run(start))
         elif n in (-2, -15) and self._task is not None:
             self._task.cancel()
         if self._replaying:
@@ -113,12 +117,11 @@ class InlineWorker:
         _log.warning("%s", text)
 
     def kill(self) -> None:
-        """End it."""
+        """End it, and hear no more of it."""
         if not self._killed:
             self._killed = True
             if self._task is not None:
                 self._task.cancel()
-            self._loop.call_soon(self._host.on_exit, self._pid, 137, 9, "killed", 0)
 
 
 class InlineRunner:

@@ -13,16 +13,29 @@ from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpene
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.message import (
+    MessageAwaited,
+    MessageDead,
+    MessageDone,
+    MessageReturned,
+    MessageSent,
+    MessageTaken,
+)
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
+    ProcessExeced,
     ProcessExited,
+    ProcessFailed,
     ProcessPaused,
     ProcessReady,
     ProcessReaped,
+    ProcessReverted,
     ProcessSignalled,
     ProcessSpawned,
     ProcessStarted,
+    ProcessUpgraded,
+    ProcessUpgrading,
 )
 
 __all__ = [
@@ -38,16 +51,27 @@ __all__ = [
     "IncidentClosed",
     "IncidentOpened",
     "KernelStarted",
+    "MessageAwaited",
+    "MessageDead",
+    "MessageDone",
+    "MessageReturned",
+    "MessageSent",
+    "MessageTaken",
     "ModelUsed",
     "OperatorCommanded",
     "ProcessContinued",
+    "ProcessExeced",
     "ProcessExited",
+    "ProcessFailed",
     "ProcessPaused",
     "ProcessReady",
     "ProcessReaped",
+    "ProcessReverted",
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",
+    "ProcessUpgraded",
+    "ProcessUpgrading",
     "decode_entry",
     "digests_of",
     "encode_entry",

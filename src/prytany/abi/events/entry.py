@@ -10,16 +10,29 @@ import msgspec
 
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.message import (
+    MessageAwaited,
+    MessageDead,
+    MessageDone,
+    MessageReturned,
+    MessageSent,
+    MessageTaken,
+)
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
+    ProcessExeced,
     ProcessExited,
+    ProcessFailed,
     ProcessPaused,
     ProcessReady,
     ProcessReaped,
+    ProcessReverted,
     ProcessSignalled,
     ProcessSpawned,
     ProcessStarted,
+    ProcessUpgraded,
+    ProcessUpgrading,
 )
 
 Event = (
@@ -41,6 +54,17 @@ Event = (
     | IncidentOpened
     | IncidentClosed
     | OperatorCommanded
+    | MessageSent
+    | MessageAwaited
+    | MessageTaken
+    | MessageReturned
+    | MessageDone
+    | MessageDead
+    | ProcessFailed
+    | ProcessExeced
+    | ProcessUpgrading
+    | ProcessUpgraded
+    | ProcessReverted
 )
 
 

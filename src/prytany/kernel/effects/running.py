@@ -15,7 +15,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio, KernelError
+from prytany.abi.errors import Eio, Etimedout, KernelError
 from prytany.kernel.effects.model import ModelEffects
 from prytany.ports.clock import Clock
 from prytany.ports.files import Files
@@ -51,20 +51,31 @@ class Effects:
         self._owner = owner
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._models = ModelEffects(outside.clock, outside.models, owner.note)
-        self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any]]] = {
+        self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any] | None]] = {
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
             "model_chat": self._models.chat,
+            "message_receive": self._deadline,
+            "message_call": self._deadline,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
         }
 
+    def _deadline(self, process: Process, n: int, args: Any) -> Awaitable[None] | None:
+        deadline_ns = process.open[n].subject
+        return self._expire(deadline_ns) if deadline_ns else None
+
+    async def _expire(self, deadline_ns: int) -> None:
+        await self._outside.clock.sleep_until(deadline_ns)
+        raise Etimedout("nothing came in time")
+
     def start(self, process: Process, n: int, call: str, args: Any) -> None:
         """Begin the effect of an open call; a call that waits for another event has none."""
         effect = self._effects.get(call)
         if effect is not None and (process.pid, n) not in self._tasks:
-            task = asyncio.ensure_future(self._run(process, n, call, effect(process, n, args)))
-            self._tasks[process.pid, n] = task
+            awaited = effect(process, n, args)
+            if awaited is not None:
+                self._tasks[process.pid, n] = asyncio.ensure_future(self._run(process, n, call, awaited))
 
     def cancel(self, pid: int, n: int) -> None:
         """Nobody wants this result any more."""

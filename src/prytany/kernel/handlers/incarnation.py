@@ -1,0 +1,69 @@
+"""How a program that failed goes on: with the program before, with a further incarnation, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi import limits
+from prytany.abi.errors import Einval
+from prytany.kernel.handlers.message import failed_messages
+from prytany.kernel.handlers.process import exit_events
+from prytany.kernel.outcome import Context, Ended, Program
+from prytany.process.process import Process
+
+Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
+_pack = msgspec.msgpack.encode
+
+
+def end_events(k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0) -> Decided:
+    """The end of an incarnation that was not killed. It failed if its status says so and no signal asked for it."""
+    if not status or p.asked:
+        return exit_events(k, p, status, signal, reason, left, cpu_us)
+    if p.previous:
+        reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
+        return (reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
+    if p.failures >= p.restarts:
+        return exit_events(k, p, status, signal, reason, left, cpu_us)
+    events, contents = failed_messages(k, p)
+    pause_ms = min(limits.RESTART_BACKOFF_MS << min(p.failures, 20), limits.RESTART_BACKOFF_MS_MAX)
+    until_ns = k.now_ns() + pause_ms * 1_000_000
+    failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
+    return (*events, failed), (*contents, left) if left else contents
+
+
+def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
+    """The program's own end."""
+    if not 0 <= a.status <= 255:
+        raise Einval("a status is a number from 0 to 255", call="process_exit")
+    reason = "returned" if a.error is None else f"raised {a.error.get('type', 'an error')}"
+    if a.error is None and a.status:
+        reason = f"exited with status {a.status}"
+    return Ended(*end_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
+
+
+def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
+    """The same program and incarnation, and another history."""
+    if len(a.state) > limits.RESULT_BYTES_MAX:
+        raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call="process_exec")
+    events, contents = failed_messages(k, p)
+    return Ended((*events, ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
+
+
+def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ...]:
+    """The move of a `Server` to the source that was found: at once if it is between two messages, or at the next end
+    of one.
+
+    Raises:
+        Einval: it is no `Server`, or the source is what it runs.
+    """
+    source = k.digest(found.source)
+    if not found.serves or not p.snapshot:
+        raise Einval("only a Server that has started moves to a new version; others finish on what they began with")
+    if source == p.source:
+        raise Einval("it runs this version already")
+    box = k.post.box(p.pid)
+    between = not box.in_hand and not p.previous and list(p.open) == [box.awaiting] == [p.base + 1]
+    return (ev.ProcessUpgraded(p.pid, source, p.tail),) if between else (ev.ProcessUpgrading(p.pid, source),)
