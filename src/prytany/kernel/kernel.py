@@ -184,7 +184,8 @@ class Kernel:
             self.effects.start(
                 process, n, call.call, decode_arguments(call.call, self.content(call.argument, call.seq))
             )
-        if self.places.holds(process.pid):
+        # Whose last entry is an answer may have been about to go on, whatever else it waits for.
+        if self.places.holds(process.pid) or process.tail > max(call.seq for call in process.open.values()):
             self.workers.wake(process.pid)
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from prytany.abi.errors import Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
 from prytany.kernel.handlers.incarnation import upgrade_events
+from prytany.kernel.handlers.message import receiver_of, send_events
 from prytany.kernel.handlers.process import exit_value, signal_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context, Program
@@ -70,6 +71,14 @@ class Operator:
         events, contents = signal_events(self._k, process, signal, -1 - uid)
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
         self._k.ledger.commit((commanded, *events), {self._k.digest(content): content for content in contents})
+
+    def send(self, pid: int, kind: str, body: Any, *, uid: int) -> int:
+        """Put a message into a mailbox; its number. Its sender is -1 - uid. Raises Esrch, Eperm, Einval, Eagain."""
+        k = self._k
+        events, contents, number = send_events(k, -1 - uid, receiver_of(k, pid), kind, body)
+        commanded = ev.OperatorCommanded(uid, "send", pid)
+        k.ledger.commit((commanded, *events), {k.digest(content): content for content in contents})
+        return number
 
     def upgrade(self, pid: int, *, uid: int) -> bool:
         """Move a `Server` to its program as it is on disk now: its state goes through `migrate`.

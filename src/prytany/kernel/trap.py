@@ -56,6 +56,9 @@ class Trap:
         argument = ledger.digest(raw)
         contents = {argument: raw}
         try:
+            if len(raw) > limits.ARGUMENT_BYTES_MAX:
+                contents.clear()
+                raise Einval(f"the arguments have more than {limits.ARGUMENT_BYTES_MAX} bytes", call=name)
             if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))

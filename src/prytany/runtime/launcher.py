@@ -173,7 +173,17 @@ class Launcher:
         self._pending[request.id] = pending
         self._outbox.append((frame(request), [theirs.detach(), output_write]))
         self._flush()
-        return await pending.started
+        try:
+            return await pending.started
+        except asyncio.CancelledError:
+            if (
+                not pending.started.cancelled() and pending.started.exception() is None
+            ):  # it had come, and its caller was told to stop before it was told
+                handle = pending.started.result()
+                self.kill(handle)
+                handle.sock.close()
+                os.close(handle.output_fd)
+            raise
 
     def kill(self, handle: WorkerHandle, number: int = signal.SIGKILL) -> bool:
         """Signal exactly this worker; False when it is gone already."""

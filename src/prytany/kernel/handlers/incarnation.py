@@ -12,7 +12,7 @@ from prytany.abi.errors import Einval
 from prytany.kernel.handlers.message import failed_messages
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.outcome import Context, Ended, Program
-from prytany.process.process import Process
+from prytany.process.process import Process, State
 
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 _pack = msgspec.msgpack.encode
@@ -31,7 +31,9 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
     pause_ms = min(limits.RESTART_BACKOFF_MS << min(p.failures, 20), limits.RESTART_BACKOFF_MS_MAX)
     until_ns = k.now_ns() + pause_ms * 1_000_000
     failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
-    return (*events, failed), (*contents, left) if left else contents
+    # What it failed at may be what the new version mends, so it does not wait for the end of that message.
+    moved = (ev.ProcessUpgraded(p.pid, p.pending, 0),) if p.pending else ()
+    return (*events, failed, *moved), (*contents, left) if left else contents
 
 
 def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
@@ -53,8 +55,8 @@ def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
 
 
 def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ...]:
-    """The move of a `Server` to the source that was found: at once if it is between two messages, or at the next end
-    of one.
+    """The move of a `Server` to the source that was found: at once if it is between two messages, or else when it is
+    done with the one in hand or fails at it.
 
     Raises:
         Einval: it is no `Server`, or the source is what it runs.
@@ -64,6 +66,16 @@ def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ..
         raise Einval("only a Server that has started moves to a new version; others finish on what they began with")
     if source == p.source:
         raise Einval("it runs this version already")
+    if _between_messages(k, p):
+        return (ev.ProcessUpgraded(p.pid, source, p.tail),)
+    return (ev.ProcessUpgrading(p.pid, source),)
+
+
+def _between_messages(k: Context, p: Process) -> bool:
+    """Whether nothing of an activation has happened: it is not running, stands at a cut, or waits for a message."""
+    if p.previous:
+        return False
     box = k.post.box(p.pid)
-    between = not box.in_hand and not p.previous and list(p.open) == [box.awaiting] == [p.base + 1]
-    return (ev.ProcessUpgraded(p.pid, source, p.tail),) if between else (ev.ProcessUpgrading(p.pid, source),)
+    if p.state is not State.RUNNING:
+        return not box.in_hand
+    return not box.in_hand and (p.tail == p.cut_seq or list(p.open) == [box.awaiting] == [p.base + 1])

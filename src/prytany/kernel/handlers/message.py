@@ -86,26 +86,44 @@ def _deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
 
 
 def _send(k: Context, p: Process, a: Any, n: int, call: str) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...], int]:
-    receiver = k.table.get(a.pid)
-    if receiver is None or not receiver.alive:
-        raise Esrch(f"there is no process {format_pid(Pid(a.pid)) if a.pid > 0 else a.pid}", call=call)
+    receiver = receiver_of(k, a.pid, call)
     if receiver.run != p.run:
         raise Eperm(f"process {format_pid(Pid(a.pid))} is of another run", call=call)
+    return send_events(k, p.pid, receiver, a.type, a.body, n, call)
+
+
+def receiver_of(k: Context, pid: int, call: str = "") -> Process:
+    """Who is sent to; raises Esrch when there is nobody alive of that pid."""
+    receiver = k.table.get(pid)
+    if receiver is None or not receiver.alive:
+        raise Esrch(f"there is no process {format_pid(Pid(pid)) if pid > 0 else pid}", call=call)
+    return receiver
+
+
+def send_events(
+    k: Context, sender: int, receiver: Process, kind: str, body: Any, n: int = 0, call: str = ""
+) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...], int]:
+    """A message into the mailbox of `receiver`, and to it where it waits: events, contents, and its number.
+
+    Raises:
+        Eperm: the receiver has not pledged `ipc`.
+        Einval: type or body have a wrong size.
+        Eagain: its mailbox is full.
+    """
+    name = format_pid(Pid(receiver.pid))
     if "ipc" not in receiver.pledge:
-        raise Eperm(f"process {format_pid(Pid(a.pid))} has not pledged 'ipc', and receives nothing", call=call)
-    if not a.type or len(a.type.encode("utf-8", "surrogatepass")) > limits.NAME_BYTES_MAX:
+        raise Eperm(f"process {name} has not pledged 'ipc', and receives nothing", call=call)
+    if not kind or len(kind.encode("utf-8", "surrogatepass")) > limits.NAME_BYTES_MAX:
         raise Einval(f"a message's type has 1 to {limits.NAME_BYTES_MAX} bytes", call=call)
-    box = k.post.box(a.pid)
+    box = k.post.box(receiver.pid)
     if box.full:
-        raise Eagain(f"the mailbox of process {format_pid(Pid(a.pid))} is full", call=call)
+        raise Eagain(f"the mailbox of process {name} is full", call=call)
     number = k.post.next_number
-    content = _pack(
-        {"message": number, "sender": p.pid, "type": a.type, "body": a.body, "attempt": 1, "awaited": bool(n)}
-    )
+    content = _pack({"message": number, "sender": sender, "type": kind, "body": body, "attempt": 1, "awaited": bool(n)})
     if len(content) > limits.MESSAGE_BYTES_MAX + _ENVELOPE_BYTES:
         raise Einval(f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     digest = k.digest(content)
-    events: list[ev.Event] = [ev.MessageSent(number, p.pid, a.pid, a.type, digest, n)]
+    events: list[ev.Event] = [ev.MessageSent(number, sender, receiver.pid, kind, digest, n)]
     if _receives(receiver, box):
         events += _hand(receiver, box.awaiting, number, digest)
     return tuple(events), (content,), number
