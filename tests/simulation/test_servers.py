@@ -9,6 +9,8 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelError
+from prytany.kernel.ledger import TENANT
+from prytany.kernel.replay import read_record
 from prytany.kernel.state import fold
 from prytany.userland.process import Process
 from prytany.userland.server import Server
@@ -172,3 +174,59 @@ def test_a_kernel_that_stops_while_a_server_is_restarted_goes_on_with_the_restar
         assert ended is not None, f"stopped at {stop_at}"
         assert ended["result"] == expected, f"stopped at {stop_at}"
         assert len(events(stopped, ev.ProcessFailed)) == 5
+
+
+async def rounds(proc: Process) -> list[str]:
+    told: list[str] = proc.state or []
+    if len(told) == 3:
+        return told
+    answer = await proc.llm(f"round {len(told)}")
+    await proc.exec([*told, answer])
+    raise AssertionError("exec came back")
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+def test_a_kernel_that_stops_around_an_exec_goes_on_in_the_history_that_is_durable(after_commit: bool) -> None:
+    programs = {"rounds": rounds}
+    alone = Fleet("rounds", programs)
+    ended = asyncio.run(alone.live())
+    expected = [f"answer to round {turn}" for turn in range(3)]
+    assert ended is not None
+    assert ended["result"] == expected
+    assert alone.model.asked.total() == 3
+    for stop_at in range(2, len(alone.entries()) + 1):
+        stopped = Fleet("rounds", programs)
+        asyncio.run(stopped.live(stop_at, after_commit=after_commit))
+        ended = asyncio.run(stopped.live())
+        assert ended is not None, f"stopped at {stop_at}"
+        assert ended["result"] == expected, f"stopped at {stop_at}"
+        assert stopped.model.asked.total() <= 4, f"stopped at {stop_at}"
+        assert len(events(stopped, ev.ProcessExeced)) == 3
+
+
+class Busy(Server):
+    state: int = 0
+
+    async def on_add(self) -> int:
+        await self.proc.nop()
+        self.state += 1
+        return self.state
+
+
+def test_coming_back_after_many_messages_replays_one_activation() -> None:
+    async def root(proc: Process) -> int:
+        server = await proc.spawn(Busy)
+        total = 0
+        for _ in range(300):
+            total = await proc.call(server, "add")
+        return total
+
+    alone = Fleet("root", {"root": root, "Busy": Busy})
+    asyncio.run(alone.live(1_200))
+    process = alone.table().processes[2]
+    record = read_record(alone.store.reader(), TENANT, 2, process.tail, process.cut_seq, process.cut_ns)
+    assert process.usage.calls > 500
+    assert len(record.asked) <= 3
+    ended = asyncio.run(alone.live())
+    assert ended is not None
+    assert ended["result"] == 300

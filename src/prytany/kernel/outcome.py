@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from prytany.abi import events as ev
 from prytany.ipc.mailbox import Post
 from prytany.process.process import Process
 from prytany.process.table import Table
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True):
     """Decided at once. `contents` are what the events name."""
 
     result: Any = None
@@ -23,7 +25,7 @@ class Done(NamedTuple):
     """The events hold what the arguments said: their content need not be kept as well."""
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
@@ -31,7 +33,7 @@ class Opened(NamedTuple):
     contents: tuple[bytes, ...] = ()
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True):
     """The call has no answer."""
 
     events: tuple[ev.Event, ...]

@@ -46,7 +46,7 @@ def find_program(target: str, beside: str) -> Program:
         raise Einval(f"{name} in {path} has to be `async def`")
     pledge, serves = _pledge(declared.get("pledge", ""), path), "serves" in declared
     if serves and "ipc" not in pledge:
-        raise Einval(f"{name} in {path} is a Server, so its pledge needs `ipc`")
+        raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
     return Program(f"{path}:{name}", declared.get("name") or name, source, pledge, serves)
 
 
@@ -76,8 +76,8 @@ def _server(node: ast.ClassDef, found: dict[str, dict[str, str]]) -> dict[str, s
                     statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
                 )
                 value = getattr(statement, "value", None)
-                if getattr(target, "id", "") == "pledge" and isinstance(value, ast.Constant):
-                    own["pledge"] = str(value.value)
+                if getattr(target, "id", "") == "pledge":
+                    own["pledge"] = str(value.value) if isinstance(value, ast.Constant) else ""
             return own | _declared(node)
     return None
 
