@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prytany.abi.errors import KernelError
     from prytany.userland.agent import agent
+    from prytany.userland.conversation import Conversation
     from prytany.userland.process import ChildFailed, Exit, Process
 
 __version__ = "0.1.0.dev0"
-__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "agent"]
+__all__ = ["ChildFailed", "Conversation", "Exit", "KernelError", "Process", "agent"]
 
 _HOMES = {
     "ChildFailed": "prytany.userland.process",
+    "Conversation": "prytany.userland.conversation",
     "Exit": "prytany.userland.process",
     "KernelError": "prytany.abi.errors",
     "Process": "prytany.userland.process",

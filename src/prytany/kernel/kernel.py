@@ -8,7 +8,7 @@ It runs in one event loop, on one thread; every method here is called there. It 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.replay import NIL
 from prytany.kernel.trap import Trap, decode_arguments
 from prytany.kernel.workers import Workers
+from prytany.memory.contexts import Contexts
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
 from prytany.process.process import Process
@@ -65,6 +66,11 @@ class Kernel:
     def table(self) -> Table:
         """The process table."""
         return self.ledger.table
+
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        return self.ledger.state.contexts
 
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
@@ -128,14 +134,24 @@ class Kernel:
         if process is not None and process.alive:
             self._commit(*exit_events(self, process, status, signal, reason, b"", cpu_us))
 
-    def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
-        """An effect's result."""
+    def complete(
+        self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...], used: tuple[ev.Event, ...] = ()
+    ) -> None:
+        """An effect's result, with the events that go with it; what it `used` is recorded even when it comes late."""
         process = self.table.get(pid)
-        if self.closing or process is None or n not in process.open:
+        if self.closing:
+            return
+        if process is None or n not in process.open:
+            if used:
+                self.note(used)
             return
         result = b"" if value == NIL else self.digest(value)
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
-        self.ledger.commit((*events, closed), {result: value} if result else {})
+        self.ledger.commit((*used, *events, closed), {result: value} if result else {})
+
+    def wait_durable(self, seq: int) -> Awaitable[None]:
+        """Until entry `seq` can be read."""
+        return self.ledger.journal.wait_durable(seq)
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Events of an effect that is still going on."""

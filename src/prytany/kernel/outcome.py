@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from prytany.abi import events as ev
+from prytany.memory.contexts import Contexts
 from prytany.process.process import Process
 from prytany.process.table import Table
 
@@ -24,6 +25,7 @@ class Opened(NamedTuple):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
+    after: tuple[ev.Event, ...] = ()
 
 
 class Ended(NamedTuple):
@@ -51,6 +53,11 @@ class Context(Protocol):
     @property
     def table(self) -> Table:
         """The process table."""
+        ...
+
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
         ...
 
     def digest(self, content: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from prytany.abi.errors import ProcessExit
 from prytany.userland.calls import Calls
+from prytany.userland.conversation import Conversation
 
 Message = Mapping[str, Any]
 
@@ -101,6 +102,15 @@ class Process:
         options = {"schema": schema, "max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         answer = await self.calls.model_chat(messages, model, {k: v for k, v in options.items() if v is not None})
         return str(answer["text"])
+
+    def conversation(self, system: str = "", labels: Sequence[str] = ()) -> Conversation:
+        """A conversation that the kernel keeps: the model is asked all of it at each turn. Opened at its first use.
+
+        Args:
+            system: an instruction that it begins with.
+            labels: of all that is said in it; they are part of its hashes.
+        """
+        return Conversation(self.calls, system, labels)
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None, **kwargs: Any

@@ -10,6 +10,15 @@ linked list through the journal and a fork of it is a pointer.
 """
 
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+    Node,
+    Source,
+)
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
@@ -32,6 +41,11 @@ __all__ = [
     "CallDoubted",
     "CallOpened",
     "CallsDenied",
+    "ContextAppended",
+    "ContextAsked",
+    "ContextClosed",
+    "ContextForked",
+    "ContextOpened",
     "Digest",
     "Entry",
     "Event",
@@ -39,6 +53,7 @@ __all__ = [
     "IncidentOpened",
     "KernelStarted",
     "ModelUsed",
+    "Node",
     "OperatorCommanded",
     "ProcessContinued",
     "ProcessExited",
@@ -48,6 +63,7 @@ __all__ = [
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",
+    "Source",
     "decode_entry",
     "digests_of",
     "encode_entry",

@@ -9,6 +9,13 @@ from typing import Any, get_type_hints
 import msgspec
 
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+)
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
@@ -37,6 +44,11 @@ Event = (
     | CallDoubted
     | CallsDenied
     | ModelUsed
+    | ContextOpened
+    | ContextAppended
+    | ContextAsked
+    | ContextForked
+    | ContextClosed
     | KernelStarted
     | IncidentOpened
     | IncidentClosed

@@ -11,6 +11,8 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Emodel
+from prytany.kernel.effects.context import ContextEffects
+from prytany.kernel.effects.finished import Finished
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, ToolSpec
 from prytany.process.process import Process
@@ -24,18 +26,19 @@ Note = Callable[[tuple[ev.Event, ...]], None]
 class ModelEffects:
     """The effects that end at a model."""
 
-    def __init__(self, clock: Clock, models: dict[str, Model], note: Note) -> None:
+    def __init__(self, clock: Clock, models: dict[str, Model], note: Note, contexts: ContextEffects) -> None:
         self._clock = clock
         self._models = models
         self._note = note
+        self._contexts = contexts
 
-    async def chat(self, process: Process, n: int, args: Any) -> dict[str, Any]:
+    async def chat(self, process: Process, n: int, args: Any) -> Finished:
         """One answer, however many attempts it takes. Raises Emodel."""
         model = self._models[args.model or process.model]
         options = dict(args.options)
         tools = [msgspec.convert(tool, ToolSpec) for tool in options.pop("tools", [])]
         request = ModelRequest(
-            messages=args.messages,
+            messages=await self._contexts.prompt(process, args),
             max_tokens=options.pop("max_tokens", limits.MODEL_MAX_TOKENS),
             tools=tools,
             **options,
@@ -45,7 +48,7 @@ class ModelEffects:
             try:
                 answer = await model.chat(request)
             except ModelFailure as failure:
-                self._used(process, n, model, None, began_ns, failure.kind)
+                self._note((self._used(process, n, model, None, began_ns, failure.kind),))
                 if failure.kind in NEEDS_A_PERSON:
                     self._note((ev.IncidentOpened(process.pid, failure.kind, n),))
                     # Until a person has seen to it, or it is cancelled.
@@ -55,23 +58,24 @@ class ModelEffects:
                 pause_ns = (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << attempt
                 await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
             else:
-                self._used(process, n, model, answer, began_ns, "")
-                return {
+                used = self._used(process, n, model, answer, began_ns, "")
+                value = {
                     "text": answer.text,
                     "finish": answer.finish,
                     "tool_calls": msgspec.to_builtins(answer.tool_calls),
                     "usage": msgspec.to_builtins(answer.usage),
                     "model": answer.model or model.name,
                 }
+                value, appended = self._contexts.answered(process, n, args, value, model.name)
+                return Finished(value, (used,), appended)
         raise AssertionError("the last attempt returns or raises")
 
     def _used(
         self, process: Process, n: int, model: Model, answer: ModelAnswer | None, began_ns: int, cause: str
-    ) -> None:
+    ) -> ev.ModelUsed:
         took_us = (self._clock.now_ns() - began_ns) // 1000
         usage = answer.usage if answer else None
-        used = ev.ModelUsed(
+        return ev.ModelUsed(
             process.pid, n, model.name, usage.prompt_tokens if usage else 0, usage.completion_tokens if usage else 0,
             (usage.cost_usd_micros or 0) if usage else 0, took_us, cause,
         )  # fmt: skip
-        self._note((used,))

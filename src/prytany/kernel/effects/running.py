@@ -16,6 +16,9 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, KernelError
+from prytany.kernel.effects.context import ContextEffects
+from prytany.kernel.effects.context import Owner as ContextOwner
+from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.model import ModelEffects
 from prytany.ports.clock import Clock
 from prytany.ports.files import Files
@@ -31,11 +34,13 @@ class Outside(NamedTuple):
     files: Files
 
 
-class Owner(Protocol):
+class Owner(ContextOwner, Protocol):
     """The kernel, as effects see it."""
 
-    def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
-        """Call `n` has its result."""
+    def complete(
+        self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...], used: tuple[ev.Event, ...] = ()
+    ) -> None:
+        """Call `n` has its result; what it `used` counts even where nobody wants that any more."""
         ...
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
@@ -51,10 +56,13 @@ class Effects:
         self._owner = owner
         self._tasks: dict[int, dict[int, asyncio.Task[None]]] = {}
         """By process, then by call, so that the end of a process looks at its own alone."""
-        self._models = ModelEffects(outside.clock, outside.models, owner.note)
+        self._contexts = ContextEffects(owner)
+        self._models = ModelEffects(outside.clock, outside.models, owner.note, self._contexts)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any]]] = {
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
             "model_chat": self._models.chat,
+            "context_read": self._contexts.read,
+            "context_fork": self._contexts.fork,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
@@ -94,8 +102,11 @@ class Effects:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
+        made = Finished(None)
         try:
-            value = msgspec.msgpack.encode(await effect)
+            answer = await effect
+            made = answer if isinstance(answer, Finished) else Finished(answer)
+            value = msgspec.msgpack.encode(made.value)
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
             errno = ""
@@ -105,4 +116,6 @@ class Effects:
             # A driver that fails in its own way must not leave its caller waiting for ever.
             errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
         if self._take(process.pid, n) is not None:
-            self._owner.complete(process.pid, n, errno, value, ())
+            self._owner.complete(process.pid, n, errno, value, () if errno else made.events, made.used)
+        elif made.used:
+            self._owner.note(made.used)

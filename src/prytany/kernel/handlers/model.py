@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prytany.abi.errors import Einval, Enoent
+from prytany.kernel.handlers.context import ask_in
 from prytany.kernel.outcome import Context, Opened
 from prytany.process.process import Process
 
@@ -13,7 +14,7 @@ OPTIONS = {"max_tokens", "temperature", "seed", "stop", "schema", "tools"}
 
 def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
     """The request is checked for its form here; what it says is the model's affair."""
-    if not a.messages:
+    if not a.messages and not a.context:
         raise Einval("a model needs at least one message", call="model_chat")
     for message in a.messages:
         if not isinstance(message.get("role"), str) or "content" not in message:
@@ -26,4 +27,6 @@ def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
         raise Einval("max_tokens has to be a whole number from 1", call="model_chat")
     if not k.has_model(a.model or p.model):
         raise Enoent(f"there is no model {a.model or p.model!r}", call="model_chat")
+    if a.context:
+        return Opened(a.context, (ask_in(k, p, n, a.messages, a.context),))
     return Opened()
