@@ -7,7 +7,8 @@ store (rows, bodies, snapshots, index) over the bytes of what was said.
 
 `row_bytes_a_turn_*` are the bytes of the entries of 100 turns, divided by them, at the beginning and at the end: the
 second is larger by what the numbers in it need. `turn_us_*` is the median time of a turn with its two syncs, and
-`prompt_us_*` the median of what the kernel takes to put the request together from the journal.
+`prompt_us_*` the median of what the kernel takes to put the request together from the journal. `cold_read_ms` is what a
+kernel that holds nothing takes to read and check all of it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import uvloop
 
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.snapshot import snapshot_of
+from prytany.kernel.effects.chains import Chains
 from prytany.kernel.effects.context import ContextEffects
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.runner import Runner
@@ -43,6 +45,7 @@ WINDOW = 100
 HERE = f"{__file__}:talks"
 turns_us: list[float] = []
 prompts_us: list[float] = []
+cold_ms: list[float] = []
 
 
 def words(seed: str) -> str:
@@ -111,6 +114,12 @@ async def converse(home: Path, turns: int) -> None:
     assert len(ended["result"]) == 32
     await ledger.journal.wait_durable(ledger.journal.head.seq)
     await ledger.journal.save_snapshot(snapshot_of(ledger.journal.head, "growth", msgspec.msgpack.encode(ledger.state)))
+    cold = Chains(lambda: shard.kernel.reader, ledger.digest, 1 << 30)
+    head = ledger.state.contexts.owned[1].heads[1]
+    began = time.perf_counter_ns()
+    _, length = await cold.read(head.seq, head.at)
+    cold_ms.append((time.perf_counter_ns() - began) / 1e6)
+    assert length == 2 * turns
     await shard.close()
 
 
@@ -159,6 +168,7 @@ def main() -> None:
         "turn_us_last": round(median(turns_us[-WINDOW:])),
         "prompt_us_first": round(median(prompts_us[:WINDOW])),
         "prompt_us_last": round(median(prompts_us[-WINDOW:])),
+        "cold_read_ms": round(cold_ms[0]),
     }
     print(json.dumps(report))
 

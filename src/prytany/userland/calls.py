@@ -132,7 +132,7 @@ class Calls:
             options: max_tokens, temperature, seed, stop, schema, tools.
             context: one's own: the model is asked it and `messages`; it keeps both and the answer, if there is one.
 
-        Errors: EBUSY, EDQUOT, EMODEL, ENOENT.
+        Errors: EBUSY, EDQUOT, EIO, EMODEL, ENOENT.
         """
         return cast(
             "dict[str, Any]",
@@ -200,7 +200,7 @@ class Calls:
             context: the number of one's own context.
             node: where; the head when empty.
 
-        Errors: EDQUOT, ENOENT.
+        Errors: EDQUOT, EIO, ENOENT.
         """
         return cast(
             "dict[str, Any]",

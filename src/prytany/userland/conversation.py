@@ -66,6 +66,7 @@ class Conversation:
         self._system = system
         self._labels = list(labels)
         self._opening = False
+        self._known: list[Said] = []
         self.number = 0
         """The kernel's number of it, or 0 while it is not open."""
         self.node = ""
@@ -119,22 +120,22 @@ class Conversation:
         await self._open()
         forked = Conversation(self._calls, self._system, self._labels)
         forked._moved(await self._calls.context_fork(self.number, bytes.fromhex(node)))
+        forked._known = self._known[: forked.length]
         return forked
 
-    async def messages(self, first: int = 0) -> list[Said]:
-        """What was said, from message `first` on. It is recorded like any answer: read what is needed, once."""
+    async def messages(self) -> list[Said]:
+        """All that was said. What was read once is kept here, so that looking again reads only what is new."""
         await self._open()
-        found: list[Said] = []
-        while first + len(found) < self.length:
-            page = (await self._calls.context_read(self.number, first + len(found), PAGE))["messages"]
-            found += [_said(message) for message in page]
-        return found
+        while len(self._known) < self.length:
+            page = (await self._calls.context_read(self.number, len(self._known), PAGE))["messages"]
+            self._known += [_said(message) for message in page]
+        return list(self._known)
 
     async def close(self) -> None:
         """Let go of it; what was said stays in the journal. The next call opens a new one. Raises Ebusy."""
         if self.number:
             await self._calls.context_close(self.number)
-            self.number, self.node, self.length = 0, "", 0
+            self.number, self.node, self.length, self._known = 0, "", 0, []
 
     async def _open(self) -> None:
         if self.number:

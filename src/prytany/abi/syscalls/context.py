@@ -6,6 +6,7 @@ from prytany.abi.syscalls.form import Argument, Syscall
 
 _CONTEXT = Argument("context", "int", "the number of one's own context")
 _ABSENT = "the caller has no context of that number"
+_LOST = "content of it was forgotten or damaged"
 
 CALLS = (
     Syscall(
@@ -44,7 +45,11 @@ CALLS = (
         "model",
         (_CONTEXT, Argument("node", "bytes", "where; the head when empty", b"")),
         "dict[str, Any]",
-        {"ENOENT": f"{_ABSENT}, or it has no such node", "EDQUOT": "the caller has too many contexts"},
+        {
+            "ENOENT": f"{_ABSENT}, or it has no such node",
+            "EDQUOT": "the caller has too many contexts",
+            "EIO": _LOST,
+        },
         "Open a second context that shares all up to a node, copying nothing. Answers as `context_open` does.",
     ),
     Syscall(
@@ -58,7 +63,7 @@ CALLS = (
         "dict[str, Any]",
         {
             "ENOENT": _ABSENT,
-            "EIO": "content of it was forgotten or damaged",
+            "EIO": _LOST,
         },
         "Read length and messages, as many as fit. They are recorded like any answer: read what is needed, once.",
     ),

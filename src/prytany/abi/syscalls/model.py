@@ -24,6 +24,7 @@ CALLS = (
             "ENOENT": "no model of that name, or no context of that number",
             "EBUSY": "a model is being asked in that context",
             "EDQUOT": "that context is full",
+            "EIO": "content of that context was forgotten or damaged",
             "EMODEL": "the endpoint failed, and trying again did not help; `cause` says how",
         },
         "Ask a model, and answer text, tool_calls, finish and usage; in a context also node and length.",

@@ -95,12 +95,12 @@ class Chains:
         found: list[list[Link]] = []
         place = (seq, at)
         while (known := self._places.get(place)) is None:
-            row, said, opened = self._entry(place[0])
+            row, events, said, opened = self._entry(place[0])
             if said is None:
                 assert opened is not None
                 known = Strand(opened.node, opened.labels), 0
                 break
-            found.append(self._links(row, said, place[1]))
+            found.append(self._links(row, events, said, place[1]))
             if not said.parent:
                 if opened is None:
                     raise Eio(f"entry {row.seq} begins a context and does not open it")
@@ -112,23 +112,24 @@ class Chains:
                 await _turn()
         return self._extend(*known, [link for links in reversed(found) for link in links])
 
-    def _entry(self, seq: int) -> tuple[Row, Said | None, ev.ContextOpened | None]:
+    def _entry(self, seq: int) -> tuple[Row, list[ev.Event], Said | None, ev.ContextOpened | None]:
         row = self._reader().row(seq)
         if row is None:
             raise Eio(f"entry {seq} of a context is missing")
         said: Said | None = None
         opened: ev.ContextOpened | None = None
-        for event in ev.decode_entry(row.record).events:
+        events = ev.decode_entry(row.record).events
+        for event in events:
             if isinstance(event, Said):
                 said = event
             elif isinstance(event, ev.ContextOpened):
                 opened = event
         if said is None and opened is None:
             raise Eio(f"entry {seq} is linked from a context and holds nothing of one")
-        return row, said, opened
+        return row, events, said, opened
 
-    def _links(self, row: Row, said: Said, at: int) -> list[Link]:
-        messages = self._messages(row, said) if at else []
+    def _links(self, row: Row, events: list[ev.Event], said: Said, at: int) -> list[Link]:
+        messages = self._messages(row, events, said) if at else []
         if len(messages) < at or len(said.nodes) < at:
             raise Eio(f"entry {row.seq} holds fewer messages than a context has there")
         return [
@@ -136,9 +137,9 @@ class Chains:
             for place, node in enumerate(said.nodes[:at])
         ]
 
-    def _messages(self, row: Row, said: Said) -> list[dict[str, Any]]:
+    def _messages(self, row: Row, events: list[ev.Event], said: Said) -> list[dict[str, Any]]:
         """What call `said.n` was asked with, or answered, in this entry."""
-        for event in ev.decode_entry(row.record).events:
+        for event in events:
             if isinstance(event, ev.CallOpened | ev.CallDone) and (event.pid, event.n) == (said.pid, said.n):
                 messages: list[dict[str, Any]] = decode_arguments(
                     event.call, self._content(row, event.argument)
