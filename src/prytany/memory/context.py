@@ -66,6 +66,21 @@ def message_bytes(message: Mapping[str, Any]) -> bytes:
     return msgspec.msgpack.encode(said, order="deterministic")
 
 
+def assistant_message(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The message that an answer is, for the turns after it: OpenAI's chat form.
+
+    Raises:
+        KeyError, TypeError: one of its tool calls is none.
+    """
+    message: dict[str, Any] = {"role": "assistant", "content": answer["text"]}
+    if calls := answer.get("tool_calls"):
+        message["tool_calls"] = [
+            {"id": c["id"], "type": "function", "function": {"name": c["name"], "arguments": c["arguments"]}}
+            for c in calls
+        ]
+    return message
+
+
 def node_of(digest: Digest, parent: bytes, content: bytes, role: str, source: Source, labels: Sequence[str]) -> bytes:
     """The node of one message; `content` is the digest of its bytes."""
     return digest(_pack((parent, content, role, source, labels)))

@@ -12,10 +12,10 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Eio
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.kernel.effects import chains as module
-from prytany.kernel.effects.chains import Chains, Strand, assistant_message
+from prytany.kernel.effects.chains import Chains, Strand
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.state import fold
-from prytany.memory.context import Head
+from prytany.memory.context import Head, assistant_message
 from prytany.ports.store import Body, Row
 from tests.simulation.conversations import talking
 from tests.simulation.fleet import Fleet

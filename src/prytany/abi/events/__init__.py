@@ -9,7 +9,7 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied, CallSettled
 from prytany.abi.events.context import (
     ContextAppended,
     ContextAsked,
@@ -40,6 +40,7 @@ __all__ = [
     "CallDone",
     "CallDoubted",
     "CallOpened",
+    "CallSettled",
     "CallsDenied",
     "ContextAppended",
     "ContextAsked",

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied, CallSettled
 from prytany.abi.events.context import (
     ContextAppended,
     ContextAsked,
@@ -42,6 +42,7 @@ Event = (
     | CallOpened
     | CallClosed
     | CallDoubted
+    | CallSettled
     | CallsDenied
     | ModelUsed
     | ContextOpened

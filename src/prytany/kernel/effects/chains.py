@@ -22,7 +22,7 @@ from prytany.abi.errors import Eio
 from prytany.journal.bodies import unpack
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.trap import decode_arguments
-from prytany.memory.context import message_bytes, node_of
+from prytany.memory.context import assistant_message, message_bytes, node_of
 from prytany.ports.store import Reader, Row
 
 OVERHEAD_BYTES = 600
@@ -60,17 +60,6 @@ class Strand:
         self.links.append(link)
         self.messages.append(link.message)
         self.size += link.size + OVERHEAD_BYTES
-
-
-def assistant_message(answer: dict[str, Any]) -> dict[str, Any]:
-    """The message that an answer is, for the turns after it: OpenAI's chat form."""
-    message: dict[str, Any] = {"role": "assistant", "content": answer["text"]}
-    if calls := answer.get("tool_calls"):
-        message["tool_calls"] = [
-            {"id": c["id"], "type": "function", "function": {"name": c["name"], "arguments": c["arguments"]}}
-            for c in calls
-        ]
-    return message
 
 
 class Chains:

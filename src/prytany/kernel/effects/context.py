@@ -10,29 +10,19 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Edquot, Enoent
-from prytany.kernel.effects.chains import Chains, Strand, assistant_message
+from prytany.kernel.effects.chains import Chains, Strand
 from prytany.kernel.effects.finished import Finished
-from prytany.memory.context import chain
-from prytany.memory.contexts import Contexts
+from prytany.kernel.handlers.context import Keeper, answer_in
 from prytany.ports.store import Reader
 from prytany.process.process import Process
 
 READ_BYTES_MAX = limits.RESULT_BYTES_MAX - (64 << 10)
 
 
-class Owner(Protocol):
+class Owner(Keeper, Protocol):
     """The kernel, as the effects of contexts see it."""
 
     reader: Reader
-
-    @property
-    def contexts(self) -> Contexts:
-        """Every process's contexts."""
-        ...
-
-    def digest(self, content: bytes) -> bytes:
-        """The keyed digest of `content`."""
-        ...
 
     def wait_durable(self, seq: int) -> Awaitable[None]:
         """Until entry `seq` can be read."""
@@ -58,17 +48,10 @@ class ContextEffects:
         return [*strand.messages[:length], *args.messages]
 
     def answered(
-        self, process: Process, n: int, args: Any, value: dict[str, Any], model: str
+        self, process: Process, n: int, value: dict[str, Any], model: str
     ) -> tuple[dict[str, Any], tuple[ev.Event, ...]]:
-        """What the answer `value` of call `n` adds to its context, and the value with the node that it made."""
-        head = self._owner.contexts.get(process.pid, args.context) if args.context else None
-        if head is None or (asked := head.asked) is None or asked.n != n:
-            return value, ()
-        source = ev.Source("model", model)
-        nodes, size = chain(self._owner.digest, asked.node, [assistant_message(value)], source, [])
-        appended = ev.ContextAppended(process.pid, args.context, n, asked.seq, asked.count, source, [], nodes, size)
-        value = {**value, "node": nodes[-1].node, "length": head.length + asked.count + 1}
-        return value, (appended,)
+        """What the model's answer to call `n` adds to its context, and the answer with the node that it made."""
+        return answer_in(self._owner, process, n, value, ev.Source("model", model))
 
     def read(self, process: Process, n: int, args: Any) -> Awaitable[dict[str, Any]]:
         """Messages of a context, as it was when the call was made."""

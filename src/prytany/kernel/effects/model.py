@@ -66,7 +66,7 @@ class ModelEffects:
                     "usage": msgspec.to_builtins(answer.usage),
                     "model": answer.model or model.name,
                 }
-                value, appended = self._contexts.answered(process, n, args, value, model.name)
+                value, appended = self._contexts.answered(process, n, value, model.name)
                 return Finished(value, (used,), appended)
         raise AssertionError("the last attempt returns or raises")
 

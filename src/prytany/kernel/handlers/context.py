@@ -11,18 +11,32 @@ the same node.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Ebusy, Edquot, Einval, Enoent, Eperm
 from prytany.kernel.outcome import Context, Done, Opened
-from prytany.memory.context import Head, chain, message_bytes, root_of
+from prytany.memory.context import Head, assistant_message, chain, message_bytes, root_of
+from prytany.memory.contexts import Contexts
 from prytany.process.process import Process
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 CLAIMS = frozenset({"user", "tool", "agent"})
 UNCLAIMED = frozenset({"operator", "model"})
+
+
+class Keeper(Protocol):
+    """What has the contexts."""
+
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's."""
+        ...
+
+    def digest(self, content: bytes) -> bytes:
+        """The keyed digest of `content`."""
+        ...
 
 
 def check_message(message: dict[str, Any], call: str) -> None:
@@ -109,6 +123,25 @@ def ask_in(k: Context, p: Process, n: int, messages: list[dict[str, Any]], numbe
     source = source_of(p, "", call)
     nodes, size = _nodes(k, head, messages, source, [], call)
     return ev.ContextAsked(p.pid, number, n, head.seq, head.at, source, [], nodes, size)
+
+
+def answer_in(
+    k: Keeper, p: Process, n: int, value: dict[str, Any], source: ev.Source
+) -> tuple[dict[str, Any], tuple[ev.Event, ...]]:
+    """What an answer to call `n` adds to the context that it was asked in, and the answer with the node that it makes.
+
+    Raises Einval where the answer cannot be a message. A call that is in no context, or is open no more, adds nothing.
+    """
+    call = p.open.get(n)
+    head = k.contexts.get(p.pid, call.subject) if call is not None else None
+    if call is None or head is None or (asked := head.asked) is None or asked.seq != call.seq:
+        return value, ()
+    try:
+        nodes, size = chain(k.digest, asked.node, [assistant_message(value)], source, [])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise Einval(f"the answer cannot be kept: {error}", call=call.call) from None
+    event = ev.ContextAppended(p.pid, call.subject, n, asked.seq, asked.count, source, [], nodes, size)
+    return {**value, "node": nodes[-1].node, "length": head.length + asked.count + 1}, (event,)
 
 
 def sys_context_open(k: Context, p: Process, n: int, a: Any) -> Done:
