@@ -6,9 +6,9 @@ time. Then a snapshot of the state is saved and the log is emptied into the data
 store (rows, bodies, snapshots, index) over the bytes of what was said.
 
 `row_bytes_a_turn_*` are the bytes of the entries of 100 turns, divided by them, at the beginning and at the end: the
-second is larger by what the numbers in it need. `turn_us_*` is the median time of a turn with its two syncs, and
-`prompt_us_*` the median of what the kernel takes to put the request together from the journal. `cold_read_ms` is what a
-kernel that holds nothing takes to read and check all of it.
+second is larger by what the numbers in it need. `turn_us_*` is the median time of a turn with its two syncs, `cpu_us_*`
+what the kernel's thread computes in it, and `prompt_us_*` the median of what it takes to put the request together from
+the journal. `cold_read_ms` is what a kernel that holds nothing takes to read and check all of it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ SAID_BYTES = 200
 WINDOW = 100
 HERE = f"{__file__}:talks"
 turns_us: list[float] = []
+cpu_us: list[float] = []
 prompts_us: list[float] = []
 cold_ms: list[float] = []
 
@@ -83,9 +84,10 @@ async def talks(proc: Process, turns: int) -> str:
     """One conversation."""
     talk = proc.conversation()
     for turn in range(turns):
-        began = time.perf_counter_ns()
+        began, used = time.perf_counter_ns(), time.thread_time_ns()
         await talk.llm(words(f"question {turn}"))
         turns_us.append((time.perf_counter_ns() - began) / 1_000)
+        cpu_us.append((time.thread_time_ns() - used) / 1_000)
     return talk.node
 
 
@@ -166,6 +168,8 @@ def main() -> None:
         "entries_a_turn": round(len(rows) / turns, 2),
         "turn_us_first": round(median(turns_us[:WINDOW])),
         "turn_us_last": round(median(turns_us[-WINDOW:])),
+        "cpu_us_first": round(median(cpu_us[:WINDOW])),
+        "cpu_us_last": round(median(cpu_us[-WINDOW:])),
         "prompt_us_first": round(median(prompts_us[:WINDOW])),
         "prompt_us_last": round(median(prompts_us[-WINDOW:])),
         "cold_read_ms": round(cold_ms[0]),

@@ -13,7 +13,7 @@ Source: Merkle, "A Digital Signature Based on a Conventional Encryption Function
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -21,6 +21,7 @@ from prytany.abi.events import Node, Source
 
 Digest = Callable[[bytes], bytes]
 _pack = msgspec.msgpack.encode
+IMAGES = ("image", "image_url")
 
 
 class Asked(msgspec.Struct, array_like=True):
@@ -31,6 +32,16 @@ class Asked(msgspec.Struct, array_like=True):
     node: bytes
     count: int
     size: int
+    images: int
+
+
+class Added(NamedTuple):
+    """What a few messages add to a chain."""
+
+    nodes: list[Node]
+    size: int
+    """Bytes."""
+    images: int
 
 
 class Head(msgspec.Struct, array_like=True):
@@ -45,6 +56,8 @@ class Head(msgspec.Struct, array_like=True):
     """Messages."""
     size: int
     """Of their content, bytes."""
+    images: int
+    """Pictures in them: for a model they weigh more than their bytes."""
     labels: list[str]
     """Every label on the way from the root, sorted."""
     asked: Asked | None = None
@@ -81,6 +94,15 @@ def assistant_message(answer: Mapping[str, Any]) -> dict[str, Any]:
     return message
 
 
+def images_of(message: Mapping[str, Any]) -> int:
+    """How many parts of a message are pictures."""
+    content: Any = message.get("content")
+    if not isinstance(content, list):
+        return 0
+    parts = cast("Sequence[Any]", content)
+    return sum(isinstance(part, dict) and cast("dict[str, Any]", part).get("type") in IMAGES for part in parts)
+
+
 def node_of(digest: Digest, parent: bytes, content: bytes, role: str, source: Source, labels: Sequence[str]) -> bytes:
     """The node of one message; `content` is the digest of its bytes."""
     return digest(_pack((parent, content, role, source, labels)))
@@ -88,8 +110,8 @@ def node_of(digest: Digest, parent: bytes, content: bytes, role: str, source: So
 
 def chain(
     digest: Digest, parent: bytes, messages: Iterable[Mapping[str, Any]], source: Source, labels: Sequence[str]
-) -> tuple[list[Node], int]:
-    """The nodes of `messages` after `parent`, and their bytes.
+) -> Added:
+    """What `messages` add after `parent`.
 
     Args:
         digest: keyed.
@@ -102,7 +124,7 @@ def chain(
         TypeError, ValueError, RecursionError: a message has no form that can be digested.
     """
     nodes: list[Node] = []
-    size = 0
+    size = images = 0
     for message in messages:
         packed = message_bytes(message)
         content = digest(packed)
@@ -110,4 +132,5 @@ def chain(
         parent = node_of(digest, parent, content, role, source, labels)
         nodes.append(Node(parent, content, role))
         size += len(packed)
-    return nodes, size
+        images += images_of(message)
+    return Added(nodes, size, images)

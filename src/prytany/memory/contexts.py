@@ -60,17 +60,17 @@ class Contexts(msgspec.Struct, array_like=True):
 
     def on_opened(self, seq: int, e: ev.ContextOpened) -> None:
         """A root."""
-        self._add(e.pid, e.context, Head(e.node, seq, 0, 0, 0, e.labels))
+        self._add(e.pid, e.context, Head(e.node, seq, 0, 0, 0, 0, e.labels))
 
     def on_forked(self, seq: int, e: ev.ContextForked) -> None:
         """A pointer."""
-        self._add(e.pid, e.context, Head(e.node, e.entry, e.at, e.length, e.size, e.labels))
+        self._add(e.pid, e.context, Head(e.node, e.entry, e.at, e.length, e.size, e.images, e.labels))
 
     def on_asked(self, seq: int, e: ev.ContextAsked) -> None:
         """A question after the head, which stays."""
         head = self._require(e.pid, e.context)
         _follows(e, head.seq, head.at, seq)
-        head.asked = Asked(e.n, seq, e.nodes[-1].node if e.nodes else head.node, len(e.nodes), e.size)
+        head.asked = Asked(e.n, seq, e.nodes[-1].node if e.nodes else head.node, len(e.nodes), e.size, e.images)
 
     def on_appended(self, seq: int, e: ev.ContextAppended) -> None:
         """The head moves: over what was asked, where this is its answer."""
@@ -80,11 +80,13 @@ class Contexts(msgspec.Struct, array_like=True):
             _follows(e, asked.seq, asked.count, seq)
             head.length += asked.count
             head.size += asked.size
+            head.images += asked.images
         else:
             _follows(e, head.seq, head.at, seq)
         head.node, head.seq, head.at = e.nodes[-1].node, seq, len(e.nodes)
         head.length += len(e.nodes)
         head.size += e.size
+        head.images += e.images
         head.asked = None
         if e.labels:
             head.labels = sorted({*head.labels, *e.labels})

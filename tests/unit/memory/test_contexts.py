@@ -42,7 +42,7 @@ def said(conversation: list[Turn], root: list[str] | None = None) -> list[bytes]
     """The nodes of a conversation, root first."""
     nodes = [root_of(digest, root or [])]
     for role, content, source, of in conversation:
-        nodes.append(chain(digest, nodes[-1], [{"role": role, "content": content}], source, of)[0][-1].node)
+        nodes.append(chain(digest, nodes[-1], [{"role": role, "content": content}], source, of).nodes[-1].node)
     return nodes
 
 
@@ -88,15 +88,26 @@ def test_what_else_a_message_holds_is_in_its_node_whatever_the_order_of_its_fiel
     call = {"role": "tool", "content": "7", "tool_call_id": "call_1"}
     turned = dict(reversed(call.items()))
     other = {**call, "tool_call_id": "call_2"}
-    one, same, differs = (chain(digest, b"", [m], AGENT, [])[0][0].node for m in (call, turned, other))
+    one, same, differs = (chain(digest, b"", [m], AGENT, []).nodes[0].node for m in (call, turned, other))
     assert one == same
     assert one != differs
+
+
+def test_pictures_are_counted_beside_bytes() -> None:
+    parts: list[Any] = [
+        {"type": "text", "text": "this"},
+        {"type": "image", "data": b"x"},
+        {"type": "image_url"},
+        "image",
+    ]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": parts}, {"role": "user", "content": "image"}]
+    assert chain(digest, b"", messages, AGENT, []).images == 2
 
 
 def test_another_tenants_key_gives_other_nodes() -> None:
     other: Callable[[bytes], bytes] = lambda content: blake2b(content, digest_size=16, key=b"other").digest()  # noqa: E731
     message = {"role": "user", "content": "the same"}
-    assert chain(digest, b"", [message], AGENT, [])[0] != chain(other, b"", [message], AGENT, [])[0]
+    assert chain(digest, b"", [message], AGENT, []).nodes != chain(other, b"", [message], AGENT, []).nodes
 
 
 class Fold:
@@ -146,7 +157,11 @@ class Fold:
     def fork(self, number: int) -> None:
         head, new = self.head(number), self.room.next_number(1)
         self.next()
-        self.apply(ev.ContextForked(1, new, number, head.node, head.seq, head.at, head.length, head.size, head.labels))
+        self.apply(
+            ev.ContextForked(
+                1, new, number, head.node, head.seq, head.at, head.length, head.size, head.images, head.labels
+            )
+        )
         self.lists[new] = list(self.lists[number])
 
     def close(self, number: int) -> None:
@@ -161,7 +176,7 @@ class Fold:
 
     def nodes(self, parent: bytes, count: int) -> list[ev.Node]:
         messages = [{"role": "user", "content": f"{self.seq} {n}"} for n in range(count)]
-        return chain(digest, parent, messages, AGENT, [])[0]
+        return chain(digest, parent, messages, AGENT, []).nodes
 
     def keep(self, number: int, nodes: list[ev.Node], seq: int = 0) -> None:
         self.lists[number] += [node.node for node in nodes]

@@ -56,6 +56,8 @@ class ContextAppended(msgspec.Struct, array_like=True, frozen=True, tag="context
     nodes: list[Node]
     size: int
     """Of the messages, bytes."""
+    images: int = 0
+    """Pictures in them."""
 
 
 class ContextAsked(msgspec.Struct, array_like=True, frozen=True, tag="context.asked/1"):
@@ -71,6 +73,8 @@ class ContextAsked(msgspec.Struct, array_like=True, frozen=True, tag="context.as
     nodes: list[Node]
     size: int
     """Of the messages, bytes."""
+    images: int = 0
+    """Pictures in them."""
 
 
 class ContextForked(msgspec.Struct, array_like=True, frozen=True, tag="context.forked/1"):
@@ -84,6 +88,7 @@ class ContextForked(msgspec.Struct, array_like=True, frozen=True, tag="context.f
     at: int
     length: int
     size: int
+    images: int
     labels: list[str]
 
 

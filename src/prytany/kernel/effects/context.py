@@ -13,6 +13,7 @@ from prytany.abi.errors import Edquot, Enoent
 from prytany.kernel.effects.chains import Chains, Strand
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.handlers.context import Keeper, answer_in
+from prytany.memory.context import images_of
 from prytany.ports.store import Reader
 from prytany.process.process import Process
 
@@ -85,9 +86,8 @@ class ContextEffects:
         labels = sorted({*strand.root[1], *(label for link in shared for label in link.labels)})
         number = contexts.next_number(pid)
         seq, at = shared[-1].place
-        forked = ev.ContextForked(
-            pid, number, args.context, args.node, seq, at, len(shared), sum(link.size for link in shared), labels
-        )
+        size, images = sum(link.size for link in shared), sum(images_of(link.message) for link in shared)
+        forked = ev.ContextForked(pid, number, args.context, args.node, seq, at, len(shared), size, images, labels)
         return Finished({"context": number, "node": args.node, "length": len(shared)}, events=(forked,))
 
     async def _whole(self, pid: int, number: int) -> tuple[Strand, int]:

@@ -17,7 +17,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Ebusy, Edquot, Einval, Enoent, Eperm
 from prytany.kernel.outcome import Context, Done, Opened
-from prytany.memory.context import Head, assistant_message, chain, message_bytes, root_of
+from prytany.memory.context import Added, Head, assistant_message, chain, message_bytes, root_of
 from prytany.memory.contexts import Contexts
 from prytany.process.process import Process
 
@@ -92,19 +92,19 @@ def require_idle(p: Process, head: Head, number: int, call: str) -> None:
         raise Ebusy(f"call {asked.n} asks a model in context {number}", call=call)
 
 
-def _nodes(
+def _add(
     k: Context, head: Head, messages: Sequence[dict[str, Any]], source: ev.Source, labels: list[str], call: str
-) -> tuple[list[ev.Node], int]:
+) -> Added:
     for message in messages:
         check_message(message, call)
-    nodes, size = chain(k.digest, head.node, messages, source, labels)
-    if head.size + size > limits.CONTEXT_BYTES_MAX or head.length + len(nodes) > limits.CONTEXT_MESSAGES_MAX:
+    added = chain(k.digest, head.node, messages, source, labels)
+    if head.size + added.size > limits.CONTEXT_BYTES_MAX or head.length + len(messages) > limits.CONTEXT_MESSAGES_MAX:
         raise Edquot(
             f"the context is full: {head.length} messages of {head.size} bytes",
             call=call,
             detail={"bytes_max": limits.CONTEXT_BYTES_MAX, "messages_max": limits.CONTEXT_MESSAGES_MAX},
         )
-    return nodes, size
+    return added
 
 
 def check_count(k: Context, p: Process, call: str) -> None:
@@ -121,8 +121,8 @@ def ask_in(k: Context, p: Process, n: int, messages: list[dict[str, Any]], numbe
     if not messages and not head.length:
         raise Einval("a model needs at least one message", call=call)
     source = source_of(p, "", call)
-    nodes, size = _nodes(k, head, messages, source, [], call)
-    return ev.ContextAsked(p.pid, number, n, head.seq, head.at, source, [], nodes, size)
+    added = _add(k, head, messages, source, [], call)
+    return ev.ContextAsked(p.pid, number, n, head.seq, head.at, source, [], *added)
 
 
 def answer_in(
@@ -137,11 +137,11 @@ def answer_in(
     if call is None or head is None or (asked := head.asked) is None or asked.seq != call.seq:
         return value, ()
     try:
-        nodes, size = chain(k.digest, asked.node, [assistant_message(value)], source, [])
+        added = chain(k.digest, asked.node, [assistant_message(value)], source, [])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise Einval(f"the answer cannot be kept: {error}", call=call.call) from None
-    event = ev.ContextAppended(p.pid, call.subject, n, asked.seq, asked.count, source, [], nodes, size)
-    return {**value, "node": nodes[-1].node, "length": head.length + asked.count + 1}, (event,)
+    event = ev.ContextAppended(p.pid, call.subject, n, asked.seq, asked.count, source, [], *added)
+    return {**value, "node": added.nodes[-1].node, "length": head.length + asked.count + 1}, (event,)
 
 
 def sys_context_open(k: Context, p: Process, n: int, a: Any) -> Done:
@@ -152,11 +152,11 @@ def sys_context_open(k: Context, p: Process, n: int, a: Any) -> Done:
     number = k.contexts.next_number(p.pid)
     root = root_of(k.digest, labels)
     source = source_of(p, "", call)
-    nodes, size = _nodes(k, Head(root, 0, 0, 0, 0, labels), a.messages, source, [], call)
+    added = _add(k, Head(root, 0, 0, 0, 0, 0, labels), a.messages, source, [], call)
     events: tuple[ev.Event, ...] = (ev.ContextOpened(p.pid, number, root, labels),)
-    if nodes:
-        events += (ev.ContextAppended(p.pid, number, n, 0, 0, source, [], nodes, size),)
-    return Done(_value(number, nodes[-1].node if nodes else root, len(nodes)), after=events)
+    if added.nodes:
+        events += (ev.ContextAppended(p.pid, number, n, 0, 0, source, [], *added),)
+    return Done(_value(number, added.nodes[-1].node if added.nodes else root, len(added.nodes)), after=events)
 
 
 def sys_context_append(k: Context, p: Process, n: int, a: Any) -> Done:
@@ -169,9 +169,9 @@ def sys_context_append(k: Context, p: Process, n: int, a: Any) -> Done:
     source, labels = source_of(p, a.source, call), check_labels(a.labels, call)
     if len({*head.labels, *labels}) > limits.CONTEXT_LABELS_MAX:
         raise Einval(f"a context has at most {limits.CONTEXT_LABELS_MAX} labels", call=call)
-    nodes, size = _nodes(k, head, a.messages, source, labels, call)
-    appended = ev.ContextAppended(p.pid, a.context, n, head.seq, head.at, source, labels, nodes, size)
-    return Done(_value(a.context, nodes[-1].node, head.length + len(nodes)), after=(appended,))
+    added = _add(k, head, a.messages, source, labels, call)
+    appended = ev.ContextAppended(p.pid, a.context, n, head.seq, head.at, source, labels, *added)
+    return Done(_value(a.context, added.nodes[-1].node, head.length + len(a.messages)), after=(appended,))
 
 
 def sys_context_fork(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
@@ -183,7 +183,7 @@ def sys_context_fork(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
         return Opened(head.length)
     number = k.contexts.next_number(p.pid)
     forked = ev.ContextForked(
-        p.pid, number, a.context, head.node, head.seq, head.at, head.length, head.size, head.labels
+        p.pid, number, a.context, head.node, head.seq, head.at, head.length, head.size, head.images, head.labels
     )
     return Done(_value(number, head.node, head.length), after=(forked,))
 
