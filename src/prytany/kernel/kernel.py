@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.abi import limits
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
@@ -20,9 +21,11 @@ from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
 from prytany.kernel.reactions import Reactions, Watcher
+from prytany.kernel.recovery import recover_calls
 from prytany.kernel.replay import NIL
 from prytany.kernel.trap import Trap, decode_arguments
 from prytany.kernel.workers import Workers
+from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
 from prytany.process.process import Process
@@ -78,9 +81,13 @@ class Kernel:
         """Resolve a program's name; raises Enoent."""
         return self._find_program(target, beside)
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name."""
-        return name in self.outside.models
+    def model(self, name: str) -> Model | None:
+        """The model of that name."""
+        return self.outside.models.get(name)
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged."""
+        return self.effects.models.unfinished(process, n, "cancelled")
 
     def content_of(self, pid: int) -> bytes:
         """What a terminated process left, packed."""
@@ -102,6 +109,7 @@ class Kernel:
         if live is None or live.leaving or self.closing:
             return
         live.delivered = delivered
+        live.on_taken()
         for n, name, args in calls:
             if n != live.last_n + 1:
                 self.workers.kill(pid)
@@ -142,6 +150,20 @@ class Kernel:
         if not self.closing:
             self.ledger.commit(events, {})
 
+    def piece(self, pid: int, n: int, value: bytes) -> None:
+        """A streamed call gave a piece; it is delivered when it is durable."""
+        process = self.table.get(pid)
+        if self.closing or process is None or n not in process.open:
+            return
+        piece = self.digest(value)
+        self.ledger.commit((ev.CallPiece(pid, n, piece, process.tail),), {piece: value})
+
+    async def room(self, pid: int) -> None:
+        """Return when the worker of `pid` can take more pieces; at once where there is none."""
+        live = self.workers.live.get(pid)
+        if live is not None:
+            await live.wait_taken(limits.PIECES_AHEAD_MAX)
+
     def _commit(self, events: Sequence[ev.Event], contents: Sequence[bytes]) -> None:
         if events:
             self.ledger.commit(events, {self.digest(content): content for content in contents})
@@ -155,22 +177,27 @@ class Kernel:
     def begin(self, version: str, os_pid: int) -> None:
         """Go on where the journal stands: effects begin again, processes come back by replay."""
         self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
+        waited: set[tuple[int, int]] = set()
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
+            waited.add((int(pid), int(n)))
             # Tried again: it comes up again if it must.
             self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
         for running in list(self.table.running):
-            self._come_back(self.table.require(running))
+            process = self.table.require(running)
+            self.places.update(process)
+            recover_calls(self, process, waited)
+            if self.places.holds(process.pid):
+                self.workers.wake(process.pid)
         self.reactions.fill()
 
-    def _come_back(self, process: Process) -> None:
-        self.places.update(process)
-        for n, call in process.open.items():
-            self.effects.start(
-                process, n, call.call, decode_arguments(call.call, self.content(call.argument, call.seq))
-            )
-        if self.places.holds(process.pid):
-            self.workers.wake(process.pid)
+    def begin_again(self, pid: int, n: int) -> None:
+        """Start the effect of an open call from its recorded arguments."""
+        process = self.table.get(pid)
+        call = process.open.get(n) if process is not None else None
+        if process is not None and call is not None:
+            arguments = decode_arguments(call.call, self.content(call.argument, call.seq))
+            self.effects.start(process, n, call.call, arguments)
 
     async def close(self) -> None:
         """Stop at once; everything goes on from the journal next time."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from prytany.abi import events as ev
+from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
 
@@ -21,9 +22,10 @@ class Done(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """Recorded as an intent; an effect or another event closes it."""
+    """Recorded as an intent; an effect or another event closes it. `events` stand behind the intent in its entry."""
 
     subject: int = 0
+    events: tuple[ev.Event, ...] = ()
 
 
 class Ended(NamedTuple):
@@ -65,8 +67,12 @@ class Context(Protocol):
         """Resolve a program's name; raises Enoent."""
         ...
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name ("" is the default)."""
+    def model(self, name: str) -> Model | None:
+        """The model of that name ("" is the default), for what it says of itself; a handler asks it nothing."""
+        ...
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged for what it was doing."""
         ...
 
     def content_of(self, pid: int) -> bytes:

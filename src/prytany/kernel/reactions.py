@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.wire import PIECE
 from prytany.kernel.effects import Effects
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
@@ -29,6 +30,10 @@ class Core(Protocol):
     effects: Effects
     workers: Workers
     closing: bool
+
+    def begin_again(self, pid: int, n: int) -> None:
+        """Start the effect of an open call from its recorded arguments."""
+        ...
 
     @property
     def table(self) -> Table:
@@ -87,6 +92,15 @@ class Reactions:
         if process is not None and process.alive:
             self._place(process)
             self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
+
+    def on_piece(self, entry: Durable, e: ev.CallPiece) -> None:
+        """A piece of a stream leaves."""
+        self._deliver(e.pid, Item(e.n, entry.time_ns, PIECE, entry.contents[e.piece]), entry.seq)
+
+    def on_used(self, entry: Durable, e: ev.ModelUsed) -> None:
+        """A lost attempt is charged, and so the call is begun again."""
+        if e.cause == "lost":
+            self._k.begin_again(e.pid, e.n)
 
     def on_denied(self, entry: Durable, e: ev.CallsDenied) -> None:
         """A refusal leaves."""
@@ -152,7 +166,9 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallDone: Reactions.on_done,
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
+    ev.CallPiece: Reactions.on_piece,
     ev.CallsDenied: Reactions.on_denied,
+    ev.ModelUsed: Reactions.on_used,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,

@@ -67,7 +67,8 @@ class Trap:
             ledger.commit([done], contents)
             return
         if isinstance(outcome, Opened):
-            ledger.commit([ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)], contents)
+            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
+            ledger.commit([opened, *outcome.events], contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})

@@ -14,10 +14,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from prytany.abi import limits
 from prytany.drivers.models import openai_wire as wire
 from prytany.drivers.models.failures import failure, from_exception, from_status
-from prytany.drivers.models.prices import Prices, listed_cost_usd_micros
+from prytany.drivers.models.prices import Prices, listed_cost_usd_micros, listed_prices
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class OpenAINative:
         self._max_tokens_field = max_tokens_field
         self._headers = dict(headers or {})
         self._proxied = proxied
+        self._priced = False
         self._client: Client | None = None
 
     def __repr__(self) -> str:
@@ -82,7 +85,11 @@ class OpenAINative:
 
     @property
     def features(self) -> ModelFeatures:
-        """What it can do, as far as the operator says."""
+        """What it can do, as far as the operator says; its prices are looked up when they are first wanted."""
+        if not self._priced:
+            self._priced = True
+            prices = self._prices or listed_prices(self._model, self._base_url)
+            self._features = msgspec.structs.replace(self._features, prices=prices)
         return self._features
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:
