@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from prytany.abi import events as ev
 from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True):
     """Decided at once. `contents` are what the events name."""
 
     result: Any = None
@@ -21,14 +23,14 @@ class Done(NamedTuple):
     shared: tuple[bytes, ...] = ()
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True):
     """Recorded as an intent; an effect or another event closes it. `events` stand behind the intent in its entry."""
 
     subject: int = 0
     events: tuple[ev.Event, ...] = ()
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True):
     """The call has no answer."""
 
     events: tuple[ev.Event, ...]
