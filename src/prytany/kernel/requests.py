@@ -17,8 +17,6 @@ from prytany.abi import limits
 from prytany.abi.errors import Einval, Eperm
 from prytany.ports.model import ModelRequest, ToolSpec
 
-MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_BYTES_MAX)]
 
 
@@ -58,7 +56,23 @@ class _ImageAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     image_url: _Address
 
 
-_Part = _Text | _Image | _ImageAddress
+class _AskedFunction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    arguments: str
+
+
+class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    function: _AskedFunction
+    type: Literal["function"] = "function"
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[_Text | _Image | _ImageAddress] | None
+    name: str | None = None
+    tool_calls: list[_Asked] | None = None
+    tool_call_id: str | None = None
 
 
 class Chat(msgspec.Struct, frozen=True):
@@ -83,7 +97,12 @@ def read_chat(messages: list[dict[str, Any]], options: dict[str, Any]) -> Chat:
     """
     if not messages:
         raise Einval("a model needs at least one message", call="model_chat")
-    images = sum(_check_message(message) for message in messages)
+    try:
+        # Bytes have to be bytes: by default a text would be taken for base64.
+        checked = msgspec.convert(messages, list[_Message], builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise Einval(f"the messages do not fit: {error}", call="model_chat") from None
+    images = sum(_check_message(message) for message in checked)
     try:
         given = msgspec.convert(options, Options)
     except msgspec.ValidationError as error:
@@ -95,24 +114,18 @@ def read_chat(messages: list[dict[str, Any]], options: dict[str, Any]) -> Chat:
     return Chat(request, given.stream, images)
 
 
-def _check_message(message: dict[str, Any]) -> int:
+def _check_message(message: _Message) -> int:
     """How many pictures are in it."""
-    unknown = sorted(str(name) for name in message.keys() - MESSAGE_FIELDS)
-    if unknown:
-        raise Einval(f"a message has no field {unknown[0]!r}", call="model_chat")
-    if message.get("role") not in ROLES or "content" not in message:
-        raise Einval("every message needs a content and a role: " + ", ".join(sorted(ROLES)), call="model_chat")
-    content = message["content"]
-    if isinstance(content, str) or (content is None and message["role"] == "assistant"):
+    if message.content is None:
+        if message.role != "assistant":
+            raise Einval("only an assistant's message may be without content", call="model_chat")
         return 0
-    try:
-        parts = msgspec.convert(content, list[_Part])
-    except msgspec.ValidationError as error:
-        raise Einval(f"a content is text or a list of parts: {error}", call="model_chat") from None
-    for part in parts:
+    if isinstance(message.content, str):
+        return 0
+    for part in message.content:
         if isinstance(part, _ImageAddress) and not part.image_url.url.startswith("data:"):
             raise Eperm("a picture is given by its bytes: an address would give the network to it", call="model_chat")
-    return sum(not isinstance(part, _Text) for part in parts)
+    return sum(not isinstance(part, _Text) for part in message.content)
 
 
 def check_texts(texts: list[str]) -> None:

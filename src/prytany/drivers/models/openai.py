@@ -2,7 +2,7 @@
 
 One connection pool an endpoint, made when it is first used. It never retries and follows no redirect (a redirect would
 carry the conversation, and the key, to an address that the operator did not name). The key is kept out of repr, logs
-and errors.
+and errors, and where an endpoint sends it back (some quote it when they refuse it) it is struck out as the bytes come.
 
 Source: OpenAI's API reference.
 """
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 STREAM_BYTES_MAX = 16 * limits.RESULT_BYTES_MAX  # a chunk wraps a word in some hundred bytes of JSON
 ERROR_BYTES_MAX = 64 << 10
 CONNECT_TIMEOUT_MS = 10_000
+SECRET_CHARS_MIN = 16  # a shorter one may stand in any text by chance
+STRUCK = b"[struck out]"
 READ_AHEAD_BYTES = 1  # pyreqwest fills this before it hands the answer over: its 64 KiB would hold a stream back
 
 
@@ -71,6 +73,8 @@ class OpenAINative:
         self._timeout_ms = timeout_ms
         self._max_tokens_field = max_tokens_field
         self._headers = dict(headers or {})
+        given = [key or "", *self._headers.values()]
+        self._secrets = [secret.encode() for secret in given if len(secret) >= SECRET_CHARS_MIN]
         self._proxied = proxied
         self._priced = False
         self._client: Client | None = None
@@ -108,7 +112,8 @@ class OpenAINative:
         fold = wire.Fold()
         done = strange = False
         async with self._open("/chat/completions", body) as response:
-            async for line in _lines(response):
+            async for raw in _lines(response):
+                line = self._strike(raw)
                 if line.startswith(b"error:"):  # llama.cpp's way to fail within a stream
                     wire.decode(b'{"error":%s}' % line.removeprefix(b"error:"))
                 if not line.startswith(b"data:"):
@@ -146,7 +151,12 @@ class OpenAINative:
 
     async def _post(self, path: str, body: bytes) -> bytes:
         async with self._open(path, body) as response:
-            return await _read(response, limits.RESULT_BYTES_MAX)
+            return self._strike(await _read(response, limits.RESULT_BYTES_MAX))
+
+    def _strike(self, received: bytes) -> bytes:
+        for secret in self._secrets:
+            received = received.replace(secret, STRUCK)
+        return received
 
     @asynccontextmanager
     async def _open(self, path: str, body: bytes) -> AsyncGenerator[Response, None]:
@@ -159,7 +169,7 @@ class OpenAINative:
             builder = builder.body_bytes(body).streamed_read_buffer_limit(READ_AHEAD_BYTES)
             async with builder.build_streamed() as response:
                 if response.status != 200:
-                    text = await _read(response, ERROR_BYTES_MAX, cut=True)
+                    text = self._strike(await _read(response, ERROR_BYTES_MAX, cut=True))
                     raise from_status(response.status, response.get_header, text)
                 yield response
         except ModelFailure:
