@@ -24,10 +24,11 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """Recorded as an intent; an effect or another event closes it. `events` stand behind the intent in its entry."""
+    """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
-    events: tuple[ev.Event, ...] = ()
+    after: tuple[ev.Event, ...] = ()
+    """What else was decided of it, in the same entry."""
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Protocol
 
+import msgspec
+
 from prytany.abi import events as ev
 from prytany.kernel.effects.stream import interrupted
 from prytany.kernel.ledger import Ledger
@@ -37,6 +39,6 @@ def recover_calls(k: Core, process: Process, waited: Container[tuple[int, int]])
         if not call.pieces:
             k.ledger.commit((lost,), {})  # the reaction to it begins the call again
             continue
-        value = interrupted(call.pieces, "lost")
+        value = msgspec.msgpack.encode(interrupted(call.pieces, "lost"))
         result = k.ledger.digest(value)
         k.ledger.commit((lost, ev.CallClosed(process.pid, n, "EMODEL", result, process.tail)), {result: value})

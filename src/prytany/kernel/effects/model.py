@@ -29,7 +29,7 @@ from prytany.process.process import Process
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
 _pack = msgspec.msgpack.encode
-CLOSED = Finished(_pack(["the call was closed meanwhile", {}]), "ECANCELED")
+CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 """Of a call that has its end already; it goes nowhere."""
 
 
@@ -50,9 +50,9 @@ class Owner(Protocol):
 
 
 class Answered(NamedTuple):
-    """What an attempt came to: the packed result, what the endpoint reports, and what was asked and said, packed."""
+    """What an attempt came to: the result, what the endpoint reports, and what was asked and said, packed."""
 
-    value: bytes
+    value: Any
     usage: Usage
     asked: bytes
     said: bytes
@@ -100,7 +100,7 @@ class ModelEffects:
 
         async def once() -> Answered:
             packed = pack_vectors(await model.embed(args.texts), len(args.texts))
-            return Answered(_pack(packed), Usage(), _pack(args.texts), b"")
+            return Answered(packed, Usage(), _pack(args.texts), b"")
 
         return await self._ask(process, n, model, once)
 
@@ -150,25 +150,23 @@ class ModelEffects:
             else:
                 return Finished(
                     answered.value,
-                    events=(
-                        settle(pid, n, model, answered.usage, answered.asked, answered.said, self._took_us(began_ns)),
-                    ),
+                    (settle(pid, n, model, answered.usage, answered.asked, answered.said, self._took_us(began_ns)),),
                 )
             finally:
-                del self._began_ns[pid, n]
-            if n not in process.open:
+                self._began_ns.pop((pid, n), None)
+            if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             worked = failure.kind in MAY_HAVE_WORKED or call.pieces
             used = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
             if call.pieces:
-                return Finished(interrupted(call.pieces, failure.kind), "EMODEL", (used,))
+                return Finished(interrupted(call.pieces, failure.kind), (used,), errno="EMODEL")
             if failure.kind in NEEDS_A_PERSON:
                 self._owner.note((used, ev.IncidentOpened(pid, failure.kind, n)))
                 # Until a person has seen to it, or it is cancelled.
                 await asyncio.get_running_loop().create_future()
             if not failure.retryable or attempt + 1 == limits.MODEL_ATTEMPTS_MAX:
                 detail = {"cause": failure.kind, "call": name, "attempts": attempt + 1}
-                return Finished(_pack([failure.message, detail]), "EMODEL", (used,))
+                return Finished([failure.message, detail], (used,), errno="EMODEL")
             self._owner.note((used,))
             pause_ns = (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << attempt
             await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
@@ -179,7 +177,7 @@ class ModelEffects:
 
 
 def _gone(name: str) -> Finished:
-    return Finished(_pack([f"there is no model {name!r} any more", {}]), "ENOENT")
+    return Finished([f"there is no model {name!r} any more", {}], errno="ENOENT")
 
 
 def _answered(model: Model, chat: Chat, answer: ModelAnswer) -> Answered:
@@ -196,11 +194,11 @@ def _answered(model: Model, chat: Chat, answer: ModelAnswer) -> Answered:
         "model": answer.model or model.name,
     }
     try:
-        packed = _pack(value)
+        _pack(value)  # as it will be
         said = _pack([answer.text, calls]) if answer.text or calls else b""
     except (UnicodeEncodeError, OverflowError):
         raise ModelFailure("garbage", "the answer is not text", retryable=False) from None
-    return Answered(packed, answer.usage, _pack(chat.request.messages), said)
+    return Answered(value, answer.usage, _pack(chat.request.messages), said)
 
 
 def pack_vectors(vectors: list[list[float]], count: int) -> list[bytes]:

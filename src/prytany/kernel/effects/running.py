@@ -93,14 +93,11 @@ class Effects:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
-        errno = ""
-        events: tuple[ev.Event, ...] = ()
+        made = Finished(None)
         try:
-            result = await effect
-            if isinstance(result, Finished):
-                value, errno, events = result
-            else:
-                value = msgspec.msgpack.encode(result)
+            answer = await effect
+            made = answer if isinstance(answer, Finished) else Finished(answer)
+            value, errno = msgspec.msgpack.encode(made.value), made.errno
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
         except KernelError as error:
@@ -109,4 +106,4 @@ class Effects:
             # A driver that fails in its own way must not leave its caller waiting for ever.
             errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
         if self._take(process.pid, n) is not None:
-            self._owner.complete(process.pid, n, errno, value, events)
+            self._owner.complete(process.pid, n, errno, value, (*made.used, *(() if errno else made.events)))

@@ -21,10 +21,10 @@ GROUP_BYTES = 16 << 10
 _pack = msgspec.msgpack.encode
 
 
-def interrupted(pieces: int, why: str) -> bytes:
-    """The packed error of a stream that ended before its answer did; what there is of it was delivered."""
+def interrupted(pieces: int, why: str) -> list[Any]:
+    """The error of a stream that ended before its answer did; what there is of it was delivered."""
     detail: dict[str, Any] = {"cause": "interrupted", "why": why, "pieces": pieces}
-    return _pack(["the stream ended before the answer did", detail])
+    return ["the stream ended before the answer did", detail]
 
 
 class Pieces:
