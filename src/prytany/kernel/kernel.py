@@ -21,9 +21,10 @@ from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
 from prytany.kernel.reactions import Reactions, Watcher
-from prytany.kernel.recovery import recover_calls
+from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL
-from prytany.kernel.trap import Trap, decode_arguments
+from prytany.kernel.settle import TRIED_AGAIN
+from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
 from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
@@ -56,9 +57,12 @@ class Kernel:
         self._find_program = find_program
         self.places = Places(running_max)
         self.effects = Effects(outside, self)
+        self.recovery = Recovery(self)
         self.trap = Trap(ledger, self)
         self.workers = Workers(self, runners)
         self.closing = False
+        self.idle = False
+        """Opened to be looked at and steered, and not to run anything."""
         self.reactions = Reactions(self, watch)
         self.operator = Operator(self)
 
@@ -177,27 +181,19 @@ class Kernel:
     def begin(self, version: str, os_pid: int) -> None:
         """Go on where the journal stands: effects begin again, processes come back by replay."""
         self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
-        waited: set[tuple[int, int]] = set()
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
-            waited.add((int(pid), int(n)))
-            # Tried again: it comes up again if it must.
-            self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
+            if kind in TRIED_AGAIN:
+                self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
         for running in list(self.table.running):
-            process = self.table.require(running)
-            self.places.update(process)
-            recover_calls(self, process, waited)
-            if self.places.holds(process.pid):
-                self.workers.wake(process.pid)
+            self._come_back(self.table.require(running))
         self.reactions.fill()
 
-    def begin_again(self, pid: int, n: int) -> None:
-        """Start the effect of an open call from its recorded arguments."""
-        process = self.table.get(pid)
-        call = process.open.get(n) if process is not None else None
-        if process is not None and call is not None:
-            arguments = decode_arguments(call.call, self.content(call.argument, call.seq))
-            self.effects.start(process, n, call.call, arguments)
+    def _come_back(self, process: Process) -> None:
+        self.places.update(process)
+        self.reactions.begin_open(process)
+        if self.places.holds(process.pid):
+            self.workers.wake(process.pid)
 
     async def close(self) -> None:
         """Stop at once; everything goes on from the journal next time."""

@@ -98,6 +98,7 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
     process = table.require(e.pid)
+    _forget_incident(table, process, 0)
     process.reason = ""
     if process.tail:
         process.state = State.RUNNING
@@ -130,8 +131,8 @@ def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process.result, process.ended_ns, process.ended_seq = e.result, table.time_ns, seq
     process.usage.cpu_us += e.cpu_us
     process.open.clear()
-    for key in [key for key in table.incidents if key.startswith(f"{e.pid}:")]:
-        del table.incidents[key]
+    for n in list(process.incidents):
+        _forget_incident(table, process, n)
 
 
 def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
@@ -155,7 +156,7 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
     process.usage.calls += 1
-    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject)
+    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
     if e.call == "process_wait":
         table.require(e.subject).waiters[e.pid] = e.n
 
@@ -168,6 +169,8 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
         raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
     if call.reserved is not None:
         _reserve(process.usage, call.reserved, -1)
+    if process.incidents:
+        _forget_incident(table, process, e.n)
     if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
         child.waiters.pop(e.pid, None)
 
@@ -185,6 +188,14 @@ def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:
     table.require(e.pid).open[e.n].doubt = True
 
 
+def _settled(table: Table, seq: int, e: ev.CallSettled) -> None:
+    call = table.require(e.pid).open[e.n]
+    if e.later:
+        call.settled = e.choice
+    else:
+        call.doubt, call.settled = False, ""
+
+
 def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
@@ -196,7 +207,10 @@ def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
 def _reserved(table: Table, seq: int, e: ev.ModelReserved) -> None:
     process = table.require(e.pid)
     reserved = Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
-    process.open[e.n].reserved = reserved
+    call = process.open[e.n]
+    if call.reserved is not None:
+        _reserve(process.usage, call.reserved, -1)
+    call.reserved, call.asking = reserved, True
     _reserve(process.usage, reserved, 1)
 
 
@@ -213,11 +227,26 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
 
 
 def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
+    process = table.get(e.pid)
+    if process is None or not process.alive or (e.n and e.n not in process.open):
+        return  # it came up too late: nothing waits for it any more
+    _forget_incident(table, process, e.n)
+    process.incidents[e.n] = e.kind
+    if e.n:
+        process.open[e.n].asking = False
     table.incidents[f"{e.pid}:{e.kind}:{e.n}"] = table.time_ns
 
 
-def _settled(table: Table, seq: int, e: ev.IncidentClosed) -> None:
-    table.incidents.pop(f"{e.pid}:{e.kind}:{e.n}", None)
+def _seen_to(table: Table, seq: int, e: ev.IncidentClosed) -> None:
+    process = table.get(e.pid)
+    if process is not None and process.incidents.get(e.n) == e.kind:
+        _forget_incident(table, process, e.n)
+
+
+def _forget_incident(table: Table, process: Process, n: int) -> None:
+    kind = process.incidents.pop(n, None)
+    if kind is not None:
+        del table.incidents[f"{process.pid}:{kind}:{n}"]
 
 
 _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
@@ -234,9 +263,10 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallClosed: _closed,  # type: ignore[dict-item]
     ev.CallPiece: _piece,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
+    ev.CallSettled: _settled,  # type: ignore[dict-item]
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
     ev.ModelReserved: _reserved,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]
-    ev.IncidentClosed: _settled,  # type: ignore[dict-item]
+    ev.IncidentClosed: _seen_to,  # type: ignore[dict-item]
 }

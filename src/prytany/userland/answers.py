@@ -133,9 +133,14 @@ class TextStream:
         try:
             piece = str(await self._pieces.__anext__())
         except StopAsyncIteration:
-            if self._answer is None and self._pieces.value is not None:
-                self._answer = read_answer(self._pieces.value, self.text)
-            raise
+            value = self._pieces.value
+            if self._answer is not None or value is None:
+                raise
+            given = "" if self._text else str(value["text"])  # of an answer that a person gave there are no pieces
+            self._answer = read_answer(value, given or self.text)
+            if not given:
+                raise
+            piece = given
         except KernelError as error:
             error.detail.setdefault("text", self.text)
             raise

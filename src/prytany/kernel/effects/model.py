@@ -203,7 +203,7 @@ def _answered(model: Model, chat: Chat, answer: ModelAnswer) -> Answered:
 
 def pack_vectors(vectors: list[list[float]], count: int) -> list[bytes]:
     """Vectors as little-endian float32. Raises ModelFailure, `garbage`, when they are not what was asked for."""
-    if len(vectors) != count or len({len(vector) for vector in vectors}) != 1 or not vectors[0]:
+    if not vectors or len(vectors) != count or len({len(vector) for vector in vectors}) != 1 or not vectors[0]:
         raise ModelFailure("garbage", "not one vector of one length a text", retryable=True)
     if not all(math.isfinite(number) for vector in vectors for number in vector):
         raise ModelFailure("garbage", "a vector has a number that is none", retryable=True)

@@ -66,6 +66,10 @@ class Effects:
             task = asyncio.ensure_future(self._run(process, n, call, effect(process, n, args)))
             self._tasks.setdefault(process.pid, {})[n] = task
 
+    def under_way(self, pid: int, n: int) -> bool:
+        """Whether the effect of that call has begun here, and has not ended."""
+        return n in self._tasks.get(pid, ())
+
     def cancel(self, pid: int, n: int) -> None:
         """Nobody wants this result any more."""
         task = self._take(pid, n)
