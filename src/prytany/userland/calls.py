@@ -124,15 +124,15 @@ class Calls:
     async def model_chat(
         self, messages: list[dict[str, Any]], model: str = "", options: dict[str, Any] | None = None, context: int = 0
     ) -> dict[str, Any]:
-        """Ask a model, and answer text, tool_calls, finish and usage; in a context also node and length.
+        """Ask a model. With `stream`, the text comes in pieces first. In a context, answers also `node` and `length`.
 
         Args:
-            messages: role and content, OpenAI's chat form.
+            messages: role and content, OpenAI's chat form; pictures as `image` parts or `data:` addresses.
             model: the model's name; the default one when empty.
-            options: max_tokens, temperature, seed, stop, schema, tools.
+            options: max_tokens, temperature, seed, stop, schema, tools, stream.
             context: one's own: the model is asked it and `messages`; it keeps both and the answer, if there is one.
 
-        Errors: EBUSY, EDQUOT, EIO, EMODEL, ENOENT.
+        Errors: EBUSY, EDQUOT, EINVAL, EIO, EMODEL, ENOENT, EPERM.
         """
         return cast(
             "dict[str, Any]",
@@ -143,6 +143,26 @@ class Calls:
                     model,
                     options or {},
                     context,
+                ),
+            ),
+        )
+
+    async def model_embed(self, texts: list[str], model: str = "") -> list[bytes]:
+        """Turn texts into vectors of one length, each as little-endian float32.
+
+        Args:
+            texts: none of them empty.
+            model: the model's name; the default one when empty.
+
+        Errors: EINVAL, EMODEL, ENOENT.
+        """
+        return cast(
+            "list[bytes]",
+            await self._call(
+                "model_embed",
+                (
+                    texts,
+                    model,
                 ),
             ),
         )

@@ -8,10 +8,11 @@ from prytany.abi import events as ev
 
 
 class Finished(NamedTuple):
-    """A result with its events."""
+    """A result with its events; or, where there is an errno, `[message, detail]` of an error."""
 
     value: Any
     used: tuple[ev.Event, ...] = ()
-    """What it took; recorded even where nobody wants the result any more."""
+    """What it took; recorded however it ended."""
     events: tuple[ev.Event, ...] = ()
     """What the result changes; recorded with it or not at all."""
+    errno: str = ""

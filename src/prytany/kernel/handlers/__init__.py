@@ -19,6 +19,7 @@ HANDLERS: dict[str, Handler] = {
     "context_fork": context.sys_context_fork,
     "context_read": context.sys_context_read,
     "context_close": context.sys_context_close,
+    "model_embed": model.sys_model_embed,
     "file_read": file.sys_file_read,
     "file_write": file.sys_file_write,
     "file_list": file.sys_file_list,

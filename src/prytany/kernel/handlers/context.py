@@ -10,18 +10,17 @@ the same node.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Ebusy, Edquot, Einval, Enoent, Eperm
 from prytany.kernel.outcome import Context, Done, Opened
+from prytany.kernel.requests import check_messages
 from prytany.memory.context import Added, Head, assistant_message, chain, message_bytes, root_of
 from prytany.memory.contexts import Contexts
 from prytany.process.process import Process
 
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 CLAIMS = frozenset({"user", "tool", "agent"})
 UNCLAIMED = frozenset({"operator", "model"})
 
@@ -39,13 +38,8 @@ class Keeper(Protocol):
         ...
 
 
-def check_message(message: dict[str, Any], call: str) -> None:
-    """Raise Einval for what has not the form of a message that can be kept."""
-    role = message.get("role")
-    if not isinstance(role, str) or role not in ROLES:
-        raise Einval(f"a message's role is one of {', '.join(sorted(ROLES))}", call=call)
-    if not isinstance(message.get("content", 0), str | list | None):
-        raise Einval("a message's content is text, a list of parts, or None", call=call)
+def check_size(message: dict[str, Any], call: str) -> None:
+    """Raise Einval for a message that is too large to be kept, or has no form in which it could be."""
     try:
         size = len(message_bytes(message))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -93,10 +87,11 @@ def require_idle(p: Process, head: Head, number: int, call: str) -> None:
 
 
 def _add(
-    k: Context, head: Head, messages: Sequence[dict[str, Any]], source: ev.Source, labels: list[str], call: str
+    k: Context, head: Head, messages: list[dict[str, Any]], source: ev.Source, labels: list[str], call: str
 ) -> Added:
+    check_messages(messages, call)
     for message in messages:
-        check_message(message, call)
+        check_size(message, call)
     added = chain(k.digest, head.node, messages, source, labels)
     if head.size + added.size > limits.CONTEXT_BYTES_MAX or head.length + len(messages) > limits.CONTEXT_MESSAGES_MAX:
         raise Edquot(
