@@ -9,21 +9,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prytany.abi.errors import KernelError
     from prytany.userland.agent import agent
+    from prytany.userland.answers import Answer, TextStream, ToolCall
+    from prytany.userland.asking import image
+    from prytany.userland.conversation import Conversation
     from prytany.userland.messages import Received
     from prytany.userland.process import ChildFailed, Exit, Process
     from prytany.userland.server import Server
 
 __version__ = "0.1.0.dev0"
-__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "Received", "Server", "agent"]
+__all__ = [
+    "Answer",
+    "ChildFailed",
+    "Conversation",
+    "Exit",
+    "KernelError",
+    "Process",
+    "Received",
+    "Server",
+    "TextStream",
+    "ToolCall",
+    "agent",
+    "image",
+]
 
 _HOMES = {
+    "Answer": "prytany.userland.answers",
     "ChildFailed": "prytany.userland.process",
+    "Conversation": "prytany.userland.conversation",
     "Exit": "prytany.userland.process",
     "KernelError": "prytany.abi.errors",
     "Process": "prytany.userland.process",
     "Received": "prytany.userland.messages",
     "Server": "prytany.userland.server",
+    "TextStream": "prytany.userland.answers",
+    "ToolCall": "prytany.userland.answers",
     "agent": "prytany.userland.agent",
+    "image": "prytany.userland.asking",
 }
 
 

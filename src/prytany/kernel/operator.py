@@ -101,7 +101,7 @@ class Operator:
         found = k.find_program(process.program, "")
         events = upgrade_events(k, process, found)
         k.ledger.commit((ev.OperatorCommanded(uid, "upgrade", pid), *events), {}, (found.source,))
-        return isinstance(events[0], ev.ProcessUpgraded)
+        return isinstance(events[-1], ev.ProcessUpgraded)
 
     def settle(self, pid: int, n: int, choice: str, value: object, *, uid: int) -> None:
         """Decide what needs a person: call `n` of a process, or the process itself (0).

@@ -9,6 +9,8 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.ipc.mailbox import Post
+from prytany.memory.contexts import Contexts
+from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
 
@@ -30,6 +32,7 @@ class Opened(msgspec.Struct, frozen=True):
 
     subject: int = 0
     after: tuple[ev.Event, ...] = ()
+    """What else was decided of it, in the same entry."""
     contents: tuple[bytes, ...] = ()
 
 
@@ -63,6 +66,11 @@ class Context(Protocol):
         ...
 
     @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        ...
+
+    @property
     def post(self) -> Post:
         """The mailboxes."""
         ...
@@ -87,8 +95,12 @@ class Context(Protocol):
         """Resolve a program's name; raises Enoent."""
         ...
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name ("" is the default)."""
+    def model(self, name: str) -> Model | None:
+        """The model of that name ("" is the default), for what it says of itself; a handler asks it nothing."""
+        ...
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged for what it was doing."""
         ...
 
     def content_of(self, pid: int) -> bytes:

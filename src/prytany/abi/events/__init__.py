@@ -9,7 +9,16 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied, CallSettled
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+    Node,
+    Source,
+)
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
@@ -21,7 +30,7 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import ModelUsed
+from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
     ProcessExeced,
@@ -44,8 +53,14 @@ __all__ = [
     "CallDone",
     "CallDoubted",
     "CallOpened",
+    "CallPiece",
     "CallSettled",
     "CallsDenied",
+    "ContextAppended",
+    "ContextAsked",
+    "ContextClosed",
+    "ContextForked",
+    "ContextOpened",
     "Digest",
     "Entry",
     "Event",
@@ -58,7 +73,9 @@ __all__ = [
     "MessageReturned",
     "MessageSent",
     "MessageTaken",
+    "ModelReserved",
     "ModelUsed",
+    "Node",
     "OperatorCommanded",
     "ProcessContinued",
     "ProcessExeced",
@@ -73,6 +90,7 @@ __all__ = [
     "ProcessStarted",
     "ProcessUpgraded",
     "ProcessUpgrading",
+    "Source",
     "decode_entry",
     "digests_of",
     "encode_entry",

@@ -30,4 +30,4 @@ def sys_call_cancel(k: Context, p: Process, n: int, a: Any) -> Done:
         events, contents = return_cancelled(k, p, a.call)
         return Done(False, before=events, contents=contents)
     closed = ev.CallClosed(p.pid, a.call, "ECANCELED", k.digest(CANCELED), p.tail)
-    return Done(True, before=(closed,), contents=(CANCELED,))
+    return Done(True, before=(*k.unfinished(p, a.call), closed), contents=(CANCELED,))

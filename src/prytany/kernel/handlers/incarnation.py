@@ -24,7 +24,7 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
         return exit_events(k, p, status, signal, reason, left, cpu_us)
     if p.previous:
         reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
-        return (reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
+        return (*_charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
     if p.failures >= p.restarts:
         return exit_events(k, p, status, signal, reason, left, cpu_us)
     events, contents = failed_messages(k, p)
@@ -33,7 +33,12 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
     failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
     # What it failed at may be what the new version mends, so it does not wait for the end of that message.
     moved = (ev.ProcessUpgraded(p.pid, p.pending, 0),) if p.pending else ()
-    return (*events, failed, *moved), (*contents, left) if left else contents
+    return (*events, *_charges(k, p), failed, *moved), (*contents, left) if left else contents
+
+
+def _charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
+    """What its model calls are charged that end with this history."""
+    return tuple(charge for n in p.open for charge in k.unfinished(p, n))
 
 
 def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
@@ -51,7 +56,7 @@ def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
     if len(a.state) > limits.RESULT_BYTES_MAX:
         raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call="process_exec")
     events, contents = failed_messages(k, p)
-    return Ended((*events, ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
+    return Ended((*events, *_charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
 
 
 def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ...]:
@@ -67,7 +72,7 @@ def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ..
     if source == p.source:
         raise Einval("it runs this version already")
     if _between_messages(k, p):
-        return (ev.ProcessUpgraded(p.pid, source, p.tail),)
+        return (*_charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail))
     return (ev.ProcessUpgrading(p.pid, source),)
 
 

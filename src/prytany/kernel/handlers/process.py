@@ -80,7 +80,8 @@ def exit_events(
     """The end of a process: its waiter is answered, and who called it; its ended children are reaped, and so is an
     orphan itself."""
     abandoned, values = abandoned_messages(k, p)
-    events: list[ev.Event] = [*abandoned, ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us)]
+    events: list[ev.Event] = [*abandoned, *(charge for n in p.open for charge in k.unfinished(p, n))]
+    events.append(ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us))
     contents = [*values, left] if left else list(values)
     waited = False
     for waiter, n in p.waiters.items():
