@@ -104,12 +104,11 @@ class Workers:
         live.send(0, start_ns, "", item)
 
     def _start_item(self, process: Process) -> bytes:
-        source = self.content(process.source, 0)
         args, kwargs = msgspec.msgpack.decode(self.content(process.argument, process.spawned_seq))
         return msgspec.msgpack.encode(
             {
                 "program": process.program,
-                "source": source.decode(),
+                "source": self.content(process.source, 0),
                 "args": args,
                 "kwargs": kwargs,
                 "seed": process.seed,

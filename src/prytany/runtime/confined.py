@@ -17,6 +17,7 @@ import msgspec
 
 from prytany.abi import wire
 from prytany.abi.errors import Einval
+from prytany.abi.program import is_whole
 from prytany.ports.runner import Call, Host
 from prytany.runtime.confinement import Confinement
 from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle
@@ -138,6 +139,16 @@ class ConfinedWorker:
             self._host.on_exit(self._pid, status.code or 1, 0, reason, status.cpu_us)
 
 
+class _Start(msgspec.Struct):
+    """What has to be known of a start item before it is sent."""
+
+    program: str
+    source: bytes = b""
+
+
+_start_decoder = msgspec.msgpack.Decoder(_Start)
+
+
 class ConfinedRunner:
     """Starts confined workers from one zygote."""
 
@@ -149,13 +160,17 @@ class ConfinedRunner:
         self._started = False
 
     async def start(self, pid: int, item: bytes, host: Host) -> ConfinedWorker:
-        """A new worker, granted the interpreter, the libraries and its program's folder, read-only."""
+        """A new worker, granted the interpreter and the libraries, read-only; its program comes from the record.
+
+        A program that was recorded without its modules is granted its folder, to find them there.
+        """
         async with self._starting:
             if not self._started:
                 await self._launcher.start()
                 self._started = True
-        program = msgspec.msgpack.decode(item)["program"].rpartition(":")[0]
-        confinement = Confinement(read_only=(str(Path(program).parent),), unconfined=self._unconfined)
+        start = _start_decoder.decode(item)
+        folder = () if is_whole(start.source) else (str(Path(start.program.rpartition(":")[0]).parent),)
+        confinement = Confinement(read_only=folder, unconfined=self._unconfined)
         handle = await self._launcher.fork(WorkerSpec(name=f"prytany:{pid}", confinement=confinement))
         return ConfinedWorker(handle, pid, host, self._launcher, self._sink)
 

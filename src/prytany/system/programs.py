@@ -10,10 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from prytany.abi.errors import Einval, Enoent
+from prytany.abi.limits import PROGRAM_BYTES_MAX
+from prytany.abi.program import pack_program
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
-
-SOURCE_BYTES_MAX = 2 << 20
+from prytany.system.modules import modules_beside
 
 
 def find_program(target: str, beside: str) -> Program:
@@ -21,7 +22,7 @@ def find_program(target: str, beside: str) -> Program:
 
     Raises:
         Enoent: no such file, or no such function in it.
-        Einval: the file is no Python, or what it declares is no pledge.
+        Einval: the file is no Python, it is too large with its modules, or what it declares is no pledge.
     """
     place, colon, name = target.rpartition(":")
     if not colon or not name.isidentifier():
@@ -34,8 +35,8 @@ def find_program(target: str, beside: str) -> Program:
         source = path.read_bytes()
     except OSError as error:
         raise Enoent(f"there is no program {place or path}: {error.strerror}") from None
-    if len(source) > SOURCE_BYTES_MAX:
-        raise Einval(f"{path} has more than {SOURCE_BYTES_MAX} bytes")
+    if len(source) > PROGRAM_BYTES_MAX:
+        raise Einval(f"{path} has more than {PROGRAM_BYTES_MAX} bytes")
     try:
         declared = _functions(source).get(name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -44,7 +45,8 @@ def find_program(target: str, beside: str) -> Program:
         raise Enoent(f"{path} has no function {name!r}")
     if "sync" in declared:
         raise Einval(f"{name} in {path} has to be `async def`")
-    return Program(f"{path}:{name}", declared.get("name") or name, source, _pledge(declared.get("pledge", ""), path))
+    recorded = pack_program(source, modules_beside(path, source))
+    return Program(f"{path}:{name}", declared.get("name") or name, recorded, _pledge(declared.get("pledge", ""), path))
 
 
 @lru_cache(maxsize=64)
