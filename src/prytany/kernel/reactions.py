@@ -63,7 +63,7 @@ class Reactions:
         elif seq <= live.upto:
             return  # its record was read up to there
         elif live.cursor is None:
-            live.send(*item)
+            live.send(item.n, item.time_ns, item.errno, item.value)
         else:
             live.cursor.add(item)
             self._k.workers.advance(live)
