@@ -2,10 +2,14 @@
 
 FRAME_BYTES_MAX = 8 << 20  # one frame between worker and kernel
 FRAME_CALLS_MAX = 4_096  # calls in one frame
+BACKLOG_BYTES = 8 << 20  # sent to a worker and not taken by it; beyond it no more of its calls are read
+BACKLOG_BYTES_MAX = 256 << 20  # beyond it the worker is ended: answers of calls that it had in flight
 ARGUMENT_BYTES_MAX = 4 << 20  # arguments of one call
 RESULT_BYTES_MAX = 4 << 20  # result of one call
 CALLS_IN_FLIGHT_MAX = 4_096  # of one process
 PROCESSES_MAX = 100_000  # in one table, zombies included
+WORKERS_MAX = 256  # worker processes at once; beyond it those that wait are put away
+ZYGOTES_MAX = 8  # interpreters that have workers at once
 RUNNING_MAX = 64  # processes at once, by default
 CHILDREN_MAX = 10_000  # of one process
 DEPTH_MAX = 64  # generations below a root

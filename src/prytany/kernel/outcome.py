@@ -67,6 +67,10 @@ class Context(Protocol):
         """Resolve a program's name; raises Enoent."""
         ...
 
+    def environment(self, python: str) -> str:
+        """What the environment of an interpreter is now; "" for the kernel's own interpreter."""
+        ...
+
     def has_model(self, name: str) -> bool:
         """Whether there is a model of that name ("" is the default)."""
         ...

@@ -31,7 +31,7 @@ def decode_arguments(call: str, raw: bytes) -> Any:
     """The arguments of `call`; raises Einval when they do not fit the table."""
     try:
         return _DECODERS[call].decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise Einval(f"the arguments do not fit: {error}", call=call) from None
 
 
@@ -45,9 +45,9 @@ class Trap:
     def call(self, live: Live, n: int, name: str, raw: bytes) -> None:
         """One live call."""
         ledger = self._ledger
-        process = ledger.table.require(live.pid)
-        if not process.alive:
-            return
+        process = ledger.table.get(live.pid)
+        if process is None or not process.alive:
+            return  # it has ended, and its worker does not know yet
         errno = deny(process, name)
         if errno is not None:
             self._deny(live, process, n, name, errno)

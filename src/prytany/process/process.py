@@ -47,6 +47,15 @@ class Usage(msgspec.Struct, array_like=True):
     cost_usd_micros: int = 0
     model_us: int = 0
     cpu_us: int = 0
+    run_us: int = 0
+    """Time in which it ran or waited for a model or a file, up to its last change of state."""
+    wait_us: int = 0
+    """Time in which all that it had open waited for others, or for a time."""
+
+    def add(self, other: Usage) -> None:
+        """Count in what another took."""
+        for field in self.__struct_fields__:
+            setattr(self, field, getattr(self, field) + getattr(other, field))
 
 
 class Process(msgspec.Struct):
@@ -84,6 +93,28 @@ class Process(msgspec.Struct):
     denied: dict[str, int] = {}
     """Denials so far, a call and errno."""
     usage: Usage = msgspec.field(default_factory=Usage)
+    below: Usage = msgspec.field(default_factory=Usage)
+    """What its descendants took that are reaped."""
+    busy: int = 0
+    """Open calls that wait for nobody."""
+    waiting: bool = False
+    mark_ns: int = 0
+    """Since when it runs or waits; 0 when it does neither."""
+    python: str = ""
+    environment: str = ""
+
+    def account(self, now_ns: int, *, goes_on: bool = True) -> None:
+        """Count the time since the last change of what it does, if this is one."""
+        waiting = not self.busy and bool(self.open)
+        if goes_on and self.mark_ns and waiting == self.waiting:
+            return
+        if self.mark_ns:
+            span_us = (now_ns - self.mark_ns) // 1000
+            if self.waiting:
+                self.usage.wait_us += span_us
+            else:
+                self.usage.run_us += span_us
+        self.waiting, self.mark_ns = waiting, now_ns if goes_on else 0
 
     @property
     def alive(self) -> bool:

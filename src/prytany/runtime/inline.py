@@ -108,6 +108,9 @@ class InlineWorker:
         """From here on the kernel need not know when it is idle."""
         self._replaying = False
 
+    def hear(self) -> None:
+        """What it prints is the kernel's own output, and is not kept."""
+
     def log(self, text: str) -> None:
         """A line of the kernel's."""
         _log.warning("%s", text)
@@ -118,7 +121,7 @@ class InlineWorker:
             self._killed = True
             if self._task is not None:
                 self._task.cancel()
-            self._loop.call_soon(self._host.on_exit, self._pid, 137, 9, "killed", 0)
+            self._loop.call_soon(self._host.on_left, self._pid, 0)
 
 
 class InlineRunner:

@@ -41,6 +41,7 @@ from prytany.runtime.messages import (
 from prytany.runtime.uids import worker_uids
 
 _READ_BYTES = 1 << 16
+BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,11 @@ class Launcher:
         return self._process.pid if self._control is not None and self._process is not None else None
 
     @property
+    def used(self) -> bool:
+        """Whether it has workers, or is making one."""
+        return bool(self._alive or self._pending or self._starting.locked())
+
+    @property
     def pending(self) -> int:
         """How many forks were asked for and not answered yet."""
         return len(self._pending)
@@ -123,7 +129,7 @@ class Launcher:
                 mode = "unconfined" if self._unconfined else "confined"
                 try:
                     self._process = await asyncio.create_subprocess_exec(
-                        self._python, "-s", "-P", "-u", "-X", "utf8", "-m", "prytany.runtime.zygote",
+                        self._python, "-s", "-P", "-u", "-X", "utf8", BOOTSTRAP,
                         str(theirs.fileno()), str(os.getpid()), mode, self._entry,
                         env={"PYTHONHASHSEED": str(self._hash_seed)}, pass_fds=(theirs.fileno(),), cwd="/",
                         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=stderr,

@@ -15,6 +15,7 @@ from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, dige
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExited,
     ProcessPaused,
@@ -40,6 +41,7 @@ __all__ = [
     "KernelStarted",
     "ModelUsed",
     "OperatorCommanded",
+    "ProcessAccounted",
     "ProcessContinued",
     "ProcessExited",
     "ProcessPaused",

@@ -12,6 +12,7 @@ from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpene
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExited,
     ProcessPaused,
@@ -31,6 +32,7 @@ Event = (
     | ProcessSignalled
     | ProcessExited
     | ProcessReaped
+    | ProcessAccounted
     | CallDone
     | CallOpened
     | CallClosed
