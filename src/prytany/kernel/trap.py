@@ -24,6 +24,8 @@ from prytany.process.process import Process
 _DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
     call.name: msgspec.msgpack.Decoder(arguments_type(call)) for call in SYSCALLS
 }
+FREES = frozenset({"call_cancel", "process_exit"})
+"""Calls that end others: they are let through however many are in flight."""
 _pack = msgspec.msgpack.encode
 
 
@@ -56,7 +58,7 @@ class Trap:
         argument = ledger.digest(raw)
         contents = {argument: raw}
         try:
-            if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX:
+            if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX and name not in FREES:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
         except KernelError as error:

@@ -62,6 +62,16 @@ class ConfinedWorker:
         """The operating system's pid and start time."""
         return self._handle.os_pid, self._handle.start_time
 
+    @property
+    def backlog_bytes(self) -> int:
+        """What waits for the worker to read it."""
+        return self._out_bytes
+
+    @property
+    def held_back(self) -> bool:
+        """Whether its calls are not read, since it does not read their answers."""
+        return self._paused
+
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
         """Queue one item for this turn's write."""
         if not self._out:
@@ -69,6 +79,8 @@ class ConfinedWorker:
         item = wire.encode_item(n, time_ns, errno, msgspec.Raw(value))
         self._out.append(item)
         self._out_bytes += len(item)
+        if self._out_bytes > limits.BACKLOG_BYTES:
+            self._hold_back()
 
     def _flush(self) -> None:
         sock = self._handle.sock
@@ -79,29 +91,26 @@ class ConfinedWorker:
             try:
                 sent = sock.send(self._unsent)
             except BlockingIOError:
-                self._hold_back()
+                self._loop.add_writer(sock, self._on_writable)
                 return
             except OSError:
                 return  # it is ending; its exit is reported
             self._unsent = self._unsent[sent:]
             self._out_bytes -= sent
-        if self._paused:
-            self._loop.remove_writer(sock)
+        if self._paused and not self._broken and not self._killed:
             self._paused = False
             self._loop.add_reader(sock, self._on_readable)
 
     def _hold_back(self) -> None:
-        """The socket takes no more for now."""
-        self._loop.add_writer(self._handle.sock, self._on_writable)
+        """It is behind with reading: until it has caught up, it is not listened to."""
         if self._out_bytes > limits.BACKLOG_BYTES_MAX:
             self._break(f"its worker did not read {self._out_bytes} bytes of answers")
-        elif self._out_bytes > limits.BACKLOG_BYTES and not self._paused:
+        elif not self._paused:
             self._paused = True
             self._loop.remove_reader(self._handle.sock)
 
     def _on_writable(self) -> None:
-        if not self._paused:
-            self._loop.remove_writer(self._handle.sock)
+        self._loop.remove_writer(self._handle.sock)
         self._flush()
 
     def _on_readable(self) -> None:

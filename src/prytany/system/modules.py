@@ -8,6 +8,9 @@ is recorded. A name that lies beside the program hides an installed one, as it d
 from __future__ import annotations
 
 import ast
+import errno
+import os
+import stat
 from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
@@ -35,6 +38,23 @@ def modules_beside(main: Path, text: bytes) -> list[Module]:
         Einval: they are too many, or too large together.
     """
     return _Search(main.parent).run(text)
+
+
+def read_text(path: Path) -> bytes:
+    """A program's text. A program names the path, so what lies there is looked at before it is read.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        Einval: it is too large.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        text = file.read(PROGRAM_BYTES_MAX + 1)
+    if len(text) > PROGRAM_BYTES_MAX:
+        raise Einval(f"{path} has more than {PROGRAM_BYTES_MAX} bytes")
+    return text
 
 
 class _Search:
@@ -95,7 +115,7 @@ class _Search:
         else:
             return False
         try:
-            text = path.read_bytes() if path is not None else b""
+            text = read_text(path) if path is not None else b""
         except OSError:
             return False  # importing it fails where the program does it, as for any file that cannot be read
         self._bytes += len(text)

@@ -10,11 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from prytany.abi.errors import Einval, Enoent
-from prytany.abi.limits import PROGRAM_BYTES_MAX
 from prytany.abi.program import pack_program
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
-from prytany.system.modules import modules_beside
+from prytany.system.modules import modules_beside, read_text
+
+PLACE_CHARS_MAX = 1_024  # of a path, in what is said of it
 
 
 def find_program(target: str, beside: str) -> Program:
@@ -32,11 +33,11 @@ def find_program(target: str, beside: str) -> Program:
         path = Path(beside.rpartition(":")[0]).parent / path
     path = path.absolute()
     try:
-        source = path.read_bytes()
+        source = read_text(path)
     except OSError as error:
-        raise Enoent(f"there is no program {place or path}: {error.strerror}") from None
-    if len(source) > PROGRAM_BYTES_MAX:
-        raise Einval(f"{path} has more than {PROGRAM_BYTES_MAX} bytes")
+        raise Enoent(f"there is no program {(place or str(path))[:PLACE_CHARS_MAX]}: {error.strerror}") from None
+    except ValueError as error:
+        raise Einval(f"{place[:PLACE_CHARS_MAX]!r} is no path: {error}") from None
     try:
         declared = _functions(source).get(name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
