@@ -68,7 +68,8 @@ class Workers:
         self._starting: set[asyncio.Task[None]] = set()
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
-        self._leaving: dict[int, int] = {}  # pid → run, of workers that were killed and are not gone yet
+        self.leaving: dict[int, int] = {}
+        """Workers that were killed and are not gone yet: the run of each, by pid."""
 
     def content(self, digest: bytes, seq: int) -> bytes:
         """Stored content: in the row that names it, or in a row of its own."""
@@ -238,7 +239,7 @@ class Workers:
         """End the worker of `pid`, if there is one; its process is not judged by it."""
         live = self.live.pop(pid, None)
         if live is not None:
-            self._leaving[pid] = live.run
+            self.leaving[pid] = live.run
             live.kill()
         if (process := self._kernel.table.get(pid)) is None or not process.alive:
             self._warned.discard(pid)
@@ -249,7 +250,7 @@ class Workers:
     def left(self, pid: int) -> int:
         """A worker of `pid` that was killed is gone; its run, or 0."""
         process = self._kernel.table.get(pid)
-        run = self._leaving.pop(pid, 0)
+        run = self.leaving.pop(pid, 0)
         return process.run if process is not None else run
 
     def forget(self, pid: int) -> Live | None:

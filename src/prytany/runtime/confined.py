@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -190,7 +191,8 @@ class ConfinedWorker:
         if self._killed:
             self._host.on_left(self._pid, status.cpu_us)
         elif status.signal:
-            reason = self._broken or f"its worker was ended by signal {status.signal}"
+            ours = self._broken if status.signal == signal.SIGKILL else ""  # it may have died before it could be ended
+            reason = ours or f"its worker was ended by signal {status.signal}"
             self._host.on_exit(self._pid, 128 + status.signal, status.signal, reason, status.cpu_us)
         else:
             reason = f"its worker ended with status {status.code} without saying so"
