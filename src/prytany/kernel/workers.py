@@ -97,7 +97,7 @@ class Workers:
             self._kernel.end(pid, 1, 0, f"its record cannot be read: {error.message}")
             return
         # Where nobody knows what was taken, all that is recorded counts as taken; with nothing recorded, nothing does.
-        quiet = self._taken.pop(pid, 1 + len(record.items) if record.asked else 0)
+        quiet = self._taken.pop(pid, 1 + len(record.items) if record.asked or record.items else 0)
         live = Live(pid, Cursor(record, quiet), process.tail, process.run)
         self.live[pid] = live
         task = asyncio.ensure_future(self._start(process, live, record.start_ns))

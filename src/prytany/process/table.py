@@ -103,6 +103,7 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
     process = table.require(e.pid)
+    _forget_incident(table, process, 0)
     process.reason = ""
     if process.tail:
         process.state = State.RUNNING
@@ -130,8 +131,8 @@ def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process.account(table.time_ns, goes_on=False)
     process.open.clear()
     process.busy = 0
-    for key in [key for key in table.incidents if key.startswith(f"{e.pid}:")]:
-        del table.incidents[key]
+    for n in list(process.incidents):
+        _forget_incident(table, process, n)
 
 
 def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
@@ -157,7 +158,7 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
     process.usage.calls += 1
-    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject)
+    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
     if e.call not in WAITS:
         process.busy += 1
     process.account(table.time_ns)
@@ -174,12 +175,22 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     if call.call not in WAITS:
         process.busy -= 1
     process.account(table.time_ns)
+    if process.incidents:
+        _forget_incident(table, process, e.n)
     if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
         child.waiters.pop(e.pid, None)
 
 
 def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:
     table.require(e.pid).open[e.n].doubt = True
+
+
+def _settled(table: Table, seq: int, e: ev.CallSettled) -> None:
+    call = table.require(e.pid).open[e.n]
+    if e.later:
+        call.settled = e.choice
+    else:
+        call.doubt, call.settled = False, ""
 
 
 def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
@@ -218,11 +229,24 @@ def _kernel_started(table: Table, seq: int, e: ev.KernelStarted) -> None:
 
 
 def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
+    process = table.get(e.pid)
+    if process is None or not process.alive or (e.n and e.n not in process.open):
+        return  # it came up too late: nothing waits for it any more
+    _forget_incident(table, process, e.n)
+    process.incidents[e.n] = e.kind
     table.incidents[f"{e.pid}:{e.kind}:{e.n}"] = table.time_ns
 
 
-def _settled(table: Table, seq: int, e: ev.IncidentClosed) -> None:
-    table.incidents.pop(f"{e.pid}:{e.kind}:{e.n}", None)
+def _seen_to(table: Table, seq: int, e: ev.IncidentClosed) -> None:
+    process = table.get(e.pid)
+    if process is not None and process.incidents.get(e.n) == e.kind:
+        _forget_incident(table, process, e.n)
+
+
+def _forget_incident(table: Table, process: Process, n: int) -> None:
+    kind = process.incidents.pop(n, None)
+    if kind is not None:
+        del table.incidents[f"{process.pid}:{kind}:{n}"]
 
 
 _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
@@ -240,8 +264,9 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
+    ev.CallSettled: _settled,  # type: ignore[dict-item]
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]
-    ev.IncidentClosed: _settled,  # type: ignore[dict-item]
+    ev.IncidentClosed: _seen_to,  # type: ignore[dict-item]
 }

@@ -54,7 +54,7 @@ def check_pledge(pledge: list[str], call: str = "process_spawn") -> None:
         raise Einval(f"there is no pledge {unknown[0]!r}; there are {', '.join(PLEDGES)}", call=call)
 
 
-def exit_value(p: Process, left: bytes) -> dict[str, Any]:
+def exit_value(p: Process | ev.ProcessExited, left: bytes) -> dict[str, Any]:
     """What a waiter is answered with."""
     try:
         result, error = msgspec.msgpack.decode(left) if left else (None, None)
