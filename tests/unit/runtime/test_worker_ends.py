@@ -14,7 +14,7 @@ import pytest
 
 from prytany.abi.errors import Eio
 from prytany.runtime import landlock, pids
-from prytany.runtime.launcher import ExitStatus, Launcher, kill_leftovers
+from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle, kill_leftovers
 from tests.unit.runtime.runtime_harness import ENTRY, ask, printed, release, spec, tell, wait_ended, with_launcher
 
 pytestmark = pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")
@@ -133,7 +133,9 @@ def test_a_fork_that_is_cancelled_as_its_worker_comes_leaves_nothing_behind() ->
             while launcher.pending and turns > 8:  # noqa: ASYNC110 - until the very turn in which it comes
                 await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
             fork.cancel()
-            await asyncio.gather(fork, return_exceptions=True)
+            (made,) = await asyncio.gather(fork, return_exceptions=True)
+            if isinstance(made, WorkerHandle):  # it had come before
+                release(made)
         await launcher.close()
         return [before, len(os.listdir("/proc/self/fd"))]
 
