@@ -12,6 +12,7 @@ from prytany.abi import events as ev
 from prytany.drivers.models.scripted import ScriptedModel
 from prytany.process.process import Process
 from prytany.runtime.confined import ConfinedRunner
+from prytany.runtime.inline import InlineRunner
 from prytany.runtime.messages import ENTRY
 from prytany.system.shard import Shard
 
@@ -19,13 +20,19 @@ DEADLINE_S = 60
 T = TypeVar("T")
 
 
-def with_shard(home: Path, body: Callable[[Shard], Awaitable[T]], *, entry: str = ENTRY, workers_max: int = 256) -> T:
+def with_shard(
+    home: Path, body: Callable[[Shard], Awaitable[T]], *, entry: str = ENTRY, workers_max: int = 256,
+    inline: dict[str, Any] | None = None,
+) -> T:  # fmt: skip
     """Run `body` with a shard in that home, under a deadline, and close it."""
 
     async def run() -> T:
         shard = await Shard.open(
             home, {"": ScriptedModel()}, workers_max=workers_max,
-            runners=lambda logs: {"python": ConfinedRunner(sys.executable, logs.append, entry=entry)},
+            runners=lambda logs: {
+                "python": ConfinedRunner(sys.executable, logs.append, entry=entry),
+                "inline": InlineRunner(inline or {}, logs.append),
+            },
         )  # fmt: skip
         try:
             async with asyncio.timeout(DEADLINE_S):
@@ -36,14 +43,14 @@ def with_shard(home: Path, body: Callable[[Shard], Awaitable[T]], *, entry: str 
     return asyncio.run(run())
 
 
-def spawn(shard: Shard, target: str, *args: Any, python: str = "") -> int:
+def spawn(shard: Shard, target: str, *args: Any, python: str = "", kind: str = "python") -> int:
     """Start a root process."""
-    return shard.kernel.operator.spawn(target, list(args), {}, uid=0, python=python)
+    return shard.kernel.operator.spawn(target, list(args), {}, uid=0, python=python, kind=kind)
 
 
-async def end_of(shard: Shard, target: str, *args: Any, python: str = "") -> dict[str, Any]:
+async def end_of(shard: Shard, target: str, *args: Any, python: str = "", kind: str = "python") -> dict[str, Any]:
     """Run a program to its end."""
-    return await shard.kernel.operator.wait_ended(spawn(shard, target, *args, python=python))
+    return await shard.kernel.operator.wait_ended(spawn(shard, target, *args, python=python, kind=kind))
 
 
 def events_of(shard: Shard) -> list[ev.Event]:
