@@ -27,6 +27,7 @@ from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError
 from prytany.runtime.confined import ConfinedRunner
+from prytany.runtime.environments import Environments
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
 
@@ -67,6 +68,7 @@ class Shard:
         *,
         create: bool = True,
         running_max: int = limits.RUNNING_MAX,
+        workers_max: int = limits.WORKERS_MAX,
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
@@ -78,6 +80,7 @@ class Shard:
             models: by name; "" is the default one.
             create: whether a new home may be made.
             running_max: how many processes run at once.
+            workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
@@ -107,7 +110,7 @@ class Shard:
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
-            running_max=running_max, watch=watch,
+            running_max=running_max, workers_max=workers_max, watch=watch, environment=Environments().identity,
         )  # fmt: skip
         reactions.append(kernel.react)
         journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
