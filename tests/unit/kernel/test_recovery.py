@@ -27,7 +27,7 @@ class SilentModel(LockedModel):
 class LockedEmbedder(LockedModel):
     features = ModelFeatures(embeddings=True)
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Any:
         raise ModelFailure("bad_key", "the door is shut", retryable=False)
 
 

@@ -99,8 +99,8 @@ class ModelEffects:
             return _gone(args.model or process.model)
 
         async def once() -> Answered:
-            packed = pack_vectors(await model.embed(args.texts), len(args.texts))
-            return Answered(packed, Usage(), _pack(args.texts), b"")
+            given = await model.embed(args.texts)
+            return Answered(pack_vectors(given.vectors, len(args.texts)), given.usage, _pack(args.texts), b"")
 
         return await self._ask(process, n, model, once)
 
