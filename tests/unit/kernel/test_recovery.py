@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from prytany.abi import events as ev
+from prytany.abi import limits
+from prytany.abi.errors import KernelError
 from prytany.abi.signals import Signal
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.process.process import State
@@ -119,6 +121,68 @@ def test_each_beginning_is_reserved_and_nothing_stays_reserved() -> None:
     steer(home, test)
     reserved = [e for entry in home.entries() for e in entry.events if isinstance(e, ev.ModelReserved)]
     assert len(reserved) == 2
+
+
+def test_a_cancelled_call_is_charged_once_even_when_its_driver_answers_all_the_same() -> None:
+    class Stubborn(LockedModel):
+        async def chat(self, request: ModelRequest) -> ModelAnswer:
+            self.asked += 1
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                self.cause = "cancelled"
+            return ModelAnswer("too late", "stop", usage=Usage(3, 3))
+
+    async def cancels(proc: Process) -> list[Any]:
+        asking = asyncio.ensure_future(proc.llm("may I?"))
+        while not home.model.asked:
+            await proc.nop()
+        cancelled = await proc.calls.call_cancel(2)
+        try:
+            return [cancelled, await asking]
+        except KernelError as error:
+            return [cancelled, error.errno]
+
+    home = Home({"cancels": cancels})
+    home.model = Stubborn()
+
+    async def test(kernel: Steered) -> None:
+        pid = kernel.spawn("cancels")
+        assert (await kernel.ended(pid))["result"] == [True, "ECANCELED"]
+        usage = kernel.process(pid).usage
+        assert (usage.model_calls, usage.completion_tokens) == (1, limits.MODEL_MAX_TOKENS)
+
+    steer(home, test)
+    assert home.model.cause == "cancelled"
+    assert causes(home) == ["cancelled"]
+
+
+def test_a_call_that_is_cancelled_between_two_attempts_pays_for_those_that_were_made() -> None:
+    class Busy(LockedModel):
+        async def chat(self, request: ModelRequest) -> ModelAnswer:
+            self.asked += 1
+            raise ModelFailure("rate_limited", "busy", retryable=True, retry_after_ms=1_000)
+
+    async def cancels(proc: Process) -> bool:
+        asking = asyncio.ensure_future(proc.llm("may I?"))
+        while not home.model.asked:
+            await proc.nop()
+        cancelled = await proc.calls.call_cancel(2)
+        await asyncio.gather(asking, return_exceptions=True)
+        return cancelled
+
+    home = Home({"cancels": cancels})
+    home.model = Busy()
+
+    async def test(kernel: Steered) -> None:
+        kernel.kernel.outside.clock.sleep_until = never  # type: ignore[method-assign]
+        assert (await kernel.ended(kernel.spawn("cancels")))["result"] is True
+
+    async def never(deadline_ns: int) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    steer(home, test)
+    assert causes(home) == ["rate_limited"]
 
 
 def test_a_text_that_a_person_gives_to_a_stream_is_its_one_piece() -> None:
