@@ -8,7 +8,7 @@ It runs in one event loop, on one thread; every method here is called there. It 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -26,6 +26,7 @@ from prytany.kernel.replay import NIL
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
+from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
@@ -72,6 +73,11 @@ class Kernel:
     def table(self) -> Table:
         """The process table."""
         return self.ledger.table
+
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        return self.ledger.state.contexts
 
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
@@ -148,6 +154,10 @@ class Kernel:
         result = b"" if value == NIL else self.digest(value)
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
         self.ledger.commit((*events, closed), {result: value} if result else {})
+
+    def wait_durable(self, seq: int) -> Awaitable[None]:
+        """Until entry `seq` can be read."""
+        return self.ledger.journal.wait_durable(seq)
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Events of an effect that is still going on."""

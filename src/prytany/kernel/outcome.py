@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
@@ -56,6 +57,11 @@ class Context(Protocol):
     @property
     def table(self) -> Table:
         """The process table."""
+        ...
+
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
         ...
 
     def digest(self, content: bytes) -> bytes:

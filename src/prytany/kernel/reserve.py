@@ -15,6 +15,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.kernel.requests import Chat
+from prytany.memory.context import Head
 from prytany.ports.model import Model, Usage
 from prytany.process.process import Reservation
 
@@ -35,10 +36,15 @@ def prompt_bound(messages: Any, tools: Any = (), schema: Any = None, images: int
     return TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages) + len(_pack(messages)) + 3 * form + IMAGE_TOKENS * images
 
 
-def reserve_chat(pid: int, n: int, model: Model, chat: Chat) -> ev.ModelReserved:
-    """The reservation of a chat."""
+def context_bound(head: Head) -> int:
+    """The most tokens that what a context holds can have; its size leaves out roles and names of fields."""
+    return 2 * MESSAGE_TOKENS * head.length + head.size + IMAGE_TOKENS * head.images
+
+
+def reserve_chat(pid: int, n: int, model: Model, chat: Chat, before: int = 0) -> ev.ModelReserved:
+    """The reservation of a chat, after `before` tokens of a context."""
     request = chat.request
-    prompt = prompt_bound(request.messages, request.tools, request.schema, chat.images)
+    prompt = before + prompt_bound(request.messages, request.tools, request.schema, chat.images)
     return _reserve(pid, n, model, Usage(prompt, request.max_tokens))
 
 

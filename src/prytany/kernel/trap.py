@@ -68,7 +68,7 @@ class Trap:
             return
         if isinstance(outcome, Opened):
             opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
-            ledger.commit([opened, *outcome.after], contents)
+            ledger.commit((opened, *outcome.after), contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})

@@ -10,6 +10,15 @@ linked list through the journal and a fork of it is a pointer.
 """
 
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+    Node,
+    Source,
+)
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
@@ -34,6 +43,11 @@ __all__ = [
     "CallPiece",
     "CallSettled",
     "CallsDenied",
+    "ContextAppended",
+    "ContextAsked",
+    "ContextClosed",
+    "ContextForked",
+    "ContextOpened",
     "Digest",
     "Entry",
     "Event",
@@ -42,6 +56,7 @@ __all__ = [
     "KernelStarted",
     "ModelReserved",
     "ModelUsed",
+    "Node",
     "OperatorCommanded",
     "ProcessContinued",
     "ProcessExited",
@@ -51,6 +66,7 @@ __all__ = [
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",
+    "Source",
     "decode_entry",
     "digests_of",
     "encode_entry",
