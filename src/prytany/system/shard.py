@@ -27,6 +27,8 @@ from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError
 from prytany.runtime.confined import ConfinedRunner
+from prytany.system.control import ControlServer
+from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
 
@@ -50,8 +52,10 @@ def open_keyring(path: Path) -> Keyring:
 class Shard:
     """An opened home with its running kernel."""
 
-    def __init__(self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError]) -> None:
+    def __init__(self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], desk: Desk) -> None:
         self.home = home
+        self.desk = desk
+        self._control: ControlServer | None = None
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
@@ -67,8 +71,9 @@ class Shard:
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
+        idle: bool = False,
     ) -> Shard:
-        """Open the home, and let everything in it go on.
+        """Open the home, and let everything in it go on, under the operators' control.
 
         Args:
             path: the home; made when it is not there and `create` says so.
@@ -78,6 +83,7 @@ class Shard:
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
+            idle: let nothing go on: what is commanded is recorded, for whoever resumes.
 
         Raises:
             Ebusy: another kernel runs in this home.
@@ -106,14 +112,33 @@ class Shard:
             ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
             running_max=running_max, watch=watch,
         )  # fmt: skip
-        reactions.append(kernel.react)
+        kernel.idle = idle
+        reactions.append((lambda entry: None) if idle else kernel.react)
         journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
         ledger.attach(journal)
-        kernel.begin(__version__, os.getpid())
-        return cls(home, kernel, logs, failed)
+        os_pid = 0 if idle else os.getpid()
+        desk = Desk(kernel, Facts(__version__, os_pid, str(path), not unconfined, running_max))
+        shard = cls(home, kernel, logs, failed, desk)
+        if idle:
+            return shard
+        try:
+            kernel.begin(__version__, os_pid)
+            await shard.listen()
+        except BaseException:
+            await shard.close()
+            raise
+        return shard
+
+    async def listen(self) -> None:
+        """Take commands on the home's control socket; raises Eio."""
+        server = ControlServer(self.desk, self.home.folder_fd)
+        await server.start()
+        self._control = server
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
+        if self._control is not None:
+            await self._control.close()
         await self.kernel.close()
         for model in set(self.kernel.outside.models.values()):
             await model.close()
