@@ -10,6 +10,7 @@ import msgspec
 from prytany import __version__
 from prytany.abi import control
 from prytany.abi.errors import Eio
+from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.kernel.state import fold
 from prytany.ports.store import StoreError
@@ -43,4 +44,5 @@ def _look(home: Path, command: Look) -> object:
             reader.close()
     except StoreError as error:
         raise Eio(f"the journal of {home} cannot be read: {error}") from None
-    return look(command, state.table, head.seq, Facts(__version__, 0, str(home), True, 0))
+    now_ns = max(SystemClock().now_ns(), state.table.time_ns)
+    return look(command, state.table, head.seq, now_ns, Facts(__version__, 0, str(home), True, 0))

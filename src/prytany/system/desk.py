@@ -27,7 +27,7 @@ class Facts(NamedTuple):
     running_max: int
 
 
-def look(command: Look, table: Table, head: int, facts: Facts) -> object:
+def look(command: Look, table: Table, head: int, now_ns: int, facts: Facts) -> object:
     """What a command that changes nothing is answered with, from the fold at entry `head`. Raises Esrch."""
     match command:
         case control.GetStatus():
@@ -38,7 +38,7 @@ def look(command: Look, table: Table, head: int, facts: Facts) -> object:
         case control.ListProcesses():
             return process_rows(table, command.after)
         case control.InspectProcess():
-            return inspection(table, command.pid, table.time_ns)
+            return inspection(table, command.pid, now_ns)
         case control.ListIncidents():
             return incident_rows(table)
 
@@ -79,7 +79,8 @@ class Desk:
             case control.WaitProcess():
                 raise AssertionError("it is answered later")
             case _:
-                return look(command, kernel.table, kernel.ledger.journal.head.seq, self._facts)
+                head, now_ns = kernel.ledger.journal.head.seq, kernel.ledger.now_ns()
+                return look(command, kernel.table, head, now_ns, self._facts)
         return None
 
     async def _wait(self, pid: int) -> bytes:

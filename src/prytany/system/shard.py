@@ -116,23 +116,21 @@ class Shard:
         reactions.append((lambda entry: None) if idle else kernel.react)
         journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
         ledger.attach(journal)
-        os_pid = 0 if idle else os.getpid()
-        desk = Desk(kernel, Facts(__version__, os_pid, str(path), not unconfined, running_max))
-        shard = cls(home, kernel, logs, failed, desk)
-        if idle:
-            return shard
-        try:
-            kernel.begin(__version__, os_pid)
-            await shard.listen()
-        except BaseException:
-            await shard.close()
-            raise
+        facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
+        shard = cls(home, kernel, logs, failed, Desk(kernel, facts))
+        if not idle:
+            await shard.begin()
         return shard
 
-    async def listen(self) -> None:
-        """Take commands on the home's control socket; raises Eio."""
-        server = ControlServer(self.desk, self.home.folder_fd)
-        await server.start()
+    async def begin(self) -> None:
+        """Let everything go on, and take commands on the home's control socket; raises Eio."""
+        try:
+            self.kernel.begin(__version__, os.getpid())
+            server = ControlServer(self.desk, self.home.folder_fd)
+            await server.start()
+        except BaseException:
+            await self.close()
+            raise
         self._control = server
 
     async def close(self) -> None:
