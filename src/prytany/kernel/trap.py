@@ -31,7 +31,7 @@ def decode_arguments(call: str, raw: bytes) -> Any:
     """The arguments of `call`; raises Einval when they do not fit the table."""
     try:
         return _DECODERS[call].decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Einval(f"the arguments do not fit: {error}", call=call) from None
 
 
@@ -67,7 +67,8 @@ class Trap:
             ledger.commit([done], contents)
             return
         if isinstance(outcome, Opened):
-            ledger.commit([ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)], contents)
+            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
+            ledger.commit([opened, *outcome.after], contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})
