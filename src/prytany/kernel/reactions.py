@@ -198,12 +198,20 @@ class Reactions:
             self._place(process)
             self._k.workers.wake(e.pid)
 
+    def on_activation_done(self, entry: Durable, e: ev.MessageDone) -> None:
+        """What was sent so far is before the cut."""
+        live = self._k.workers.live.get(e.pid)
+        if live is not None and e.state:
+            live.cut = live.sent - 1
+
     def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
         """Nobody asks for it again."""
         self._k.places.release(e.pid)
 
     def _place(self, process: Process) -> None:
         self._k.places.update(process)
+        if self._k.workers.too_many:
+            self._k.workers.put_away()
         if self._k.table.ready:
             self.fill()
 
@@ -231,6 +239,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessPaused: Reactions.on_stopped,
     ev.ProcessExited: Reactions.on_exited,
     ev.ProcessReaped: Reactions.on_reaped,
+    ev.MessageDone: Reactions.on_activation_done,
     ev.ProcessFailed: Reactions.on_failed,
     ev.ProcessExeced: Reactions.on_begun_again,
     ev.ProcessUpgraded: Reactions.on_begun_again,

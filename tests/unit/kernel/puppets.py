@@ -53,6 +53,10 @@ class Puppet:
 
     def kill(self) -> None:
         self.killed = True
+        asyncio.get_running_loop().call_soon(self.host.on_left, self.pid, 0)
+
+    def hear(self) -> None:
+        return
 
     def at_frontier(self) -> None:
         return

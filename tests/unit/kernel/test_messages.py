@@ -332,7 +332,7 @@ async def test_an_upgrade_waits_for_the_end_of_the_message_or_for_the_failure_at
     one.call("message_done", 1, b"two")
     await stage.settled()
     two = stage.puppets[one.pid]
-    assert (two.start["source"], two.start["migrating"], two.start["state"]) == ("# two", True, b"two")
+    assert (two.start["source"], two.start["migrating"], two.start["state"]) == (b"# two", True, b"two")
     stage.text = b"# three"
     await stage.ask(two, "message_done", 0, b"migrated")
     two.call("message_receive")
@@ -342,7 +342,7 @@ async def test_an_upgrade_waits_for_the_end_of_the_message_or_for_the_failure_at
     three.call("process_exit", 1, None, {"type": "ValueError"})
     await stage.settled()
     four = stage.puppets[one.pid]
-    assert (four.start["source"], four.start["migrating"], four.start["state"]) == ("# two", False, b"migrated")
+    assert (four.start["source"], four.start["migrating"], four.start["state"]) == (b"# two", False, b"migrated")
     assert stage.kernel.table.require(one.pid).failures == 0
     operator.send(one.pid, "x", None, uid=0)
     await stage.ask(four, "message_receive")
@@ -350,7 +350,7 @@ async def test_an_upgrade_waits_for_the_end_of_the_message_or_for_the_failure_at
     four.call("process_exit", 1)
     await stage.settled()
     five = stage.puppets[one.pid]
-    assert (five.start["source"], five.start["migrating"], five.start["incarnation"]) == ("# three", True, 2)
+    assert (five.start["source"], five.start["migrating"], five.start["incarnation"]) == (b"# three", True, 2)
     assert (await stage.ask(five, "message_done", 0, b"five"))[0] == ""
     assert (await stage.ask(five, "message_receive"))[1]["attempt"] == 2
 

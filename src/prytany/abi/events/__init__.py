@@ -32,6 +32,7 @@ from prytany.abi.events.message import (
 )
 from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExeced,
     ProcessExited,
@@ -77,6 +78,7 @@ __all__ = [
     "ModelUsed",
     "Node",
     "OperatorCommanded",
+    "ProcessAccounted",
     "ProcessContinued",
     "ProcessExeced",
     "ProcessExited",

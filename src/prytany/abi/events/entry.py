@@ -27,6 +27,7 @@ from prytany.abi.events.message import (
 )
 from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExeced,
     ProcessExited,
@@ -51,6 +52,7 @@ Event = (
     | ProcessSignalled
     | ProcessExited
     | ProcessReaped
+    | ProcessAccounted
     | CallDone
     | CallOpened
     | CallClosed

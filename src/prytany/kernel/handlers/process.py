@@ -17,6 +17,7 @@ from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process, State
 
 _pack = msgspec.msgpack.encode
+KIND_CHARS_MAX = 64
 
 
 def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
@@ -44,7 +45,7 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
     spawned = ev.ProcessSpawned(
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
         source=k.digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil, seed=k.entropy(32),
-        model=p.model, restarts=a.restarts,
+        model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
     )  # fmt: skip
     return Done(int(pid), (spawned, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
 
@@ -58,7 +59,10 @@ def check_pledge(pledge: list[str], call: str = "process_spawn") -> None:
 
 def exit_value(p: Process | ev.ProcessExited, left: bytes) -> dict[str, Any]:
     """What a waiter is answered with."""
-    result, error = msgspec.msgpack.decode(left) if left else (None, None)
+    try:
+        result, error = msgspec.msgpack.decode(left) if left else (None, None)
+    except RecursionError:  # it was packed on a shallower stack
+        result, error = None, {"type": "RecursionError", "message": "the result is nested too deeply"}
     return {"pid": p.pid, "status": p.status, "signal": p.signal, "reason": p.reason, "result": result, "error": error}
 
 
@@ -99,6 +103,12 @@ def exit_events(
     if waited or (p.parent and (parent is None or not parent.alive)):
         events.append(ev.ProcessReaped(p.pid))
     return tuple(events), tuple(contents)
+
+
+def kind_of(error: dict[str, Any]) -> str:
+    """The error's class: the reason of an exit stands in the journal, so it is a name and no content."""
+    kind = error.get("type")
+    return kind if isinstance(kind, str) and kind.isidentifier() and len(kind) <= KIND_CHARS_MAX else "an error"
 
 
 def signal_events(k: Context, p: Process, signal: int, sender: int) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
