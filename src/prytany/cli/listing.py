@@ -35,6 +35,7 @@ def list_processes(home: Path, as_json: bool) -> None:
                 "pid": p.pid, "parent": p.parent, "run": p.run, "name": p.name, "state": shown, "reason": reason,
                 "status": p.status, "pledge": p.pledge, "calls": p.usage.calls, "denials": p.usage.denials,
                 "tokens": tokens, "cost_usd_micros": p.usage.cost_usd_micros,
+                "cpu_us": p.usage.cpu_us + p.below.cpu_us, "run_us": p.usage.run_us, "wait_us": p.usage.wait_us,
             }  # fmt: skip
             print(json.dumps(row))
         else:
