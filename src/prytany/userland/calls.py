@@ -283,7 +283,7 @@ class Calls:
             messages: what it begins with, such as a system message; may be empty.
             labels: of the whole context; they are in every node's hash.
 
-        Errors: EDQUOT.
+        Errors: EDQUOT, EPERM.
         """
         return cast(
             "dict[str, Any]",
