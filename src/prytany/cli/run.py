@@ -15,6 +15,7 @@ from prytany.abi.errors import Ebusy
 from prytany.cli.attached import command
 from prytany.cli.progress import Progress
 from prytany.cli.wait import show_end
+from prytany.runtime.environments import find_python
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
 
@@ -23,12 +24,13 @@ INTERRUPTED = 130
 
 def run_program(
     home: Path, target: str, kwargs: dict[str, Any], unveil: dict[str, str], *, model: str, running_max: int,
-    unconfined: bool,
+    unconfined: bool, python: str = "",
 ) -> int:  # fmt: skip
     """Run one program to its end; the exit code of the command."""
+    found = find_python(python)
 
     async def start(shard: Shard) -> list[int]:
-        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil)]
+        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, python=found)]
 
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=True))
 

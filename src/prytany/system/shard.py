@@ -30,6 +30,7 @@ from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError, StoreLocked
 from prytany.runtime.confined import ConfinedRunner
+from prytany.runtime.environments import Environments
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
@@ -86,6 +87,7 @@ class Shard:
         *,
         create: bool = True,
         running_max: int = limits.RUNNING_MAX,
+        workers_max: int = limits.WORKERS_MAX,
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
@@ -98,6 +100,7 @@ class Shard:
             models: by name; "" is the default one.
             create: whether a new home may be made.
             running_max: how many processes run at once.
+            workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
@@ -126,7 +129,7 @@ class Shard:
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
-            running_max=running_max, watch=watch,
+            running_max=running_max, workers_max=workers_max, watch=watch, environment=Environments().identity,
         )  # fmt: skip
         kernel.idle = idle
         reactions.append((lambda entry: None) if idle else kernel.react)
