@@ -204,6 +204,8 @@ class Connection(asyncio.Protocol):
             envelope = control.decode_envelope(body)
         except UNREADABLE:
             raise Einval("that is no request") from None
+        if envelope.n < 1:
+            raise Einval("requests are numbered from 1")
         if len(self.requests) >= limits.CONTROL_REQUESTS_MAX:
             self._send(envelope.n, Eagain(f"{limits.CONTROL_REQUESTS_MAX} requests are in flight"))
             return
@@ -237,7 +239,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, n: int, answer: bytes | KernelError) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or (self._leaving and n):
             return
         if isinstance(answer, KernelError):
             message = (n, answer.errno, [answer.message, answer.detail])
@@ -259,6 +261,8 @@ class Connection(asyncio.Protocol):
         if not self._server.leave(self):
             self.abort()
         elif transport is not None and not transport.is_closing():
+            for request in self.requests:
+                request.cancel()
             transport.write_eof()
             asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
 

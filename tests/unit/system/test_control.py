@@ -247,6 +247,8 @@ pack = msgspec.msgpack.encode
         framed(pack([])),
         framed(pack(["one", ["status"]])),
         framed(pack([1])),
+        framed(pack([0, ["status"]])),
+        framed(pack([-1, ["status"]])),
         framed(b"\x92\x01" + b"\x91" * 100_000 + b"\xc0"),
     ],
 )
@@ -305,6 +307,20 @@ def test_half_a_request_and_a_connection_that_is_cut_harm_nobody(tmp_path: Path)
         half.send(framed(pack([1, ["status"]]))[-2:])
         assert (await it.said(half))[:2] == (1, "")
         half.close()
+
+    serve(tmp_path, test)
+
+
+def test_who_sends_garbage_after_a_question_is_answered_nothing_more(tmp_path: Path) -> None:
+    async def test(it: Served) -> None:
+        pid = await it.waiting()
+        sock = it.raw()
+        sock.send(framed(pack([1, ["wait", pid]])) + framed(pack([2, ["status"]])) + b"\xff" * 8)
+        assert (await it.said(sock))[:2] == (0, "EINVAL")
+        assert await it.hung_up(sock)
+        it.kernel.settle(pid, 1, "give", "x")
+        await it.kernel.ended(pid)
+        await it.well()
 
     serve(tmp_path, test)
 
