@@ -15,6 +15,7 @@ from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import fold
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.store import Body, Row, StoreError
@@ -129,7 +130,8 @@ def small_entropy(size: int) -> bytes:
 class Fleet:
     """One life of the kernel after another, on one store."""
 
-    def __init__(self, root: str = "parent") -> None:
+    def __init__(self, root: str = "parent", *, quotas: Quotas = DEFAULT_QUOTAS) -> None:
+        self.quotas = quotas
         self.store: MemoryStore = MemoryStore()
         self.model = CountingModel()
         self.keyring = Keyring(small_entropy)
@@ -152,7 +154,7 @@ class Fleet:
         models: Any = {"": self.model, "counting": self.model}
         kernel = Kernel(
             ledger, Outside(clock, models, files), {"inline": InlineRunner(dict(PROGRAMS))}, reader, find_program,
-            small_entropy, running_max=2,
+            small_entropy, running_max=2, quotas=self.quotas,
         )  # fmt: skip
         ledger.attach(Journal(store, loop, head or START, ledger.on_durable, failed.set_result))
         try:

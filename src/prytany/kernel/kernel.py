@@ -13,14 +13,16 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.abi import limits
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
-from prytany.kernel.replay import NIL
+from prytany.kernel.replay import NIL, denied_value
 from prytany.kernel.trap import Trap, decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.ports.runner import Call, Runner
@@ -45,6 +47,7 @@ class Kernel:
         *,
         running_max: int,
         watch: Watcher | None = None,
+        quotas: Quotas = DEFAULT_QUOTAS,
     ) -> None:
         self.ledger = ledger
         self.outside = outside
@@ -53,7 +56,8 @@ class Kernel:
         self._find_program = find_program
         self.places = Places(running_max)
         self.effects = Effects(outside, self)
-        self.trap = Trap(ledger, self)
+        self.quotas = quotas
+        self.trap = Trap(ledger, self, quotas)
         self.workers = Workers(self, runners)
         self.closing = False
         self.reactions = Reactions(self, watch)
@@ -133,9 +137,11 @@ class Kernel:
         process = self.table.get(pid)
         if self.closing or process is None or n not in process.open:
             return
+        if len(value) > limits.OVERDRAFT_BYTES_MAX and (cause := self.quotas.full(process, self.table, len(value))):
+            errno, value = "EDQUOT", denied_value("", cause)
         result = b"" if value == NIL else self.digest(value)
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
-        self.ledger.commit((*events, closed), {result: value} if result else {})
+        self.ledger.commit((*events, closed), {result: value} if result else {}, payer=pid)
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Events of an effect that is still going on."""
@@ -144,7 +150,7 @@ class Kernel:
 
     def _commit(self, events: Sequence[ev.Event], contents: Sequence[bytes]) -> None:
         if events:
-            self.ledger.commit(events, {self.digest(content): content for content in contents})
+            self.ledger.commit(events, {self.digest(content): content for content in contents}, reserve=True)
 
     def react(self, entry: Durable) -> None:
         """An entry is durable."""

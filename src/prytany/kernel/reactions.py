@@ -94,9 +94,15 @@ class Reactions:
         if live is not None:
             self._deliver(
                 e.pid,
-                Item(e.ns[0], entry.time_ns or live.last_ns, e.errno, denied_value(e.call)),
+                Item(e.ns[0], entry.time_ns or live.last_ns, e.errno, denied_value(e.call, e.cause)),
                 entry.seq or live.upto + 1,
             )
+
+    def on_warned(self, entry: Durable, e: ev.ProcessWarned) -> None:
+        """Its log says so."""
+        live = self._k.workers.live.get(e.pid)
+        if live is not None and live.worker is not None:
+            live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
 
     def on_signalled(self, entry: Durable, e: ev.ProcessSignalled) -> None:
         """A signal leaves."""
@@ -153,6 +159,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
     ev.CallsDenied: Reactions.on_denied,
+    ev.ProcessWarned: Reactions.on_warned,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,

@@ -25,6 +25,8 @@ class Table(msgspec.Struct):
     """`pid:kind:call` of what needs a person, to the time it came up."""
     next_number: int = 1
     time_ns: int = 0
+    journal_bytes: int = 0
+    """What the tenant put into the journal: records and contents."""
 
     def get(self, pid: int) -> Process | None:
         """The process, or None when there is none of that pid."""
@@ -53,6 +55,13 @@ class Table(msgspec.Struct):
         if fold is not None:
             fold(self, seq, event)
 
+    def charge(self, payer: int, size_bytes: int) -> None:
+        """Count an entry's bytes to the tenant, and to the process that caused it, where it is still there."""
+        self.journal_bytes += size_bytes
+        process = self.processes.get(payer)
+        if process is not None:
+            process.journal_bytes += size_bytes
+
 
 def _record(process: Process, seq: int, prev: int) -> None:
     # Several events of one entry may belong to one record; the link of all of them goes to the entry before.
@@ -77,6 +86,8 @@ def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process = table.require(e.pid)
     process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
     process.tail = 0
+    process.history_from, process.refused_from = process.usage.calls, process.usage.denials
+    process.warned.clear()
     table.ready[e.pid] = None
 
 
@@ -109,6 +120,10 @@ def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
 
 def _signalled(table: Table, seq: int, e: ev.ProcessSignalled) -> None:
     _record(table.require(e.pid), seq, e.prev)
+
+
+def _warned(table: Table, seq: int, e: ev.ProcessWarned) -> None:
+    table.require(e.pid).warned[e.what] = e.value
 
 
 def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
@@ -201,6 +216,7 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessPaused: _paused,  # type: ignore[dict-item]
     ev.ProcessContinued: _continued,  # type: ignore[dict-item]
     ev.ProcessSignalled: _signalled,  # type: ignore[dict-item]
+    ev.ProcessWarned: _warned,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
     ev.CallDone: _done,  # type: ignore[dict-item]

@@ -17,6 +17,7 @@ import msgspec
 
 from prytany.abi import wire
 from prytany.abi.errors import Einval
+from prytany.abi.limits import ARGUMENT_BYTES_MAX, FRAME_CALLS_MAX
 from prytany.ports.runner import Call, Host
 from prytany.runtime.confinement import Confinement
 from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle
@@ -25,6 +26,12 @@ from prytany.runtime.messages import WorkerSpec
 _READ_BYTES = 1 << 18
 LogSink = Callable[[int, bytes], None]
 """Takes what a process printed."""
+
+
+def _check_bounds(frame: wire.Frame) -> None:
+    """Hold a worker to the bounds that userland keeps by itself; raises Einval."""
+    if len(frame.calls) > FRAME_CALLS_MAX or any(len(bytes(call.args)) > ARGUMENT_BYTES_MAX for call in frame.calls):
+        raise Einval("a frame beyond its bounds")
 
 
 class ConfinedWorker:
@@ -90,6 +97,8 @@ class ConfinedWorker:
         try:
             for body in self._frames.feed(data):
                 frame = wire.decode_frame(body)
+                if len(body) > ARGUMENT_BYTES_MAX or len(frame.calls) > FRAME_CALLS_MAX:
+                    _check_bounds(frame)
                 calls: list[Call] = [(call.n, call.name, call.args) for call in frame.calls]
                 self._host.on_frame(self._pid, frame.delivered, calls)
         except (Einval, msgspec.MsgspecError):

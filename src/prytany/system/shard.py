@@ -21,6 +21,7 @@ from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
 from prytany.kernel.state import fold
 from prytany.ports.model import Model
@@ -67,6 +68,7 @@ class Shard:
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
+        quotas: Quotas = DEFAULT_QUOTAS,
     ) -> Shard:
         """Open the home, and let everything in it go on.
 
@@ -78,6 +80,7 @@ class Shard:
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
+            quotas: what a process and its tenant may put into the journal.
 
         Raises:
             Ebusy: another kernel runs in this home.
@@ -104,7 +107,7 @@ class Shard:
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
-            running_max=running_max, watch=watch,
+            running_max=running_max, watch=watch, quotas=quotas,
         )  # fmt: skip
         reactions.append(kernel.react)
         journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))

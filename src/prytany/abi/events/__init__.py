@@ -23,6 +23,7 @@ from prytany.abi.events.process import (
     ProcessSignalled,
     ProcessSpawned,
     ProcessStarted,
+    ProcessWarned,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",
+    "ProcessWarned",
     "decode_entry",
     "digests_of",
     "encode_entry",

@@ -20,6 +20,7 @@ from prytany.abi.events.process import (
     ProcessSignalled,
     ProcessSpawned,
     ProcessStarted,
+    ProcessWarned,
 )
 
 Event = (
@@ -29,6 +30,7 @@ Event = (
     | ProcessPaused
     | ProcessContinued
     | ProcessSignalled
+    | ProcessWarned
     | ProcessExited
     | ProcessReaped
     | CallDone
@@ -49,6 +51,10 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
 
     time_ns: int
     events: list[Event]
+    payer: int = 0
+    """The process to whose share of the journal the entry is counted; 0 where it is the tenant's alone."""
+    content_bytes: int = 0
+    """Of the content that came in with it. Recorded, since the content itself may be forgotten."""
 
 
 Upcaster = Callable[[list[Any]], list[Any]]
