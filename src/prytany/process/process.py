@@ -89,6 +89,8 @@ class Process(msgspec.Struct):
     """`usage.calls` when this incarnation began."""
     refused_from: int = 0
     """`usage.denials` when this incarnation began."""
+    forgotten: bool = False
+    """Its content was destroyed."""
     warned: dict[str, int] = {}
     """Bounds that this incarnation came near, and how far it was."""
     usage: Usage = msgspec.field(default_factory=Usage)

@@ -201,6 +201,13 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
     usage.model_us += e.took_us
 
 
+def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:
+    table.journal_bytes -= e.freed_bytes
+    process = table.get(e.pid)
+    if process is not None:
+        process.forgotten = True
+
+
 def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
     table.incidents[f"{e.pid}:{e.kind}:{e.n}"] = table.time_ns
 
@@ -225,6 +232,7 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
+    ev.ContentForgotten: _forgotten,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]
     ev.IncidentClosed: _settled,  # type: ignore[dict-item]
 }

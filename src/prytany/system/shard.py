@@ -6,56 +6,41 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from prytany import __version__
 from prytany.abi import limits
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
-from prytany.drivers.stores.sqlite import SqliteStore
-from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Anchor
-from prytany.journal.digests import Keyring
 from prytany.journal.home import Home
 from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
-from prytany.kernel.ledger import TENANT, Durable, Ledger
+from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
-from prytany.kernel.state import fold
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
-from prytany.ports.store import StoreError
+from prytany.ports.store import Store, StoreError
 from prytany.runtime.confined import ConfinedRunner
 from prytany.system.logs import Logs
+from prytany.system.opening import open_journal
 from prytany.system.programs import find_program
-
-
-def open_keyring(path: Path) -> Keyring:
-    """The home's keys; made on the first opening."""
-    if path.exists():
-        return Keyring.load(path.read_bytes(), os.urandom)
-    keyring = Keyring(os.urandom)
-    keyring.admit(TENANT)
-    part = path.with_suffix(".part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(keyring.save())
-        file.flush()
-        os.fsync(fd)
-    part.rename(path)
-    return keyring
 
 
 class Shard:
     """An opened home with its running kernel."""
 
-    def __init__(self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError]) -> None:
+    def __init__(
+        self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], store: Store | None = None
+    ) -> None:
         self.home = home
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
+        self._store = store
 
     @classmethod
     async def open(
@@ -85,14 +70,11 @@ class Shard:
         Raises:
             Ebusy: another kernel runs in this home.
             Eacces: it belongs to somebody else, or others may look into it.
-            Eio: its journal cannot be read.
+            Eio: its journal cannot be read, or is damaged.
         """
         home = Home(path, create=create)
         try:
-            keyring = open_keyring(home.keys)
-            store = SqliteStore(home.journal)
-            reader = SqliteReader(home.journal, pinned=False)
-            state, head = fold(reader)
+            store, reader, keyring, state, head = open_journal(home)
         except BaseException:
             home.close()
             raise
@@ -113,11 +95,15 @@ class Shard:
         journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
         ledger.attach(journal)
         kernel.begin(__version__, os.getpid())
-        return cls(home, kernel, logs, failed)
+        return cls(home, kernel, logs, failed, store)
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
         await self.kernel.close()
         for model in set(self.kernel.outside.models.values()):
             await model.close()
+        self.kernel.reader.close()
+        if self._store is not None:
+            with suppress(StoreError):  # what was committed is in the log, and is found there
+                self._store.close()
         self.home.close()

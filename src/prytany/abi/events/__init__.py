@@ -12,7 +12,7 @@ linked list through the journal and a fork of it is a pointer.
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
-from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
@@ -33,6 +33,7 @@ __all__ = [
     "CallDoubted",
     "CallOpened",
     "CallsDenied",
+    "ContentForgotten",
     "Digest",
     "Entry",
     "Event",

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
-from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
@@ -43,6 +43,7 @@ Event = (
     | IncidentOpened
     | IncidentClosed
     | OperatorCommanded
+    | ContentForgotten
 )
 
 

@@ -1,0 +1,87 @@
+"""Homes for these tests: a real journal on disk, made by inline programs, without a worker or a model."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+from prytany.abi.errors import KernelError
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.ports.runner import Runner
+from prytany.runtime.inline import InlineRunner
+from prytany.system.logs import Logs
+from prytany.system.shard import Shard
+
+PROGRAM = "async def steps(proc, count, size):\n    pass\n"
+
+
+async def steps(proc: Any, count: int, size: int) -> int:
+    """Makes `count` calls with `size` bytes each."""
+    for number in range(count):
+        await proc.nop(number.to_bytes(4, "big") * (size // 4))
+    return count
+
+
+async def waits(proc: Any, count: int, size: int) -> int:
+    """Makes its calls, and then waits for a time that does not come."""
+    await steps(proc, count, size)
+    await proc.calls.timer_wait(1 << 62)
+    return count
+
+
+PROGRAMS = {"steps": steps, "waits": waits}
+
+
+async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS) -> Shard:
+    """A kernel in `home` that runs inline programs."""
+    program = home.parent / "program.py"
+    if not program.exists():
+        program.write_text(PROGRAM + PROGRAM.replace("steps", "waits"))
+
+    def runners(logs: Logs) -> dict[str, Runner]:
+        return {"inline": InlineRunner({f"{program}:{name}": body for name, body in PROGRAMS.items()})}
+
+    return await Shard.open(home, {}, runners=runners, quotas=quotas)
+
+
+def spawn(shard: Shard, home: Path, name: str, count: int, size: int) -> int:
+    return shard.kernel.operator.spawn(f"{home.parent / 'program.py'}:{name}", [count, size], {}, uid=0, kind="inline")
+
+
+def make_home(home: Path, *, count: int = 120, crashed: bool = False) -> None:
+    """A home in which one process has ended; with `crashed`, as a kernel leaves it that was killed."""
+
+    async def run() -> None:
+        shard = await open_home(home)
+        pid = spawn(shard, home, "steps", count, 600)
+        await shard.kernel.operator.wait_ended(pid)
+        pid = spawn(shard, home, "steps", 2, 8_000)
+        await shard.kernel.operator.wait_ended(pid)
+        if crashed:
+            shutil.copytree(home, home.with_name("crashed"))
+        await shard.close()
+
+    asyncio.run(run())
+    if crashed:
+        shutil.rmtree(home)
+        home.with_name("crashed").rename(home)
+
+
+def opens(home: Path) -> KernelError | None:
+    """Open the home, let it run a short program, close it; or what it was refused with."""
+
+    async def run() -> None:
+        shard = await open_home(home)
+        try:
+            ended = await shard.kernel.operator.wait_ended(spawn(shard, home, "steps", 3, 100))
+            assert ended["result"] == 3, ended
+        finally:
+            await shard.close()
+
+    try:
+        asyncio.run(run())
+    except KernelError as error:
+        return error
+    return None
