@@ -13,10 +13,13 @@ import uvloop
 
 from prytany.cli.progress import Progress
 from prytany.cli.text import safe
+from prytany.ports.store import StoreError, StoreFull
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
 
 INTERRUPTED = 130
+DISK_FULL = 75  # EX_TEMPFAIL of sysexits.h
+JOURNAL_FAILED = 74  # EX_IOERR
 
 
 def run_program(
@@ -69,7 +72,7 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
         first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if shard.failed.done():
-            raise shard.failed.result()
+            return _broken(home, shard.failed.result(), say)
         if not ended.done():
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
@@ -78,6 +81,15 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
         return _report(ended.result(), progress, say)
     finally:
         await shard.close()
+
+
+def _broken(home: Path, error: StoreError, say: Any) -> int:
+    """Say why the kernel stopped, that nothing is lost, and how to go on; the exit code."""
+    full = isinstance(error, StoreFull)
+    say(f"stopped: the disk under {home} is full" if full else f"stopped: the journal cannot be written ({error})")
+    say("nothing that was acknowledged is lost: ps, trace and logs show it")
+    say(f"{'make room there' if full else 'see to the disk'}, and go on with: prytany resume --home {home}")
+    return DISK_FULL if full else JOURNAL_FAILED
 
 
 def _report(ends: list[dict[str, Any]], progress: Progress, say: Any) -> int:

@@ -8,6 +8,7 @@ It runs in one event loop, on one thread; every method here is called there. It 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -23,11 +24,12 @@ from prytany.kernel.places import Places
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.replay import NIL, denied_value
-from prytany.kernel.trap import Trap, decode_arguments
+from prytany.kernel.settle import TRIED_AGAIN
+from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
-from prytany.process.process import Process
+from prytany.process.process import Process, State
 from prytany.process.table import Table
 
 _pack = msgspec.msgpack.encode
@@ -60,6 +62,8 @@ class Kernel:
         self.trap = Trap(ledger, self, quotas)
         self.workers = Workers(self, runners)
         self.closing = False
+        self.idle = False
+        """Opened to be looked at and steered, and not to run anything."""
         self.reactions = Reactions(self, watch)
         self.operator = Operator(self)
 
@@ -129,7 +133,7 @@ class Kernel:
     def end(self, pid: int, status: int, signal: int, reason: str, cpu_us: int = 0) -> None:
         """The process terminates by something other than its own call."""
         process = self.table.get(pid)
-        if process is not None and process.alive:
+        if process is not None and process.alive and not self.closing:
             self._commit(*exit_events(self, process, status, signal, reason, b"", cpu_us))
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
@@ -160,23 +164,34 @@ class Kernel:
 
     def begin(self, version: str, os_pid: int) -> None:
         """Go on where the journal stands: effects begin again, processes come back by replay."""
-        self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
+        seq = self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
-            # Tried again: it comes up again if it must.
-            self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
-        for running in list(self.table.running):
-            self._come_back(self.table.require(running))
+            if kind in TRIED_AGAIN:
+                self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
+        running = list(self.table.running)
+        for process in map(self.table.require, running):
+            self.places.update(process)
+        self.ledger.journal.wait_durable(seq).add_done_callback(lambda begun: self._go_on(begun, running))
+
+    def _go_on(self, begun: asyncio.Future[None], running: list[int]) -> None:
+        # Not before this is durable: what began again on a full disk would be paid for, and its result lost.
+        if begun.cancelled() or begun.exception() is not None or self.closing:
+            return
+        for pid in running:
+            process = self.table.get(pid)
+            if process is not None and process.state is State.RUNNING:
+                self._come_back(process)
         self.reactions.fill()
 
     def _come_back(self, process: Process) -> None:
-        self.places.update(process)
-        for n, call in process.open.items():
-            self.effects.start(
-                process, n, call.call, decode_arguments(call.call, self.content(call.argument, call.seq))
-            )
+        self.reactions.begin_open(process)
         if self.places.holds(process.pid):
             self.workers.wake(process.pid)
+
+    def fail(self) -> None:
+        """The journal is broken: take no input any more. What was acknowledged is in it, and goes on from there."""
+        self.closing = True
 
     async def close(self) -> None:
         """Stop at once; everything goes on from the journal next time."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from prytany.abi import events as ev
 from prytany.process.process import Process
 from prytany.process.table import Table
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True):
     """Decided at once. `contents` are what the events name."""
 
     result: Any = None
@@ -20,13 +22,13 @@ class Done(NamedTuple):
     shared: tuple[bytes, ...] = ()
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True):
     """The call has no answer."""
 
     events: tuple[ev.Event, ...]

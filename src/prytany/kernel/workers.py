@@ -99,7 +99,7 @@ class Workers:
             worker.kill()
             return
         assert live.cursor is not None
-        if not live.cursor.record.asked:
+        if not live.cursor.record.asked and not live.cursor.record.items:
             worker.at_frontier()  # nothing was recorded, so nothing of what it prints was printed before
         live.send(0, start_ns, "", item)
 
@@ -136,7 +136,7 @@ class Workers:
         cursor = live.cursor
         assert cursor is not None
         for item in cursor.due():
-            live.send(*item)
+            live.send(item.n, item.time_ns, item.errno, item.value)
         try:
             if not cursor.at_frontier(live.delivered):
                 return

@@ -49,12 +49,15 @@ def make_keyring(path: Path) -> Keyring:
 def save_keyring(keyring: Keyring, path: Path) -> None:
     """Put the keys in place at once, 0600."""
     part = path.with_suffix(".part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(keyring.save())
-        file.flush()
-        os.fsync(fd)
-    part.rename(path)
+    try:
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(keyring.save())
+            file.flush()
+            os.fsync(fd)
+        part.rename(path)
+    except OSError as error:
+        raise Eio(f"the keys of the home cannot be written: {part}: {error.strerror}") from None
 
 
 def open_journal(home: Home) -> Opened:

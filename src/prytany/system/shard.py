@@ -92,7 +92,12 @@ class Shard:
             running_max=running_max, watch=watch, quotas=quotas,
         )  # fmt: skip
         reactions.append(kernel.react)
-        journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
+
+        def fail(error: StoreError) -> None:
+            kernel.fail()
+            failed.set_result(error)
+
+        journal = Journal(store, loop, head, ledger.on_durable, fail, anchor=Anchor(home.anchor))
         ledger.attach(journal)
         kernel.begin(__version__, os.getpid())
         return cls(home, kernel, logs, failed, store)

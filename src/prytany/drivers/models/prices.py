@@ -9,6 +9,7 @@ Source: genai-prices 0.2.3.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import msgspec
 
@@ -32,10 +33,10 @@ FREE = Prices(0.0, 0.0)
 
 def listed_cost_usd_micros(usage: Usage, model: str, base_url: str, cached_tokens: int = 0) -> int | None:
     """The cost by genai-prices, found by the endpoint's address; None where provider or model is not known to it."""
-    try:
-        import genai_prices
-    except ImportError:
+    if not _is_listed(model, base_url):
         return None
+    import genai_prices
+
     counted = genai_prices.Usage(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
@@ -46,3 +47,15 @@ def listed_cost_usd_micros(usage: Usage, model: str, base_url: str, cached_token
     except (LookupError, ValueError):
         return None
     return math.ceil(price.total_price * 1_000_000)
+
+
+@lru_cache(maxsize=256)
+def _is_listed(model: str, base_url: str) -> bool:
+    """Whether there is a price at all. Kept: the search through the list costs more than the rest of an answer."""
+    try:
+        import genai_prices
+
+        genai_prices.calc_price(genai_prices.Usage(), model, provider_api_url=base_url)
+    except (ImportError, LookupError, ValueError):
+        return False
+    return True

@@ -83,10 +83,16 @@ class SqliteStore:
             _create_private(path)
             # Any: apsw's own types are not fully known to a strict checker.
             self._connection: Any = apsw.Connection(str(path), vfs=vfs)
-            self._prepare()
+            try:
+                self._prepare()
+            except (apsw.FullError, apsw.IOError):
+                # The log's index takes some space even for reading; a full disk is to be looked at and steered.
+                if not self._reserve.release():
+                    raise
+                self._prepare()
         except apsw.Error as error:
             self._reserve.close()
-            raise self._translated(error, None) from error
+            raise self._translated(error, getattr(self, "_connection", None)) from error
         except StoreError:
             self._reserve.close()
             raise

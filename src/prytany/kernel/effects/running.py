@@ -49,7 +49,8 @@ class Effects:
     def __init__(self, outside: Outside, owner: Owner) -> None:
         self._outside = outside
         self._owner = owner
-        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._tasks: dict[int, dict[int, asyncio.Task[None]]] = {}
+        """By process, then by call, so that the end of a process looks at its own alone."""
         self._models = ModelEffects(outside.clock, outside.models, owner.note)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any]]] = {
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
@@ -62,24 +63,31 @@ class Effects:
     def start(self, process: Process, n: int, call: str, args: Any) -> None:
         """Begin the effect of an open call; a call that waits for another event has none."""
         effect = self._effects.get(call)
-        if effect is not None and (process.pid, n) not in self._tasks:
+        if effect is not None and n not in self._tasks.get(process.pid, ()):
             task = asyncio.ensure_future(self._run(process, n, call, effect(process, n, args)))
-            self._tasks[process.pid, n] = task
+            self._tasks.setdefault(process.pid, {})[n] = task
 
     def cancel(self, pid: int, n: int) -> None:
         """Nobody wants this result any more."""
-        task = self._tasks.pop((pid, n), None)
+        task = self._take(pid, n)
         if task is not None:
             task.cancel()
 
     def cancel_all(self, pid: int) -> None:
         """The process is gone."""
-        for key in [key for key in self._tasks if key[0] == pid]:
-            self.cancel(*key)
+        for task in self._tasks.pop(pid, {}).values():
+            task.cancel()
+
+    def _take(self, pid: int, n: int) -> asyncio.Task[None] | None:
+        own = self._tasks.get(pid)
+        task = own.pop(n, None) if own is not None else None
+        if own is not None and not own:
+            del self._tasks[pid]
+        return task
 
     async def close(self) -> None:
         """End everything in flight; it begins again when the kernel comes back."""
-        tasks = list(self._tasks.values())
+        tasks = [task for own in self._tasks.values() for task in own.values()]
         self._tasks.clear()
         for task in tasks:
             task.cancel()
@@ -96,5 +104,5 @@ class Effects:
         except Exception as error:
             # A driver that fails in its own way must not leave its caller waiting for ever.
             errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
-        if self._tasks.pop((process.pid, n), None) is not None:
+        if self._take(process.pid, n) is not None:
             self._owner.complete(process.pid, n, errno, value, ())
