@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from prytany.abi.errors import KernelError
+from prytany.drivers.clocks.system import SystemClock
+from prytany.journal.anchor import Anchor
+from prytany.journal.writer import Journal
+from prytany.kernel.kernel import Kernel
+from prytany.kernel.ledger import Ledger
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.kernel.reactions import Watcher
 from prytany.ports.runner import Runner
 from prytany.runtime.inline import InlineRunner
 from prytany.system.logs import Logs
 from prytany.system.shard import Shard
+
+__all__ = ["Anchor", "Journal", "Kernel", "Ledger", "SystemClock", "make_home", "open_home", "opens", "spawn"]
 
 PROGRAM = "async def steps(proc, count, size):\n    pass\n"
 
@@ -34,7 +42,7 @@ async def waits(proc: Any, count: int, size: int) -> int:
 PROGRAMS = {"steps": steps, "waits": waits}
 
 
-async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS) -> Shard:
+async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS, watch: Watcher | None = None) -> Shard:
     """A kernel in `home` that runs inline programs."""
     program = home.parent / "program.py"
     if not program.exists():
@@ -43,7 +51,7 @@ async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS) -> Shard:
     def runners(logs: Logs) -> dict[str, Runner]:
         return {"inline": InlineRunner({f"{program}:{name}": body for name, body in PROGRAMS.items()})}
 
-    return await Shard.open(home, {}, runners=runners, quotas=quotas)
+    return await Shard.open(home, {}, runners=runners, quotas=quotas, watch=watch)
 
 
 def spawn(shard: Shard, home: Path, name: str, count: int, size: int) -> int:

@@ -71,11 +71,11 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
             asyncio.get_running_loop().add_signal_handler(number, interrupt)
         first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if shard.failed.done():
-            return _broken(home, shard.failed.result(), say)
         if not ended.done():
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
+            if shard.failed.done():
+                return _broken(home, shard.failed.result(), say)
             say(f"stopped; go on with: prytany resume --home {home}")
             return INTERRUPTED
         return _report(ended.result(), progress, say)

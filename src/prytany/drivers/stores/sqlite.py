@@ -87,7 +87,7 @@ class SqliteStore:
                 self._prepare()
             except (apsw.FullError, apsw.IOError):
                 # The log's index takes some space even for reading; a full disk is to be looked at and steered.
-                if not self._reserve.release():
+                if not self._release():
                     raise
                 self._prepare()
         except apsw.Error as error:
@@ -103,7 +103,11 @@ class SqliteStore:
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        if self._reserve.whole:
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        else:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'snapshots'").fetchall():
             connection.execute(_SCHEMA)
         self._cursor: Any = connection.cursor()
@@ -127,6 +131,22 @@ class SqliteStore:
             with contextlib.suppress(apsw.Error):  # the error that brought us here is the one to tell
                 self._connection.execute("ROLLBACK")
 
+    def _release(self) -> bool:
+        """Give the reserve to what follows, and to nothing else: moving the log into the database would eat it."""
+        if not self._reserve.release():
+            return False
+        self._connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        return True
+
+    def _refill(self) -> bool:
+        """Make the reserve whole again, and go on as usual."""
+        if not self._reserve.refill():
+            return False
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}").fetchall()
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        return True
+
     def _write(self, rows: Sequence[Row], bodies: Sequence[Body]) -> None:
         cursor = self._cursor
         try:
@@ -148,14 +168,14 @@ class SqliteStore:
         again.
         """
         if not reserve:
-            if not self._reserve.whole and not self._reserve.refill():
+            if not self._reserve.whole and not self._refill():
                 raise StoreFull(f"{self._path}: the reserve is in use and the disk is full")
             self._write(rows, bodies)
             return
         try:
             self._write(rows, bodies)
         except StoreFull:
-            if not self._reserve.release():
+            if not self._release():
                 raise
             self._write(rows, bodies)
 
