@@ -39,14 +39,29 @@ async def waits(proc: Any, count: int, size: int) -> int:
     return count
 
 
-PROGRAMS = {"steps": steps, "waits": waits}
+async def says(proc: Any, text: str, times: int, then: str) -> str:
+    """Puts what it was told into the journal, small and large, and ends, or waits."""
+    await proc.nop(text.encode())
+    await proc.nop(text.encode() * times)
+    if then == "wait":
+        await proc.calls.timer_wait(1 << 62)
+    return text
+
+
+async def parent(proc: Any) -> None:
+    """Has a child that ends, and does not take its result."""
+    await proc.spawn(":says", "orphan secret", 1, "end")
+    await proc.calls.timer_wait(1 << 62)
+
+
+PROGRAMS = {"steps": steps, "waits": waits, "says": says, "parent": parent}
 
 
 async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS, watch: Watcher | None = None) -> Shard:
     """A kernel in `home` that runs inline programs."""
     program = home.parent / "program.py"
     if not program.exists():
-        program.write_text(PROGRAM + PROGRAM.replace("steps", "waits"))
+        program.write_text("".join(PROGRAM.replace("steps", name) for name in PROGRAMS))
 
     def runners(logs: Logs) -> dict[str, Runner]:
         return {"inline": InlineRunner({f"{program}:{name}": body for name, body in PROGRAMS.items()})}
@@ -54,8 +69,9 @@ async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS, watch: Watch
     return await Shard.open(home, {}, runners=runners, quotas=quotas, watch=watch)
 
 
-def spawn(shard: Shard, home: Path, name: str, count: int, size: int) -> int:
-    return shard.kernel.operator.spawn(f"{home.parent / 'program.py'}:{name}", [count, size], {}, uid=0, kind="inline")
+def spawn(shard: Shard, home: Path, name: str, *args: object) -> int:
+    program = f"{home.parent / 'program.py'}:{name}"
+    return shard.kernel.operator.spawn(program, list(args), {}, uid=0, kind="inline", pledge=["proc"])
 
 
 def make_home(home: Path, *, count: int = 120, crashed: bool = False) -> None:

@@ -148,6 +148,15 @@ def verify(
 
 
 @journal.command()
+def forget(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Destroy the content of an ended process: arguments, results, and what it printed. The chain still verifies."""
+    from prytany.cli.forget import forget_process
+    from prytany.cli.home import find_home
+
+    forget_process(find_home(home), pid, as_json)
+
+
+@journal.command()
 def keep(
     to: Annotated[Path, typer.Option("--to", help="a new folder, which becomes a home")],
     home: HomeOption = None,

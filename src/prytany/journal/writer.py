@@ -162,9 +162,13 @@ class Journal:
         """
         return self._command(lambda: self._store.save_snapshot(snapshot))
 
-    def forget(self, tenant: int, digests: Sequence[bytes]) -> asyncio.Future[int]:
-        """Destroy large bodies, after everything that was appended before; the number that was there."""
-        return self._command(lambda: self._store.forget(tenant, digests))
+    def forget(
+        self, tenant: int, digests: Sequence[bytes], packs: Sequence[tuple[int, bytes]] = ()
+    ) -> asyncio.Future[int]:
+        """Destroy large bodies, and put packs without forgotten content in place, after everything that was appended
+        before; the number of bodies that were there.
+        """
+        return self._command(lambda: self._store.forget(tenant, digests, packs))
 
     async def close(self) -> None:
         """Commit what is queued, sync the anchor, end the thread. The store stays open: it is its opener's."""

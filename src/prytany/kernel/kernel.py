@@ -15,6 +15,8 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.errors import Eio
+from prytany.abi.ids import Pid, format_pid
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
@@ -93,6 +95,8 @@ class Kernel:
     def content_of(self, pid: int) -> bytes:
         """What a terminated process left, packed."""
         process = self.table.require(pid)
+        if process.forgotten and process.result:
+            raise Eio(f"what process {format_pid(Pid(pid))} left was forgotten, by an operator's command")
         return self.content(process.result, process.ended_seq)
 
     def content(self, digest: bytes, seq: int = 0) -> bytes:

@@ -1,7 +1,8 @@
 """The embedded store: one SQLite file in WAL mode, for one machine's shard.
 
 A commit is one transaction at `synchronous=FULL`: when it returns, the log has been synced. The primary key on
-`seq` is the fence of a stale writer. The store does not interpret rows, and never updates one.
+`seq` is the fence of a stale writer. The store does not interpret rows, and changes nothing of one but its
+content, to forget it.
 
     journal.db  journal.db-wal  journal.db-shm      the database, all 0600
     reserve                                         see reserve.py; also carries the lock
@@ -192,10 +193,10 @@ class SqliteStore:
             self._rollback()
             raise translated from error
 
-    def forget(self, tenant: int, digests: Sequence[bytes]) -> int:
-        """Destroy large bodies.
+    def forget(self, tenant: int, digests: Sequence[bytes], packs: Sequence[tuple[int, bytes]] = ()) -> int:
+        """Destroy content: large bodies, and what packs no longer hold.
 
-        Their pages are overwritten with zeros and the log is emptied, so that the content is in neither file when this
+        Its pages are overwritten with zeros and the log is emptied, so that the content is in neither file when this
         returns, unless a reader still holds the log. What the medium keeps beneath the file system is out of reach.
         """
         connection, cursor, found = self._connection, self._cursor, 0
@@ -205,6 +206,8 @@ class SqliteStore:
             for digest in digests:
                 cursor.execute("DELETE FROM bodies WHERE tenant = ? AND digest = ?", (tenant, digest))
                 found += connection.changes()
+            for seq, pack in packs:
+                cursor.execute("UPDATE rows SET bodies = ? WHERE seq = ?", (pack, seq))
             cursor.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.Error as error:
