@@ -54,7 +54,7 @@ async def parent(proc: Any) -> None:
     await proc.calls.timer_wait(1 << 62)
 
 
-PROGRAMS = {"steps": steps, "waits": waits, "says": says, "parent": parent}
+PROGRAMS: dict[str, Any] = {"steps": steps, "waits": waits, "says": says, "parent": parent}
 
 
 async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS, watch: Watcher | None = None) -> Shard:

@@ -45,6 +45,7 @@ def run(
     model: ModelOption = "",
     running: RunningOption = 64,
     unconfined: UnconfinedOption = False,
+    python: Annotated[str, typer.Option("--python", help="run it in this interpreter or virtual environment")] = "",
 ) -> None:
     """Run a program to its end, with everything that it starts."""
     from prytany.cli.home import find_home
@@ -55,7 +56,9 @@ def run(
     kwargs, unveil = unveil_for_run(input, output, target, place)
     print(f"home {place}", file=sys.stderr)
     raise typer.Exit(
-        run_program(place, target, kwargs, unveil, model=model, running_max=running, unconfined=unconfined)
+        run_program(
+            place, target, kwargs, unveil, model=model, running_max=running, unconfined=unconfined, python=python
+        )
     )
 
 

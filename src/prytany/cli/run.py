@@ -14,6 +14,7 @@ import uvloop
 from prytany.cli.progress import Progress
 from prytany.cli.text import safe
 from prytany.ports.store import StoreError, StoreFull
+from prytany.runtime.environments import find_python
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
 
@@ -24,12 +25,13 @@ JOURNAL_FAILED = 74  # EX_IOERR
 
 def run_program(
     home: Path, target: str, kwargs: dict[str, Any], unveil: dict[str, str], *, model: str, running_max: int,
-    unconfined: bool,
+    unconfined: bool, python: str = "",
 ) -> int:  # fmt: skip
     """Run one program to its end; the exit code of the command."""
+    found = find_python(python)
 
     async def start(shard: Shard) -> list[int]:
-        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil)]
+        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, python=found)]
 
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=True))
 

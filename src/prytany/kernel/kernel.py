@@ -9,7 +9,7 @@ It runs in one event loop, on one thread; every method here is called there. It 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -20,15 +20,19 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.live import Live
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
+from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL, denied_value
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
+from prytany.memory.contexts import Contexts
+from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
 from prytany.process.process import Process, State
@@ -50,19 +54,23 @@ class Kernel:
         entropy: Callable[[int], bytes],
         *,
         running_max: int,
+        workers_max: int = limits.WORKERS_MAX,
         watch: Watcher | None = None,
         quotas: Quotas = DEFAULT_QUOTAS,
+        environment: Callable[[str], str] = lambda python: "",
     ) -> None:
         self.ledger = ledger
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
         self._find_program = find_program
+        self._environment = environment
         self.places = Places(running_max)
         self.effects = Effects(outside, self)
         self.quotas = quotas
         self.trap = Trap(ledger, self, quotas)
-        self.workers = Workers(self, runners)
+        self.recovery = Recovery(self)
+        self.workers = Workers(self, runners, workers_max)
         self.closing = False
         self.idle = False
         """Opened to be looked at and steered, and not to run anything."""
@@ -76,6 +84,11 @@ class Kernel:
         """The process table."""
         return self.ledger.table
 
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        return self.ledger.state.contexts
+
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
         return self.ledger.digest(content)
@@ -88,9 +101,17 @@ class Kernel:
         """Resolve a program's name; raises Enoent."""
         return self._find_program(target, beside)
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name."""
-        return name in self.outside.models
+    def environment(self, python: str) -> str:
+        """What the environment of an interpreter is now."""
+        return self._environment(python)
+
+    def model(self, name: str) -> Model | None:
+        """The model of that name."""
+        return self.outside.models.get(name)
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged."""
+        return self.effects.models.unfinished(process, n, "cancelled")
 
     def content_of(self, pid: int) -> bytes:
         """What a terminated process left, packed."""
@@ -113,11 +134,14 @@ class Kernel:
         live = self.workers.live.get(pid)
         if live is None or live.leaving or self.closing:
             return
+        if not live.delivered <= delivered <= live.sent:
+            self._misbehaves(live, f"its worker said that it took {delivered} items of {live.sent}")
+            return
         live.delivered = delivered
+        live.on_taken()
         for n, name, args in calls:
             if n != live.last_n + 1:
-                self.workers.kill(pid)
-                self.end(pid, 1, 0, f"its worker numbered a call {n} after {live.last_n}")
+                self._misbehaves(live, f"its worker numbered a call {n} after {live.last_n}")
                 return
             live.last_n = n
             if live.cursor is None:
@@ -127,10 +151,19 @@ class Kernel:
         if live.cursor is not None:
             self.workers.advance(live)
 
+    def _misbehaves(self, live: Live, reason: str) -> None:
+        self.workers.kill(live.pid)
+        self.end(live.pid, 1, 0, reason)
+
+    def on_left(self, pid: int, cpu_us: int) -> None:
+        """A worker that was ended is gone; see ports.runner. What it took is recorded to the last, when closing too."""
+        run = self.workers.left(pid)
+        if cpu_us and run and self.ledger.journal.failure is None:
+            self.ledger.commit((ev.ProcessAccounted(pid, run, cpu_us),), {})
+
     def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
         """A worker is gone; see ports.runner."""
-        live = self.workers.forget(pid)
-        if live is None or live.leaving or self.closing:
+        if self.workers.forget(pid) is None or self.closing:
             return
         self.end(pid, status, signal, reason, cpu_us)
 
@@ -151,10 +184,28 @@ class Kernel:
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
         self.ledger.commit((*events, closed), {result: value} if result else {}, payer=pid)
 
+    def wait_durable(self, seq: int) -> Awaitable[None]:
+        """Until entry `seq` can be read."""
+        return self.ledger.journal.wait_durable(seq)
+
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Events of an effect that is still going on."""
         if not self.closing:
             self.ledger.commit(events, {})
+
+    def piece(self, pid: int, n: int, value: bytes) -> None:
+        """A streamed call gave a piece; it is delivered when it is durable."""
+        process = self.table.get(pid)
+        if self.closing or process is None or n not in process.open:
+            return
+        piece = self.digest(value)
+        self.ledger.commit((ev.CallPiece(pid, n, piece, process.tail),), {piece: value})
+
+    async def room(self, pid: int) -> None:
+        """Return when the worker of `pid` can take more pieces; at once where there is none."""
+        live = self.workers.live.get(pid)
+        if live is not None:
+            await live.wait_taken(limits.PIECES_AHEAD_MAX)
 
     def _commit(self, events: Sequence[ev.Event], contents: Sequence[bytes]) -> None:
         if events:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.memory.contexts import Contexts
+from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
 
@@ -26,6 +28,8 @@ class Opened(msgspec.Struct, frozen=True):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
+    after: tuple[ev.Event, ...] = ()
+    """What else was decided of it, in the same entry."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -55,6 +59,11 @@ class Context(Protocol):
         """The process table."""
         ...
 
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        ...
+
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
         ...
@@ -67,8 +76,16 @@ class Context(Protocol):
         """Resolve a program's name; raises Enoent."""
         ...
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name ("" is the default)."""
+    def environment(self, python: str) -> str:
+        """What the environment of an interpreter is now; "" for the kernel's own interpreter."""
+        ...
+
+    def model(self, name: str) -> Model | None:
+        """The model of that name ("" is the default), for what it says of itself; a handler asks it nothing."""
+        ...
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged for what it was doing."""
         ...
 
     def content_of(self, pid: int) -> bytes:

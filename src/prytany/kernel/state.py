@@ -11,6 +11,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Eio
 from prytany.journal.anchor import Head
 from prytany.journal.writer import START
+from prytany.memory.contexts import FOLDS, Contexts
 from prytany.ports.store import Reader
 from prytany.process.table import Table
 
@@ -19,10 +20,13 @@ class ShardState(msgspec.Struct):
     """Everything that the journal says; plain data, so that a snapshot is its encoding."""
 
     table: Table = msgspec.field(default_factory=Table)
+    contexts: Contexts = msgspec.field(default_factory=Contexts)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
         self.table.apply(seq, time_ns, event)
+        if (fold := FOLDS.get(type(event))) is not None:
+            fold(self.contexts, seq, event)
 
     def charge(self, payer: int, size_bytes: int) -> None:
         """Count an entry's bytes, after its events were applied: its record, and the content that came with it."""

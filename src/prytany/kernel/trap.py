@@ -26,6 +26,8 @@ from prytany.process.process import Process
 _DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
     call.name: msgspec.msgpack.Decoder(arguments_type(call)) for call in SYSCALLS
 }
+FREES = frozenset({"call_cancel", "process_exit"})
+"""Calls that end others: they are let through however many are in flight."""
 _pack = msgspec.msgpack.encode
 
 
@@ -33,7 +35,7 @@ def decode_arguments(call: str, raw: bytes) -> Any:
     """The arguments of `call`; raises Einval when they do not fit the table."""
     try:
         return _DECODERS[call].decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Einval(f"the arguments do not fit: {error}", call=call) from None
 
 
@@ -48,9 +50,9 @@ class Trap:
     def call(self, live: Live, n: int, name: str, raw: bytes) -> None:
         """One live call."""
         ledger = self._ledger
-        process = ledger.table.require(live.pid)
-        if not process.alive:
-            return
+        process = ledger.table.get(live.pid)
+        if process is None or not process.alive:
+            return  # it has ended, and its worker does not know yet
         errno = deny(process, name)
         if errno is not None:
             self._deny(live, process, n, name, errno)
@@ -71,7 +73,7 @@ class Trap:
         argument = ledger.digest(raw)
         contents = {argument: raw}
         try:
-            if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX:
+            if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX and name not in FREES:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
         except KernelError as error:
@@ -85,7 +87,8 @@ class Trap:
             ledger.commit([done], contents)
             return
         if isinstance(outcome, Opened):
-            ledger.commit([ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)], contents)
+            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
+            ledger.commit((opened, *outcome.after), contents)
             return
         if isinstance(outcome, Ended):
             contents = {ledger.digest(content): content for content in outcome.contents}
@@ -104,7 +107,8 @@ class Trap:
     def _deny(self, live: Live, process: Process, n: int, name: str, errno: str, cause: str = "") -> None:
         if process.usage.denials - process.refused_from >= self._quotas.refusals_max:
             reason = f"it went on after {self._quotas.refusals_max} of its calls were denied"
-            self._ledger.commit(exit_events(self._context, process, 1, 0, reason, b"")[0], {}, reserve=True)
+            events, left = exit_events(self._context, process, 1, 0, reason, b"")
+            self._ledger.commit(events, {self._ledger.digest(content): content for content in left}, reserve=True)
             return
         # The name is the worker's own words: what is not in the table is recorded under one name, so that made-up names
         # cannot fill the journal.

@@ -26,8 +26,18 @@ WAITS = {"process_wait": "process", "timer_wait": "timer"}
 """Calls that wait for others, and need no place meanwhile; with what for."""
 
 
+class Reservation(msgspec.Struct, array_like=True, frozen=True):
+    """The most that one attempt at a model call can take."""
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd_micros: int
+
+
 class OpenCall(msgspec.Struct, array_like=True):
-    """A call whose intent is recorded and whose result is not. `doubt` says that its effect may have happened."""
+    """A call whose intent is recorded and whose result is not. `doubt` says that its effect may have happened,
+    `pieces` how many of a stream were recorded."""
 
     call: str
     argument: bytes
@@ -37,10 +47,14 @@ class OpenCall(msgspec.Struct, array_like=True):
     opened_ns: int = 0
     settled: str = ""
     """What was said of it while no kernel ran; the next kernel carries it out."""
+    pieces: int = 0
+    reserved: Reservation | None = None
+    asking: bool = False
+    """An attempt at its model may be under way: where the kernel dies, it is lost."""
 
 
 class Usage(msgspec.Struct, array_like=True):
-    """What a process took, itself only."""
+    """What a process took, itself only; and what its open model calls may still take, set aside."""
 
     calls: int = 0
     denials: int = 0
@@ -50,6 +64,18 @@ class Usage(msgspec.Struct, array_like=True):
     cost_usd_micros: int = 0
     model_us: int = 0
     cpu_us: int = 0
+    run_us: int = 0
+    """Time in which it ran or waited for a model or a file, up to its last change of state."""
+    wait_us: int = 0
+    """Time in which all that it had open waited for others, or for a time."""
+    reserved_prompt_tokens: int = 0
+    reserved_completion_tokens: int = 0
+    reserved_usd_micros: int = 0
+
+    def add(self, other: Usage) -> None:
+        """Count in what another took."""
+        for field in self.__struct_fields__:
+            setattr(self, field, getattr(self, field) + getattr(other, field))
 
 
 class Process(msgspec.Struct):
@@ -99,6 +125,28 @@ class Process(msgspec.Struct):
     usage: Usage = msgspec.field(default_factory=Usage)
     incidents: dict[int, str] = {}
     """What of it needs a person: the number of the call (0: the process itself) to the kind."""
+    below: Usage = msgspec.field(default_factory=Usage)
+    """What its descendants took that are reaped."""
+    busy: int = 0
+    """Open calls that wait for nobody."""
+    waiting: bool = False
+    mark_ns: int = 0
+    """Since when it runs or waits; 0 when it does neither."""
+    python: str = ""
+    environment: str = ""
+
+    def account(self, now_ns: int, *, goes_on: bool = True) -> None:
+        """Count the time since the last change of what it does, if this is one."""
+        waiting = not self.busy and bool(self.open)
+        if goes_on and self.mark_ns and waiting == self.waiting:
+            return
+        if self.mark_ns:
+            span_us = (now_ns - self.mark_ns) // 1000
+            if self.waiting:
+                self.usage.wait_us += span_us
+            else:
+                self.usage.run_us += span_us
+        self.waiting, self.mark_ns = waiting, now_ns if goes_on else 0
 
     def needs_place(self) -> bool:
         """Whether it does anything: it runs, and not all that it has asked for waits for others or for a person."""

@@ -12,7 +12,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
-from prytany.process.process import OpenCall, Process, State
+from prytany.process.process import WAITS, OpenCall, Process, Reservation, State, Usage
 
 
 class Table(msgspec.Struct):
@@ -27,6 +27,8 @@ class Table(msgspec.Struct):
     time_ns: int = 0
     journal_bytes: int = 0
     """What the tenant put into the journal: records and contents."""
+    before_ns: int = 0
+    """The time of the event before."""
 
     def get(self, pid: int) -> Process | None:
         """The process, or None when there is none of that pid."""
@@ -50,7 +52,7 @@ class Table(msgspec.Struct):
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
-        self.time_ns = time_ns
+        self.before_ns, self.time_ns = self.time_ns, time_ns
         fold = _FOLDS.get(type(event))
         if fold is not None:
             fold(self, seq, event)
@@ -75,6 +77,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
     table.processes[e.pid] = Process(
         pid=e.pid, parent=e.parent, run=e.run, name=e.name, kind=e.kind, program=e.program, source=e.source,
         argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
+        python=e.python, environment=e.environment,
         depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq,
     )  # fmt: skip
     if parent is not None:
@@ -97,6 +100,7 @@ def _started(table: Table, seq: int, e: ev.ProcessStarted) -> None:
         raise KernelPanic(f"process {e.pid} started and was not ready")
     _record(process, seq, e.prev)
     process.state, process.started_ns = State.RUNNING, table.time_ns
+    process.account(table.time_ns)
     table.running[e.pid] = None
 
 
@@ -105,6 +109,7 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
     table.ready.pop(e.pid, None)
     table.running.pop(e.pid, None)
     process.state, process.reason = State.STOPPED, e.reason
+    process.account(table.time_ns, goes_on=False)
 
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
@@ -113,6 +118,7 @@ def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
     process.reason = ""
     if process.tail:
         process.state = State.RUNNING
+        process.account(table.time_ns)
         table.running[e.pid] = None
     else:
         process.state = State.READY
@@ -127,9 +133,17 @@ def _warned(table: Table, seq: int, e: ev.ProcessWarned) -> None:
     table.require(e.pid).warned[e.what] = e.value
 
 
+def _reserve(usage: Usage, reserved: Reservation, sign: int) -> None:
+    usage.reserved_prompt_tokens += sign * reserved.prompt_tokens
+    usage.reserved_completion_tokens += sign * reserved.completion_tokens
+    usage.reserved_usd_micros += sign * reserved.cost_usd_micros
+
+
 def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process = table.require(e.pid)
     for call in process.open.values():
+        if call.reserved is not None:
+            _reserve(process.usage, call.reserved, -1)
         if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
             child.waiters.pop(e.pid, None)
     table.ready.pop(e.pid, None)
@@ -137,7 +151,9 @@ def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process.state, process.reason, process.status, process.signal = State.TERMINATED, e.reason, e.status, e.signal
     process.result, process.ended_ns, process.ended_seq = e.result, table.time_ns, seq
     process.usage.cpu_us += e.cpu_us
+    process.account(table.time_ns, goes_on=False)
     process.open.clear()
+    process.busy = 0
     for n in list(process.incidents):
         _forget_incident(table, process, n)
 
@@ -147,6 +163,8 @@ def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
     parent = table.processes.get(process.parent)
     if parent is not None:
         parent.children.pop(e.pid, None)
+        parent.below.add(process.usage)
+        parent.below.add(process.below)
     for child in process.children:
         # Orphans belong to the kernel from here on.
         if (orphan := table.processes.get(child)) is not None:
@@ -164,6 +182,9 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     _record(process, seq, e.prev)
     process.usage.calls += 1
     process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
+    if e.call not in WAITS:
+        process.busy += 1
+    process.account(table.time_ns)
     if e.call == "process_wait":
         table.require(e.subject).waiters[e.pid] = e.n
 
@@ -174,10 +195,24 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     call = process.open.pop(e.n, None)
     if call is None:
         raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
+    if call.call not in WAITS:
+        process.busy -= 1
+    process.account(table.time_ns)
+    if call.reserved is not None:
+        _reserve(process.usage, call.reserved, -1)
     if process.incidents:
         _forget_incident(table, process, e.n)
     if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
         child.waiters.pop(e.pid, None)
+
+
+def _piece(table: Table, seq: int, e: ev.CallPiece) -> None:
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    call = process.open.get(e.n)
+    if call is None:
+        raise KernelPanic(f"a piece of call {e.n} of process {e.pid}, which is not open")
+    call.pieces += 1
 
 
 def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:
@@ -200,6 +235,16 @@ def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
     process.usage.denials += len(e.ns)
 
 
+def _reserved(table: Table, seq: int, e: ev.ModelReserved) -> None:
+    process = table.require(e.pid)
+    reserved = Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
+    call = process.open[e.n]
+    if call.reserved is not None:
+        _reserve(process.usage, call.reserved, -1)
+    call.reserved, call.asking = reserved, True
+    _reserve(process.usage, reserved, 1)
+
+
 def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
     process = table.get(e.pid)
     if process is None:
@@ -219,12 +264,29 @@ def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:
         process.forgotten = True
 
 
+def _accounted(table: Table, seq: int, e: ev.ProcessAccounted) -> None:
+    # A worker may outlive its process's place in the table; what it took then counts for the run.
+    if (process := table.get(e.pid)) is not None:
+        process.usage.cpu_us += e.cpu_us
+    elif (root := table.get(e.run)) is not None:
+        root.below.cpu_us += e.cpu_us
+
+
+def _kernel_started(table: Table, seq: int, e: ev.KernelStarted) -> None:
+    # While no kernel ran, nothing ran or waited.
+    down_ns = table.time_ns - table.before_ns if table.before_ns else 0
+    for pid in table.running:
+        table.require(pid).mark_ns += down_ns
+
+
 def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
     process = table.get(e.pid)
     if process is None or not process.alive or (e.n and e.n not in process.open):
         return  # it came up too late: nothing waits for it any more
     _forget_incident(table, process, e.n)
     process.incidents[e.n] = e.kind
+    if e.n:
+        process.open[e.n].asking = False
     table.incidents[f"{e.pid}:{e.kind}:{e.n}"] = table.time_ns
 
 
@@ -250,12 +312,16 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessWarned: _warned,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
+    ev.ProcessAccounted: _accounted,  # type: ignore[dict-item]
+    ev.KernelStarted: _kernel_started,  # type: ignore[dict-item]
     ev.CallDone: _done,  # type: ignore[dict-item]
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
+    ev.CallPiece: _piece,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
     ev.CallSettled: _settled,  # type: ignore[dict-item]
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
+    ev.ModelReserved: _reserved,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
     ev.ContentForgotten: _forgotten,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]

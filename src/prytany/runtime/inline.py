@@ -16,13 +16,16 @@ from typing import Any
 import msgspec
 
 from prytany.abi.errors import Enoent, ProcessExit, error_of
+from prytany.abi.wire import PIECE
 from prytany.ports.runner import Host
+from prytany.runtime.calls import CallStream
 
 _log = logging.getLogger("prytany.inline")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 STEP_MS_MAX = 50
 Program = Callable[..., Coroutine[Any, Any, Any]]
+LogSink = Callable[[int, bytes], None]
 
 
 class InlineWorker:
@@ -35,19 +38,25 @@ class InlineWorker:
         "_host",
         "_killed",
         "_loop",
+        "_muted",
         "_n",
+        "_now_ns",
         "_pid",
         "_program",
         "_replaying",
+        "_sink",
         "_task",
     )
 
-    def __init__(self, pid: int, program: Program, host: Host) -> None:
+    def __init__(self, pid: int, program: Program, host: Host, sink: LogSink | None) -> None:
         self._pid = pid
+        self._sink = sink
+        self._muted = True
+        self._now_ns = 0
         self._program = program
         self._host = host
         self._loop = asyncio.get_running_loop()
-        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._asked: dict[int, asyncio.Future[Any] | CallStream] = {}
         self._n = 0
         self._delivered = 0
         self._killed = False
@@ -61,17 +70,33 @@ class InlineWorker:
 
     def call(self, name: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Make a system call."""
-        self._n = n = self._n + 1
-        answer = self._asked[n] = self._loop.create_future()
-        self._host.on_frame(self._pid, self._delivered, ((n, name, msgspec.Raw(_encode(args))),))
+        answer = self._asked[self._n + 1] = self._loop.create_future()
+        self._make(name, args)
         return answer
+
+    def stream(self, name: str, args: tuple[Any, ...]) -> CallStream:
+        """Make a system call that is answered in pieces."""
+        stream = self._asked[self._n + 1] = CallStream(self._loop, self, self._n + 1, name)
+        self._make(name, args)
+        return stream
+
+    def cancel_call(self, n: int) -> None:
+        """Tell the kernel that call `n` is not wanted any more."""
+        self._make("call_cancel", (n,))
+
+    def _make(self, name: str, args: tuple[Any, ...]) -> None:
+        self._n += 1
+        self._host.on_frame(self._pid, self._delivered, ((self._n, name, msgspec.Raw(_encode(args))),))
 
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
         """Take one item."""
         self._delivered += 1
+        self._now_ns = max(self._now_ns, time_ns)
         if n > 0:
-            answer = self._asked.pop(n, None)
-            if answer is not None and not answer.done():
+            answer = self._asked.get(n) if errno == PIECE else self._asked.pop(n, None)
+            if isinstance(answer, CallStream):
+                answer.answer(errno, _decode(value))
+            elif answer is not None and not answer.done() and errno != PIECE:
                 if errno:
                     message, detail = _decode(value)
                     answer.set_exception(error_of(errno, message, detail=detail))
@@ -81,7 +106,7 @@ class InlineWorker:
             self._task = self._loop.create_task(self._run(_decode(value)))
         elif n in (-2, -15) and self._task is not None:
             self._task.cancel()
-        if self._replaying:
+        if self._replaying or errno == PIECE:  # a stream is held up for who does not say what it took
             self._loop.call_soon(self._idle)
 
     def _idle(self) -> None:
@@ -89,12 +114,18 @@ class InlineWorker:
             self._host.on_frame(self._pid, self._delivered, ())
 
     async def _run(self, start: dict[str, Any]) -> None:
+        from prytany.userland.comforts import Ambient
         from prytany.userland.process import Process
 
+        ambient = Ambient(lambda: self._now_ns, self._say)
         ending: tuple[int, Any, dict[str, Any] | None]
         began_ns = time.perf_counter_ns()
         try:
-            ending = (0, await self._program(Process(self.call, None, start), *start["args"], **start["kwargs"]), None)
+            ending = (
+                0,
+                await self._program(Process(self.call, self.stream, start, ambient), *start["args"], **start["kwargs"]),
+                None,
+            )
         except ProcessExit as error:
             ending = (error.status, None, None)
         except (Exception, asyncio.CancelledError) as error:
@@ -108,6 +139,18 @@ class InlineWorker:
         """From here on the kernel need not know when it is idle."""
         self._replaying = False
 
+    def hear(self) -> None:
+        """What it logs from here on is kept; what it prints is the kernel's own output."""
+        self._muted = False
+
+    def _say(self, line: str) -> None:
+        if self._muted:
+            return
+        if self._sink is not None:
+            self._sink(self._pid, line.encode("utf-8", "replace"))
+        else:
+            _log.info("%d: %s", self._pid, line.rstrip("\n"))
+
     def log(self, text: str) -> None:
         """A line of the kernel's."""
         _log.warning("%s", text)
@@ -118,21 +161,23 @@ class InlineWorker:
             self._killed = True
             if self._task is not None:
                 self._task.cancel()
-            self._loop.call_soon(self._host.on_exit, self._pid, 137, 9, "killed", 0)
+            self._loop.call_soon(self._host.on_left, self._pid, 0)
 
 
 class InlineRunner:
     """Runs the programs that it was given by name."""
 
-    def __init__(self, programs: dict[str, Program]) -> None:
+    def __init__(self, programs: dict[str, Program], sink: LogSink | None = None) -> None:
+        """`sink` takes what they log; without one it goes to Python's logging."""
         self._programs = programs
+        self._sink = sink
 
     async def start(self, pid: int, item: bytes, host: Host) -> InlineWorker:
         """The program of that name, in this loop."""
         name = _decode(item)["program"]
         if name not in self._programs:
             raise Enoent(f"there is no inline program {name!r}")
-        return InlineWorker(pid, self._programs[name], host)
+        return InlineWorker(pid, self._programs[name], host, self._sink)
 
     async def close(self) -> None:
         """Every worker was killed by the kernel."""

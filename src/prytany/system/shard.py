@@ -25,6 +25,7 @@ from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import Store, StoreError
 from prytany.runtime.confined import ConfinedRunner
+from prytany.runtime.environments import Environments
 from prytany.system.logs import Logs
 from prytany.system.opening import open_journal
 from prytany.system.programs import find_program
@@ -34,7 +35,7 @@ class Shard:
     """An opened home with its running kernel."""
 
     def __init__(
-        self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], store: Store | None = None
+        self, home: Home, kernel: Kernel, logs: Logs, store: Store, failed: asyncio.Future[StoreError]
     ) -> None:
         self.home = home
         self.kernel = kernel
@@ -50,6 +51,7 @@ class Shard:
         *,
         create: bool = True,
         running_max: int = limits.RUNNING_MAX,
+        workers_max: int = limits.WORKERS_MAX,
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
@@ -62,6 +64,7 @@ class Shard:
             models: by name; "" is the default one.
             create: whether a new home may be made.
             running_max: how many processes run at once.
+            workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
@@ -89,7 +92,8 @@ class Shard:
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
-            running_max=running_max, watch=watch, quotas=quotas,
+            running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
+            environment=Environments().identity,
         )  # fmt: skip
         reactions.append(kernel.react)
 
@@ -100,7 +104,7 @@ class Shard:
         journal = Journal(store, loop, head, ledger.on_durable, fail, anchor=Anchor(home.anchor))
         ledger.attach(journal)
         kernel.begin(__version__, os.getpid())
-        return cls(home, kernel, logs, failed, store)
+        return cls(home, kernel, logs, store, failed)
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
@@ -108,7 +112,6 @@ class Shard:
         for model in set(self.kernel.outside.models.values()):
             await model.close()
         self.kernel.reader.close()
-        if self._store is not None:
-            with suppress(StoreError):  # what was committed is in the log, and is found there
-                self._store.close()
+        with suppress(StoreError):  # what was committed is in the log, and is found there
+            self._store.close()
         self.home.close()

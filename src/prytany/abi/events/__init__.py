@@ -9,12 +9,22 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied, CallSettled
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+    Node,
+    Source,
+)
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
-from prytany.abi.events.model import ModelUsed
+from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExited,
     ProcessPaused,
@@ -32,17 +42,26 @@ __all__ = [
     "CallDone",
     "CallDoubted",
     "CallOpened",
+    "CallPiece",
     "CallSettled",
     "CallsDenied",
     "ContentForgotten",
+    "ContextAppended",
+    "ContextAsked",
+    "ContextClosed",
+    "ContextForked",
+    "ContextOpened",
     "Digest",
     "Entry",
     "Event",
     "IncidentClosed",
     "IncidentOpened",
     "KernelStarted",
+    "ModelReserved",
     "ModelUsed",
+    "Node",
     "OperatorCommanded",
+    "ProcessAccounted",
     "ProcessContinued",
     "ProcessExited",
     "ProcessPaused",
@@ -52,6 +71,7 @@ __all__ = [
     "ProcessSpawned",
     "ProcessStarted",
     "ProcessWarned",
+    "Source",
     "decode_entry",
     "digests_of",
     "encode_entry",

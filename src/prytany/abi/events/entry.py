@@ -8,10 +8,18 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied, CallSettled
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+)
 from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
-from prytany.abi.events.model import ModelUsed
+from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExited,
     ProcessPaused,
@@ -33,13 +41,21 @@ Event = (
     | ProcessWarned
     | ProcessExited
     | ProcessReaped
+    | ProcessAccounted
     | CallDone
     | CallOpened
     | CallClosed
+    | CallPiece
     | CallDoubted
     | CallSettled
     | CallsDenied
+    | ModelReserved
     | ModelUsed
+    | ContextOpened
+    | ContextAppended
+    | ContextAsked
+    | ContextForked
+    | ContextClosed
     | KernelStarted
     | IncidentOpened
     | IncidentClosed

@@ -23,7 +23,7 @@ from prytany.drivers.models.failures import failure
 from prytany.drivers.models.local_schema import prepare, read_tool_answer
 from prytany.drivers.models.openai import OpenAINative
 from prytany.drivers.models.prices import FREE
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
 
 PROGRAM = Path(__file__).with_name("local_server.py")
 ENVIRONMENT = {  # without the first two, waiting threads burn the cores: 20 tokens a second become 3.5
@@ -31,11 +31,13 @@ ENVIRONMENT = {  # without the first two, waiting threads burn the cores: 20 tok
     "GOMP_SPINCOUNT": "0",
     "LANG": "C.UTF-8",
 }
-TIMEOUT_MS = 3 * limits.MODEL_TIMEOUT_MS  # only for a model that hangs: the kernel's own time limit comes first
+TIMEOUT_MS = 3 * limits.MODEL_TIMEOUT_MS  # only for a model that hangs: waiting for a slot does not count
 REAP_MS = 2_000
 PROBE_MS = 5_000
 PROBE = ModelRequest([{"role": "user", "content": "."}], max_tokens=1)
-FEATURES = ModelFeatures(streaming=True, tools=True, json_schema=True)  # not deterministic: slots share batches
+FEATURES = ModelFeatures(
+    streaming=True, tools=True, json_schema=True, prices=FREE
+)  # not deterministic: slots share batches
 
 
 class Started(msgspec.Struct):
@@ -113,7 +115,7 @@ class LocalModel:
                 self._suspect = True
                 raise
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         """Refused: a chat model's vectors are worth little, and there is an embedder for that."""
         raise failure("bad_request", "the local model gives no embeddings")
 

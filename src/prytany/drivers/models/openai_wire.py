@@ -8,7 +8,8 @@ Source: OpenAI's chat completions API; the answers of llama.cpp's server.
 
 from __future__ import annotations
 
-from typing import Any
+from base64 import b64encode
+from typing import Any, cast
 
 import msgspec
 
@@ -70,6 +71,7 @@ class _Vector(msgspec.Struct):
 
 class _Vectors(msgspec.Struct):
     data: list[_Vector]
+    usage: _Usage | None = None
 
 
 _answer = msgspec.json.Decoder(WireAnswer)
@@ -90,7 +92,12 @@ def encode_request(request: ModelRequest, model: str, *, stream: bool, max_token
     body.pop("max_tokens", None)
     if body.pop("max_completion_tokens", None) is not None:
         max_tokens_field = "max_completion_tokens"  # the caller's dialect, the kernel's number
-    body |= {"model": model, "messages": request.messages, max_tokens_field: request.max_tokens, "stream": stream}
+    body |= {
+        "model": model,
+        "messages": write_messages(request),
+        max_tokens_field: request.max_tokens,
+        "stream": stream,
+    }
     if stream:
         body["stream_options"] = {"include_usage": True}
     else:
@@ -109,6 +116,24 @@ def encode_request(request: ModelRequest, model: str, *, stream: bool, max_token
     return encode(body)
 
 
+def write_messages(request: ModelRequest) -> list[dict[str, Any]]:
+    """The messages, with pictures as OpenAI's form has them."""
+    return [
+        message | {"content": [_write_part(part) for part in cast("list[Any]", message["content"])]}
+        if isinstance(message.get("content"), list)
+        else message
+        for message in request.messages
+    ]
+
+
+def _write_part(part: Any) -> Any:
+    if not isinstance(part, dict) or cast("dict[str, Any]", part).get("type") != "image":
+        return cast("Any", part)
+    fields = cast("dict[str, Any]", part)
+    data = b64encode(fields["data"]).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:{fields['media_type']};base64,{data}"}}
+
+
 def decode(body: bytes) -> WireAnswer:
     """An answer or a chunk; raises `garbage`, or what an error inside it says."""
     try:
@@ -123,15 +148,17 @@ def decode(body: bytes) -> WireAnswer:
     return answer
 
 
-def decode_vectors(body: bytes, count: int) -> list[list[float]]:
-    """The vectors of an embeddings answer, in the order of the texts."""
+def decode_vectors(body: bytes, count: int) -> tuple[list[list[float]], Usage]:
+    """The vectors of an embeddings answer, in the order of the texts, and what it says that they took."""
     try:
-        vectors = _vectors.decode(body).data
+        answer = _vectors.decode(body)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         raise failure("garbage", "the vectors are not of OpenAI's form") from None
+    vectors = answer.data
     if sorted(vector.index for vector in vectors) != list(range(count)):
         raise failure("garbage", "not one vector a text")
-    return [vector.embedding for vector in sorted(vectors, key=lambda vector: vector.index)]
+    used = Usage(max(0, (answer.usage or _Usage()).prompt_tokens or 0))
+    return [vector.embedding for vector in sorted(vectors, key=lambda vector: vector.index)], used
 
 
 class Fold:
