@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from prytany import __version__
@@ -29,6 +30,12 @@ from prytany.runtime.environments import Environments
 from prytany.system.logs import Logs
 from prytany.system.opening import open_journal
 from prytany.system.programs import find_program
+
+
+def _stop(kernel: Kernel, failed: asyncio.Future[StoreError], error: StoreError) -> None:
+    """The journal is broken."""
+    kernel.fail()
+    failed.set_result(error)
 
 
 class Shard:
@@ -96,12 +103,8 @@ class Shard:
             environment=Environments().identity,
         )  # fmt: skip
         reactions.append(kernel.react)
-
-        def fail(error: StoreError) -> None:
-            kernel.fail()
-            failed.set_result(error)
-
-        journal = Journal(store, loop, head, ledger.on_durable, fail, anchor=Anchor(home.anchor))
+        stop = partial(_stop, kernel, failed)
+        journal = Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
         ledger.attach(journal)
         kernel.begin(__version__, os.getpid())
         return cls(home, kernel, logs, store, failed)

@@ -166,6 +166,9 @@ class StoreSuite:
         store.close()
 
 
+PACKS = st.lists(st.tuples(st.integers(1, 20), st.binary(max_size=8)), max_size=3)
+
+
 def store_machine(open_store: Callable[[Path], Store]) -> type[RuleBasedStateMachine]:
     """A machine that compares the store with the reference."""
 
@@ -199,10 +202,7 @@ def store_machine(open_store: Callable[[Path], Store]) -> type[RuleBasedStateMac
             self.store.commit([], [body])
             self.model.commit([], [body])
 
-        @rule(
-            tenant=st.integers(0, 2), names=st.lists(st.integers(0, 3), max_size=3),
-            packs=st.lists(st.tuples(st.integers(1, 20), st.binary(max_size=8)), max_size=3),
-        )  # fmt: skip
+        @rule(tenant=st.integers(0, 2), names=st.lists(st.integers(0, 3), max_size=3), packs=PACKS)
         def forget(self, tenant: int, names: list[int], packs: list[tuple[int, bytes]]) -> None:
             digests = [bytes([name]) * 16 for name in names]
             assert self.store.forget(tenant, digests, packs) == self.model.forget(tenant, digests, packs)
