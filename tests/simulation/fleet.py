@@ -15,6 +15,7 @@ from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import fold
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.store import Body, Row, StoreError
@@ -145,8 +146,11 @@ def small_entropy(size: int) -> bytes:
 class Fleet:
     """One life of the kernel after another, on one store."""
 
-    def __init__(self, root: str = "parent", programs: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, root: str = "parent", programs: dict[str, Any] | None = None, *, quotas: Quotas = DEFAULT_QUOTAS
+    ) -> None:
         """`programs` are functions or servers by name, each with all pledges; without, those above."""
+        self.quotas = quotas
         self.programs = servers_as_functions(programs or PROGRAMS)
         self.find = find_program if programs is None else _find_any
         self.store: MemoryStore = MemoryStore()
@@ -171,7 +175,7 @@ class Fleet:
         models: Any = {"": self.model, "counting": self.model}
         kernel = Kernel(
             ledger, Outside(clock, models, files), {"inline": InlineRunner(self.programs)}, reader, self.find,
-            small_entropy, running_max=2,
+            small_entropy, running_max=2, quotas=self.quotas,
         )  # fmt: skip
         ledger.attach(Journal(store, loop, head or START, ledger.on_durable, failed.set_result))
         try:

@@ -20,7 +20,7 @@ import uvloop
 from prytany.drivers.models.openai import OpenAINative
 from prytany.drivers.stores.sqlite import SqliteStore
 from prytany.ports.store import Body, Row
-from prytany.system import shard as system_shard
+from prytany.system import opening as system_opening
 from prytany.system.shard import Shard
 
 PROGRAM = Path(__file__).parent / "programs" / "relay.py"
@@ -61,7 +61,7 @@ async def live(home: Path, output: str, url: str) -> dict[str, Any]:
 def main() -> None:
     home, output, url, stop_at, when = sys.argv[1:]
     Deadly.stop_at, Deadly.after = int(stop_at), when == "after"
-    vars(system_shard)["SqliteStore"] = Deadly
+    vars(system_opening)["SqliteStore"] = Deadly
     print(json.dumps(uvloop.run(live(Path(home), output, url))))
 
 

@@ -18,7 +18,7 @@ from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import read_anchor
 from prytany.journal.digests import Keyring
 from prytany.journal.verify import verify
-from prytany.kernel.ledger import TENANT
+from prytany.kernel.content import said
 from prytany.kernel.state import fold
 from prytany.testing.model_endpoint import ModelEndpoint
 
@@ -60,7 +60,7 @@ def check_sound(home: Path) -> None:
     reader = SqliteReader(home / "journal.db")
     keyring = Keyring.load((home / "keys").read_bytes(), os.urandom)
     anchor = read_anchor(home / "head")
-    report = verify(reader, keyring, lambda record: [(TENANT, d) for d in ev.digests_of(record)], anchor=anchor)
+    report = verify(reader, keyring, said, anchor=anchor)
     assert report.sound, list(map(str, report.findings))
     for process in fold(reader)[0].table.processes.values():
         assert not process.alive

@@ -11,6 +11,7 @@ import typer
 
 from prytany import __version__
 from prytany.abi.errors import KernelError
+from prytany.ports.store import StoreError
 
 app = typer.Typer(name="prytany", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 models = typer.Typer(no_args_is_help=True, help="The models at hand.")
@@ -241,11 +242,33 @@ def verify(
     raise typer.Exit(verify_home(find_home(home), head, as_json))
 
 
+@journal.command()
+def forget(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Destroy the content of an ended process: arguments, results, and what it printed. The chain still verifies."""
+    from prytany.cli.forget import forget_process
+    from prytany.cli.home import find_home
+
+    forget_process(find_home(home), pid, as_json)
+
+
+@journal.command()
+def keep(
+    to: Annotated[Path, typer.Option("--to", help="a new folder, which becomes a home")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new home of what is sound of a damaged one."""
+    from prytany.cli.home import find_home
+    from prytany.cli.journal import keep_sound_part
+
+    keep_sound_part(find_home(home), to.absolute(), as_json)
+
+
 def main() -> None:
     """The command's entry: an error of the kernel's is a line and an exit code, never a traceback."""
     try:
         app()
-    except KernelError as error:
+    except (KernelError, StoreError) as error:
         from prytany.cli.text import safe
 
         print(f"prytany: {safe(str(error))}", file=sys.stderr)

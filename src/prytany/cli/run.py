@@ -15,11 +15,14 @@ from prytany.abi.errors import Ebusy
 from prytany.cli.attached import command
 from prytany.cli.progress import Progress
 from prytany.cli.wait import show_end
+from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
 
 INTERRUPTED = 130
+DISK_FULL = 75  # EX_TEMPFAIL of sysexits.h
+JOURNAL_FAILED = 74  # EX_IOERR
 
 
 def run_program(
@@ -79,16 +82,25 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
             asyncio.get_running_loop().add_signal_handler(number, interrupt)
         first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if shard.failed.done():
-            raise shard.failed.result()
         if not ended.done():
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
+            if shard.failed.done():
+                return _broken(home, shard.failed.result(), say)
             say(f"stopped; go on with: {command('resume', home)}")
             return INTERRUPTED
         return _report(ended.result(), progress, say)
     finally:
         await shard.close()
+
+
+def _broken(home: Path, error: StoreError, say: Any) -> int:
+    """Say why the kernel stopped, that nothing is lost, and how to go on; the exit code."""
+    full = isinstance(error, StoreFull)
+    say(f"stopped: the disk under {home} is full" if full else f"stopped: the journal cannot be written ({error})")
+    say("nothing that was acknowledged is lost: ps, trace and logs show it")
+    say(f"{'make room there' if full else 'see to the disk'}, and go on with: prytany resume --home {home}")
+    return DISK_FULL if full else JOURNAL_FAILED
 
 
 def _report(ends: list[dict[str, Any]], progress: Progress, say: Any) -> int:

@@ -1,7 +1,7 @@
 """What is still sound of a damaged journal, copied to a new store. The damaged one is only read.
 
 The sound part is a prefix of the chain: a row after a fault has lost what it follows. A body is kept if it is what was
-digested; one that is not is left out, and then reads as forgotten.
+digested; one that is not is left out, and is then missing.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prytany.journal.bodies import pack, unpack
+from prytany.journal.chain import GENESIS
+from prytany.journal.content import ReadRecord
 from prytany.journal.digests import Keyring
 from prytany.journal.snapshot import fault_of
-from prytany.journal.verify import DigestsOf, chained, large_body_fault, small_body_faults
+from prytany.journal.verify import chained, large_body_fault, small_body_faults
 from prytany.ports.store import Reader, Row, Snapshot, Store, StoreError
 
 _ROWS_AT_ONCE = 1_024
@@ -22,6 +24,8 @@ class Kept:
     """What was copied, and what was not."""
 
     seq: int = 0
+    hash: bytes = GENESIS
+    """Of the last row that was kept."""
     bodies: int = 0
     bodies_lost: int = 0
     snapshots: int = 0
@@ -29,8 +33,8 @@ class Kept:
     """The damaged store could be read to its end; what could not be read is not counted among the lost."""
 
 
-def _with_sound_bodies(row: Row, keyring: Keyring, digests_of: DigestsOf, kept: Kept) -> Row:
-    faults = small_body_faults(row, keyring, digests_of)
+def _with_sound_bodies(row: Row, keyring: Keyring, read: ReadRecord, kept: Kept) -> Row:
+    faults = small_body_faults(row, keyring, read)
     if not faults:
         return row
     bad = {fault.digest for fault in faults}
@@ -43,7 +47,7 @@ def _with_sound_bodies(row: Row, keyring: Keyring, digests_of: DigestsOf, kept: 
     return row._replace(bodies=pack(sound))
 
 
-def keep_sound_part(source: Reader, target: Store, keyring: Keyring, digests_of: DigestsOf) -> Kept:
+def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadRecord) -> Kept:
     """Copy the sound part of `source` into `target`, which has to be empty.
 
     Raises:
@@ -62,13 +66,13 @@ def keep_sound_part(source: Reader, target: Store, keyring: Keyring, digests_of:
         if row is None or fault is not None:
             kept.complete = fault is None
             break
-        group.append(_with_sound_bodies(row, keyring, digests_of, kept))
+        group.append(_with_sound_bodies(row, keyring, read, kept))
         if len(group) == _ROWS_AT_ONCE:
             target.commit(group, [])
-            kept.seq, group = group[-1].seq, []
+            kept.seq, kept.hash, group = group[-1].seq, group[-1].hash, []
     if group:
         target.commit(group, [])
-        kept.seq = group[-1].seq
+        kept.seq, kept.hash = group[-1].seq, group[-1].hash
     _copy_bodies(source, target, keyring, kept)
     _copy_snapshots(source, target, kept)
     return kept

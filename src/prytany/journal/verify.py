@@ -2,7 +2,8 @@
 
 Every row is checked against the chain, every body against the digest that a record names, every snapshot against
 its own digest and the chain, and the whole against the anchored head. Any one flipped byte in a record, hash, body
-or snapshot is found. What a verification does not show is said in `anchor`.
+or snapshot is found, and so is content that a record names and that is neither there nor recorded as forgotten. What a
+verification does not show is said in `anchor`.
 
 It goes on after a fault, from the hash as stored, so that one fault does not hide the next.
 """
@@ -10,6 +11,7 @@ It goes on after a fault, from the hash as stored, so that one fault does not hi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,14 +19,16 @@ from prytany.abi.errors import Eio
 from prytany.journal.anchor import Head
 from prytany.journal.bodies import unpack
 from prytany.journal.chain import GENESIS, next_hash
+from prytany.journal.content import ReadRecord, Sought
 from prytany.journal.digests import Keyring
 from prytany.journal.snapshot import fault_of
 from prytany.ports.store import Body, Reader, Row, StoreError
 
-DigestsOf = Callable[[bytes], Iterable[tuple[int, bytes]]]
-"""The (tenant, digest) pairs that a record names."""
+Kind = Literal["unreadable", "gap", "chain", "body", "missing", "snapshot", "cut", "rewritten"]
 
-Kind = Literal["unreadable", "gap", "chain", "body", "snapshot", "cut", "rewritten"]
+FINDINGS_KEPT = 10_000
+"""In a report; more are counted and told, and not kept."""
+PROGRESS_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +54,27 @@ class Report:
     sound_seq: int = 0
     """Every row up to this one is sound in itself and in its place."""
     forgotten: int = 0
-    """Small bodies of tenants whose key was destroyed: nobody can check them any more."""
+    """Content that is recorded as forgotten, and small bodies of tenants whose key was destroyed."""
     anchored: bool = False
     """An anchored head was given, and the chain goes through it."""
     findings: list[Finding] = field(default_factory=lambda: list[Finding]())
+    found: int = 0
+    """How many findings there were."""
+    tell: Callable[[Finding], None] = lambda finding: None
+    """Told of each at once."""
+
+    def add(self, *findings: Finding) -> None:
+        """Take note of what was found."""
+        for finding in findings:
+            self.found += 1
+            if self.found <= FINDINGS_KEPT:
+                self.findings.append(finding)
+            self.tell(finding)
 
     @property
     def sound(self) -> bool:
         """Nothing was found."""
-        return not self.findings
+        return not self.found
 
 
 def chained(rows: Iterable[Row]) -> Iterator[tuple[Row, Finding | None]]:
@@ -89,18 +105,23 @@ def sound_prefix(reader: Reader) -> int:
     return seq
 
 
-def small_body_faults(row: Row, keyring: Keyring, digests_of: DigestsOf, report: Report | None = None) -> list[Finding]:
-    """What is wrong with the bodies that are packed in `row`."""
+def small_body_faults(
+    row: Row, keyring: Keyring, read: ReadRecord, report: Report | None = None, sought: Sought | None = None
+) -> list[Finding]:
+    """What is wrong with the bodies that are packed in `row`; what it names and does not hold is then `sought`."""
     try:
         pairs = unpack(row.bodies)
     except Eio as error:
         return [Finding("body", error.message, row.seq)]
-    if not pairs:
+    if not pairs and sought is None:
         return []
     try:
-        tenants = {digest: tenant for tenant, digest in digests_of(row.record)}
+        said = read(row.record)
     except Exception as error:  # not ours to know how a damaged record breaks its decoder
         return [Finding("body", f"row {row.seq} does not tell which bodies it names: {error}", row.seq)]
+    if sought is not None:
+        sought.named(row, said)
+    tenants = {digest: tenant for tenant, digest, _ in said.names}
     faults: list[Finding] = []
     for digest, content in pairs:
         tenant = tenants.get(digest)
@@ -125,58 +146,79 @@ def large_body_fault(body: Body, keyring: Keyring) -> Finding | None:
     return None
 
 
-def _check_rows(reader: Reader, keyring: Keyring, digests_of: DigestsOf, anchor: Head | None, report: Report) -> None:
+def _check_rows(
+    reader: Reader, keyring: Keyring, read: ReadRecord, anchor: Head | None, report: Report, sought: Sought,
+    progress: Callable[[int], None],
+) -> None:  # fmt: skip
     intact, last, at_anchor = True, 0, None
     try:
         for row, fault in chained(reader.rows(1)):
             report.rows, last = report.rows + 1, row.seq
+            if not report.rows % PROGRESS_ROWS:
+                progress(row.seq)
             if fault is not None:
-                report.findings.append(fault)
+                report.add(fault)
                 intact = False
             elif intact:
                 report.sound_seq = row.seq
             if anchor is not None and row.seq == anchor.seq:
                 at_anchor = row.hash
-            report.findings += small_body_faults(row, keyring, digests_of, report)
+            report.add(*small_body_faults(row, keyring, read, report, sought))
     except StoreError as error:
-        report.findings.append(Finding("unreadable", f"nothing can be read after row {last}: {error}", last + 1))
+        report.add(Finding("unreadable", f"nothing can be read after row {last}: {error}", last + 1))
     if anchor is None or anchor.seq == 0:
         return
     if at_anchor is None:
         message = f"the anchored head is {anchor.seq} and the journal ends at {last}"
-        report.findings.append(Finding("cut", message, last + 1))
+        report.add(Finding("cut", message, last + 1))
     elif at_anchor != anchor.hash:
         message = f"row {anchor.seq} has another hash than was anchored: it, or something before it, was rewritten"
-        report.findings.append(Finding("rewritten", message, anchor.seq))
+        report.add(Finding("rewritten", message, anchor.seq))
     else:
         report.anchored = True
 
 
-def verify(reader: Reader, keyring: Keyring, digests_of: DigestsOf, *, anchor: Head | None = None) -> Report:
+def _check_missing(reader: Reader, keyring: Keyring, report: Report, sought: Sought) -> None:
+    report.forgotten += sought.drop_forgotten(lambda tenant: keyring.key_id(tenant) is None)
+    with suppress(StoreError):  # found before
+        sought.look_into(reader.rows(1))
+    for seq, digest in sought.left():
+        message = f"content that row {seq} names is neither there nor recorded as forgotten"
+        report.add(Finding("missing", message, seq, digest))
+
+
+def verify(
+    reader: Reader, keyring: Keyring, read: ReadRecord, *, anchor: Head | None = None,
+    tell: Callable[[Finding], None] = lambda finding: None, progress: Callable[[int], None] = lambda seq: None,
+) -> Report:  # fmt: skip
     """Check everything that `reader` shows.
 
     Args:
         reader: a view of the journal.
         keyring: the keys of the digests.
-        digests_of: which bodies a record names.
+        read: what a record says of content.
         anchor: a head that was durable once, from the second file or from paper.
+        tell: told of each finding as it is made.
+        progress: told now and then of the last row that was looked at.
     """
-    report = Report()
-    _check_rows(reader, keyring, digests_of, anchor, report)
+    report, sought = Report(tell=tell), Sought()
+    _check_rows(reader, keyring, read, anchor, report, sought, progress)
     try:
         for body in reader.bodies():
             report.large_bodies += 1
+            sought.found(body.tenant, body.digest)
             fault = large_body_fault(body, keyring)
             if fault is not None:
-                report.findings.append(fault)
+                report.add(fault)
     except StoreError as error:
-        report.findings.append(Finding("unreadable", f"not all large bodies can be read: {error}"))
+        report.add(Finding("unreadable", f"not all large bodies can be read: {error}"))
+    _check_missing(reader, keyring, report, sought)
     try:
         for snapshot in reader.snapshots():
             report.snapshots += 1
             wrong = fault_of(snapshot, reader)
             if wrong is not None:
-                report.findings.append(Finding("snapshot", wrong, snapshot.seq))
+                report.add(Finding("snapshot", wrong, snapshot.seq))
     except StoreError as error:
-        report.findings.append(Finding("unreadable", f"not all snapshots can be read: {error}"))
+        report.add(Finding("unreadable", f"not all snapshots can be read: {error}"))
     return report

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
@@ -161,9 +162,13 @@ class Journal:
         """
         return self._command(lambda: self._store.save_snapshot(snapshot))
 
-    def forget(self, tenant: int, digests: Sequence[bytes]) -> asyncio.Future[int]:
-        """Destroy large bodies, after everything that was appended before; the number that was there."""
-        return self._command(lambda: self._store.forget(tenant, digests))
+    def forget(
+        self, tenant: int, digests: Sequence[bytes], packs: Sequence[tuple[int, bytes]] = ()
+    ) -> asyncio.Future[int]:
+        """Destroy large bodies, and put packs without forgotten content in place, after everything that was appended
+        before; the number of bodies that were there.
+        """
+        return self._command(lambda: self._store.forget(tenant, digests, packs))
 
     async def close(self) -> None:
         """Commit what is queued, sync the anchor, end the thread. The store stays open: it is its opener's."""
@@ -265,7 +270,10 @@ class Journal:
                 self._call(self._committed, seq)
         except StoreError as error:
             return error
-        except Exception as error:  # a driver's bug or the anchor's disk: the chain must stop here all the same
+        except OSError as error:
+            kind = StoreFull if error.errno == errno.ENOSPC else StoreError
+            return kind(f"the anchor cannot be written: {error.strerror}")
+        except Exception as error:  # a driver's bug: the chain must stop here all the same
             return StoreError(f"{type(error).__name__}: {error}")
         return None
 

@@ -8,6 +8,13 @@ from __future__ import annotations
 from prytany.abi.syscalls import TABLE
 from prytany.process.process import Process
 
+BEYOND = {
+    "process": "the process's share of the journal is used up",
+    "tenant": "its tenant's share of the journal is used up; content of ended processes can be forgotten",
+    "history": "the history of this incarnation has reached its bound",
+}
+"""What is said of each bound of the journal."""
+
 
 def deny(process: Process, call: str) -> str | None:
     """The errno with which `call` is refused, or None when it may go on.
@@ -22,8 +29,10 @@ def deny(process: Process, call: str) -> str | None:
     return None
 
 
-def denial(call: str) -> str:
+def denial(call: str, cause: str = "") -> str:
     """What is said of a refusal: the same words live and in replay."""
+    if cause:
+        return BEYOND[cause]
     spec = TABLE.get(call)
     if spec is None:
         return "there is no such system call"

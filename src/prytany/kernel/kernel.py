@@ -8,12 +8,15 @@ It runs in one event loop, on one thread; every method here is called there. It 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.errors import Eio
+from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.mailbox import Post
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.incarnation import end_events
@@ -22,9 +25,10 @@ from prytany.kernel.live import Live
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.recovery import Recovery
-from prytany.kernel.replay import NIL
+from prytany.kernel.replay import NIL, denied_value
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.trap import Trap
@@ -33,7 +37,7 @@ from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
-from prytany.process.process import Process
+from prytany.process.process import Process, State
 from prytany.process.table import Table
 
 _pack = msgspec.msgpack.encode
@@ -54,6 +58,7 @@ class Kernel:
         running_max: int,
         workers_max: int = limits.WORKERS_MAX,
         watch: Watcher | None = None,
+        quotas: Quotas = DEFAULT_QUOTAS,
         environment: Callable[[str], str] = lambda python: "",
     ) -> None:
         self.ledger = ledger
@@ -64,8 +69,9 @@ class Kernel:
         self._environment = environment
         self.places = Places(running_max)
         self.effects = Effects(outside, self)
+        self.quotas = quotas
+        self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
-        self.trap = Trap(ledger, self)
         self.workers = Workers(self, runners, workers_max)
         self.restarts = Restarts(outside.clock, self)
         self.closing = False
@@ -122,6 +128,8 @@ class Kernel:
     def content_of(self, pid: int) -> bytes:
         """What a terminated process left, packed."""
         process = self.table.require(pid)
+        if process.forgotten and process.result:
+            raise Eio(f"what process {format_pid(Pid(pid))} left was forgotten, by an operator's command")
         return self.content(process.result, process.ended_seq)
 
     def content(self, digest: bytes, seq: int = 0) -> bytes:
@@ -176,7 +184,7 @@ class Kernel:
     def end(self, pid: int, status: int, signal: int, reason: str, cpu_us: int = 0) -> None:
         """The process terminates by something other than its own call."""
         process = self.table.get(pid)
-        if process is not None and process.alive:
+        if process is not None and process.alive and not self.closing:
             self._commit(*end_events(self, process, status, signal, reason, b"", cpu_us))
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
@@ -184,9 +192,11 @@ class Kernel:
         process = self.table.get(pid)
         if self.closing or process is None or n not in process.open:
             return
+        if len(value) > limits.OVERDRAFT_BYTES_MAX and (cause := self.quotas.full(process, self.table, len(value))):
+            errno, value = "EDQUOT", denied_value("", cause)
         result = b"" if value == NIL else self.digest(value)
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
-        self.ledger.commit((*events, closed), {result: value} if result else {})
+        self.ledger.commit((*events, closed), {result: value} if result else {}, payer=pid)
 
     def wait_durable(self, seq: int) -> Awaitable[None]:
         """Until entry `seq` can be read."""
@@ -213,7 +223,7 @@ class Kernel:
 
     def _commit(self, events: Sequence[ev.Event], contents: Sequence[bytes]) -> None:
         if events:
-            self.ledger.commit(events, {self.digest(content): content for content in contents})
+            self.ledger.commit(events, {self.digest(content): content for content in contents}, reserve=True)
 
     def react(self, entry: Durable) -> None:
         """An entry is durable."""
@@ -223,23 +233,37 @@ class Kernel:
 
     def begin(self, version: str, os_pid: int) -> None:
         """Go on where the journal stands: effects begin again, processes come back by replay."""
-        self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
+        seq = self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
             if kind in TRIED_AGAIN:
                 self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
-        for running in list(self.table.running):
-            self._come_back(self.table.require(running))
-        for failed in list(self.table.restarting):
-            self.restarts.schedule(failed)
+        running = list(self.table.running)
+        for process in map(self.table.require, running):
+            self.places.update(process)
+        self.ledger.journal.wait_durable(seq).add_done_callback(lambda begun: self._go_on(begun, running))
+
+    def _go_on(self, begun: asyncio.Future[None], running: list[int]) -> None:
+        # Not before this is durable: what began again on a full disk would be paid for, and its result lost.
+        if begun.cancelled() or begun.exception() is not None or self.closing:
+            return
+        for pid in running:
+            process = self.table.get(pid)
+            if process is not None and process.state is State.RUNNING:
+                self._come_back(process)
+        for pid in list(self.table.restarting):
+            self.restarts.schedule(pid)
         self.reactions.fill()
 
     def _come_back(self, process: Process) -> None:
-        self.places.update(process)
         self.reactions.begin_open(process)
         # Whose last entry is an answer may have been about to go on, whatever else it waits for.
         if self.places.holds(process.pid) or process.tail > max(call.seq for call in process.open.values()):
             self.workers.wake(process.pid)
+
+    def fail(self) -> None:
+        """The journal is broken: take no input any more. What was acknowledged is in it, and goes on from there."""
+        self.closing = True
 
     async def close(self) -> None:
         """Stop at once; everything goes on from the journal next time."""

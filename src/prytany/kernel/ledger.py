@@ -43,13 +43,13 @@ class Denials:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.waiting: dict[int, list[tuple[int, str, str]]] = {}
+        self.waiting: dict[int, list[tuple[int, str, str, str]]] = {}
 
-    def add(self, pid: int, n: int, call: str, errno: str) -> None:
+    def add(self, pid: int, n: int, call: str, errno: str, cause: str) -> None:
         """Call `n` was denied as one before it was."""
         waiting = self.waiting.setdefault(pid, [])
-        waiting.append((n, call, errno))
-        self._ledger.after((ev.CallsDenied(pid, call, errno, [n], 0, True),))
+        waiting.append((n, call, errno, cause))
+        self._ledger.after((ev.CallsDenied(pid, call, errno, [n], 0, True, cause),))
         if len(waiting) >= DENIALS_MAX:
             self._ledger.commit((), {}, flush=pid)
 
@@ -64,11 +64,11 @@ class Denials:
         """What waits for `pid`; runs of one kind are one event."""
         events: list[ev.Event] = []
         ns: list[int] = []
-        last: tuple[str, str] | None = None
-        for n, call, errno in self.waiting.pop(pid, ()):
-            if (call, errno) != last:
-                last, ns = (call, errno), []
-                events.append(ev.CallsDenied(pid, call, errno, ns, self._ledger.table.require(pid).tail, True))
+        last: tuple[str, str, str] | None = None
+        for n, call, errno, cause in self.waiting.pop(pid, ()):
+            if (call, errno, cause) != last:
+                last, ns = (call, errno, cause), []
+                events.append(ev.CallsDenied(pid, call, errno, ns, self._ledger.table.require(pid).tail, True, cause))
             ns.append(n)
         return events
 
@@ -112,6 +112,8 @@ class Ledger:
         shared: Sequence[bytes] = (),
         *,
         flush: int = 0,
+        payer: int = -1,
+        reserve: bool = False,
     ) -> int:
         """Append one entry, apply it, and hold its reactions until it is durable.
 
@@ -120,6 +122,9 @@ class Ledger:
             contents: what its digests name; none of it empty.
             shared: content that other entries name as well; it is kept once.
             flush: a process whose repeated denials are recorded now.
+            payer: the process that caused it; that of the first event where it is not given. What is shared is not
+                counted to it: it is the operator's, or came in as somebody's argument or result before.
+            reserve: a full disk makes this necessary; it may use the space that is kept for that.
         """
         answered = events
         if self.denials.waiting:
@@ -127,12 +132,19 @@ class Ledger:
             events = [*denied, *events]
         now_ns = self.now_ns()
         packed, large = split(TENANT, self.key_id, contents.items())
+        content_bytes = len(packed)
+        if large:
+            content_bytes += sum(len(body.content) for body in large)
         for content in shared:
             large.append(Body(TENANT, self.digest(content), self.key_id, content))
-        seq = self.journal.append(ev.encode_entry(ev.Entry(now_ns, list(events))), packed, large)
+        if payer < 0:
+            payer = getattr(answered[0], "pid", 0) if answered else flush
+        record = ev.encode_entry(ev.Entry(now_ns, list(events), payer, content_bytes))
+        seq = self.journal.append(record, packed, large, reserve)
         apply = self.state.apply
         for event in events:
             apply(seq, now_ns, event)
+        self.state.charge(payer, len(record) + content_bytes)
         self._held.append(Durable(seq, now_ns, answered, contents))
         return seq
 

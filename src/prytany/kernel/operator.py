@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import msgspec
 
 from prytany.abi import events as ev
-from prytany.abi.errors import Einval, Esrch
+from prytany.abi import limits
+from prytany.abi.errors import Eagain, Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
 from prytany.kernel.handlers.incarnation import upgrade_events
@@ -49,8 +50,18 @@ class Operator:
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
         python: str = "", restarts: int = 0,
     ) -> int:  # fmt: skip
-        """Start a root process; its pid. Raises Enoent when there is no such program."""
+        """Start a root process; its pid.
+
+        Raises:
+            Enoent: there is no such program.
+            Eagain: the process table is full.
+            Einval: the name is too long.
+        """
         k = self._k
+        if len(k.table.processes) >= limits.PROCESSES_MAX:
+            raise Eagain("the process table is full")
+        if len(name.encode()) > limits.NAME_BYTES_MAX:
+            raise Einval(f"a name has at most {limits.NAME_BYTES_MAX} bytes")
         found: Program = k.find_program(program, "")
         argument = _pack([args, kwargs])
         pid = k.table.next_number
@@ -72,7 +83,9 @@ class Operator:
             raise Einval(f"there is no signal {signal}")
         events, contents = signal_events(self._k, process, signal, -1 - uid)
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
-        self._k.ledger.commit((commanded, *events), {self._k.digest(content): content for content in contents})
+        self._k.ledger.commit(
+            (commanded, *events), {self._k.digest(content): content for content in contents}, reserve=True
+        )
 
     def send(self, pid: int, kind: str, body: Any, *, uid: int) -> int:
         """Put a message into a mailbox; its number. Its sender is -1 - uid. Raises Esrch, Eperm, Einval, Eagain."""
@@ -119,7 +132,7 @@ class Operator:
             Einval: there is no such choice, or the value cannot be the result.
         """
         events, contents = settle_events(self._k, self.process(pid), n, choice, value, uid, idle=self._k.idle)
-        self._k.ledger.commit(events, {self._k.digest(content): content for content in contents})
+        self._k.ledger.commit(events, {self._k.digest(content): content for content in contents}, reserve=True)
 
     async def wait_ended(self, pid: int) -> dict[str, Any]:
         """The durable end of a process: pid, status, signal, reason, result, error. Raises Esrch."""

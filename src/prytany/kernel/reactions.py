@@ -144,9 +144,15 @@ class Reactions:
         if live is not None:
             self._deliver(
                 e.pid,
-                Item(e.ns[0], entry.time_ns or live.last_ns, e.errno, denied_value(e.call)),
+                Item(e.ns[0], entry.time_ns or live.last_ns, e.errno, denied_value(e.call, e.cause)),
                 entry.seq or live.upto + 1,
             )
+
+    def on_warned(self, entry: Durable, e: ev.ProcessWarned) -> None:
+        """Its log says so."""
+        live = self._k.workers.live.get(e.pid)
+        if live is not None and live.worker is not None:
+            live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
 
     def on_signalled(self, entry: Durable, e: ev.ProcessSignalled) -> None:
         """A signal leaves."""
@@ -231,6 +237,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallSettled: Reactions.on_settled,
     ev.IncidentOpened: Reactions.on_incident,
     ev.CallsDenied: Reactions.on_denied,
+    ev.ProcessWarned: Reactions.on_warned,
     ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,

@@ -48,9 +48,9 @@ class Record(NamedTuple):
     asked: dict[int, Asked]
 
 
-def denied_value(call: str) -> bytes:
+def denied_value(call: str, cause: str = "") -> bytes:
     """What a denied call is answered with."""
-    return msgspec.msgpack.encode([denial(call), {}])
+    return msgspec.msgpack.encode([denial(call, cause), {"cause": cause} if cause else {}])
 
 
 def read_record(reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int = 0, cut_ns: int = 0) -> Record:
@@ -110,7 +110,7 @@ def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: C
             when_ns = last_ns if event.again else time_ns
             for n in event.ns:
                 record.asked[n] = Asked(event.call, b"")
-                record.items.append(Item(n, when_ns, event.errno, denied_value(event.call)))
+                record.items.append(Item(n, when_ns, event.errno, denied_value(event.call, event.cause)))
             return when_ns
         case ev.CallOpened():
             record.asked[event.n] = Asked(event.call, event.argument)

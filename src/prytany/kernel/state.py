@@ -33,6 +33,10 @@ class ShardState(msgspec.Struct):
         if (post_fold := POST_FOLDS.get(type(event))) is not None:
             post_fold(self.post, seq, event)
 
+    def charge(self, payer: int, size_bytes: int) -> None:
+        """Count an entry's bytes, after its events were applied: its record, and the content that came with it."""
+        self.table.charge(payer, size_bytes)
+
 
 def fold(reader: Reader) -> tuple[ShardState, Head]:
     """The state at the reader's head. Raises Eio when an entry cannot be read by this version."""
@@ -45,5 +49,6 @@ def fold(reader: Reader) -> tuple[ShardState, Head]:
             raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
         for event in entry.events:
             state.apply(row.seq, entry.time_ns, event)
+        state.charge(entry.payer, len(row.record) + entry.content_bytes)
         head = Head(row.seq, row.hash)
     return state, head

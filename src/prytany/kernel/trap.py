@@ -16,9 +16,11 @@ from prytany.abi.errors import Eagain, Einval, KernelError
 from prytany.abi.syscalls import SYSCALLS, arguments_type
 from prytany.kernel.gate import deny
 from prytany.kernel.handlers import HANDLERS
+from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.outcome import Context, Done, Ended, Opened
+from prytany.kernel.quotas import Quotas
 from prytany.process.process import Process
 
 _DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
@@ -40,9 +42,10 @@ def decode_arguments(call: str, raw: bytes) -> Any:
 class Trap:
     """Turns calls into entries."""
 
-    def __init__(self, ledger: Ledger, context: Context) -> None:
+    def __init__(self, ledger: Ledger, context: Context, quotas: Quotas) -> None:
         self._ledger = ledger
         self._context = context
+        self._quotas = quotas
 
     def call(self, live: Live, n: int, name: str, raw: bytes) -> None:
         """One live call."""
@@ -54,6 +57,18 @@ class Trap:
         if errno is not None:
             self._deny(live, process, n, name, errno)
             return
+        quotas, size_bytes, cause = self._quotas, len(raw), ""
+        if (
+            process.journal_bytes + size_bytes > quotas.process_bytes
+            or ledger.table.journal_bytes + size_bytes > quotas.tenant_bytes
+            or process.usage.calls - process.history_from >= quotas.history_calls_warn
+        ):
+            cause = quotas.beyond(process, ledger.table, size_bytes)
+            if cause and name != "process_exit":
+                self._deny(live, process, n, name, "EDQUOT", cause)
+                return
+            if process.history >= quotas.history_calls_warn and "history" not in process.warned:
+                ledger.commit([ev.ProcessWarned(live.pid, "history", process.history)], {})
         outcome: Done | Opened | Ended
         argument = ledger.digest(raw)
         contents = {argument: raw}
@@ -65,6 +80,9 @@ class Trap:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
         except KernelError as error:
+            if cause:
+                self._deny(live, process, n, name, "EDQUOT", cause)
+                return
             value = _pack([error.message, error.detail])
             result = ledger.digest(value)
             contents[result] = value
@@ -78,7 +96,8 @@ class Trap:
             ledger.commit((opened, *outcome.after), contents)
             return
         if isinstance(outcome, Ended):
-            ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})
+            contents = {ledger.digest(content): content for content in outcome.contents}
+            ledger.commit(outcome.events, contents, reserve=True)
             return
         if outcome.spare:
             contents.clear()
@@ -90,13 +109,18 @@ class Trap:
             result = ledger.digest(value)
             contents[result] = value
         done = ev.CallDone(live.pid, n, name, argument, "", result, process.tail)
-        ledger.commit((*outcome.before, done, *outcome.after), contents, outcome.shared)
+        ledger.commit((*outcome.before, done, *outcome.after), contents, outcome.shared, payer=live.pid)
 
-    def _deny(self, live: Live, process: Process, n: int, name: str, errno: str) -> None:
+    def _deny(self, live: Live, process: Process, n: int, name: str, errno: str, cause: str = "") -> None:
+        if process.usage.denials - process.refused_from >= self._quotas.refusals_max:
+            reason = f"it went on after {self._quotas.refusals_max} of its calls were denied"
+            events, left = exit_events(self._context, process, 1, 0, reason, b"")
+            self._ledger.commit(events, {self._ledger.digest(content): content for content in left}, reserve=True)
+            return
         # The name is the worker's own words: what is not in the table is recorded under one name, so that made-up names
         # cannot fill the journal.
         known = name if name in _DECODERS else "?"
         if f"{known} {errno}" not in process.denied:
-            self._ledger.commit([ev.CallsDenied(live.pid, known, errno, [n], process.tail)], {})
+            self._ledger.commit([ev.CallsDenied(live.pid, known, errno, [n], process.tail, cause=cause)], {})
             return
-        self._ledger.denials.add(live.pid, n, known, errno)
+        self._ledger.denials.add(live.pid, n, known, errno, cause)

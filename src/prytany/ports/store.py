@@ -1,8 +1,9 @@
 """The store: where a shard's journal lies.
 
-A store keeps three things: *rows* of the chain, never changed; *bodies*, the content that rows name by digest, which
-may be forgotten; and *snapshots*, which are caches. It knows nothing of what a row means. One thread calls it, the
-journal's writer, except for `Reader`s, each of which is its own view and may be used from another thread.
+A store keeps three things: *rows* of the chain, of which only the content beside it is ever changed, to forget it;
+*bodies*, the content that rows name by digest, which may be forgotten as well; and *snapshots*, which are caches. It
+knows nothing of what a row means. One thread calls it, the journal's writer, except for `Reader`s, each of which is its
+own view and may be used from another thread.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Row(NamedTuple):
     record: bytes
     """The entry's bytes; what the hash covers."""
     bodies: bytes
-    """Small content beside the chain (packed pairs of digest and bytes), or empty. Not covered by `hash`; each body is
-    checked against its digest in `record`."""
+    """Small content beside the chain (packed pairs of digest and bytes), or empty. Not covered by `hash`, so that it
+    can be forgotten; each body is checked against its digest in `record`."""
 
 
 class Body(NamedTuple):
@@ -132,8 +133,17 @@ class Store(Protocol):
         """Keep `snapshot`, and of the older ones only the newest."""
         ...
 
-    def forget(self, tenant: int, digests: Sequence[bytes]) -> int:
-        """Destroy large bodies; the number that was there. The chain is not touched."""
+    def forget(self, tenant: int, digests: Sequence[bytes], packs: Sequence[tuple[int, bytes]] = ()) -> int:
+        """Destroy content; the chain is not touched.
+
+        Args:
+            tenant: whose.
+            digests: of large bodies.
+            packs: a row's number, and what is put in the place of its `bodies`; a row that is not there is passed over.
+
+        Returns:
+            The number of large bodies that were there.
+        """
         ...
 
     def reader(self) -> Reader:

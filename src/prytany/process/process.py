@@ -117,6 +117,16 @@ class Process(msgspec.Struct):
     """Who waits for its end: caller's pid to the number of the call."""
     denied: dict[str, int] = {}
     """Denials so far, a call and errno."""
+    journal_bytes: int = 0
+    """What it put into the journal: records and contents."""
+    history_from: int = 0
+    """`usage.calls` when this incarnation began."""
+    refused_from: int = 0
+    """`usage.denials` when this incarnation began."""
+    forgotten: bool = False
+    """Its content was destroyed."""
+    warned: dict[str, int] = {}
+    """Bounds that this incarnation came near, and how far it was."""
     usage: Usage = msgspec.field(default_factory=Usage)
     restarts: int = 0
     """How many times it may be restarted; `failures` is how many times it failed."""
@@ -175,6 +185,11 @@ class Process(msgspec.Struct):
     def alive(self) -> bool:
         """Not terminated."""
         return self.state is not State.TERMINATED
+
+    @property
+    def history(self) -> int:
+        """Recorded calls of this incarnation."""
+        return self.usage.calls - self.history_from
 
     def shown_state(self) -> tuple[State, str]:
         """State and reason as people see them: a running process whose oldest open call waits for others is waiting."""

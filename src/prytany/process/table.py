@@ -28,6 +28,8 @@ class Table(msgspec.Struct):
     """`pid:kind:call` of what needs a person, to the time it came up."""
     next_number: int = 1
     time_ns: int = 0
+    journal_bytes: int = 0
+    """What the tenant put into the journal: records and contents."""
     before_ns: int = 0
     """The time of the event before."""
 
@@ -58,6 +60,13 @@ class Table(msgspec.Struct):
         if fold is not None:
             fold(self, seq, event)
 
+    def charge(self, payer: int, size_bytes: int) -> None:
+        """Count an entry's bytes to the tenant, and to the process that caused it, where it is still there."""
+        self.journal_bytes += size_bytes
+        process = self.processes.get(payer)
+        if process is not None:
+            process.journal_bytes += size_bytes
+
 
 def _record(process: Process, seq: int, prev: int) -> None:
     # Several events of one entry may belong to one record; the link of all of them goes to the entry before.
@@ -84,6 +93,8 @@ def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
     process.tail = 0
     table.restarting.pop(e.pid, None)
+    process.history_from, process.refused_from = process.usage.calls, process.usage.denials
+    process.warned.clear()
     table.ready[e.pid] = None
 
 
@@ -195,6 +206,10 @@ def _reverted(table: Table, seq: int, e: ev.ProcessReverted) -> None:
     _begins_again(table, process, seq, e.prev)
     process.source, process.previous = process.previous, b""
     process.usage.cpu_us += e.cpu_us
+
+
+def _warned(table: Table, seq: int, e: ev.ProcessWarned) -> None:
+    table.require(e.pid).warned[e.what] = e.value
 
 
 def _reserve(usage: Usage, reserved: Reservation, sign: int) -> None:
@@ -316,6 +331,13 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
     usage.model_us += e.took_us
 
 
+def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:
+    table.journal_bytes -= e.freed_bytes
+    process = table.get(e.pid)
+    if process is not None:
+        process.forgotten = True
+
+
 def _accounted(table: Table, seq: int, e: ev.ProcessAccounted) -> None:
     # A worker may outlive its process's place in the table; what it took then counts for the run.
     if (process := table.get(e.pid)) is not None:
@@ -361,6 +383,7 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessPaused: _paused,  # type: ignore[dict-item]
     ev.ProcessContinued: _continued,  # type: ignore[dict-item]
     ev.ProcessSignalled: _signalled,  # type: ignore[dict-item]
+    ev.ProcessWarned: _warned,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
     ev.ProcessFailed: _failed,  # type: ignore[dict-item]
@@ -380,6 +403,7 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
     ev.ModelReserved: _reserved,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
+    ev.ContentForgotten: _forgotten,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]
     ev.IncidentClosed: _seen_to,  # type: ignore[dict-item]
 }

@@ -31,6 +31,13 @@ LogSink = Callable[[int, bytes], None]
 """Takes what a process printed."""
 
 
+def _check_bounds(frame: wire.Frame) -> None:
+    """Hold a worker to the bounds that userland keeps by itself; raises Einval."""
+    most = limits.ARGUMENT_BYTES_MAX
+    if len(frame.calls) > limits.FRAME_CALLS_MAX or any(len(bytes(call.args)) > most for call in frame.calls):
+        raise Einval("a frame beyond its bounds")
+
+
 class ConfinedWorker:
     """The kernel's end of one worker.
 
@@ -127,6 +134,8 @@ class ConfinedWorker:
         try:
             for body in self._frames.feed(data):
                 frame = wire.decode_frame(body)
+                if len(body) > limits.ARGUMENT_BYTES_MAX or len(frame.calls) > limits.FRAME_CALLS_MAX:
+                    _check_bounds(frame)
                 calls: list[Call] = [(call.n, call.name, call.args) for call in frame.calls]
                 self._host.on_frame(self._pid, frame.delivered, calls)
                 if self._killed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from prytany.abi import limits
@@ -21,9 +22,17 @@ class Logs:
     def append(self, pid: int, data: bytes) -> None:
         """Add what it printed, as it is; who shows it escapes it."""
         path = self.path(pid)
-        with path.open("ab") as file:
-            file.write(data[-limits.LOG_BYTES_MAX :])
-            size = file.tell()
-        if size > limits.LOG_BYTES_MAX:
-            kept = path.read_bytes()[-limits.LOG_BYTES_MAX // 2 :]
-            path.write_bytes(kept[kept.find(b"\n") + 1 :])
+        with suppress(OSError):  # on a full disk what is printed is lost, and nothing else
+            with path.open("ab") as file:
+                file.write(data[-limits.LOG_BYTES_MAX :])
+                size = file.tell()
+            if size > limits.LOG_BYTES_MAX:
+                kept = path.read_bytes()[-limits.LOG_BYTES_MAX // 2 :]
+                path.write_bytes(kept[kept.find(b"\n") + 1 :])
+
+    def forget(self, pid: int) -> bool:
+        """Remove what a process printed; whether there was any."""
+        path = self.path(pid)
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        return there

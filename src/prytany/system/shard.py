@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 from prytany import __version__
@@ -15,17 +16,14 @@ from prytany.abi import limits
 from prytany.abi.errors import Ebusy, Eio
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
-from prytany.drivers.stores.sqlite import SqliteStore
-from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Anchor
-from prytany.journal.digests import Keyring
 from prytany.journal.home import Home
 from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
-from prytany.kernel.ledger import TENANT, Durable, Ledger
+from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
-from prytany.kernel.state import fold
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError, StoreLocked
@@ -34,23 +32,14 @@ from prytany.runtime.environments import Environments
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
+from prytany.system.opening import open_journal
 from prytany.system.programs import find_program
 
 
-def open_keyring(path: Path) -> Keyring:
-    """The home's keys; made on the first opening."""
-    if path.exists():
-        return Keyring.load(path.read_bytes(), os.urandom)
-    keyring = Keyring(os.urandom)
-    keyring.admit(TENANT)
-    part = path.with_suffix(".part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(keyring.save())
-        file.flush()
-        os.fsync(fd)
-    part.rename(path)
-    return keyring
+def _stop(kernel: Kernel, failed: asyncio.Future[StoreError], error: StoreError) -> None:
+    """The journal is broken."""
+    kernel.fail()
+    failed.set_result(error)
 
 
 @contextlib.contextmanager
@@ -92,6 +81,7 @@ class Shard:
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
         idle: bool = False,
+        quotas: Quotas = DEFAULT_QUOTAS,
     ) -> Shard:
         """Open the home, and let everything in it go on, under the operators' control.
 
@@ -105,18 +95,18 @@ class Shard:
             runners: other runners than the confined one.
             watch: told of every durable entry.
             idle: let nothing go on: what is commanded is recorded, for whoever resumes.
+            quotas: what a process and its tenant may put into the journal.
 
         Raises:
             Ebusy: another kernel runs in this home.
             Eacces: it belongs to somebody else, or others may look into it.
-            Eio: its journal cannot be read.
+            Eio: its journal cannot be read, or is damaged.
         """
         with ExitStack() as stack, store_errors():
             home = stack.enter_context(closing(Home(path, create=create)))
-            keyring = open_keyring(home.keys)
-            store = stack.enter_context(closing(SqliteStore(home.journal)))
-            reader = stack.enter_context(closing(SqliteReader(home.journal, pinned=False)))
-            state, head = fold(reader)
+            store, reader, keyring, state, head = open_journal(home)
+            stack.enter_context(closing(store))
+            stack.enter_context(closing(reader))
             opened = stack.pop_all()
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[StoreError] = loop.create_future()
@@ -129,11 +119,13 @@ class Shard:
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
-            running_max=running_max, workers_max=workers_max, watch=watch, environment=Environments().identity,
+            running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
+            environment=Environments().identity,
         )  # fmt: skip
         kernel.idle = idle
         reactions.append((lambda entry: None) if idle else kernel.react)
-        journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
+        stop = partial(_stop, kernel, failed)
+        journal = Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
         ledger.attach(journal)
         facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
         shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened)

@@ -117,6 +117,24 @@ class StoreSuite:
         assert store.forget(1, [bytes(16), b"\1" * 16]) == 1
         assert everything(store.reader()) == (rows[-1], rows, [other], [])
 
+    def test_forgetting_small_content_changes_the_packs_of_the_named_rows_only(self, store: Store) -> None:
+        rows = chain_of([b"a", b"b", b"c"], bodies=b"\x91\x92\xc4\x01d\xc4\x06secret")
+        store.commit(rows, [])
+        assert store.forget(1, [], [(2, b""), (3, b"\x90"), (9, b"x")]) == 0
+        kept = [rows[0], rows[1]._replace(bodies=b""), rows[2]._replace(bodies=b"\x90")]
+        assert everything(store.reader()) == (kept[-1], kept, [], [])
+
+    def test_a_durable_store_has_forgotten_after_it_is_opened_again(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        if store.features.durable:
+            rows = chain_of([b"a"], bodies=b"\x90")
+            store.commit(rows, [])
+            store.forget(1, [], [(1, b"")])
+            store.close()
+            store = self.open(tmp_path)
+            assert everything(store.reader())[1] == [rows[0]._replace(bodies=b"")]
+        store.close()
+
     def test_the_two_newest_snapshots_are_kept_newest_first(self, store: Store) -> None:
         snapshots = [snapshot_of(Head(n, bytes(16)), "1", b"state") for n in (1, 2, 3)]
         for snapshot in snapshots:
@@ -146,6 +164,9 @@ class StoreSuite:
             store.close()
             store = self.open(tmp_path)
         store.close()
+
+
+PACKS = st.lists(st.tuples(st.integers(1, 20), st.binary(max_size=8)), max_size=3)
 
 
 def store_machine(open_store: Callable[[Path], Store]) -> type[RuleBasedStateMachine]:
@@ -181,10 +202,10 @@ def store_machine(open_store: Callable[[Path], Store]) -> type[RuleBasedStateMac
             self.store.commit([], [body])
             self.model.commit([], [body])
 
-        @rule(tenant=st.integers(0, 2), names=st.lists(st.integers(0, 3), max_size=3))
-        def forget(self, tenant: int, names: list[int]) -> None:
+        @rule(tenant=st.integers(0, 2), names=st.lists(st.integers(0, 3), max_size=3), packs=PACKS)
+        def forget(self, tenant: int, names: list[int], packs: list[tuple[int, bytes]]) -> None:
             digests = [bytes([name]) * 16 for name in names]
-            assert self.store.forget(tenant, digests) == self.model.forget(tenant, digests)
+            assert self.store.forget(tenant, digests, packs) == self.model.forget(tenant, digests, packs)
 
         @rule(seq=st.integers(1, 9), version=st.sampled_from(["1", "2"]), state=st.binary(max_size=50))
         def save_snapshot(self, seq: int, version: str, state: bytes) -> None:

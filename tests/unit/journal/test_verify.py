@@ -14,6 +14,7 @@ from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head
 from prytany.journal.bodies import pack
 from prytany.journal.chain import GENESIS, next_hash
+from prytany.journal.content import Named, Said
 from prytany.journal.digests import Keyring
 from prytany.journal.salvage import keep_sound_part
 from prytany.journal.snapshot import newest_usable, snapshot_of
@@ -25,6 +26,13 @@ COUNT = 5
 
 def digests_of(record: bytes) -> list[tuple[int, bytes]]:
     return msgspec.msgpack.decode(record, type=tuple[int, list[tuple[int, bytes]]])[1]
+
+
+def read(record: bytes) -> Said:
+    seq, _ = msgspec.msgpack.decode(record, type=tuple[int, list[tuple[int, bytes]]])
+    if seq < 0:
+        return Said([], [-seq])
+    return Said([Named(tenant, digest, seq % 100) for tenant, digest in digests_of(record)], [])
 
 
 def keyring() -> Keyring:
@@ -55,7 +63,7 @@ ANCHOR = Head(COUNT, ROWS[-1].hash)
 
 
 def check(rows: list[Row], bodies: list[Body], snapshots: list[Snapshot], anchor: Head | None = None) -> Report:
-    return verify(MemoryReader(rows, bodies, snapshots), RING, digests_of, anchor=anchor)
+    return verify(MemoryReader(rows, bodies, snapshots), RING, read, anchor=anchor)
 
 
 def flips(value: bytes) -> Iterator[bytes]:
@@ -89,15 +97,15 @@ def test_a_flipped_byte_in_a_row_is_found_at_that_row(column: str, index: int) -
 @pytest.mark.parametrize("change", [{"tenant": 2}, {"key_id": 2}])
 def test_a_changed_number_of_a_large_body_is_found(change: dict[str, int]) -> None:
     report = check(ROWS, [LARGE._replace(**cast("Any", change))], SNAPSHOTS)
-    assert [(f.kind, f.digest) for f in report.findings] == [("body", LARGE.digest)]
+    assert (report.findings[0].kind, report.findings[0].digest) == ("body", LARGE.digest)
 
 
 @pytest.mark.parametrize("column", ["digest", "content"])
 def test_a_flipped_byte_in_a_large_body_is_found(column: str) -> None:
     for value in flips(getattr(LARGE, column)):
-        assert [f.kind for f in check(ROWS, [LARGE._replace(**cast("Any", {column: value}))], SNAPSHOTS).findings] == [
-            "body"
-        ]
+        findings = check(ROWS, [LARGE._replace(**cast("Any", {column: value}))], SNAPSHOTS).findings
+        # A body under another name is wrong there, and missing under its own.
+        assert [f.kind for f in findings] == (["body", "missing"] if column == "digest" else ["body"])
 
 
 @pytest.mark.parametrize("column", ["hash", "state", "digest", "version"])
@@ -147,30 +155,79 @@ def test_a_rewritten_journal_shows_against_the_anchor_and_only_there() -> None:
 def test_bodies_of_a_forgotten_tenant_are_counted_and_the_chain_still_verifies() -> None:
     ring = keyring()
     ring.forget(1)
-    report = verify(MemoryReader(ROWS, [], SNAPSHOTS), ring, digests_of, anchor=ANCHOR)
+    report = verify(MemoryReader(ROWS, [], SNAPSHOTS), ring, read, anchor=ANCHOR)
     assert report.sound
-    assert report.forgotten == COUNT
+    assert report.forgotten == COUNT + 1
 
 
 @pytest.mark.parametrize("index", range(COUNT))
 def test_the_part_before_a_damaged_row_is_kept_and_sound(index: int) -> None:
     rows = [*ROWS[:index], ROWS[index]._replace(record=b"damaged"), *ROWS[index + 1 :]]
     target = MemoryStore()
-    kept = keep_sound_part(MemoryReader(rows, BODIES, SNAPSHOTS), target, RING, digests_of)
+    kept = keep_sound_part(MemoryReader(rows, BODIES, SNAPSHOTS), target, RING, read)
     assert (kept.seq, kept.bodies, kept.complete) == (index, 1, False)
     reader = target.reader()
     assert list(reader.rows(1)) == ROWS[:index]
     assert [s.seq for s in reader.snapshots()] == [seq for seq in (4, 2) if seq <= index]
-    assert verify(reader, RING, digests_of).sound
+    assert verify(reader, RING, read).sound
 
 
 def test_damaged_bodies_are_left_out_and_their_rows_kept() -> None:
     digest = digests_of(ROWS[1].record)[0][1]
     rows = [ROWS[0]._replace(bodies=b"\xff"), ROWS[1]._replace(bodies=pack([(digest, b"other")])), *ROWS[2:]]
     target = MemoryStore()
-    kept = keep_sound_part(MemoryReader(rows, [LARGE._replace(content=b"x")], []), target, RING, digests_of)
+    kept = keep_sound_part(MemoryReader(rows, [LARGE._replace(content=b"x")], []), target, RING, read)
     assert (kept.seq, kept.bodies, kept.bodies_lost, kept.complete) == (COUNT, 0, 3, True)
-    assert verify(target.reader(), RING, digests_of).sound
+    assert [(f.kind, f.seq) for f in verify(target.reader(), RING, read).findings] == [
+        ("missing", 1), ("missing", 1), ("missing", 2),
+    ]  # fmt: skip
+
+
+def forgetting(owner: int) -> list[Row]:
+    """The journal with one record more: the content of `owner` was forgotten."""
+    record = msgspec.msgpack.encode((-owner, []))
+    return [*ROWS, Row(COUNT + 1, next_hash(ROWS[-1].hash, record), record, b"")]
+
+
+def test_small_content_that_is_not_there_is_missing_unless_its_forgetting_is_recorded() -> None:
+    stripped = ROWS[2]._replace(bodies=b"")
+    digest = digests_of(ROWS[2].record)[0][1]
+    report = check([*ROWS[:2], stripped, *ROWS[3:]], BODIES, [])
+    assert [(f.kind, f.seq, f.digest) for f in report.findings] == [("missing", 3, digest)]
+    rows = forgetting(3)
+    rows[2] = stripped
+    assert check(rows, BODIES, []).sound
+    assert check(rows, BODIES, []).forgotten == 1
+    rows = forgetting(2)
+    rows[2] = stripped
+    assert not check(rows, BODIES, []).sound
+
+
+def test_a_large_body_that_is_not_there_is_missing_unless_its_forgetting_is_recorded() -> None:
+    assert [(f.kind, f.seq, f.digest) for f in check(ROWS, [], []).findings] == [("missing", 1, LARGE.digest)]
+    assert check(forgetting(4), [], []).sound
+
+
+def test_content_that_lies_in_another_row_is_there() -> None:
+    digest = digests_of(ROWS[0].record)[0][1]
+    record = msgspec.msgpack.encode((7, [(1, digest)]))
+    rows = [*ROWS, Row(COUNT + 1, next_hash(ROWS[-1].hash, record), record, b"")]
+    assert check(rows, BODIES, []).sound
+
+
+def test_findings_and_progress_are_told_as_they_come_and_what_is_kept_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prytany.journal.verify.FINDINGS_KEPT", 2)
+    monkeypatch.setattr("prytany.journal.verify.PROGRESS_ROWS", 2)
+    told: list[str] = []
+    rows = [row._replace(bodies=b"\xff") for row in ROWS]
+    report = verify(
+        MemoryReader(rows, BODIES, []), RING, read,
+        tell=lambda finding: told.append(finding.kind), progress=lambda seq: told.append(str(seq)),
+    )  # fmt: skip
+    assert told == ["body", "2", "body", "body", "4", "body", "body"]
+    assert (len(report.findings), report.found, report.sound) == (2, COUNT, False)
 
 
 def flip_in_file(folder: Path, change: Callable[[bytearray], None]) -> SqliteReader:
@@ -203,7 +260,7 @@ def test_a_flipped_byte_anywhere_in_the_file_is_found_or_changes_nothing_that_is
         except StoreError:
             found += 1
             continue
-        report = verify(reader, RING, digests_of, anchor=ANCHOR)
+        report = verify(reader, RING, read, anchor=ANCHOR)
         try:
             same = (
                 list(reader.rows(1)) == ROWS
@@ -214,8 +271,8 @@ def test_a_flipped_byte_anywhere_in_the_file_is_found_or_changes_nothing_that_is
             same = False
         reader.close()
         found += not report.sound
-        # A whole table that reads as empty is a forgotten body or a dropped cache: neither is a flipped byte in one.
-        lost = report.large_bodies == 0 or report.snapshots < len(SNAPSHOTS)
+        # A table of snapshots that reads as empty is a dropped cache.
+        lost = report.snapshots < len(SNAPSHOTS)
         assert same or lost or not report.sound, f"byte {place} of {size}"
     assert found > len(used) // 3 // 2
 
@@ -228,6 +285,6 @@ def test_a_row_changed_through_sql_is_found(tmp_path: Path) -> None:
     connection.execute("UPDATE rows SET record = x'00' WHERE seq = 3")
     connection.close()
     reader = SqliteReader(tmp_path / "journal.db")
-    assert [(f.kind, f.seq) for f in verify(reader, RING, digests_of).findings if f.kind == "chain"] == [("chain", 3)]
+    assert [(f.kind, f.seq) for f in verify(reader, RING, read).findings if f.kind == "chain"] == [("chain", 3)]
     assert sound_prefix(reader) == 2
     reader.close()

@@ -21,7 +21,7 @@ from prytany.abi.events.context import (
 )
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
-from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
@@ -46,6 +46,7 @@ from prytany.abi.events.process import (
     ProcessStarted,
     ProcessUpgraded,
     ProcessUpgrading,
+    ProcessWarned,
 )
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "CallPiece",
     "CallSettled",
     "CallsDenied",
+    "ContentForgotten",
     "ContextAppended",
     "ContextAsked",
     "ContextClosed",
@@ -92,6 +94,7 @@ __all__ = [
     "ProcessStarted",
     "ProcessUpgraded",
     "ProcessUpgrading",
+    "ProcessWarned",
     "Source",
     "decode_entry",
     "digests_of",

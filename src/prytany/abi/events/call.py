@@ -82,3 +82,5 @@ class CallsDenied(msgspec.Struct, array_like=True, frozen=True, tag="call.denied
     prev: int
     again: bool = False
     """Repeats: each was answered at the time of the item before it, since it had no entry of its own."""
+    cause: str = ""
+    """Which bound refused, where it was a quota: `process`, `tenant` or `history`."""

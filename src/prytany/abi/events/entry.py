@@ -16,7 +16,7 @@ from prytany.abi.events.context import (
     ContextForked,
     ContextOpened,
 )
-from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
@@ -41,6 +41,7 @@ from prytany.abi.events.process import (
     ProcessStarted,
     ProcessUpgraded,
     ProcessUpgrading,
+    ProcessWarned,
 )
 
 Event = (
@@ -50,6 +51,7 @@ Event = (
     | ProcessPaused
     | ProcessContinued
     | ProcessSignalled
+    | ProcessWarned
     | ProcessExited
     | ProcessReaped
     | ProcessAccounted
@@ -82,6 +84,7 @@ Event = (
     | ProcessUpgrading
     | ProcessUpgraded
     | ProcessReverted
+    | ContentForgotten
 )
 
 
@@ -90,6 +93,10 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
 
     time_ns: int
     events: list[Event]
+    payer: int = 0
+    """The process to whose share of the journal the entry is counted; 0 where it is the tenant's alone."""
+    content_bytes: int = 0
+    """Of the content that came in with it. Recorded, since the content itself may be forgotten."""
 
 
 Upcaster = Callable[[list[Any]], list[Any]]

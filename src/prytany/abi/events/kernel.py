@@ -29,6 +29,18 @@ class IncidentClosed(msgspec.Struct, array_like=True, frozen=True, tag="incident
     uid: int = -1
 
 
+class ContentForgotten(msgspec.Struct, array_like=True, frozen=True, tag="content.forgotten/1"):
+    """Content that the events of an ended process name is destroyed: all of it, but what living processes name as well.
+
+    It names the process and not its digests: these stand in the process's events, and a process has many.
+    """
+
+    pid: int
+    contents: int
+    """How many pieces there were."""
+    freed_bytes: int
+
+
 class OperatorCommanded(msgspec.Struct, array_like=True, frozen=True, tag="operator.commanded/1"):
     """The operator of that uid gave a command; what it led to stands in the same entry."""
 

@@ -68,6 +68,14 @@ class ProcessSignalled(msgspec.Struct, array_like=True, frozen=True, tag="proces
     prev: int
 
 
+class ProcessWarned(msgspec.Struct, array_like=True, frozen=True, tag="process.warned/1"):
+    """It came near a bound, once an incarnation. `what` is the bound's name (`history`), `value` how far it is."""
+
+    pid: int
+    what: str
+    value: int
+
+
 class ProcessExited(msgspec.Struct, array_like=True, frozen=True, tag="process.exited/1"):
     """It terminated. `signal` is what ended it from outside, or 0; `result` is the digest of what it leaves."""
 

@@ -16,7 +16,7 @@ COMMON_ERRORS: dict[str, str] = {
     "EPERM": "the call's class is not in the caller's pledge; or there is no such call",
     "EINVAL": "an argument is missing, of the wrong type, or too large",
     "EAGAIN": "too many of the caller's calls are in flight",
-    "EDQUOT": "the caller's share of the journal is used up",
+    "EDQUOT": "a share of the journal is used up; `cause` says whether the process's, its tenant's, or its history's",
     "ECANCELED": "the caller cancelled the call before it had a result",
 }
 

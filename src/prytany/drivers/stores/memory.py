@@ -77,8 +77,11 @@ class MemoryStore:
         """Keep `snapshot` and the one before it."""
         self._snapshots = [snapshot, *self._snapshots[:1]]
 
-    def forget(self, tenant: int, digests: Sequence[bytes]) -> int:
-        """Drop large bodies; the number that was there."""
+    def forget(self, tenant: int, digests: Sequence[bytes], packs: Sequence[tuple[int, bytes]] = ()) -> int:
+        """Drop large bodies, and put packs in place; the number of bodies that were there."""
+        for seq, pack in packs:
+            if seq in self._rows:
+                self._rows[seq] = self._rows[seq]._replace(bodies=pack)
         return sum(self._bodies.pop((tenant, digest), None) is not None for digest in digests)
 
     def reader(self) -> MemoryReader:

@@ -1,7 +1,8 @@
 """The embedded store: one SQLite file in WAL mode, for one machine's shard.
 
 A commit is one transaction at `synchronous=FULL`: when it returns, the log has been synced. The primary key on
-`seq` is the fence of a stale writer. The store does not interpret rows, and never updates one.
+`seq` is the fence of a stale writer. The store does not interpret rows, and changes nothing of one but its
+content, to forget it.
 
     journal.db  journal.db-wal  journal.db-shm      the database, all 0600
     reserve                                         see reserve.py; also carries the lock
@@ -83,10 +84,16 @@ class SqliteStore:
             _create_private(path)
             # Any: apsw's own types are not fully known to a strict checker.
             self._connection: Any = apsw.Connection(str(path), vfs=vfs)
-            self._prepare()
+            try:
+                self._prepare()
+            except (apsw.FullError, apsw.IOError):
+                # The log's index takes some space even for reading; a full disk is to be looked at and steered.
+                if not self._release():
+                    raise
+                self._prepare()
         except apsw.Error as error:
             self._reserve.close()
-            raise self._translated(error, None) from error
+            raise self._translated(error, getattr(self, "_connection", None)) from error
         except StoreError:
             self._reserve.close()
             raise
@@ -97,7 +104,11 @@ class SqliteStore:
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        if self._reserve.whole:
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        else:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'snapshots'").fetchall():
             connection.execute(_SCHEMA)
         self._cursor: Any = connection.cursor()
@@ -121,6 +132,22 @@ class SqliteStore:
             with contextlib.suppress(apsw.Error):  # the error that brought us here is the one to tell
                 self._connection.execute("ROLLBACK")
 
+    def _release(self) -> bool:
+        """Give the reserve to what follows, and to nothing else: moving the log into the database would eat it."""
+        if not self._reserve.release():
+            return False
+        self._connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        return True
+
+    def _refill(self) -> bool:
+        """Make the reserve whole again, and go on as usual."""
+        if not self._reserve.refill():
+            return False
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}").fetchall()
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        return True
+
     def _write(self, rows: Sequence[Row], bodies: Sequence[Body]) -> None:
         cursor = self._cursor
         try:
@@ -142,14 +169,14 @@ class SqliteStore:
         again.
         """
         if not reserve:
-            if not self._reserve.whole and not self._reserve.refill():
+            if not self._reserve.whole and not self._refill():
                 raise StoreFull(f"{self._path}: the reserve is in use and the disk is full")
             self._write(rows, bodies)
             return
         try:
             self._write(rows, bodies)
         except StoreFull:
-            if not self._reserve.release():
+            if not self._release():
                 raise
             self._write(rows, bodies)
 
@@ -166,10 +193,10 @@ class SqliteStore:
             self._rollback()
             raise translated from error
 
-    def forget(self, tenant: int, digests: Sequence[bytes]) -> int:
-        """Destroy large bodies.
+    def forget(self, tenant: int, digests: Sequence[bytes], packs: Sequence[tuple[int, bytes]] = ()) -> int:
+        """Destroy content: large bodies, and what packs no longer hold.
 
-        Their pages are overwritten with zeros and the log is emptied, so that the content is in neither file when this
+        Its pages are overwritten with zeros and the log is emptied, so that the content is in neither file when this
         returns, unless a reader still holds the log. What the medium keeps beneath the file system is out of reach.
         """
         connection, cursor, found = self._connection, self._cursor, 0
@@ -179,6 +206,8 @@ class SqliteStore:
             for digest in digests:
                 cursor.execute("DELETE FROM bodies WHERE tenant = ? AND digest = ?", (tenant, digest))
                 found += connection.changes()
+            for seq, pack in packs:
+                cursor.execute("UPDATE rows SET bodies = ? WHERE seq = ?", (pack, seq))
             cursor.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.Error as error:

@@ -28,24 +28,51 @@ _SEQ_MAX = (1 << 63) - 1
 class SqliteReader:
     """One moment of the store at `path`; or, where it is not pinned, always its newest."""
 
-    def __init__(self, path: Path, *, pinned: bool = True) -> None:
+    def __init__(self, path: Path, *, pinned: bool = True, damaged: bool = False) -> None:
         """Open a view.
+
+        Args:
+            path: of the database.
+            pinned: stay at this moment.
+            damaged: read as far as can be read in a file that SQLite takes for malformed, such as one that was cut.
 
         Raises:
             StoreError: there is no store at `path`, or it cannot be read.
         """
         if not path.is_file():
             raise StoreError(f"no store at {path}")
+        if path.stat().st_size == 0:
+            # SQLite would take it for a new database, and remove the log that may still hold something.
+            raise StoreError(f"cannot read {path}: the file is empty")
         try:
-            # Any: apsw's own types are not fully known to a strict checker.
-            self._connection: Any = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._open(path, apsw.SQLITE_OPEN_READONLY, pinned, damaged)
+        except apsw.IOError as error:
+            # The log's index is a file, which a full disk has no room for. Alone, SQLite can do with memory instead.
+            try:
+                self._open(path, apsw.SQLITE_OPEN_READWRITE, pinned, damaged)
+            except apsw.Error:
+                raise StoreError(f"cannot read {path}: {error}") from error
+        except apsw.Error as error:
+            raise StoreError(f"cannot read {path}: {error}") from error
+
+    def _open(self, path: Path, flags: int, pinned: bool, damaged: bool) -> None:
+        # Any: apsw's own types are not fully known to a strict checker.
+        self._connection: Any = apsw.Connection(str(path), flags=flags)
+        try:
             self._connection.set_busy_timeout(5_000)
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            if flags == apsw.SQLITE_OPEN_READWRITE:
+                self._connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+                self._connection.execute("PRAGMA query_only = ON")
+            if damaged:
+                self._connection.execute("PRAGMA writable_schema = ON")
             if pinned:
                 self._connection.execute("BEGIN")
             # A deferred transaction begins with its first read.
             self._connection.execute("SELECT 1 FROM rows LIMIT 1").fetchall()
-        except apsw.Error as error:
-            raise StoreError(f"cannot read {path}: {error}") from error
+        except apsw.Error:
+            self._connection.close()
+            raise
 
     def _select(
         self, sql: str, types: tuple[type, ...], bindings: tuple[int | bytes, ...] = ()

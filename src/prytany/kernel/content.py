@@ -1,0 +1,40 @@
+"""What the events of a record say of content, for those who check, copy or forget it. An owner is a pid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prytany.abi import events as ev
+from prytany.abi.events.entry import digest_fields
+from prytany.journal.content import Named, Said
+from prytany.kernel.ledger import TENANT
+
+SHARED = {(ev.ProcessSpawned, "source")}
+"""Content that is not its process's own: the operator's."""
+
+
+def names_of(event: ev.Event) -> Iterator[tuple[str, bytes]]:
+    """The fields of an event that name content, with their digests."""
+    for name in digest_fields(type(event)):
+        digest = getattr(event, name)
+        if digest:
+            yield name, digest
+
+
+def own_names(event: ev.Event) -> Iterator[bytes]:
+    """The digests of an event's content that belongs to its process."""
+    return (digest for name, digest in names_of(event) if (type(event), name) not in SHARED)
+
+
+def said(record: bytes) -> Said:
+    """What a record says of content."""
+    names: list[Named] = []
+    forgotten: list[int] = []
+    for event in ev.decode_entry(record).events:
+        if isinstance(event, ev.ContentForgotten):
+            forgotten.append(event.pid)
+            continue
+        pid = getattr(event, "pid", 0)
+        for name, digest in names_of(event):
+            names.append(Named(TENANT, digest, 0 if (type(event), name) in SHARED else pid))
+    return Said(names, forgotten)
