@@ -13,20 +13,24 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.operator import Operator
-from prytany.kernel.outcome import Program
+from prytany.kernel.outcome import GrantedTool, Program
 from prytany.kernel.places import Places
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.replay import NIL
+from prytany.kernel.toolbox import Toolbox
 from prytany.kernel.trap import Trap, decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
+from prytany.ports.tool import ToolManifest
 from prytany.process.process import Process
 from prytany.process.table import Table
+from prytany.scheduling.turns import Turns
 
 _pack = msgspec.msgpack.encode
 
@@ -52,7 +56,9 @@ class Kernel:
         self._entropy = entropy
         self._find_program = find_program
         self.places = Places(running_max)
+        self.tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.effects = Effects(outside, self)
+        self.admission = Admission(self)
         self.trap = Trap(ledger, self)
         self.workers = Workers(self, runners)
         self.closing = False
@@ -81,6 +87,23 @@ class Kernel:
     def has_model(self, name: str) -> bool:
         """Whether there is a model of that name."""
         return name in self.outside.models
+
+    def tools_of(self, run: int) -> list[ToolManifest]:
+        """The tools of a run; raises Epolicy."""
+        return self.tools.of(run)
+
+    def tool_of(self, run: int, name: str) -> GrantedTool | None:
+        """A tool of a run, or None when it was not granted; raises Epolicy."""
+        return self.tools.find(run, name)
+
+    def tool_path(self, run: int, name: str) -> str:
+        """The file of a tool that was granted to a run."""
+        return self.tools.path(run, name)
+
+    @property
+    def turns(self) -> Turns:
+        """Which tool calls are open, and who waits for a resource."""
+        return self.ledger.state.turns
 
     def content_of(self, pid: int) -> bytes:
         """What a terminated process left, packed."""
@@ -157,8 +180,10 @@ class Kernel:
         self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
-            # Tried again: it comes up again if it must.
-            self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
+            # Tried again: it comes up again if it must. A doubt is for a person alone.
+            if kind != "doubt":
+                self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
+        self.admission.come_back()
         for running in list(self.table.running):
             self._come_back(self.table.require(running))
         self.reactions.fill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,6 +16,7 @@ from prytany.kernel.handlers.process import exit_value, signal_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
+from prytany.kernel.toolbox import Toolbox
 from prytany.process.process import Process, State
 
 _pack = msgspec.msgpack.encode
@@ -25,6 +27,7 @@ class Core(Context, Protocol):
 
     ledger: Ledger
     reactions: Reactions
+    tools: Toolbox
 
 
 class Operator:
@@ -43,8 +46,12 @@ class Operator:
     def spawn(
         self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
+        tools: Sequence[str] = (),
     ) -> int:  # fmt: skip
-        """Start a root process; its pid. Raises Enoent when there is no such program."""
+        """Start a root process with the tools of these files; its pid.
+
+        Raises Enoent when there is no such program, Epolicy and Einval for the tools.
+        """
         k = self._k
         found: Program = k.find_program(program, "")
         argument = _pack([args, kwargs])
@@ -55,7 +62,9 @@ class Operator:
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
             uid=uid, model=model,
         )  # fmt: skip
-        k.ledger.commit((spawned, ev.ProcessReady(pid, 1)), {k.digest(argument): argument}, (found.source,))
+        granted, shared = k.tools.grant(pid, list(tools))
+        events = (spawned, *granted, ev.ProcessReady(pid, 1))
+        k.ledger.commit(events, {k.digest(argument): argument}, (found.source, *shared))
         return pid
 
     def signal(self, pid: int, signal: int, *, uid: int) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from prytany.abi import events as ev
+from prytany.ports.tool import ToolManifest
 from prytany.process.process import Process
 from prytany.process.table import Table
+from prytany.scheduling.turns import Turns
 
 
 class Done(NamedTuple):
@@ -24,6 +26,8 @@ class Opened(NamedTuple):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
+    after: tuple[ev.Event, ...] = ()
+    """What else was decided of it, in the same entry."""
 
 
 class Ended(NamedTuple):
@@ -34,6 +38,17 @@ class Ended(NamedTuple):
 
 
 Outcome = Done | Opened | Ended
+
+
+class Denied(Exception):
+    """A handler found that the caller may not: the call is recorded and counted as the gate's denials are."""
+
+
+class GrantedTool(NamedTuple):
+    """A tool that a run may call, as it is loaded; `digest` names what was recorded of its file's tools."""
+
+    manifest: ToolManifest
+    digest: bytes
 
 
 class Program(NamedTuple):
@@ -67,6 +82,19 @@ class Context(Protocol):
 
     def has_model(self, name: str) -> bool:
         """Whether there is a model of that name ("" is the default)."""
+        ...
+
+    def tools_of(self, run: int) -> list[ToolManifest]:
+        """The tools of a run, in the order of their names. Raises Epolicy when one of them is not loaded."""
+        ...
+
+    def tool_of(self, run: int, name: str) -> GrantedTool | None:
+        """A tool of a run; None when it was not granted. Raises Epolicy when it was, and is not loaded."""
+        ...
+
+    @property
+    def turns(self) -> Turns:
+        """Which tool calls are open, and who waits for a resource."""
         ...
 
     def content_of(self, pid: int) -> bytes:

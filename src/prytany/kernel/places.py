@@ -20,7 +20,7 @@ class Places:
     def update(self, process: Process) -> None:
         """Take note of what `process` does now."""
         if process.state is State.RUNNING and (
-            not process.open or any(c.call not in WAITS for c in process.open.values())
+            not process.open or any(c.call not in WAITS and not c.doubt for c in process.open.values())
         ):
             self._held.add(process.pid)
         else:

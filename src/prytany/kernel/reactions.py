@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
@@ -27,6 +28,7 @@ class Core(Protocol):
     ledger: Ledger
     places: Places
     effects: Effects
+    admission: Admission
     workers: Workers
     closing: bool
 
@@ -87,6 +89,18 @@ class Reactions:
         if process is not None and process.alive:
             self._place(process)
             self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
+        self._k.admission.fill()
+
+    def on_tool_started(self, entry: Durable, e: ev.ToolStarted) -> None:
+        """A tool's effect begins."""
+        if (process := self._k.table.get(e.pid)) is not None:
+            self._place(process)
+        self._k.admission.start(e.pid, e.n)
+
+    def on_doubted(self, entry: Durable, e: ev.CallDoubted) -> None:
+        """A process that waits for a person needs no place."""
+        if (process := self._k.table.get(e.pid)) is not None:
+            self._place(process)
 
     def on_denied(self, entry: Durable, e: ev.CallsDenied) -> None:
         """A refusal leaves."""
@@ -129,6 +143,7 @@ class Reactions:
             for ended in self.ended.pop(e.pid, ()):
                 if not ended.done():
                     ended.set_result(exit_value(process, left))
+        self._k.admission.fill()
         self.fill()
 
     def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
@@ -152,6 +167,8 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallDone: Reactions.on_done,
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
+    ev.CallDoubted: Reactions.on_doubted,
+    ev.ToolStarted: Reactions.on_tool_started,
     ev.CallsDenied: Reactions.on_denied,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,

@@ -5,6 +5,9 @@ Rooms do not know each other; here each event reaches the rooms that fold it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from prytany.abi import events as ev
@@ -13,16 +16,33 @@ from prytany.journal.anchor import Head
 from prytany.journal.writer import START
 from prytany.ports.store import Reader
 from prytany.process.table import Table
+from prytany.scheduling.turns import Turns
+from prytany.security.grants import Grants
 
 
 class ShardState(msgspec.Struct):
     """Everything that the journal says; plain data, so that a snapshot is its encoding."""
 
     table: Table = msgspec.field(default_factory=Table)
+    grants: Grants = msgspec.field(default_factory=Grants)
+    turns: Turns = msgspec.field(default_factory=Turns)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
         self.table.apply(seq, time_ns, event)
+        fold = _ROOMS.get(type(event))
+        if fold is not None:
+            fold(self, seq, event)
+
+
+_ROOMS: dict[type, Callable[[ShardState, int, Any], None]] = {
+    ev.ToolsGranted: lambda state, seq, e: state.grants.granted(seq, e),
+    ev.ToolCalled: lambda state, seq, e: state.turns.called(seq, e),
+    ev.ToolStarted: lambda state, seq, e: state.turns.started(seq, e),
+    ev.CallClosed: lambda state, seq, e: state.turns.closed(seq, e),
+    ev.ProcessExited: lambda state, seq, e: state.turns.exited(seq, e),
+}
+"""What other rooms than the process table fold."""
 
 
 def fold(reader: Reader) -> tuple[ShardState, Head]:

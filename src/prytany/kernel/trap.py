@@ -18,7 +18,7 @@ from prytany.kernel.gate import deny
 from prytany.kernel.handlers import HANDLERS
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
-from prytany.kernel.outcome import Context, Done, Ended, Opened
+from prytany.kernel.outcome import Context, Denied, Done, Ended, Opened
 from prytany.process.process import Process
 
 _DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
@@ -59,6 +59,9 @@ class Trap:
             if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
+        except Denied:
+            self._deny(live, process, n, name, "EPERM")
+            return
         except KernelError as error:
             value = _pack([error.message, error.detail])
             result = ledger.digest(value)
@@ -67,7 +70,8 @@ class Trap:
             ledger.commit([done], contents)
             return
         if isinstance(outcome, Opened):
-            ledger.commit([ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)], contents)
+            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
+            ledger.commit((opened, *outcome.after), contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})

@@ -158,12 +158,19 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     call = process.open.pop(e.n, None)
     if call is None:
         raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
+    if call.doubt:
+        table.incidents.pop(f"{e.pid}:doubt:{e.n}", None)
     if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
         child.waiters.pop(e.pid, None)
 
 
 def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:
     table.require(e.pid).open[e.n].doubt = True
+
+
+def _tool_started(table: Table, seq: int, e: ev.ToolStarted) -> None:
+    # Nothing is in doubt about what begins now, be it for the second time.
+    table.require(e.pid).open[e.n].doubt = False
 
 
 def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
@@ -207,6 +214,7 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
+    ev.ToolStarted: _tool_started,  # type: ignore[dict-item]
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]

@@ -184,3 +184,32 @@ class Calls:
         Errors: EACCES, EINVAL, EIO, ENOENT.
         """
         return cast("list[str]", await self._call("file_list", (path,)))
+
+    async def tool_call(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
+        """Call a tool and answer its result. What its effect may have done in a crash is settled as its class says.
+
+        Args:
+            name: `module.function`, as `tool_list` names it.
+            arguments: by name; checked against the tool's schema.
+
+        Errors: EAGAIN, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
+        """
+        return cast(
+            "Any",
+            await self._call(
+                "tool_call",
+                (
+                    name,
+                    arguments or {},
+                ),
+            ),
+        )
+
+    async def tool_list(self) -> list[dict[str, Any]]:
+        """The tools that the caller may call: name, description, parameters (a JSON Schema) and effect.
+
+        Args:
+
+        Errors: only what every call can.
+        """
+        return cast("list[dict[str, Any]]", await self._call("tool_list", ()))

@@ -24,6 +24,7 @@ from prytany.abi.events.process import (
     ProcessSpawned,
     ProcessStarted,
 )
+from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolStarted
 
 __all__ = [
     "UPCASTERS",
@@ -48,6 +49,9 @@ __all__ = [
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",
+    "ToolCalled",
+    "ToolStarted",
+    "ToolsGranted",
     "decode_entry",
     "digests_of",
     "encode_entry",

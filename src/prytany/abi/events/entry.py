@@ -21,6 +21,7 @@ from prytany.abi.events.process import (
     ProcessSpawned,
     ProcessStarted,
 )
+from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolStarted
 
 Event = (
     ProcessSpawned
@@ -37,6 +38,9 @@ Event = (
     | CallDoubted
     | CallsDenied
     | ModelUsed
+    | ToolsGranted
+    | ToolCalled
+    | ToolStarted
     | KernelStarted
     | IncidentOpened
     | IncidentClosed

@@ -7,7 +7,7 @@ meaning; arguments are added at the end, with a default. Source of the form: seL
 
 from __future__ import annotations
 
-from prytany.abi.syscalls import call, file, model, process
+from prytany.abi.syscalls import call, file, model, process, tool
 from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
 
 __all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall", "arguments_type"]
@@ -29,6 +29,6 @@ PLEDGES: dict[str, str] = {
 }
 """The classes that a process can pledge."""
 
-SYSCALLS: tuple[Syscall, ...] = (*call.CALLS, *process.CALLS, *model.CALLS, *file.CALLS)
+SYSCALLS: tuple[Syscall, ...] = (*call.CALLS, *process.CALLS, *model.CALLS, *file.CALLS, *tool.CALLS)
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

@@ -8,7 +8,7 @@ place. None of these is in doubt after a crash; an effect that would be has to s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -17,9 +17,11 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, KernelError
 from prytany.kernel.effects.model import ModelEffects
+from prytany.kernel.effects.tool import TOOL_RUN, InDoubt, ToolEffects, doubt_events
 from prytany.ports.clock import Clock
 from prytany.ports.files import Files
 from prytany.ports.model import Model
+from prytany.ports.tool import Tools
 from prytany.process.process import Process
 
 
@@ -29,6 +31,8 @@ class Outside(NamedTuple):
     clock: Clock
     models: dict[str, Model]
     files: Files
+    tools: Mapping[str, Tools] = {}
+    """By file."""
 
 
 class Owner(Protocol):
@@ -40,6 +44,10 @@ class Owner(Protocol):
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Something happened on the way."""
+        ...
+
+    def tool_path(self, run: int, name: str) -> str:
+        """The file of a tool that was granted to a run."""
         ...
 
 
@@ -57,6 +65,7 @@ class Effects:
             "model_chat": self._models.chat,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
+            TOOL_RUN: ToolEffects(outside.tools, owner.tool_path).run,
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
         }
 
@@ -99,6 +108,10 @@ class Effects:
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
             errno = ""
+        except InDoubt:
+            if self._take(process.pid, n) is not None:
+                self._owner.note(doubt_events(process.pid, n))
+            return
         except KernelError as error:
             errno, value = error.errno, msgspec.msgpack.encode([error.message, error.detail])
         except Exception as error:
