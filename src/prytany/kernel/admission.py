@@ -54,10 +54,10 @@ class Admission:
             self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
 
     def start(self, pid: int, n: int) -> None:
-        """Its start is durable: the effect begins, unless it was closed by then."""
+        """The effect begins, if its start is durable and it is still open."""
         process = self._k.table.get(pid)
         call = self._k.turns.get(pid, n)
-        if process is None or call is None or not call.started:
+        if process is None or call is None or not 0 < call.started <= self._k.ledger.journal.durable:
             return
         opened = process.open[n]
         args = decode_arguments(opened.call, self._k.content(opened.argument, opened.seq))

@@ -22,8 +22,9 @@ from prytany.kernel.outcome import GrantedTool, Program
 from prytany.kernel.places import Places
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.replay import NIL
+from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
-from prytany.kernel.trap import Trap, decode_arguments
+from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
@@ -62,6 +63,8 @@ class Kernel:
         self.trap = Trap(ledger, self)
         self.workers = Workers(self, runners)
         self.closing = False
+        self.idle = False
+        """Opened to be looked at and steered, and not to run anything."""
         self.reactions = Reactions(self, watch)
         self.operator = Operator(self)
 
@@ -180,8 +183,7 @@ class Kernel:
         self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
-            # Tried again: it comes up again if it must. A doubt is for a person alone.
-            if kind != "doubt":
+            if kind in TRIED_AGAIN:
                 self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
         self.admission.come_back()
         for running in list(self.table.running):
@@ -190,10 +192,7 @@ class Kernel:
 
     def _come_back(self, process: Process) -> None:
         self.places.update(process)
-        for n, call in process.open.items():
-            self.effects.start(
-                process, n, call.call, decode_arguments(call.call, self.content(call.argument, call.seq))
-            )
+        self.reactions.begin_open(process)
         if self.places.holds(process.pid):
             self.workers.wake(process.pid)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from prytany.abi import events as ev
 from prytany.ports.tool import ToolManifest
 from prytany.process.process import Process
@@ -12,7 +14,7 @@ from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True):
     """Decided at once. `contents` are what the events name."""
 
     result: Any = None
@@ -22,7 +24,7 @@ class Done(NamedTuple):
     shared: tuple[bytes, ...] = ()
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
@@ -30,7 +32,7 @@ class Opened(NamedTuple):
     """What else was decided of it, in the same entry."""
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True):
     """The call has no answer."""
 
     events: tuple[ev.Event, ...]

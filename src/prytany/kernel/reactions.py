@@ -65,7 +65,7 @@ class Reactions:
         elif seq <= live.upto:
             return  # its record was read up to there
         elif live.cursor is None:
-            live.send(*item)
+            live.send(item.n, item.time_ns, item.errno, item.value)
         else:
             live.cursor.add(item)
             self._k.workers.advance(live)
@@ -97,8 +97,34 @@ class Reactions:
             self._place(process)
         self._k.admission.start(e.pid, e.n)
 
-    def on_doubted(self, entry: Durable, e: ev.CallDoubted) -> None:
-        """A process that waits for a person needs no place."""
+    def begin_open(self, process: Process) -> None:
+        """Begin the effects of all that is open, where they are not under way: it comes back, or was stopped."""
+        durable = self._k.ledger.journal.durable
+        for n, call in process.open.items():
+            if call.settled:
+                # A retry that was ordered while nothing ran: from here on a crash is a doubt again.
+                self._k.ledger.commit((ev.CallSettled(process.pid, n, call.settled),), {})
+            elif not call.doubt and n not in process.incidents and call.seq <= durable:
+                self._begin(process, n)
+
+    def _begin(self, process: Process, n: int) -> None:
+        call = process.open[n]
+        if call.call == "tool_call":
+            self._k.admission.start(process.pid, n)
+            return
+        argument = self._k.workers.content(call.argument, call.seq)
+        self._k.effects.start(process, n, call.call, decode_arguments(call.call, argument))
+
+    def on_settled(self, entry: Durable, e: ev.CallSettled) -> None:
+        """An effect begins again."""
+        process = self._k.table.get(e.pid)
+        if e.choice == "retry" and process is not None and e.n in process.open:
+            self._place(process)
+            self._k.effects.cancel(e.pid, e.n)
+            self._begin(process, e.n)
+
+    def on_incident(self, entry: Durable, e: ev.IncidentOpened) -> None:
+        """Who waits for a person needs no place."""
         if (process := self._k.table.get(e.pid)) is not None:
             self._place(process)
 
@@ -120,6 +146,8 @@ class Reactions:
         """Somebody wants to run."""
         process = self._k.table.get(e.pid)
         if process is not None and process.state is State.RUNNING:
+            self._k.places.update(process)
+            self.begin_open(process)
             self._k.workers.wake(e.pid)
         self.fill()
 
@@ -139,10 +167,9 @@ class Reactions:
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         left = entry.contents.get(e.result, b"")
-        if (process := self._k.table.get(e.pid)) is not None:
-            for ended in self.ended.pop(e.pid, ()):
-                if not ended.done():
-                    ended.set_result(exit_value(process, left))
+        for ended in self.ended.pop(e.pid, ()):
+            if not ended.done():
+                ended.set_result(exit_value(e, left))
         self._k.admission.fill()
         self.fill()
 
@@ -167,8 +194,9 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallDone: Reactions.on_done,
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
-    ev.CallDoubted: Reactions.on_doubted,
     ev.ToolStarted: Reactions.on_tool_started,
+    ev.CallSettled: Reactions.on_settled,
+    ev.IncidentOpened: Reactions.on_incident,
     ev.CallsDenied: Reactions.on_denied,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,

@@ -23,7 +23,7 @@ from prytany.ports.store import Reader
 NIL = b"\xc0"
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True):
     """One recorded delivery."""
 
     n: int

@@ -93,7 +93,7 @@ def _array(schema: Schema, value: list[Any], where: str, defs: dict[str, Schema]
 
 def _object(schema: Schema, value: dict[Any, Any], where: str, defs: dict[str, Schema], depth: int) -> str:
     known: dict[str, Schema] = schema.get("properties", {})
-    others = schema.get("additionalProperties", True)
+    others: Any = schema.get("additionalProperties", True)
     for name in schema.get("required", ()):
         if name not in value:
             return f"{name!r} is missing" + (f" in {where}" if where else "")
@@ -101,7 +101,7 @@ def _object(schema: Schema, value: dict[Any, Any], where: str, defs: dict[str, S
         if not isinstance(name, str):
             return f"{where or 'the arguments'} has a name that is no text"
         place = f"{where}.{name[:100]}" if where else name[:100]
-        of = known.get(name, others)
+        of: Any = known.get(name, others)
         if of is False:
             return f"{name[:100]!r} is unknown" + (f" in {where}" if where else "")
         if isinstance(of, dict) and (wrong := _mismatch(of, item, place, defs, depth + 1)):

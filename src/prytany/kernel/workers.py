@@ -136,7 +136,7 @@ class Workers:
         cursor = live.cursor
         assert cursor is not None
         for item in cursor.due():
-            live.send(*item)
+            live.send(item.n, item.time_ns, item.errno, item.value)
         try:
             if not cursor.at_frontier(live.delivered):
                 return

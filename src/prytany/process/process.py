@@ -34,6 +34,9 @@ class OpenCall(msgspec.Struct, array_like=True):
     seq: int
     subject: int = 0
     doubt: bool = False
+    opened_ns: int = 0
+    settled: str = ""
+    """What was said of it while no kernel ran; the next kernel carries it out."""
 
 
 class Usage(msgspec.Struct, array_like=True):
@@ -84,6 +87,17 @@ class Process(msgspec.Struct):
     denied: dict[str, int] = {}
     """Denials so far, a call and errno."""
     usage: Usage = msgspec.field(default_factory=Usage)
+    incidents: dict[int, str] = {}
+    """What of it needs a person: the number of the call (0: the process itself) to the kind."""
+
+    def needs_place(self) -> bool:
+        """Whether it does anything: it runs, and not all that it has asked for waits for others or for a person."""
+        if self.state is not State.RUNNING:
+            return False
+        for n, call in self.open.items():
+            if call.call not in WAITS and n not in self.incidents and not call.doubt:
+                return True
+        return not self.open
 
     @property
     def alive(self) -> bool:
@@ -93,9 +107,12 @@ class Process(msgspec.Struct):
     def shown_state(self) -> tuple[State, str]:
         """State and reason as people see them: a running process whose oldest open call waits for others is waiting."""
         if self.state is State.RUNNING and self.open:
-            oldest = self.open[min(self.open)]
+            n = min(self.open)
+            oldest = self.open[n]
             if oldest.doubt:
                 return State.WAITING, "an outcome in doubt"
+            if n in self.incidents:
+                return State.WAITING, f"a person: {self.incidents[n]}"
             waits = WAITS.get(oldest.call)
             if waits is None:
                 return State.RUNNING, oldest.call

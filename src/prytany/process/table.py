@@ -98,6 +98,7 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
     process = table.require(e.pid)
+    _forget_incident(table, process, 0)
     process.reason = ""
     if process.tail:
         process.state = State.RUNNING
@@ -122,8 +123,8 @@ def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process.result, process.ended_ns, process.ended_seq = e.result, table.time_ns, seq
     process.usage.cpu_us += e.cpu_us
     process.open.clear()
-    for key in [key for key in table.incidents if key.startswith(f"{e.pid}:")]:
-        del table.incidents[key]
+    for n in list(process.incidents):
+        _forget_incident(table, process, n)
 
 
 def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
@@ -147,7 +148,7 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
     process.usage.calls += 1
-    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject)
+    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
     if e.call == "process_wait":
         table.require(e.subject).waiters[e.pid] = e.n
 
@@ -158,8 +159,8 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     call = process.open.pop(e.n, None)
     if call is None:
         raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
-    if call.doubt:
-        table.incidents.pop(f"{e.pid}:doubt:{e.n}", None)
+    if process.incidents:
+        _forget_incident(table, process, e.n)
     if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
         child.waiters.pop(e.pid, None)
 
@@ -168,9 +169,12 @@ def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:
     table.require(e.pid).open[e.n].doubt = True
 
 
-def _tool_started(table: Table, seq: int, e: ev.ToolStarted) -> None:
-    # Nothing is in doubt about what begins now, be it for the second time.
-    table.require(e.pid).open[e.n].doubt = False
+def _settled(table: Table, seq: int, e: ev.CallSettled) -> None:
+    call = table.require(e.pid).open[e.n]
+    if e.later:
+        call.settled = e.choice
+    else:
+        call.doubt, call.settled = False, ""
 
 
 def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
@@ -194,11 +198,24 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
 
 
 def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
+    process = table.get(e.pid)
+    if process is None or not process.alive or (e.n and e.n not in process.open):
+        return  # it came up too late: nothing waits for it any more
+    _forget_incident(table, process, e.n)
+    process.incidents[e.n] = e.kind
     table.incidents[f"{e.pid}:{e.kind}:{e.n}"] = table.time_ns
 
 
-def _settled(table: Table, seq: int, e: ev.IncidentClosed) -> None:
-    table.incidents.pop(f"{e.pid}:{e.kind}:{e.n}", None)
+def _seen_to(table: Table, seq: int, e: ev.IncidentClosed) -> None:
+    process = table.get(e.pid)
+    if process is not None and process.incidents.get(e.n) == e.kind:
+        _forget_incident(table, process, e.n)
+
+
+def _forget_incident(table: Table, process: Process, n: int) -> None:
+    kind = process.incidents.pop(n, None)
+    if kind is not None:
+        del table.incidents[f"{process.pid}:{kind}:{n}"]
 
 
 _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
@@ -214,9 +231,9 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
-    ev.ToolStarted: _tool_started,  # type: ignore[dict-item]
+    ev.CallSettled: _settled,  # type: ignore[dict-item]
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]
-    ev.IncidentClosed: _settled,  # type: ignore[dict-item]
+    ev.IncidentClosed: _seen_to,  # type: ignore[dict-item]
 }

@@ -13,12 +13,12 @@ from prytany.abi import events as ev
 
 
 class ToolCall(msgspec.Struct, array_like=True):
-    """An open call of a tool. `started`: its effect may have begun."""
+    """An open call of a tool. `started` is the entry that said that its effect begins, or 0 while it waits."""
 
     tool: str
     effect: str
     resources: list[bytes]
-    started: bool = False
+    started: int = 0
 
 
 class Turns(msgspec.Struct):
@@ -60,7 +60,7 @@ class Turns(msgspec.Struct):
         """Fold the beginning of an effect."""
         call = self.get(e.pid, e.n)
         if call is not None:
-            call.started = True
+            call.started = seq
             self.due.pop(f"{e.pid}:{e.n}", None)
 
     def closed(self, seq: int, e: ev.CallClosed) -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied, CallSettled
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelUsed
 from prytany.abi.events.process import (
@@ -36,6 +36,7 @@ Event = (
     | CallOpened
     | CallClosed
     | CallDoubted
+    | CallSettled
     | CallsDenied
     | ModelUsed
     | ToolsGranted

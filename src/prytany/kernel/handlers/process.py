@@ -53,7 +53,7 @@ def check_pledge(pledge: list[str], call: str = "process_spawn") -> None:
         raise Einval(f"there is no pledge {unknown[0]!r}; there are {', '.join(PLEDGES)}", call=call)
 
 
-def exit_value(p: Process, left: bytes) -> dict[str, Any]:
+def exit_value(p: Process | ev.ProcessExited, left: bytes) -> dict[str, Any]:
     """What a waiter is answered with."""
     result, error = msgspec.msgpack.decode(left) if left else (None, None)
     return {"pid": p.pid, "status": p.status, "signal": p.signal, "reason": p.reason, "result": result, "error": error}
