@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from prytany.abi.errors import KernelError
     from prytany.userland.agent import agent
     from prytany.userland.process import ChildFailed, Exit, Process
+    from prytany.userland.tool import tool
 
 __version__ = "0.1.0.dev0"
-__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "agent"]
+__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "agent", "tool"]
 
 _HOMES = {
     "ChildFailed": "prytany.userland.process",
@@ -20,6 +21,7 @@ _HOMES = {
     "KernelError": "prytany.abi.errors",
     "Process": "prytany.userland.process",
     "agent": "prytany.userland.agent",
+    "tool": "prytany.userland.tool",
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from prytany.abi import limits
 
@@ -47,9 +47,9 @@ def _mismatch(schema: Schema, value: Any, where: str, defs: dict[str, Schema], d
         return f"{place} has to be of type {kind}"
     if isinstance(value, str):
         return _bounds(place, "characters", len(value), schema.get("minLength"), schema.get("maxLength"))
-    if isinstance(value, list):
+    if _TYPES["array"](value):
         return _array(schema, value, where, defs, depth)
-    if isinstance(value, dict):
+    if _TYPES["object"](value):
         return _object(schema, value, where, defs, depth)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(schema, value, place)
@@ -84,7 +84,7 @@ def _array(schema: Schema, value: list[Any], where: str, defs: dict[str, Schema]
     rest: Any = schema.get("items")
     for at, item in enumerate(value):
         of: Any = firsts[at] if at < len(firsts) else rest
-        if isinstance(of, dict) and (wrong := _mismatch(of, item, f"{where}[{at}]", defs, depth + 1)):
+        if isinstance(of, dict) and (wrong := _mismatch(cast("Schema", of), item, f"{where}[{at}]", defs, depth + 1)):
             return wrong
         if of is False:
             return f"{where}[{at}] is one item too many"
@@ -104,6 +104,6 @@ def _object(schema: Schema, value: dict[Any, Any], where: str, defs: dict[str, S
         of: Any = known.get(name, others)
         if of is False:
             return f"{name[:100]!r} is unknown" + (f" in {where}" if where else "")
-        if isinstance(of, dict) and (wrong := _mismatch(of, item, place, defs, depth + 1)):
+        if isinstance(of, dict) and (wrong := _mismatch(cast("Schema", of), item, place, defs, depth + 1)):
             return wrong
     return ""

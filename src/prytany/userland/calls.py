@@ -194,14 +194,11 @@ class Calls:
 
         Errors: EAGAIN, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
         """
-        return cast(
-            "Any",
-            await self._call(
-                "tool_call",
-                (
-                    name,
-                    arguments or {},
-                ),
+        return await self._call(
+            "tool_call",
+            (
+                name,
+                arguments or {},
             ),
         )
 

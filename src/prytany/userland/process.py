@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from prytany.abi.errors import ProcessExit
 from prytany.userland.calls import Calls
+from prytany.userland.tools import Tools
 
 Message = Mapping[str, Any]
 
@@ -71,6 +72,7 @@ class Process:
     ) -> None:
         self.calls = Calls(call)
         self.files = Files(self.calls)
+        self.tools = Tools(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         self.name: str = start.get("name", "")
