@@ -99,7 +99,7 @@ class Workers:
             worker.kill()
             return
         assert live.cursor is not None
-        if not live.cursor.record.asked:
+        if not live.cursor.record.asked and not live.cursor.record.items:
             worker.at_frontier()  # nothing was recorded, so nothing of what it prints was printed before
         live.send(0, start_ns, "", item)
 
