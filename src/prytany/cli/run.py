@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,22 @@ from prytany.cli.progress import Progress
 from prytany.cli.text import safe
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
+from prytany.system.tools import tool_path
 
 INTERRUPTED = 130
 
 
 def run_program(
     home: Path, target: str, kwargs: dict[str, Any], unveil: dict[str, str], *, model: str, running_max: int,
-    unconfined: bool,
+    unconfined: bool, tools: Sequence[Path] = (),
 ) -> int:  # fmt: skip
     """Run one program to its end; the exit code of the command."""
 
     async def start(shard: Shard) -> list[int]:
-        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil)]
+        granted = [tool_path(path) for path in tools]
+        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, tools=granted)]
 
-    return uvloop.run(_session(home, start, model, running_max, unconfined, create=True))
+    return uvloop.run(_session(home, start, model, running_max, unconfined, create=True, tools=tools))
 
 
 def resume(home: Path, *, model: str, running_max: int, unconfined: bool) -> int:
@@ -40,14 +43,17 @@ def resume(home: Path, *, model: str, running_max: int, unconfined: bool) -> int
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=False))
 
 
-async def _session(home: Path, start: Any, model: str, running_max: int, unconfined: bool, *, create: bool) -> int:
+async def _session(
+    home: Path, start: Any, model: str, running_max: int, unconfined: bool, *, create: bool, tools: Sequence[Path] = ()
+) -> int:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     progress = Progress(say)
     shard = await Shard.open(
-        home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress
-    )
+        home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress,
+        tools=tools, say=lambda line: say(safe(line)),
+    )  # fmt: skip
     try:
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name)

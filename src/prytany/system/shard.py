@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prytany import __version__
@@ -26,9 +26,11 @@ from prytany.kernel.state import fold
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError
+from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
+from prytany.system.tools import open_tools
 
 
 def open_keyring(path: Path) -> Keyring:
@@ -67,6 +69,8 @@ class Shard:
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
+        tools: Sequence[Path] = (),
+        say: Callable[[str], None] = lambda line: None,
     ) -> Shard:
         """Open the home, and let everything in it go on.
 
@@ -78,11 +82,14 @@ class Shard:
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
+            tools: files of tools that a new run is to be granted; those of the runs that go on are loaded anyway.
+            say: told what the operator ought to know.
 
         Raises:
             Ebusy: another kernel runs in this home.
             Eacces: it belongs to somebody else, or others may look into it.
             Eio: its journal cannot be read.
+            Enoent, Einval, Epolicy: its tools cannot be used; see `system.tools`.
         """
         home = Home(path, create=create)
         try:
@@ -100,21 +107,33 @@ class Shard:
         made = (
             runners(logs) if runners else {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
         )
+        loaded: dict[str, Tools] = {}
         reactions: list[Callable[[Durable], None]] = []
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
-            ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
+            ledger, Outside(SystemClock(), models, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
             running_max=running_max, watch=watch,
         )  # fmt: skip
         reactions.append(kernel.react)
         journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
         ledger.attach(journal)
-        kernel.begin(__version__, os.getpid())
-        return cls(home, kernel, logs, failed)
+        return await cls(home, kernel, logs, failed)._begin(loaded, tools, say)
+
+    async def _begin(self, loaded: dict[str, Tools], tools: Sequence[Path], say: Callable[[str], None]) -> Shard:
+        try:
+            ledger = self.kernel.ledger
+            loaded.update(await open_tools(tools, ledger.state, ledger.digest, self.logs, say))
+            self.kernel.begin(__version__, os.getpid())
+        except BaseException:
+            await self.close()
+            raise
+        return self
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
         await self.kernel.close()
+        for tools in self.kernel.outside.tools.values():
+            await tools.close()
         for model in set(self.kernel.outside.models.values()):
             await model.close()
         self.home.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -31,7 +32,7 @@ class Outside(NamedTuple):
     clock: Clock
     models: dict[str, Model]
     files: Files
-    tools: Mapping[str, Tools] = {}
+    tools: Mapping[str, Tools] = MappingProxyType({})
     """By file."""
 
 
