@@ -133,11 +133,20 @@ def resume(folder: Path) -> str:
         return said
 
 
-def test_an_unsafe_tool_that_ran_when_the_kernel_was_killed_is_asked_about_and_not_begun_again(killed: Path) -> None:
+def test_an_unsafe_tool_that_ran_when_the_kernel_was_killed_waits_until_it_is_settled(killed: Path) -> None:
+    home = killed / "home"
     assert "needs a person: doubt" in resume(killed)
-    said = prytany("ps", "--json", home=killed / "home").stdout
-    assert json.loads(said)["reason"] == "an outcome in doubt"
+    (row,) = [json.loads(line) for line in prytany("incidents", "--json", home=home).stdout.splitlines()]
+    assert (row["pid"], row["n"], row["kind"], row["call"]) == (1, 2, "doubt", "tool_call slow.send")
+    assert json.loads(prytany("ps", "--json", home=home).stdout)["reason"] == "an outcome in doubt"
+    assert prytany("incidents", "give", "1", "2", "it was sent", home=home).returncode == 0
+    done = prytany("resume", "--model", "scripted", home=home)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['a', 'it was sent']\n"
     assert (killed / "begun").read_text() == "parcel\n"
+    assert prytany("logs", "tools.slow", home=home).returncode == 0
+    assert prytany("logs", "tools./../../keys", home=home).returncode == 2
+    assert prytany("journal", "verify", home=home).returncode == 0
 
 
 def test_a_file_of_tools_that_was_changed_is_used_only_where_it_says_the_same(killed: Path) -> None:

@@ -15,7 +15,9 @@ from prytany.abi.errors import KernelError
 app = typer.Typer(name="prytany", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 models = typer.Typer(no_args_is_help=True, help="The models at hand.")
 journal = typer.Typer(no_args_is_help=True, help="The journal of a home.")
+incidents = typer.Typer(invoke_without_command=True, help="What needs a person, and settling it.")
 app.add_typer(models, name="models")
+app.add_typer(incidents, name="incidents")
 app.add_typer(journal, name="journal")
 
 HomeOption = Annotated[
@@ -29,6 +31,8 @@ ToolsOption = Annotated[
     typer.Option("--tools", help="a file of the operator's tools, granted to the run; may be given again"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
+PidArgument = Annotated[str, typer.Argument(metavar="PID", help="a process, as ps shows it")]
+CallArgument = Annotated[int, typer.Argument(metavar="N", min=0, help="its call, as incidents shows it")]
 
 
 @app.callback(invoke_without_command=True)
@@ -87,6 +91,89 @@ def ps(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def inspect(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show everything about a process: state, program, rights, limits, open calls, usage, incidents."""
+    from prytany.cli.home import find_home
+    from prytany.cli.inspect import inspect_process
+
+    inspect_process(find_home(home), pid, as_json)
+
+
+@app.command()
+def kill(
+    pids: Annotated[list[str], typer.Argument(metavar="PID...", help="processes, as ps shows them")],
+    signal: Annotated[
+        str, typer.Option("--signal", "-s", help="TERM, KILL, STOP, CONT, INT, USR1, USR2; or 9")
+    ] = "TERM",
+    home: HomeOption = None,
+) -> None:
+    """Signal processes: TERM lets a program tidy up, KILL does not. Where nothing runs, it is recorded."""
+    from prytany.cli.home import find_home
+    from prytany.cli.kill import kill_processes
+
+    raise typer.Exit(kill_processes(find_home(home), pids, signal))
+
+
+@app.command()
+def wait(
+    pid: PidArgument,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="in seconds; 124 when it has passed")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Wait until a process has ended, print what it returned, and exit as it did."""
+    from prytany.cli.home import find_home
+    from prytany.cli.wait import wait_process
+
+    raise typer.Exit(wait_process(find_home(home), pid, timeout, as_json))
+
+
+@incidents.callback()
+def list_incidents(context: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """What needs a person, oldest first; its sub-commands settle it."""
+    from prytany.cli.home import find_home
+    from prytany.cli.incidents import list_incidents
+
+    if context.invoked_subcommand is None:
+        list_incidents(find_home(home), as_json)
+
+
+@incidents.command()
+def retry(pid: PidArgument, n: CallArgument, home: HomeOption = None) -> None:
+    """Do it again: ask the model again, run what is in doubt again, let the process go on."""
+    _settle(home, "retry", pid, n)
+
+
+@incidents.command()
+def skip(pid: PidArgument, n: CallArgument, home: HomeOption = None) -> None:
+    """End the call with an error that its program sees; for the process itself (0): end it."""
+    _settle(home, "skip", pid, n)
+
+
+@incidents.command()
+def give(
+    pid: PidArgument,
+    n: CallArgument,
+    value: Annotated[str | None, typer.Argument(help="the result, as text; else what standard input holds")] = None,
+    home: HomeOption = None,
+    is_json: Annotated[bool, typer.Option("--json", help="the result is written as JSON")] = False,
+) -> None:
+    """Answer the call in the place of what it waits for."""
+    from prytany.cli.incidents import given_value
+
+    _settle(home, "give", pid, n, given_value(value, is_json))
+
+
+def _settle(home: Path | None, choice: str, pid: str, n: int, value: object = None) -> None:
+    from prytany.cli.home import find_home
+    from prytany.cli.incidents import settle
+
+    settle(find_home(home), choice, pid, n, value)
+
+
+@app.command()
 def trace(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show every call of a process, with how it ended."""
     from prytany.cli.home import find_home
@@ -97,7 +184,7 @@ def trace(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> Non
 
 @app.command()
 def logs(pid: str, home: HomeOption = None) -> None:
-    """Show what a process printed."""
+    """Show what a process printed, or a file of tools (`tools.NAME`)."""
     from prytany.cli.home import find_home
     from prytany.cli.listing import show_log
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import uvloop
 
+from prytany.abi.errors import Ebusy
+from prytany.cli.attached import command
 from prytany.cli.progress import Progress
 from prytany.cli.text import safe
+from prytany.cli.wait import show_end
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
 from prytany.system.tools import tool_path
@@ -49,12 +52,21 @@ async def _session(
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    progress = Progress(say)
-    shard = await Shard.open(
-        home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress,
-        tools=tools, say=lambda line: say(safe(line)),
-    )  # fmt: skip
+    progress = Progress(say, home)
     try:
+        shard = await Shard.open(
+            home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress,
+            tools=tools,
+        )  # fmt: skip
+    except Ebusy as error:
+        raise Ebusy(
+            f"{error.message}; look with `{command('ps', home)}`, end one with `{command('kill PID', home)}`,"
+            " or run elsewhere with another --home",
+            detail=error.detail,
+        ) from None
+    try:
+        for note in shard.notes:
+            say(safe(note))
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name)
         if unconfined:
@@ -79,7 +91,7 @@ async def _session(
         if not ended.done():
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
-            say(f"stopped; go on with: prytany resume --home {home}")
+            say(f"stopped; go on with: {command('resume', home)}")
             return INTERRUPTED
         return _report(ended.result(), progress, say)
     finally:
@@ -91,12 +103,6 @@ def _report(ends: list[dict[str, Any]], progress: Progress, say: Any) -> int:
     say(f"{progress.answered} model calls answered, {tokens}")
     status = 0
     for end in ends:
-        if end["error"]:
-            said = end["error"]
-            say(safe(said.get("traceback") or f"{said.get('type')}: {said.get('message')}", lines=True))
-        if isinstance(end["result"], str):
-            print(safe(end["result"], lines=True))
-        elif end["result"] is not None:
-            print(safe(repr(end["result"])))
+        show_end(end["result"], end["error"])
         status = status or end["status"]
     return int(status)

@@ -153,6 +153,10 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
         table.require(e.subject).waiters[e.pid] = e.n
 
 
+def _tool_called(table: Table, seq: int, e: ev.ToolCalled) -> None:
+    table.require(e.pid).open[e.n].tool = e.tool
+
+
 def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
@@ -229,6 +233,7 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
     ev.CallDone: _done,  # type: ignore[dict-item]
     ev.CallOpened: _opened,  # type: ignore[dict-item]
+    ev.ToolCalled: _tool_called,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
     ev.CallSettled: _settled,  # type: ignore[dict-item]

@@ -28,6 +28,8 @@ from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError
 from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
+from prytany.system.control import ControlServer
+from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
 from prytany.system.tools import open_tools
@@ -49,11 +51,19 @@ def open_keyring(path: Path) -> Keyring:
     return keyring
 
 
+def _confined(logs: Logs, unconfined: bool) -> dict[str, Runner]:
+    return {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
+
+
 class Shard:
     """An opened home with its running kernel."""
 
-    def __init__(self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError]) -> None:
+    def __init__(self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], desk: Desk) -> None:
         self.home = home
+        self.desk = desk
+        self.notes: list[str] = []
+        """What the operator ought to know of how it was opened."""
+        self._control: ControlServer | None = None
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
@@ -70,9 +80,9 @@ class Shard:
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
         tools: Sequence[Path] = (),
-        say: Callable[[str], None] = lambda line: None,
+        idle: bool = False,
     ) -> Shard:
-        """Open the home, and let everything in it go on.
+        """Open the home, and let everything in it go on, under the operators' control.
 
         Args:
             path: the home; made when it is not there and `create` says so.
@@ -82,14 +92,13 @@ class Shard:
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
-            tools: files of tools that a new run is to be granted; those of the runs that go on are loaded anyway.
-            say: told what the operator ought to know.
+            tools: files of tools for a new run; those of the runs that go on are loaded anyway.
+            idle: let nothing go on: what is commanded is recorded, for whoever resumes.
 
         Raises:
             Ebusy: another kernel runs in this home.
             Eacces: it belongs to somebody else, or others may look into it.
-            Eio: its journal cannot be read.
-            Enoent, Einval, Epolicy: its tools cannot be used; see `system.tools`.
+            Eio: its journal cannot be read. Others: its tools cannot be used; see `system.tools`.
         """
         home = Home(path, create=create)
         try:
@@ -103,10 +112,7 @@ class Shard:
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[StoreError] = loop.create_future()
         logs = Logs(path)
-        made: dict[str, Runner]
-        made = (
-            runners(logs) if runners else {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
-        )
+        made = runners(logs) if runners else _confined(logs, unconfined)
         loaded: dict[str, Tools] = {}
         reactions: list[Callable[[Durable], None]] = []
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
@@ -114,23 +120,33 @@ class Shard:
             ledger, Outside(SystemClock(), models, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
             running_max=running_max, watch=watch,
         )  # fmt: skip
-        reactions.append(kernel.react)
+        kernel.idle = idle
+        reactions.append((lambda entry: None) if idle else kernel.react)
         journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
         ledger.attach(journal)
-        return await cls(home, kernel, logs, failed)._begin(loaded, tools, say)
+        facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
+        shard = cls(home, kernel, logs, failed, Desk(kernel, facts))
+        if not idle:
+            await shard.begin(loaded, tools)
+        return shard
 
-    async def _begin(self, loaded: dict[str, Tools], tools: Sequence[Path], say: Callable[[str], None]) -> Shard:
+    async def begin(self, loaded: dict[str, Tools], tools: Sequence[Path]) -> None:
+        """Load the tools, let everything go on, and take commands on the home's control socket; raises KernelError."""
         try:
             ledger = self.kernel.ledger
-            loaded.update(await open_tools(tools, ledger.state, ledger.digest, self.logs, say))
+            loaded.update(await open_tools(tools, ledger.state, ledger.digest, self.logs, self.notes.append))
             self.kernel.begin(__version__, os.getpid())
+            server = ControlServer(self.desk, self.home.folder_fd)
+            await server.start()
         except BaseException:
             await self.close()
             raise
-        return self
+        self._control = server
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
+        if self._control is not None:
+            await self._control.close()
         await self.kernel.close()
         for tools in self.kernel.outside.tools.values():
             await tools.close()
