@@ -10,7 +10,7 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import KernelError
+from prytany.abi.errors import Einval, Epolicy, KernelError
 from prytany.process.process import State
 from prytany.userland.process import Process
 from tests.simulation.fleet import StoppingStore
@@ -308,3 +308,53 @@ def test_a_tool_that_is_not_loaded_or_not_what_it_was_is_epolicy_and_never_begun
     assert steer(home, after) == "EPOLICY None"
     assert not changed.begun
     assert not tools.begun
+
+
+def test_files_that_are_not_loaded_and_names_that_are_there_twice_are_refused_at_the_start() -> None:
+    home, _ = home_of(lists=lists)
+    home.tools["/srv/other/shop.py"] = CountingTools("/srv/other/shop.py")
+
+    async def test(kernel: Steered) -> None:
+        spawn = kernel.kernel.operator.spawn
+        head = kernel.kernel.ledger.journal.head
+        with pytest.raises(Epolicy):
+            spawn("lists", [], {}, uid=0, kind="inline", tools=["/srv/nowhere.py"])
+        with pytest.raises(Einval):
+            spawn("lists", [], {}, uid=0, kind="inline", tools=list(home.tools))
+        assert kernel.kernel.ledger.journal.head == head
+        pid = spawn("lists", [], {}, uid=0, kind="inline", tools=[PATH, PATH])
+        assert len((await kernel.ended(pid))["result"]) == 3
+
+    steer(home, test)
+
+
+async def crowd(proc: Process) -> str:
+    calls = [asyncio.ensure_future(waiter(proc, "shop.pay")) for _ in range(limits.TOOL_QUEUE_MAX + 1)]
+    _, first = await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
+    said = {type(call.exception()).__name__ for call in calls if call.done()}
+    for call in first:
+        call.cancel()
+    return ", ".join(sorted(said))
+
+
+def test_the_queue_of_a_resource_is_bounded() -> None:
+    home, tools = home_of(crowd=crowd)
+    tools.gate = asyncio.Event()
+
+    async def test(kernel: Steered) -> Any:
+        return (await kernel.ended(kernel.spawn("crowd")))["result"]
+
+    assert steer(home, test) == "Eagain"
+
+
+def test_userland_names_tools_by_attribute_and_by_item() -> None:
+    async def named(proc: Process) -> list[Any]:
+        listed = [tool["effect"] for tool in await proc.tools.list()]
+        return [await proc.tools.shop.look(order="x"), await proc.tools["shop.pay"](order="y"), *listed]
+
+    home, _ = home_of(named=named)
+
+    async def test(kernel: Steered) -> Any:
+        return (await kernel.ended(kernel.spawn("named")))["result"]
+
+    assert steer(home, test) == ["shop.look x done", "shop.pay y done", "pure", "keyed", "unsafe"]
