@@ -358,3 +358,47 @@ def test_userland_names_tools_by_attribute_and_by_item() -> None:
         return (await kernel.ended(kernel.spawn("named")))["result"]
 
     assert steer(home, test) == ["shop.look x done", "shop.pay y done", "pure", "keyed", "unsafe"]
+
+
+async def family(proc: Process) -> list[Any]:
+    given: list[Any] = [None, ["shop.look", "shop.ship"], [], ["shop.burn"], ["shop.look", 7]]
+    said: list[Any] = []
+    for tools in given:
+        try:
+            said.append((await proc.wait(await proc.spawn("child", tools=tools))).result)
+        except KernelError as error:
+            said.append(error.errno)
+    return said
+
+
+async def child(proc: Process) -> list[Any]:
+    own = [tool["name"] for tool in await proc.tools.list()]
+    try:
+        said = await proc.tools.shop.pay(order="a")
+    except KernelError as error:
+        said = error.errno
+    grandchild = await proc.wait(await proc.spawn("lists"))
+    try:
+        await proc.wait(await proc.spawn("lists", tools=["shop.pay"]))
+        beyond = "given"
+    except KernelError as error:
+        beyond = error.errno
+    return [own, said, grandchild.result == own, beyond]
+
+
+def test_a_child_has_its_parents_tools_or_fewer_and_so_have_its_own_children() -> None:
+    home, _ = home_of(family=family, child=child, lists=lists)
+
+    async def test(kernel: Steered) -> Any:
+        result = (await kernel.ended(kernel.spawn("family")))["result"]
+        assert not kernel.kernel.ledger.state.grants.narrowed, "who was reaped is not kept"
+        return result
+
+    every = ["shop.look", "shop.pay", "shop.ship"]
+    assert steer(home, test) == [
+        [every, "shop.pay a done", True, "given"],
+        [["shop.look", "shop.ship"], "EPERM", True, "EPERM"],
+        [[], "EPERM", True, "EPERM"],
+        "EPERM",
+        "EINVAL",
+    ]

@@ -18,7 +18,7 @@ from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.operator import Operator
-from prytany.kernel.outcome import GrantedTool, Program
+from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.replay import NIL
@@ -28,7 +28,6 @@ from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
-from prytany.ports.tool import ToolManifest
 from prytany.process.process import Process
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
@@ -57,7 +56,7 @@ class Kernel:
         self._entropy = entropy
         self._find_program = find_program
         self.places = Places(running_max)
-        self.tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
+        self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.effects = Effects(outside, self)
         self.admission = Admission(self)
         self.trap = Trap(ledger, self)
@@ -91,17 +90,14 @@ class Kernel:
         """Whether there is a model of that name."""
         return name in self.outside.models
 
-    def tools_of(self, run: int) -> list[ToolManifest]:
-        """The tools of a run; raises Epolicy."""
-        return self.tools.of(run)
-
-    def tool_of(self, run: int, name: str) -> GrantedTool | None:
-        """A tool of a run, or None when it was not granted; raises Epolicy."""
-        return self.tools.find(run, name)
+    @property
+    def tools(self) -> Toolbox:
+        """What each process may call."""
+        return self._tools
 
     def tool_path(self, run: int, name: str) -> str:
         """The file of a tool that was granted to a run."""
-        return self.tools.path(run, name)
+        return self._tools.path(run, name)
 
     @property
     def turns(self) -> Turns:

@@ -17,7 +17,6 @@ from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
 from prytany.kernel.settle import settle_events
-from prytany.kernel.toolbox import Toolbox
 from prytany.process.process import Process, State
 
 _pack = msgspec.msgpack.encode
@@ -28,7 +27,6 @@ class Core(Context, Protocol):
 
     ledger: Ledger
     reactions: Reactions
-    tools: Toolbox
     idle: bool
 
 

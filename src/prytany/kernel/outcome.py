@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from prytany.abi import events as ev
-from prytany.ports.tool import ToolManifest
+from prytany.kernel.toolbox import Toolbox
 from prytany.process.process import Process
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
@@ -46,13 +46,6 @@ class Denied(Exception):
     """A handler found that the caller may not: the call is recorded and counted as the gate's denials are."""
 
 
-class GrantedTool(NamedTuple):
-    """A tool that a run may call, as it is loaded; `digest` names what was recorded of its file's tools."""
-
-    manifest: ToolManifest
-    digest: bytes
-
-
 class Program(NamedTuple):
     """A program that was found: where, its text, and what it declares of itself."""
 
@@ -86,12 +79,9 @@ class Context(Protocol):
         """Whether there is a model of that name ("" is the default)."""
         ...
 
-    def tools_of(self, run: int) -> list[ToolManifest]:
-        """The tools of a run, in the order of their names. Raises Epolicy when one of them is not loaded."""
-        ...
-
-    def tool_of(self, run: int, name: str) -> GrantedTool | None:
-        """A tool of a run; None when it was not granted. Raises Epolicy when it was, and is not loaded."""
+    @property
+    def tools(self) -> Toolbox:
+        """What each process may call."""
         ...
 
     @property

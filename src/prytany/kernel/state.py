@@ -37,6 +37,8 @@ class ShardState(msgspec.Struct):
 
 _ROOMS: dict[type, Callable[[ShardState, int, Any], None]] = {
     ev.ToolsGranted: lambda state, seq, e: state.grants.granted(seq, e),
+    ev.ToolsNarrowed: lambda state, seq, e: state.grants.narrow(seq, e),
+    ev.ProcessReaped: lambda state, seq, e: state.grants.reaped(seq, e),
     ev.ToolCalled: lambda state, seq, e: state.turns.called(seq, e),
     ev.ToolStarted: lambda state, seq, e: state.turns.started(seq, e),
     ev.CallClosed: lambda state, seq, e: state.turns.closed(seq, e),

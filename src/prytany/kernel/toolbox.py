@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Einval, Epolicy
-from prytany.kernel.outcome import GrantedTool
+from prytany.abi.errors import Einval, Eperm, Epolicy
 from prytany.ports.tool import ToolManifest, Tools
+from prytany.process.process import Process
 from prytany.security.grants import Grant, Grants
+
+
+class GrantedTool(NamedTuple):
+    """A tool that a process may call, as it is loaded; `digest` names what was recorded of its file's tools."""
+
+    manifest: ToolManifest
+    digest: bytes
 
 
 def packed_manifests(tools: Tools) -> bytes:
@@ -28,18 +36,28 @@ class Toolbox:
         self._digest = digest
         self._digests: dict[str, bytes] = {}
 
-    def find(self, run: int, name: str) -> GrantedTool | None:
-        """A tool of a run; None when it was not granted. Raises Epolicy."""
-        grant = self._grants.of(run).get(name)
+    def find(self, process: Process, name: str) -> GrantedTool | None:
+        """A tool of a process; None when it has none of that name. Raises Epolicy."""
+        grant = self._grants.get(process.run, process.pid, name)
         return None if grant is None else GrantedTool(self._manifest(grant, name), grant.manifest)
 
-    def of(self, run: int) -> list[ToolManifest]:
-        """All tools of a run, in the order of their names. Raises Epolicy."""
-        return [self._manifest(grant, name) for name, grant in sorted(self._grants.of(run).items())]
+    def of(self, process: Process) -> list[ToolManifest]:
+        """All tools of a process, in the order of their names. Raises Epolicy."""
+        own = self._grants.of(process.run, process.pid)
+        return [self._manifest(own[name], name) for name in sorted(own)]
+
+    def narrowed(self, parent: Process, pid: int, asked: list[str] | None) -> tuple[ev.Event, ...]:
+        """What is recorded of the tools of a new child: nothing where it has all of its run's. Raises Eperm."""
+        if asked is None and parent.pid not in self._grants.narrowed:
+            return ()
+        own = self._grants.of(parent.run, parent.pid)
+        if beyond := sorted(set(asked or ()) - set(own)):
+            raise Eperm(f"the caller has no tool {beyond[0][:100]!r} to give to a child", call="process_spawn")
+        return (ev.ToolsNarrowed(pid, sorted(own if asked is None else set(asked))),)
 
     def path(self, run: int, name: str) -> str:
         """The file of a tool; "" when it was not granted."""
-        grant = self._grants.of(run).get(name)
+        grant = self._grants.get(run, 0, name)
         return grant.path if grant else ""
 
     def _manifest(self, grant: Grant, name: str) -> ToolManifest:

@@ -49,6 +49,7 @@ class Calls:
         kwargs: dict[str, Any] | None = None,
         name: str = "",
         pledge: list[str] | None = None,
+        tools: list[str] | None = None,
     ) -> int:
         """Start a child process and answer its pid at once; it runs when there is a place for it.
 
@@ -58,6 +59,7 @@ class Calls:
             kwargs: its keyword arguments.
             name: shown to people; the function's name by default.
             pledge: its classes; never more than the caller's; None is what the program declares.
+            tools: by name; never more than the caller's; None is what the caller has.
 
         Errors: EAGAIN, ENOENT, EPERM.
         """
@@ -71,6 +73,7 @@ class Calls:
                     kwargs or {},
                     name,
                     pledge,
+                    tools,
                 ),
             ),
         )

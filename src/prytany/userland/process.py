@@ -105,8 +105,9 @@ class Process:
         return str(answer["text"])
 
     async def spawn(
-        self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None, **kwargs: Any
-    ) -> int:
+        self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
+        tools: list[str] | None = None, **kwargs: Any,
+    ) -> int:  # fmt: skip
         """Start a child and answer its pid; it runs when there is a place for it.
 
         Args:
@@ -114,11 +115,12 @@ class Process:
             args: its positional arguments; plain data.
             name: shown to people.
             pledge: narrower than what it declares; never more than the caller's own.
+            tools: narrower than the caller's own; an empty list is none.
             kwargs: its keyword arguments; plain data.
         """
         target = program if isinstance(program, str) else f":{program.__qualname__}"
         return await self.calls.process_spawn(
-            target, list(args), kwargs, name, None if pledge is None else pledge.split()
+            target, list(args), kwargs, name, None if pledge is None else pledge.split(), tools
         )
 
     async def wait(self, pid: int) -> Exit:

@@ -24,7 +24,7 @@ from prytany.abi.events.process import (
     ProcessSpawned,
     ProcessStarted,
 )
-from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolStarted
+from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 __all__ = [
     "UPCASTERS",
@@ -53,6 +53,7 @@ __all__ = [
     "ToolCalled",
     "ToolStarted",
     "ToolsGranted",
+    "ToolsNarrowed",
     "decode_entry",
     "digests_of",
     "encode_entry",

@@ -21,7 +21,7 @@ from prytany.abi.events.process import (
     ProcessSpawned,
     ProcessStarted,
 )
-from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolStarted
+from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 Event = (
     ProcessSpawned
@@ -40,6 +40,7 @@ Event = (
     | CallsDenied
     | ModelUsed
     | ToolsGranted
+    | ToolsNarrowed
     | ToolCalled
     | ToolStarted
     | KernelStarted

@@ -17,6 +17,13 @@ class ToolsGranted(msgspec.Struct, array_like=True, frozen=True, tag="tools.gran
     source: Digest
 
 
+class ToolsNarrowed(msgspec.Struct, array_like=True, frozen=True, tag="tools.narrowed/1"):
+    """Of the tools of its run, a process has only these; in the entry of its spawn."""
+
+    pid: int
+    tools: list[str]
+
+
 class ToolCalled(msgspec.Struct, array_like=True, frozen=True, tag="tool.called/1"):
     """What was decided of a tool call when it was opened; in the entry of its intent.
 

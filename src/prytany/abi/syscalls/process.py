@@ -21,6 +21,9 @@ CALLS = (
                 "its classes; never more than the caller's; None is what the program declares",
                 None,
             ),
+            Argument(
+                "tools", "list[str] | None", "by name; never more than the caller's; None is what the caller has", None
+            ),
         ),
         "int",
         {

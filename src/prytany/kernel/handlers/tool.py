@@ -20,14 +20,14 @@ def sys_tool_list(k: Context, p: Process, n: int, a: Any) -> Done:
     return Done(
         [
             {"name": m.name, "description": m.description, "parameters": m.parameters, "effect": m.effect}
-            for m in k.tools_of(p.run)
+            for m in k.tools.of(p)
         ]
     )
 
 
 def sys_tool_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     """The effect begins with this entry, or when what it needs is free: in order, and all of it at once."""
-    tool = k.tool_of(p.run, a.name)
+    tool = k.tools.find(p, a.name)
     if tool is None:
         raise Denied
     manifest = tool.manifest
