@@ -9,18 +9,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prytany.abi.errors import KernelError
     from prytany.userland.agent import agent
+    from prytany.userland.answers import Answer, TextStream, ToolCall
+    from prytany.userland.asking import image
+    from prytany.userland.conversation import Conversation
     from prytany.userland.process import ChildFailed, Exit, Process
     from prytany.userland.tool import tool
 
 __version__ = "0.1.0.dev0"
-__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "agent", "tool"]
+__all__ = [
+    "Answer",
+    "ChildFailed",
+    "Conversation",
+    "Exit",
+    "KernelError",
+    "Process",
+    "TextStream",
+    "ToolCall",
+    "agent",
+    "image",
+    "tool",
+]
 
 _HOMES = {
+    "Answer": "prytany.userland.answers",
     "ChildFailed": "prytany.userland.process",
+    "Conversation": "prytany.userland.conversation",
     "Exit": "prytany.userland.process",
     "KernelError": "prytany.abi.errors",
     "Process": "prytany.userland.process",
+    "TextStream": "prytany.userland.answers",
+    "ToolCall": "prytany.userland.answers",
     "agent": "prytany.userland.agent",
+    "image": "prytany.userland.asking",
     "tool": "prytany.userland.tool",
 }
 

@@ -115,7 +115,13 @@ async def hostile(proc: Process) -> list[str]:
 
 
 PROGRAMS: dict[str, Any] = {"parent": parent, "child": child, "hostile": hostile}
-PLEDGES = {"parent": ("model", "proc"), "child": ("model",), "hostile": ()}
+PLEDGES: dict[str, tuple[str, ...]] = {"parent": ("model", "proc"), "child": ("model",), "hostile": ()}
+
+
+def offer(program: Any, *pledge: str) -> str:
+    """Let fleets run `program`; its name."""
+    PROGRAMS[program.__name__], PLEDGES[program.__name__] = program, pledge
+    return str(program.__name__)
 
 
 def find_program(target: str, beside: str) -> Program:

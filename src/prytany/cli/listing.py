@@ -48,17 +48,42 @@ def trace_process(home: Path, pid_text: str, as_json: bool) -> None:
                 continue
             known = True
             kind = str(event.__struct_config__.tag).partition("/")[0]
-            facts = {
-                name: value
-                for name in ("n", "call", "tool", "effect", "errno", "status", "signal", "reason", "model", "took_us")
-                if (value := getattr(event, name, None)) not in (None, "")
-            }
+            facts = _facts(event)
             if as_json:
                 print(json.dumps({"seq": row.seq, "time_ns": entry.time_ns, "event": kind, **facts}))
             else:
                 print(f"{row.seq:>7}  {kind:<18}" + "  ".join(f"{k}={safe(str(v))}" for k, v in facts.items()))
     if not known:
         raise Esrch(f"the journal knows no process {pid_text}")
+
+
+def _facts(event: ev.Event) -> dict[str, object]:
+    """What is worth a look; digests in hexadecimal, those of content left out."""
+    names = (
+        "n",
+        "call",
+        "tool",
+        "effect",
+        "context",
+        "origin",
+        "node",
+        "errno",
+        "status",
+        "signal",
+        "reason",
+        "model",
+        "took_us",
+    )
+    found = {name: value for name in names if (value := getattr(event, name, None)) not in (None, "", b"")}
+    facts: dict[str, object] = {
+        name: value.hex() if isinstance(value, bytes) else value for name, value in found.items()
+    }
+    source, nodes = getattr(event, "source", None), getattr(event, "nodes", ())
+    if isinstance(source, ev.Source):
+        facts["from"] = ":".join(filter(None, (source.kind, source.name)))
+    if nodes:
+        facts["nodes"] = " ".join(f"{node.role}={node.node.hex()}" for node in nodes)
+    return facts
 
 
 def show_log(home: Path, pid_text: str) -> None:

@@ -8,11 +8,12 @@ It runs in one event loop, on one thread; every method here is called there. It 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.abi import limits
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
@@ -21,11 +22,14 @@ from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
 from prytany.kernel.reactions import Reactions, Watcher
+from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
 from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
+from prytany.memory.contexts import Contexts
+from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
 from prytany.process.process import Process
@@ -59,6 +63,7 @@ class Kernel:
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.effects = Effects(outside, self)
         self.admission = Admission(self)
+        self.recovery = Recovery(self)
         self.trap = Trap(ledger, self)
         self.workers = Workers(self, runners)
         self.closing = False
@@ -74,6 +79,11 @@ class Kernel:
         """The process table."""
         return self.ledger.table
 
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        return self.ledger.state.contexts
+
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
         return self.ledger.digest(content)
@@ -86,9 +96,13 @@ class Kernel:
         """Resolve a program's name; raises Enoent."""
         return self._find_program(target, beside)
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name."""
-        return name in self.outside.models
+    def model(self, name: str) -> Model | None:
+        """The model of that name."""
+        return self.outside.models.get(name)
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged."""
+        return self.effects.models.unfinished(process, n, "cancelled")
 
     @property
     def tools(self) -> Toolbox:
@@ -124,6 +138,7 @@ class Kernel:
         if live is None or live.leaving or self.closing:
             return
         live.delivered = delivered
+        live.on_taken()
         for n, name, args in calls:
             if n != live.last_n + 1:
                 self.workers.kill(pid)
@@ -159,10 +174,28 @@ class Kernel:
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
         self.ledger.commit((*events, closed), {result: value} if result else {})
 
+    def wait_durable(self, seq: int) -> Awaitable[None]:
+        """Until entry `seq` can be read."""
+        return self.ledger.journal.wait_durable(seq)
+
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Events of an effect that is still going on."""
         if not self.closing:
             self.ledger.commit(events, {})
+
+    def piece(self, pid: int, n: int, value: bytes) -> None:
+        """A streamed call gave a piece; it is delivered when it is durable."""
+        process = self.table.get(pid)
+        if self.closing or process is None or n not in process.open:
+            return
+        piece = self.digest(value)
+        self.ledger.commit((ev.CallPiece(pid, n, piece, process.tail),), {piece: value})
+
+    async def room(self, pid: int) -> None:
+        """Return when the worker of `pid` can take more pieces; at once where there is none."""
+        live = self.workers.live.get(pid)
+        if live is not None:
+            await live.wait_taken(limits.PIECES_AHEAD_MAX)
 
     def _commit(self, events: Sequence[ev.Event], contents: Sequence[bytes]) -> None:
         if events:

@@ -9,6 +9,8 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.kernel.toolbox import Toolbox
+from prytany.memory.contexts import Contexts
+from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
@@ -63,6 +65,11 @@ class Context(Protocol):
         """The process table."""
         ...
 
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        ...
+
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
         ...
@@ -75,8 +82,12 @@ class Context(Protocol):
         """Resolve a program's name; raises Enoent."""
         ...
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name ("" is the default)."""
+    def model(self, name: str) -> Model | None:
+        """The model of that name ("" is the default), for what it says of itself; a handler asks it nothing."""
+        ...
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged for what it was doing."""
         ...
 
     @property

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.places import Places
+from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL, Item, denied_value
 from prytany.kernel.trap import decode_arguments
 from prytany.kernel.workers import Workers
@@ -29,6 +31,7 @@ class Core(Protocol):
     places: Places
     effects: Effects
     admission: Admission
+    recovery: Recovery
     workers: Workers
     closing: bool
 
@@ -97,10 +100,20 @@ class Reactions:
             self._place(process)
         self._k.admission.start(e.pid, e.n)
 
+    def on_piece(self, entry: Durable, e: ev.CallPiece) -> None:
+        """A piece of a stream leaves."""
+        self._deliver(e.pid, Item(e.n, entry.time_ns, PIECE, entry.contents[e.piece]), entry.seq)
+
+    def on_reserved(self, entry: Durable, e: ev.ModelReserved) -> None:
+        """A model call begins again."""
+        process = self._k.table.get(e.pid)
+        if self._k.recovery.reserved(e.pid, e.n) and process is not None and e.n in process.open:
+            self._start(process, e.n)
+
     def begin_open(self, process: Process) -> None:
         """Begin the effects of all that is open, where they are not under way: it comes back, or was stopped."""
         durable = self._k.ledger.journal.durable
-        for n, call in process.open.items():
+        for n, call in list(process.open.items()):
             if call.settled:
                 # A retry that was ordered while nothing ran: from here on a crash is a doubt again.
                 self._k.ledger.commit((ev.CallSettled(process.pid, n, call.settled),), {})
@@ -108,6 +121,13 @@ class Reactions:
                 self._begin(process, n)
 
     def _begin(self, process: Process, n: int) -> None:
+        reserved = process.open[n].reserved
+        if reserved is None:
+            self._start(process, n)
+        elif not self._k.effects.under_way(process.pid, n):
+            self._k.recovery.reserve(process, n, reserved)
+
+    def _start(self, process: Process, n: int) -> None:
         call = process.open[n]
         if call.call == "tool_call":
             self._k.admission.start(process.pid, n)
@@ -195,9 +215,11 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
     ev.ToolStarted: Reactions.on_tool_started,
+    ev.CallPiece: Reactions.on_piece,
     ev.CallSettled: Reactions.on_settled,
     ev.IncidentOpened: Reactions.on_incident,
     ev.CallsDenied: Reactions.on_denied,
+    ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,

@@ -16,6 +16,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio, Ereplay
+from prytany.abi.wire import PIECE
 from prytany.journal.bodies import unpack
 from prytany.kernel.gate import denial
 from prytany.ports.store import Reader
@@ -101,6 +102,8 @@ def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: C
             record.items.append(Item(event.n, time_ns, event.errno, content(event.result)))
         case ev.CallClosed():
             record.items.append(Item(event.n, time_ns, event.errno, content(event.result)))
+        case ev.CallPiece():
+            record.items.append(Item(event.n, time_ns, PIECE, content(event.piece)))
         case ev.ProcessSignalled():
             record.items.append(Item(-event.signal, time_ns, "", NIL))
         case ev.CallsDenied():

@@ -16,8 +16,11 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.ids import Pid, format_pid
+from prytany.kernel.effects.model import pack_vectors
+from prytany.kernel.handlers.context import answer_in
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.outcome import Context
+from prytany.ports.model import ModelFailure
 from prytany.process.process import OpenCall, Process
 
 TRIED_AGAIN = frozenset({"bad_key", "no_funds"})
@@ -94,9 +97,13 @@ def _settle_call(
         packed = _pack([f"the operator skipped {call.call} ({kind})", {"cause": "skipped", "incident": kind}])
     else:
         errno, packed = "", given(call, value)
+    appended: tuple[ev.Event, ...] = ()
+    if not errno and call.call in MODEL_CALLS:
+        answer, appended = answer_in(k, p, n, msgspec.msgpack.decode(packed), ev.Source("operator", str(uid)))
+        packed = _pack(answer)
     content = b"" if packed == NIL else packed
     closed = ev.CallClosed(p.pid, n, errno, k.digest(content), p.tail)
-    return (ev.CallSettled(p.pid, n, choice, uid), closed), (content,) if content else ()
+    return (ev.CallSettled(p.pid, n, choice, uid), *appended, closed), (content,) if content else ()
 
 
 def given(call: OpenCall, value: object) -> bytes:
@@ -108,6 +115,12 @@ def given(call: OpenCall, value: object) -> bytes:
         except msgspec.ValidationError as error:
             raise Einval(f"a model's answer is a text, or an object with text and finish: {error}") from None
         value = msgspec.to_builtins(answer)
+    elif call.call == "model_embed":
+        try:
+            vectors = msgspec.convert(value, list[list[float]])
+            value = pack_vectors(vectors, len(vectors))
+        except (msgspec.ValidationError, ModelFailure) as error:
+            raise Einval(f"vectors are lists of numbers of one length: {error}") from None
     packed = _pack(value)
     if len(packed) > limits.RESULT_BYTES_MAX:
         raise Einval(f"the value has {len(packed)} bytes, and {limits.RESULT_BYTES_MAX} is the most")

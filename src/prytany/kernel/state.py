@@ -14,6 +14,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Eio
 from prytany.journal.anchor import Head
 from prytany.journal.writer import START
+from prytany.memory.contexts import FOLDS, Contexts
 from prytany.ports.store import Reader
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
@@ -26,13 +27,15 @@ class ShardState(msgspec.Struct):
     table: Table = msgspec.field(default_factory=Table)
     grants: Grants = msgspec.field(default_factory=Grants)
     turns: Turns = msgspec.field(default_factory=Turns)
+    contexts: Contexts = msgspec.field(default_factory=Contexts)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
         self.table.apply(seq, time_ns, event)
-        fold = _ROOMS.get(type(event))
-        if fold is not None:
-            fold(self, seq, event)
+        if (fold := FOLDS.get(type(event))) is not None:
+            fold(self.contexts, seq, event)
+        if (room := _ROOMS.get(type(event))) is not None:
+            room(self, seq, event)
 
 
 _ROOMS: dict[type, Callable[[ShardState, int, Any], None]] = {

@@ -31,7 +31,7 @@ def decode_arguments(call: str, raw: bytes) -> Any:
     """The arguments of `call`; raises Einval when they do not fit the table."""
     try:
         return _DECODERS[call].decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Einval(f"the arguments do not fit: {error}", call=call) from None
 
 

@@ -26,8 +26,18 @@ WAITS = {"process_wait": "process", "timer_wait": "timer"}
 """Calls that wait for others, and need no place meanwhile; with what for."""
 
 
+class Reservation(msgspec.Struct, array_like=True, frozen=True):
+    """The most that one attempt at a model call can take."""
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd_micros: int
+
+
 class OpenCall(msgspec.Struct, array_like=True):
-    """A call whose intent is recorded and whose result is not. `doubt` says that its effect may have happened."""
+    """A call whose intent is recorded and whose result is not. `doubt` says that its effect may have happened,
+    `pieces` how many of a stream were recorded."""
 
     call: str
     argument: bytes
@@ -37,6 +47,10 @@ class OpenCall(msgspec.Struct, array_like=True):
     opened_ns: int = 0
     settled: str = ""
     """What was said of it while no kernel ran; the next kernel carries it out."""
+    pieces: int = 0
+    reserved: Reservation | None = None
+    asking: bool = False
+    """An attempt at its model may be under way: where the kernel dies, it is lost."""
     tool: str = ""
 
     @property
@@ -46,7 +60,7 @@ class OpenCall(msgspec.Struct, array_like=True):
 
 
 class Usage(msgspec.Struct, array_like=True):
-    """What a process took, itself only."""
+    """What a process took, itself only; and what its open model calls may still take, set aside."""
 
     calls: int = 0
     denials: int = 0
@@ -56,6 +70,9 @@ class Usage(msgspec.Struct, array_like=True):
     cost_usd_micros: int = 0
     model_us: int = 0
     cpu_us: int = 0
+    reserved_prompt_tokens: int = 0
+    reserved_completion_tokens: int = 0
+    reserved_usd_micros: int = 0
 
 
 class Process(msgspec.Struct):

@@ -12,7 +12,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
-from prytany.process.process import OpenCall, Process, State
+from prytany.process.process import OpenCall, Process, Reservation, State, Usage
 
 
 class Table(msgspec.Struct):
@@ -112,9 +112,17 @@ def _signalled(table: Table, seq: int, e: ev.ProcessSignalled) -> None:
     _record(table.require(e.pid), seq, e.prev)
 
 
+def _reserve(usage: Usage, reserved: Reservation, sign: int) -> None:
+    usage.reserved_prompt_tokens += sign * reserved.prompt_tokens
+    usage.reserved_completion_tokens += sign * reserved.completion_tokens
+    usage.reserved_usd_micros += sign * reserved.cost_usd_micros
+
+
 def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process = table.require(e.pid)
     for call in process.open.values():
+        if call.reserved is not None:
+            _reserve(process.usage, call.reserved, -1)
         if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
             child.waiters.pop(e.pid, None)
     table.ready.pop(e.pid, None)
@@ -163,10 +171,21 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     call = process.open.pop(e.n, None)
     if call is None:
         raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
+    if call.reserved is not None:
+        _reserve(process.usage, call.reserved, -1)
     if process.incidents:
         _forget_incident(table, process, e.n)
     if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
         child.waiters.pop(e.pid, None)
+
+
+def _piece(table: Table, seq: int, e: ev.CallPiece) -> None:
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    call = process.open.get(e.n)
+    if call is None:
+        raise KernelPanic(f"a piece of call {e.n} of process {e.pid}, which is not open")
+    call.pieces += 1
 
 
 def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:
@@ -189,6 +208,16 @@ def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
     process.usage.denials += len(e.ns)
 
 
+def _reserved(table: Table, seq: int, e: ev.ModelReserved) -> None:
+    process = table.require(e.pid)
+    reserved = Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
+    call = process.open[e.n]
+    if call.reserved is not None:
+        _reserve(process.usage, call.reserved, -1)
+    call.reserved, call.asking = reserved, True
+    _reserve(process.usage, reserved, 1)
+
+
 def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
     process = table.get(e.pid)
     if process is None:
@@ -207,6 +236,8 @@ def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
         return  # it came up too late: nothing waits for it any more
     _forget_incident(table, process, e.n)
     process.incidents[e.n] = e.kind
+    if e.n:
+        process.open[e.n].asking = False
     table.incidents[f"{e.pid}:{e.kind}:{e.n}"] = table.time_ns
 
 
@@ -235,9 +266,11 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.ToolCalled: _tool_called,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
+    ev.CallPiece: _piece,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
     ev.CallSettled: _settled,  # type: ignore[dict-item]
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
+    ev.ModelReserved: _reserved,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]
     ev.IncidentClosed: _seen_to,  # type: ignore[dict-item]

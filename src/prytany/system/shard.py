@@ -58,8 +58,11 @@ def _confined(logs: Logs, unconfined: bool) -> dict[str, Runner]:
 class Shard:
     """An opened home with its running kernel."""
 
-    def __init__(self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], desk: Desk) -> None:
+    def __init__(
+        self, home: Home, kernel: Kernel, logs: Logs, store: SqliteStore, failed: asyncio.Future[StoreError], desk: Desk
+    ) -> None:
         self.home = home
+        self._store = store
         self.desk = desk
         self.notes: list[str] = []
         """What the operator ought to know of how it was opened."""
@@ -125,7 +128,7 @@ class Shard:
         journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
         ledger.attach(journal)
         facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
-        shard = cls(home, kernel, logs, failed, Desk(kernel, facts))
+        shard = cls(home, kernel, logs, store, failed, Desk(kernel, facts))
         if not idle:
             await shard.begin(loaded, tools)
         return shard
@@ -152,4 +155,6 @@ class Shard:
             await tools.close()
         for model in set(self.kernel.outside.models.values()):
             await model.close()
+        self.kernel.reader.close()
+        self._store.close()
         self.home.close()

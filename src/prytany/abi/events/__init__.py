@@ -9,11 +9,20 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied, CallSettled
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+    Node,
+    Source,
+)
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
-from prytany.abi.events.model import ModelUsed
+from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
     ProcessExited,
@@ -32,15 +41,23 @@ __all__ = [
     "CallDone",
     "CallDoubted",
     "CallOpened",
+    "CallPiece",
     "CallSettled",
     "CallsDenied",
+    "ContextAppended",
+    "ContextAsked",
+    "ContextClosed",
+    "ContextForked",
+    "ContextOpened",
     "Digest",
     "Entry",
     "Event",
     "IncidentClosed",
     "IncidentOpened",
     "KernelStarted",
+    "ModelReserved",
     "ModelUsed",
+    "Node",
     "OperatorCommanded",
     "ProcessContinued",
     "ProcessExited",
@@ -50,6 +67,7 @@ __all__ = [
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",
+    "Source",
     "ToolCalled",
     "ToolStarted",
     "ToolsGranted",

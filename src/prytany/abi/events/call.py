@@ -41,6 +41,15 @@ class CallClosed(msgspec.Struct, array_like=True, frozen=True, tag="call.closed/
     prev: int
 
 
+class CallPiece(msgspec.Struct, array_like=True, frozen=True, tag="call.piece/1"):
+    """What a streamed call gave since its last piece, at the place of the record where the program learns it."""
+
+    pid: int
+    n: int
+    piece: Digest
+    prev: int
+
+
 class CallDoubted(msgspec.Struct, array_like=True, frozen=True, tag="call.doubted/1"):
     """The call's effect was begun before a crash, and nobody knows whether it happened."""
 

@@ -8,9 +8,16 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied, CallSettled
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+)
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
-from prytany.abi.events.model import ModelUsed
+from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
     ProcessExited,
@@ -35,10 +42,17 @@ Event = (
     | CallDone
     | CallOpened
     | CallClosed
+    | CallPiece
     | CallDoubted
     | CallSettled
     | CallsDenied
+    | ModelReserved
     | ModelUsed
+    | ContextOpened
+    | ContextAppended
+    | ContextAsked
+    | ContextForked
+    | ContextClosed
     | ToolsGranted
     | ToolsNarrowed
     | ToolCalled

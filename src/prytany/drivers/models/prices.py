@@ -11,22 +11,9 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-import msgspec
+from prytany.ports.model import Prices, Usage
 
-from prytany.ports.model import Usage
-
-
-class Prices(msgspec.Struct, frozen=True):
-    """US dollars a million tokens. A dollar a million is a millionth of a dollar a token."""
-
-    usd_per_million_in: float
-    usd_per_million_out: float
-
-    def cost_usd_micros(self, usage: Usage) -> int:
-        """Rounded up, so that many small calls do not add up to nothing."""
-        cost = usage.prompt_tokens * self.usd_per_million_in + usage.completion_tokens * self.usd_per_million_out
-        return math.ceil(round(cost, 6))
-
+__all__ = ["FREE", "Prices", "listed_cost_usd_micros", "listed_prices"]
 
 FREE = Prices(0.0, 0.0)
 
@@ -47,6 +34,15 @@ def listed_cost_usd_micros(usage: Usage, model: str, base_url: str, cached_token
     except (LookupError, ValueError):
         return None
     return math.ceil(price.total_price * 1_000_000)
+
+
+def listed_prices(model: str, base_url: str) -> Prices | None:
+    """The highest prices by genai-prices: some models ask more a token beyond a size, so a million is asked about."""
+    given = listed_cost_usd_micros(Usage(1_000_000, 0), model, base_url)
+    both = listed_cost_usd_micros(Usage(1_000_000, 1_000_000), model, base_url)
+    if given is None or both is None:
+        return None
+    return Prices(given / 1_000_000, (both - given) / 1_000_000)
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,11 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, KernelError
+from prytany.kernel.effects.context import ContextEffects
+from prytany.kernel.effects.context import Owner as ContextOwner
+from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.model import ModelEffects
+from prytany.kernel.effects.model import Owner as ModelOwner
 from prytany.kernel.effects.tool import TOOL_RUN, InDoubt, ToolEffects, doubt_events
 from prytany.ports.clock import Clock
 from prytany.ports.files import Files
@@ -36,15 +40,11 @@ class Outside(NamedTuple):
     """By file."""
 
 
-class Owner(Protocol):
+class Owner(ModelOwner, ContextOwner, Protocol):
     """The kernel, as effects see it."""
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
         """Call `n` has its result."""
-        ...
-
-    def note(self, events: tuple[ev.Event, ...]) -> None:
-        """Something happened on the way."""
         ...
 
     def tool_path(self, run: int, name: str) -> str:
@@ -60,10 +60,14 @@ class Effects:
         self._owner = owner
         self._tasks: dict[int, dict[int, asyncio.Task[None]]] = {}
         """By process, then by call, so that the end of a process looks at its own alone."""
-        self._models = ModelEffects(outside.clock, outside.models, owner.note)
+        contexts = ContextEffects(owner)
+        self.models = ModelEffects(outside.clock, outside.models, owner, contexts)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any]]] = {
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
-            "model_chat": self._models.chat,
+            "model_chat": self.models.chat,
+            "model_embed": self.models.embed,
+            "context_read": contexts.read,
+            "context_fork": contexts.fork,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
             TOOL_RUN: ToolEffects(outside.tools, owner.tool_path).run,
@@ -76,6 +80,10 @@ class Effects:
         if effect is not None and n not in self._tasks.get(process.pid, ()):
             task = asyncio.ensure_future(self._run(process, n, call, effect(process, n, args)))
             self._tasks.setdefault(process.pid, {})[n] = task
+
+    def under_way(self, pid: int, n: int) -> bool:
+        """Whether the effect of that call has begun here, and has not ended."""
+        return n in self._tasks.get(pid, ())
 
     def cancel(self, pid: int, n: int) -> None:
         """Nobody wants this result any more."""
@@ -104,11 +112,13 @@ class Effects:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
+        made = Finished(None)
         try:
-            value = msgspec.msgpack.encode(await effect)
+            answer = await effect
+            made = answer if isinstance(answer, Finished) else Finished(answer)
+            value, errno = msgspec.msgpack.encode(made.value), made.errno
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
-            errno = ""
         except InDoubt:
             if self._take(process.pid, n) is not None:
                 self._owner.note(doubt_events(process.pid, n))
@@ -119,4 +129,4 @@ class Effects:
             # A driver that fails in its own way must not leave its caller waiting for ever.
             errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
         if self._take(process.pid, n) is not None:
-            self._owner.complete(process.pid, n, errno, value, ())
+            self._owner.complete(process.pid, n, errno, value, (*made.used, *(() if errno else made.events)))

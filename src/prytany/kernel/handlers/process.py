@@ -76,7 +76,8 @@ def exit_events(
     k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0
 ) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
     """The end of a process: its waiter is answered, its ended children are reaped, and so is an orphan itself."""
-    events: list[ev.Event] = [ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us)]
+    events: list[ev.Event] = [charge for n in p.open for charge in k.unfinished(p, n)]
+    events.append(ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us))
     contents = [left] if left else []
     waited = False
     for waiter, n in p.waiters.items():
