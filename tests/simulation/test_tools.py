@@ -122,6 +122,7 @@ def swept(stop_at: int, after_commit: bool, choice: str) -> int:
     assert len(twice) <= (len(asked) if choice == "retry" else 0), where
     assert len(asked) <= 1, where
     assert {len(set(keys)) for what, keys in tools.keys.items() if "pay" in what} == {1}, where
+    assert "" not in tools.keys["shop.pay a1"], where
     if choice == "retry":
         assert result == UNDISTURBED, where
     else:

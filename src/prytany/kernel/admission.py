@@ -57,7 +57,12 @@ class Admission:
         """The effect begins, if its start is durable and it is still open."""
         process = self._k.table.get(pid)
         call = self._k.turns.get(pid, n)
-        if process is None or call is None or not 0 < call.started <= self._k.ledger.journal.durable:
+        if (
+            process is None
+            or n not in process.open
+            or call is None
+            or not 0 < call.started <= self._k.ledger.journal.durable
+        ):
             return
         opened = process.open[n]
         args = decode_arguments(opened.call, self._k.content(opened.argument, opened.seq))

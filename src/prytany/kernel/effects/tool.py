@@ -38,8 +38,11 @@ def doubt_events(pid: int, n: int) -> tuple[ev.Event, ...]:
 
 
 def call_key(process: Process, n: int) -> str:
-    """What names this call for ever: the same after a crash, and never another's, be it in another home."""
-    named = f"{process.pid}/{process.incarnation}/{n}".encode()
+    """What names this call for ever: the same after a crash, and never another's, be it in another home.
+
+    By the entry of its intent and not by its number: a program that begins again numbers its calls from 1 again.
+    """
+    named = f"{process.pid}/{process.open[n].seq}".encode()
     return blake2b(named, digest_size=KEY_BYTES, key=process.seed[:64]).hexdigest()
 
 
