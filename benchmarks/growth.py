@@ -32,7 +32,7 @@ from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.snapshot import snapshot_of
 from prytany.kernel.effects.chains import Chains
 from prytany.kernel.effects.context import ContextEffects
-from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.runner import Runner
 from prytany.runtime.inline import InlineRunner
 from prytany.system.logs import Logs
@@ -72,7 +72,7 @@ class Answers:
     def stream(self, request: ModelRequest) -> Any:
         raise AssertionError("not streamed")
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         raise AssertionError("not embedded")
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold
-from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.store import Body, Row, StoreError
 from prytany.process.table import Table
 from prytany.runtime.inline import InlineRunner
@@ -86,7 +86,7 @@ class CountingModel:
     def stream(self, request: ModelRequest) -> Any:
         raise AssertionError("not streamed")
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         raise AssertionError("not embedded")
 
     async def close(self) -> None:

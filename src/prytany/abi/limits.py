@@ -2,10 +2,14 @@
 
 FRAME_BYTES_MAX = 8 << 20  # one frame between worker and kernel
 FRAME_CALLS_MAX = 4_096  # calls in one frame
+BACKLOG_BYTES = 8 << 20  # sent to a worker and not taken by it; beyond it no more of its calls are read
+BACKLOG_BYTES_MAX = 256 << 20  # beyond it the worker is ended: answers of calls that it had in flight
 ARGUMENT_BYTES_MAX = 4 << 20  # arguments of one call
 RESULT_BYTES_MAX = 4 << 20  # result of one call
 CALLS_IN_FLIGHT_MAX = 4_096  # of one process
 PROCESSES_MAX = 100_000  # in one table, zombies included
+WORKERS_MAX = 256  # worker processes at once; beyond it those that wait are put away
+ZYGOTES_MAX = 8  # interpreters that have workers at once
 RUNNING_MAX = 64  # processes at once, by default
 CHILDREN_MAX = 10_000  # of one process
 DEPTH_MAX = 64  # generations below a root
@@ -17,6 +21,8 @@ HISTORY_CALLS_MAX = 100_000
 LOG_BYTES_MAX = 1 << 20  # of what one process printed; older lines go first
 WORKER_MEMORY_BYTES = 1 << 30  # address space of one worker
 WORKER_FILES_MAX = 64  # open descriptors of one worker
+PROGRAM_MODULES_MAX = 1_000  # beside a program, recorded with it
+PROGRAM_BYTES_MAX = 3 << 20  # of a program with these modules
 PROCESS_JOURNAL_BYTES = 256 << 20  # one process may put into journal and bodies
 TENANT_JOURNAL_BYTES = 16 << 30
 RESERVE_BYTES = 8 << 20  # kept free on disk for what a full disk makes necessary

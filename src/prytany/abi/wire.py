@@ -12,12 +12,12 @@ This module does no I/O and gives no meaning to a call: `args` and results stay 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from prytany.abi.errors import Einval
-from prytany.abi.limits import ARGUMENT_BYTES_MAX, FRAME_BYTES_MAX
+from prytany.abi.limits import ARGUMENT_BYTES_MAX, FRAME_BYTES_MAX, FRAME_CALLS_MAX
 
 LENGTH_BYTES: Final = 4
 OK: Final = ""
@@ -37,7 +37,7 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
     """What a worker sends: it has taken `delivered` items, the start included, and then made `calls`."""
 
     delivered: int
-    calls: list[Call]
+    calls: Annotated[list[Call], msgspec.Meta(max_length=FRAME_CALLS_MAX)]
 
 
 ItemTuple = tuple[int, int, str, Any]

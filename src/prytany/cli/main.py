@@ -53,6 +53,7 @@ def run(
     model: ModelOption = "",
     running: RunningOption = 64,
     unconfined: UnconfinedOption = False,
+    python: Annotated[str, typer.Option("--python", help="run it in this interpreter or virtual environment")] = "",
 ) -> None:
     """Run a program to its end, with everything that it starts."""
     from prytany.cli.home import find_home
@@ -64,7 +65,17 @@ def run(
     kwargs, unveil = unveil_for_run(input, output, target, place, files)
     print(f"home {place}", file=sys.stderr)
     raise typer.Exit(
-        run_program(place, target, kwargs, unveil, model=model, running_max=running, unconfined=unconfined, tools=files)
+        run_program(
+            place,
+            target,
+            kwargs,
+            unveil,
+            model=model,
+            running_max=running,
+            unconfined=unconfined,
+            python=python,
+            tools=files,
+        )
     )
 
 

@@ -17,6 +17,7 @@ from prytany.cli.attached import command
 from prytany.cli.progress import Progress
 from prytany.cli.text import safe
 from prytany.cli.wait import show_end
+from prytany.runtime.environments import find_python
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
 from prytany.system.tools import tool_path
@@ -26,13 +27,15 @@ INTERRUPTED = 130
 
 def run_program(
     home: Path, target: str, kwargs: dict[str, Any], unveil: dict[str, str], *, model: str, running_max: int,
-    unconfined: bool, tools: Sequence[Path] = (),
+    unconfined: bool, python: str = "", tools: Sequence[Path] = (),
 ) -> int:  # fmt: skip
     """Run one program to its end; the exit code of the command."""
+    found = find_python(python)
 
     async def start(shard: Shard) -> list[int]:
         granted = [tool_path(path) for path in tools]
-        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, tools=granted)]
+        operator = shard.kernel.operator
+        return [operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, python=found, tools=granted)]
 
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=True, tools=tools))
 

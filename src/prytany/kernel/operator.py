@@ -47,6 +47,7 @@ class Operator:
         self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
         tools: Sequence[str] = (),
+        python: str = "",
     ) -> int:  # fmt: skip
         """Start a root process with the tools of these files; its pid.
 
@@ -60,7 +61,7 @@ class Operator:
             pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,
             source=k.digest(found.source), argument=k.digest(argument),
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
-            uid=uid, model=model,
+            uid=uid, model=model, python=python, environment=k.environment(python),
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, list(tools))
         events = (spawned, *granted, ev.ProcessReady(pid, 1))

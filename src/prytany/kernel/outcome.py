@@ -82,6 +82,10 @@ class Context(Protocol):
         """Resolve a program's name; raises Enoent."""
         ...
 
+    def environment(self, python: str) -> str:
+        """What the environment of an interpreter is now; "" for the kernel's own interpreter."""
+        ...
+
     def model(self, name: str) -> Model | None:
         """The model of that name ("" is the default), for what it says of itself; a handler asks it nothing."""
         ...

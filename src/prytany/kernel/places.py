@@ -7,7 +7,7 @@ that was let in is let through.
 
 from __future__ import annotations
 
-from prytany.process.process import Process
+from prytany.process.process import Process, State
 
 
 class Places:
@@ -16,17 +16,24 @@ class Places:
     def __init__(self, most: int) -> None:
         self.most = most
         self._held: set[int] = set()
+        self.idle: dict[int, None] = {}
+        """Who runs and holds none, in the order of what happened to them last."""
 
     def update(self, process: Process) -> None:
         """Take note of what `process` does now."""
         if process.needs_place():
             self._held.add(process.pid)
+            self.idle.pop(process.pid, None)
         else:
             self._held.discard(process.pid)
+            self.idle.pop(process.pid, None)
+            if process.state is State.RUNNING:
+                self.idle[process.pid] = None
 
     def release(self, pid: int) -> None:
         """The process is gone."""
         self._held.discard(pid)
+        self.idle.pop(pid, None)
 
     @property
     def free(self) -> int:

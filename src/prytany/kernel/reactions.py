@@ -199,6 +199,8 @@ class Reactions:
 
     def _place(self, process: Process) -> None:
         self._k.places.update(process)
+        if self._k.workers.too_many:
+            self._k.workers.put_away()
         if self._k.table.ready:
             self.fill()
 

@@ -123,8 +123,10 @@ def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: C
 class Cursor:
     """Where a replay stands."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, quiet: int = 0) -> None:
+        """`quiet` is how many items (the start is one) an earlier worker took: what is printed up to there is known."""
         self.record = record
+        self.quiet = quiet
         self.made: set[int] = set()
         """Recorded calls that the worker has made again and that no item has answered yet."""
         self.beyond: list[tuple[int, str, bytes]] = []
@@ -159,13 +161,21 @@ class Cursor:
         """The items that can go out now."""
         items: list[Item] = []
         recorded = self.record.items
-        while self._next < len(recorded):
+        most = self.quiet - 1 if self.quiet else len(recorded)
+        while self._next < min(len(recorded), most):
             item = recorded[self._next]
             if item.n > 0 and item.n not in self.made:
                 break
             items.append(item)
             self._next += 1
         return items
+
+    def turns_new(self, delivered: int) -> bool:
+        """Whether the worker has just taken the last item that an earlier one took: what it does now is new."""
+        if not self.quiet or delivered < self.quiet:
+            return False
+        self.quiet = 0
+        return True
 
     def at_frontier(self, delivered: int) -> bool:
         """Whether the worker, idle after `delivered` items (the start is one), stands where its record ends.

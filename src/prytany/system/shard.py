@@ -28,6 +28,7 @@ from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError
 from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
+from prytany.runtime.environments import Environments
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
@@ -79,6 +80,7 @@ class Shard:
         *,
         create: bool = True,
         running_max: int = limits.RUNNING_MAX,
+        workers_max: int = limits.WORKERS_MAX,
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
@@ -92,6 +94,7 @@ class Shard:
             models: by name; "" is the default one.
             create: whether a new home may be made.
             running_max: how many processes run at once.
+            workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
@@ -121,19 +124,16 @@ class Shard:
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
-            running_max=running_max, watch=watch,
+            running_max=running_max, workers_max=workers_max, watch=watch, environment=Environments().identity,
         )  # fmt: skip
         kernel.idle = idle
         reactions.append((lambda entry: None) if idle else kernel.react)
-        journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
-        ledger.attach(journal)
+        ledger.attach(Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor)))
         facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
         shard = cls(home, kernel, logs, store, failed, Desk(kernel, facts))
-        if not idle:
-            await shard.begin(loaded, tools)
-        return shard
+        return shard if idle else await shard.begin(loaded, tools)
 
-    async def begin(self, loaded: dict[str, Tools], tools: Sequence[Path]) -> None:
+    async def begin(self, loaded: dict[str, Tools], tools: Sequence[Path]) -> Shard:
         """Load the tools, let everything go on, and take commands on the home's control socket; raises KernelError."""
         try:
             ledger = self.kernel.ledger
@@ -145,6 +145,7 @@ class Shard:
             await self.close()
             raise
         self._control = server
+        return self
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from prytany.abi.errors import ProcessExit
 from prytany.userland.asking import Asking
 from prytany.userland.calls import Calls
+from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
 from prytany.userland.tools import Tools
 
@@ -64,7 +65,7 @@ class Files:
         return await self._calls.file_list(path)
 
 
-class Process(Asking):
+class Process(Asking, Comforts):
     """A running program's view of itself and of everything else."""
 
     def __init__(
@@ -72,8 +73,10 @@ class Process(Asking):
         call: Callable[[str, tuple[Any, ...]], Awaitable[Any]],
         stream: Any,
         start: Mapping[str, Any],
+        ambient: Ambient,
     ) -> None:
         self.calls = Calls(call)
+        self._settle_in(start, ambient)
         self._stream = stream
         self.files = Files(self.calls)
         self.tools = Tools(self.calls)

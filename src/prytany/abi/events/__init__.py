@@ -24,6 +24,7 @@ from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, dige
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExited,
     ProcessPaused,
@@ -59,6 +60,7 @@ __all__ = [
     "ModelUsed",
     "Node",
     "OperatorCommanded",
+    "ProcessAccounted",
     "ProcessContinued",
     "ProcessExited",
     "ProcessPaused",

@@ -19,6 +19,7 @@ from prytany.abi.events.context import (
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExited,
     ProcessPaused,
@@ -39,6 +40,7 @@ Event = (
     | ProcessSignalled
     | ProcessExited
     | ProcessReaped
+    | ProcessAccounted
     | CallDone
     | CallOpened
     | CallClosed

@@ -51,12 +51,12 @@ class Owner(Protocol):
 
 
 class Answered(NamedTuple):
-    """What an attempt came to: the result, what the endpoint reports, and what was asked and said, packed."""
+    """What an attempt came to: the result, what the endpoint reports, and what was asked and said."""
 
     value: Any
     usage: Usage
-    asked: bytes
-    said: bytes
+    asked: Any
+    said: Any
 
 
 class ModelEffects:
@@ -108,8 +108,8 @@ class ModelEffects:
             return _gone(args.model or process.model)
 
         async def once() -> Answered:
-            packed = pack_vectors(await model.embed(args.texts), len(args.texts))
-            return Answered(packed, Usage(), _pack(args.texts), b"")
+            given = await model.embed(args.texts)
+            return Answered(pack_vectors(given.vectors, len(args.texts)), given.usage, args.texts, None)
 
         return await self._ask(process, n, model, once)
 
@@ -203,11 +203,10 @@ def _answered(model: Model, request: ModelRequest, answer: ModelAnswer, *, strea
         "model": answer.model or model.name,
     }
     try:
-        _pack(value)  # as it will be
-        said = _pack([answer.text, calls]) if answer.text or calls else b""
+        _pack([value, answer.text])  # as it will be
     except (UnicodeEncodeError, OverflowError):
         raise ModelFailure("garbage", "the answer is not text", retryable=False) from None
-    return Answered(value, answer.usage, _pack(request.messages), said)
+    return Answered(value, answer.usage, request.messages, [answer.text, calls] if answer.text or calls else None)
 
 
 def pack_vectors(vectors: list[list[float]], count: int) -> list[bytes]:
