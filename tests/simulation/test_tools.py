@@ -403,3 +403,27 @@ def test_a_child_has_its_parents_tools_or_fewer_and_so_have_its_own_children() -
         "EPERM",
         "EINVAL",
     ]
+
+
+async def stumbles(proc: Process) -> None:
+    call = asyncio.ensure_future(waiter(proc, "shop.ship"))
+    await proc.nop()
+    call.cancel()
+    raise ValueError("no")
+
+
+def test_an_incarnation_that_fails_leaves_no_call_in_a_queue() -> None:
+    home, tools = home_of(stumbles=stumbles, waiter=waiter)
+    tools.gate = asyncio.Event()
+
+    async def test(kernel: Steered) -> Any:
+        pid = kernel.kernel.operator.spawn("stumbles", [], {}, uid=0, kind="inline", restarts=1, tools=[PATH])
+        assert (await kernel.ended(pid))["status"] == 1
+        assert kernel.kernel.turns.calls == {}
+        assert kernel.kernel.turns.queues == {}
+        assert tools.gate is not None
+        tools.gate.set()
+        return (await kernel.ended(kernel.spawn("waiter", "shop.ship")))["result"]
+
+    assert steer(home, test) == "shop.ship a done"
+    assert len(events_of(home, ev.ProcessFailed)) == 1

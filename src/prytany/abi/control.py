@@ -114,6 +114,10 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     denials: int
     tokens: int
     cost_usd_micros: int
+    cpu_us: int = 0
+    """With what its descendants took that are reaped."""
+    run_us: int = 0
+    wait_us: int = 0
 
 
 class OpenRow(msgspec.Struct, kw_only=True):

@@ -18,8 +18,10 @@ CHILDREN_SHOWN = 40
 def inspect_process(home: Path, pid_text: str, as_json: bool) -> None:
     """Print it, for people or as JSON."""
 
+    pid = pid_of(pid_text)
+
     async def inspect(client: Client) -> tuple[Inspection, Status]:
-        return await client.inspect(pid_of(pid_text)), await client.status()
+        return await client.inspect(pid), await client.status()
 
     found, status = with_client(home, inspect)
     if as_json:

@@ -9,6 +9,7 @@ from prytany.abi.errors import Einval, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
 from prytany.cli.attached import pid_of, say_recorded, with_client
+from prytany.cli.text import safe
 from prytany.client import Client
 
 
@@ -29,8 +30,9 @@ def kill_processes(home: Path, pids: list[str], signal_text: str) -> int:
     async def each(client: Client) -> int:
         failed = 0
         for pid in targets:
-            failed |= await _kill(client, pid, signal)
-        say_recorded(client)
+            failed += await _kill(client, pid, signal)
+        if failed < len(targets):
+            say_recorded(client)
         return failed
 
     return 2 if with_client(home, each) else 0
@@ -40,6 +42,6 @@ async def _kill(client: Client, pid: Pid, signal: Signal) -> bool:
     try:
         await client.signal(pid, signal)
     except KernelError as error:
-        print(f"prytany: process {format_pid(pid)}: {error}", file=sys.stderr)
+        print(f"prytany: process {format_pid(pid)}: {safe(str(error))}", file=sys.stderr)
         return True
     return False

@@ -56,6 +56,7 @@ def run(
     python: Annotated[str, typer.Option("--python", help="run it in this interpreter or virtual environment")] = "",
 ) -> None:
     """Run a program to its end, with everything that it starts."""
+    from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import run_program
     from prytany.system.unveil import unveil_for_run
@@ -63,7 +64,7 @@ def run(
     place = find_home(home)
     files = list(tools or ())
     kwargs, unveil = unveil_for_run(input, output, target, place, files)
-    print(f"home {place}", file=sys.stderr)
+    print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(
         run_program(
             place,
@@ -84,11 +85,12 @@ def resume(
     home: HomeOption = None, model: ModelOption = "", running: RunningOption = 64, unconfined: UnconfinedOption = False
 ) -> None:
     """Go on with everything in a home that has not ended."""
+    from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import resume as resume_home
 
     place = find_home(home)
-    print(f"home {place}", file=sys.stderr)
+    print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(resume_home(place, model=model, running_max=running, unconfined=unconfined))
 
 
@@ -112,7 +114,7 @@ def inspect(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = Fal
 
 @app.command()
 def kill(
-    pids: Annotated[list[str], typer.Argument(metavar="PID...", help="processes, as ps shows them")],
+    pids: Annotated[list[str], typer.Argument(metavar="PID", help="processes, as ps shows them")],
     signal: Annotated[
         str, typer.Option("--signal", "-s", help="TERM, KILL, STOP, CONT, INT, USR1, USR2; or 9")
     ] = "TERM",
@@ -152,19 +154,20 @@ def list_incidents(context: typer.Context, home: HomeOption = None, as_json: Jso
 
 
 @incidents.command()
-def retry(pid: PidArgument, n: CallArgument, home: HomeOption = None) -> None:
+def retry(context: typer.Context, pid: PidArgument, n: CallArgument, home: HomeOption = None) -> None:
     """Do it again: ask the model again, run what is in doubt again, let the process go on."""
-    _settle(home, "retry", pid, n)
+    _settle(context, home, "retry", pid, n)
 
 
 @incidents.command()
-def skip(pid: PidArgument, n: CallArgument, home: HomeOption = None) -> None:
+def skip(context: typer.Context, pid: PidArgument, n: CallArgument, home: HomeOption = None) -> None:
     """End the call with an error that its program sees; for the process itself (0): end it."""
-    _settle(home, "skip", pid, n)
+    _settle(context, home, "skip", pid, n)
 
 
 @incidents.command()
 def give(
+    context: typer.Context,
     pid: PidArgument,
     n: CallArgument,
     value: Annotated[str | None, typer.Argument(help="the result, as text; else what standard input holds")] = None,
@@ -174,14 +177,16 @@ def give(
     """Answer the call in the place of what it waits for."""
     from prytany.cli.incidents import given_value
 
-    _settle(home, "give", pid, n, given_value(value, is_json))
+    _settle(context, home, "give", pid, n, given_value(value, is_json))
 
 
-def _settle(home: Path | None, choice: str, pid: str, n: int, value: object = None) -> None:
+def _settle(context: typer.Context, home: Path | None, choice: str, pid: str, n: int, value: object = None) -> None:
     from prytany.cli.home import find_home
     from prytany.cli.incidents import settle
 
-    settle(find_home(home), choice, pid, n, value)
+    # `incidents --home H retry` means what `incidents retry --home H` does.
+    above = context.parent.params.get("home") if context.parent else None
+    settle(find_home(home or above), choice, pid, n, value)
 
 
 @app.command()
@@ -263,5 +268,7 @@ def main() -> None:
     try:
         app()
     except KernelError as error:
-        print(f"prytany: {error}", file=sys.stderr)
+        from prytany.cli.text import safe
+
+        print(f"prytany: {safe(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from pathlib import Path
 
 import msgspec
 
 from prytany.abi.control import Ended
-from prytany.abi.errors import Esrch, KernelError
+from prytany.abi.errors import Einval, Esrch, KernelError
 from prytany.cli.attached import json_line, pid_of, with_client
 from prytany.cli.text import safe
 from prytany.client import Client
@@ -26,11 +27,14 @@ def wait_process(home: Path, pid_text: str, timeout_s: float | None, as_json: bo
     async def wait(client: Client) -> Ended | None:
         try:
             async with asyncio.timeout(timeout_s):
-                return await client.wait(pid_of(pid_text))
+                return await client.wait(pid)
         except TimeoutError:
             return None
 
     try:
+        pid = pid_of(pid_text)
+        if timeout_s is not None and not math.isfinite(timeout_s):
+            raise Einval(f"{timeout_s} is no length of time")
         ended = with_client(home, wait)
     except KernelError as error:
         print(f"prytany: {safe(str(error))}", file=sys.stderr)

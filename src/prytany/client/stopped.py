@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from prytany import __version__
 from prytany.abi import control
-from prytany.abi.errors import Eio
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.kernel.state import fold
-from prytany.ports.store import StoreError
 from prytany.system.desk import Facts, Look, look
-from prytany.system.shard import Shard
+from prytany.system.shard import Shard, store_errors
 
 
 async def answer(home: Path, command: control.Command) -> bytes:
@@ -36,13 +35,7 @@ async def answer(home: Path, command: control.Command) -> bytes:
 
 def _look(home: Path, command: Look) -> object:
     """Without the home's lock: whoever looks is in nobody's way."""
-    try:
-        reader = SqliteReader(home / "journal.db")
-        try:
-            state, head = fold(reader)
-        finally:
-            reader.close()
-    except StoreError as error:
-        raise Eio(f"the journal of {home} cannot be read: {error}") from None
+    with store_errors(), closing(SqliteReader(home / "journal.db")) as reader:
+        state, head = fold(reader)
     now_ns = max(SystemClock().now_ns(), state.table.time_ns)
     return look(command, state.table, head.seq, now_ns, Facts(__version__, 0, str(home), True, 0))

@@ -12,6 +12,8 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio
+from prytany.ipc.mailbox import FOLDS as POST_FOLDS
+from prytany.ipc.mailbox import Post
 from prytany.journal.anchor import Head
 from prytany.journal.writer import START
 from prytany.memory.contexts import FOLDS, Contexts
@@ -28,12 +30,15 @@ class ShardState(msgspec.Struct):
     grants: Grants = msgspec.field(default_factory=Grants)
     turns: Turns = msgspec.field(default_factory=Turns)
     contexts: Contexts = msgspec.field(default_factory=Contexts)
+    post: Post = msgspec.field(default_factory=Post)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
         self.table.apply(seq, time_ns, event)
         if (fold := FOLDS.get(type(event))) is not None:
             fold(self.contexts, seq, event)
+        if (post_fold := POST_FOLDS.get(type(event))) is not None:
+            post_fold(self.post, seq, event)
         if (room := _ROOMS.get(type(event))) is not None:
             room(self, seq, event)
 
@@ -45,7 +50,11 @@ _ROOMS: dict[type, Callable[[ShardState, int, Any], None]] = {
     ev.ToolCalled: lambda state, seq, e: state.turns.called(seq, e),
     ev.ToolStarted: lambda state, seq, e: state.turns.started(seq, e),
     ev.CallClosed: lambda state, seq, e: state.turns.closed(seq, e),
-    ev.ProcessExited: lambda state, seq, e: state.turns.exited(seq, e),
+    ev.ProcessExited: lambda state, seq, e: state.turns.ended(e.pid),
+    ev.ProcessFailed: lambda state, seq, e: state.turns.ended(e.pid),
+    ev.ProcessExeced: lambda state, seq, e: state.turns.ended(e.pid),
+    ev.ProcessUpgraded: lambda state, seq, e: state.turns.ended(e.pid),
+    ev.ProcessReverted: lambda state, seq, e: state.turns.ended(e.pid),
 }
 """What other rooms than the process table fold."""
 

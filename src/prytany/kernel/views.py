@@ -39,6 +39,7 @@ def _row(p: Process) -> control.ProcessRow:
         pid=p.pid, parent=p.parent, run=p.run, name=p.name, state=state, reason=reason, status=p.status,
         pledge=p.pledge, calls=p.usage.calls, denials=p.usage.denials,
         tokens=p.usage.prompt_tokens + p.usage.completion_tokens, cost_usd_micros=p.usage.cost_usd_micros,
+        cpu_us=p.usage.cpu_us + p.below.cpu_us, run_us=p.usage.run_us, wait_us=p.usage.wait_us,
     )  # fmt: skip
 
 

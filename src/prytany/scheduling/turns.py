@@ -74,10 +74,10 @@ class Turns(msgspec.Struct):
         if call is not None:
             self._leave(f"{e.pid}:{e.n}", call)
 
-    def exited(self, seq: int, e: ev.ProcessExited) -> None:
-        """Fold the end of a process: all its calls leave."""
-        for n, call in self.calls.pop(e.pid, {}).items():
-            self._leave(f"{e.pid}:{n}", call)
+    def ended(self, pid: int) -> None:
+        """Fold the end of a process, or of what it ran: all its calls leave."""
+        for n, call in self.calls.pop(pid, {}).items():
+            self._leave(f"{pid}:{n}", call)
 
     def _leave(self, key: str, call: ToolCall) -> None:
         self.due.pop(key, None)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from prytany import __version__
 from prytany.abi import limits
+from prytany.abi.errors import Ebusy, Eio
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.drivers.stores.sqlite import SqliteStore
@@ -25,7 +28,7 @@ from prytany.kernel.reactions import Watcher
 from prytany.kernel.state import fold
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
-from prytany.ports.store import StoreError
+from prytany.ports.store import StoreError, StoreLocked
 from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
@@ -56,15 +59,27 @@ def _confined(logs: Logs, unconfined: bool) -> dict[str, Runner]:
     return {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
 
 
+@contextlib.contextmanager
+def store_errors() -> Generator[None]:
+    """Turn what a store cannot do into an errno: Ebusy where another holds it, else Eio."""
+    try:
+        yield
+    except StoreLocked as error:
+        raise Ebusy(str(error)) from error
+    except StoreError as error:
+        raise Eio(str(error)) from error
+
+
 class Shard:
     """An opened home with its running kernel."""
 
     def __init__(
-        self, home: Home, kernel: Kernel, logs: Logs, store: SqliteStore, failed: asyncio.Future[StoreError], desk: Desk
-    ) -> None:
+        self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], desk: Desk,
+        opened: ExitStack,
+    ) -> None:  # fmt: skip
         self.home = home
-        self._store = store
         self.desk = desk
+        self._opened = opened
         self.notes: list[str] = []
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
@@ -106,15 +121,13 @@ class Shard:
             Eacces: it belongs to somebody else, or others may look into it.
             Eio: its journal cannot be read. Others: its tools cannot be used; see `system.tools`.
         """
-        home = Home(path, create=create)
-        try:
+        with ExitStack() as stack, store_errors():
+            home = stack.enter_context(closing(Home(path, create=create)))
             keyring = open_keyring(home.keys)
-            store = SqliteStore(home.journal)
-            reader = SqliteReader(home.journal, pinned=False)
+            store = stack.enter_context(closing(SqliteStore(home.journal)))
+            reader = stack.enter_context(closing(SqliteReader(home.journal, pinned=False)))
             state, head = fold(reader)
-        except BaseException:
-            home.close()
-            raise
+            opened = stack.pop_all()
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[StoreError] = loop.create_future()
         logs = Logs(path)
@@ -130,7 +143,7 @@ class Shard:
         reactions.append((lambda entry: None) if idle else kernel.react)
         ledger.attach(Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor)))
         facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
-        shard = cls(home, kernel, logs, store, failed, Desk(kernel, facts))
+        shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened)
         return shard if idle else await shard.begin(loaded, tools)
 
     async def begin(self, loaded: dict[str, Tools], tools: Sequence[Path]) -> Shard:
@@ -156,6 +169,5 @@ class Shard:
             await tools.close()
         for model in set(self.kernel.outside.models.values()):
             await model.close()
-        self.kernel.reader.close()
-        self._store.close()
-        self.home.close()
+        with contextlib.suppress(StoreError):  # what is durable is so without it
+            self._opened.close()
