@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from prytany.userland.messages import Received
     from prytany.userland.process import ChildFailed, Exit, Process
     from prytany.userland.server import Server
+    from prytany.userland.tool import tool
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ToolCall",
     "agent",
     "image",
+    "tool",
 ]
 
 _HOMES = {
@@ -45,6 +47,7 @@ _HOMES = {
     "ToolCall": "prytany.userland.answers",
     "agent": "prytany.userland.agent",
     "image": "prytany.userland.asking",
+    "tool": "prytany.userland.tool",
 }
 
 

@@ -17,6 +17,7 @@ from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold
 from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
+from prytany.ports.tool import Tools
 from prytany.process.process import Process as Folded
 from prytany.runtime.inline import InlineRunner
 from tests.simulation.fleet import Following, LogicalClock, small_entropy
@@ -53,12 +54,14 @@ class LockedModel:
 class Steered:
     """One life of a kernel."""
 
-    def __init__(self, kernel: Kernel, watched: asyncio.Condition) -> None:
+    def __init__(self, kernel: Kernel, watched: asyncio.Condition, failed: asyncio.Future[Any]) -> None:
         self.kernel = kernel
+        self._failed = failed
         self._watched = watched
 
     def spawn(self, program: str, *args: Any) -> int:
-        return self.kernel.operator.spawn(program, list(args), {}, uid=UID, kind="inline")
+        tools = list(self.kernel.outside.tools)
+        return self.kernel.operator.spawn(program, list(args), {}, uid=UID, kind="inline", tools=tools)
 
     def settle(self, pid: int, n: int, choice: str, value: object = None) -> None:
         self.kernel.operator.settle(pid, n, choice, value, uid=UID)
@@ -68,6 +71,10 @@ class Steered:
 
     async def ended(self, pid: int) -> dict[str, Any]:
         return await self.kernel.operator.wait_ended(pid)
+
+    async def stopped(self) -> None:
+        """Wait until the store stops, and raise what it says."""
+        raise await self._failed
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something durable makes it hold."""
@@ -85,6 +92,7 @@ class Home:
         self.store = MemoryStore()
         self.model = LockedModel()
         self.programs = programs
+        self.tools: dict[str, Tools] = {}
         self._pledge = pledge
         self._places = places
         self._keyring = Keyring(small_entropy)
@@ -117,7 +125,7 @@ class Home:
         files: Any = None
         models: Any = {"": self.model}
         kernel = Kernel(
-            ledger, Outside(clock, models, files), {"inline": InlineRunner(dict(self.programs))}, reader,
+            ledger, Outside(clock, models, files, self.tools), {"inline": InlineRunner(dict(self.programs))}, reader,
             lambda target, beside: Program(target, target, b"# " + target.encode(), self._pledge), small_entropy,
             running_max=self._places, watch=watch,
         )  # fmt: skip
@@ -127,7 +135,7 @@ class Home:
         try:
             if not idle:
                 kernel.begin("test", 1)
-            yield Steered(kernel, watched)
+            yield Steered(kernel, watched, failed)
         finally:
             await kernel.close()
 

@@ -60,7 +60,7 @@ def trace_process(home: Path, pid_text: str, as_json: bool) -> None:
 def _facts(event: ev.Event) -> dict[str, object]:
     """What is worth a look; digests in hexadecimal, those of content left out."""
     names = ("n", "call", "context", "origin", "node", "errno", "status", "signal", "reason", "model", "took_us")
-    steered = ("kind", "command", "choice", "uid")
+    steered = ("tool", "effect", "kind", "command", "choice", "uid")
     found = {name: value for name in (*names, *steered) if (value := getattr(event, name, None)) not in (None, "", b"")}
     if found.get("uid") == -1:
         del found["uid"]  # nobody's
@@ -76,7 +76,8 @@ def _facts(event: ev.Event) -> dict[str, object]:
 
 
 def show_log(home: Path, pid_text: str) -> None:
-    """What the process printed, with control characters escaped."""
-    path = Logs(home).path(pid_of(pid_text))
+    """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped."""
+    kind, _, name = pid_text.partition(".")
+    path = Logs(home).path(pid_text if kind == "tools" and name.isidentifier() else pid_of(pid_text))
     if path.exists():
         sys.stdout.write(safe(path.read_bytes().decode("utf-8", "replace"), lines=True))

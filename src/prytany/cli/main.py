@@ -27,6 +27,10 @@ HomeOption = Annotated[
 ModelOption = Annotated[str, typer.Option("--model", help="scripted, local, or a .gguf file")]
 RunningOption = Annotated[int, typer.Option("--running", min=1, help="how many processes run at once")]
 UnconfinedOption = Annotated[bool, typer.Option("--unconfined", help="accept that workers are not confined")]
+ToolsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--tools", help="a file of the operator's tools, granted to the run; may be given again"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
 PidArgument = Annotated[str, typer.Argument(metavar="PID", help="a process, as ps shows it")]
 CallArgument = Annotated[int, typer.Argument(metavar="N", min=0, help="its call, as incidents shows it")]
@@ -46,6 +50,7 @@ def run(
     input: Annotated[Path | None, typer.Option("--input", help="a folder that the program may read")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="a folder that it may write")] = None,
     home: HomeOption = None,
+    tools: ToolsOption = None,
     model: ModelOption = "",
     running: RunningOption = 64,
     unconfined: UnconfinedOption = False,
@@ -58,11 +63,20 @@ def run(
     from prytany.system.unveil import unveil_for_run
 
     place = find_home(home)
-    kwargs, unveil = unveil_for_run(input, output, target, place)
+    files = list(tools or ())
+    kwargs, unveil = unveil_for_run(input, output, target, place, files)
     print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(
         run_program(
-            place, target, kwargs, unveil, model=model, running_max=running, unconfined=unconfined, python=python
+            place,
+            target,
+            kwargs,
+            unveil,
+            model=model,
+            running_max=running,
+            unconfined=unconfined,
+            python=python,
+            tools=files,
         )
     )
 
@@ -187,11 +201,19 @@ def trace(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> Non
 
 @app.command()
 def logs(pid: str, home: HomeOption = None) -> None:
-    """Show what a process printed."""
+    """Show what a process printed, or a file of tools (`tools.NAME`)."""
     from prytany.cli.home import find_home
     from prytany.cli.listing import show_log
 
     show_log(find_home(home), pid)
+
+
+@app.command("tools")
+def list_tools(tools: ToolsOption = None, as_json: JsonOption = False) -> None:
+    """List the tools of files: what they say of themselves, and what they need."""
+    from prytany.cli.tools import show_tools
+
+    raise typer.Exit(show_tools(list(tools or ()), as_json))
 
 
 @app.command()

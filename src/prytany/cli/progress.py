@@ -41,6 +41,8 @@ class Progress:
                 return self._of(event.pid, "starts")
             case ev.CallOpened(call="model_chat"):
                 return self._of(event.pid, "asks the model")
+            case ev.ToolCalled():
+                return self._of(event.pid, f"calls {event.tool} ({event.effect})")
             case ev.ModelUsed(cause=""):
                 self.answered += 1
                 self.prompt_tokens += event.prompt_tokens

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import uvloop
 from prytany.abi.errors import Ebusy
 from prytany.cli.attached import command
 from prytany.cli.progress import Progress
+from prytany.cli.text import safe
 from prytany.cli.wait import show_end
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
+from prytany.system.tools import tool_path
 
 INTERRUPTED = 130
 DISK_FULL = 75  # EX_TEMPFAIL of sysexits.h
@@ -27,15 +30,17 @@ JOURNAL_FAILED = 74  # EX_IOERR
 
 def run_program(
     home: Path, target: str, kwargs: dict[str, Any], unveil: dict[str, str], *, model: str, running_max: int,
-    unconfined: bool, python: str = "",
+    unconfined: bool, python: str = "", tools: Sequence[Path] = (),
 ) -> int:  # fmt: skip
     """Run one program to its end; the exit code of the command."""
     found = find_python(python)
 
     async def start(shard: Shard) -> list[int]:
-        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, python=found)]
+        granted = [tool_path(path) for path in tools]
+        operator = shard.kernel.operator
+        return [operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, python=found, tools=granted)]
 
-    return uvloop.run(_session(home, start, model, running_max, unconfined, create=True))
+    return uvloop.run(_session(home, start, model, running_max, unconfined, create=True, tools=tools))
 
 
 def resume(home: Path, *, model: str, running_max: int, unconfined: bool) -> int:
@@ -47,15 +52,18 @@ def resume(home: Path, *, model: str, running_max: int, unconfined: bool) -> int
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=False))
 
 
-async def _session(home: Path, start: Any, model: str, running_max: int, unconfined: bool, *, create: bool) -> int:
+async def _session(
+    home: Path, start: Any, model: str, running_max: int, unconfined: bool, *, create: bool, tools: Sequence[Path] = ()
+) -> int:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     progress = Progress(say, home)
     try:
         shard = await Shard.open(
-            home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress
-        )
+            home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress,
+            tools=tools,
+        )  # fmt: skip
     except Ebusy as error:
         raise Ebusy(
             f"{error.message}; look with `{command('ps', home)}`, end one with `{command('kill PID', home)}`,"
@@ -63,6 +71,8 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
             detail=error.detail,
         ) from None
     try:
+        for note in shard.notes:
+            say(safe(note))
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name)
         if unconfined:

@@ -36,4 +36,6 @@ def denial(call: str, cause: str = "") -> str:
     spec = TABLE.get(call)
     if spec is None:
         return "there is no such system call"
+    if call == "tool_call":
+        return "tool_call needs the pledge 'tools' and a tool that was granted to the run; one of the two is not there"
     return f"{call} needs the pledge {spec.pledge!r}, which this process has not made"

@@ -18,6 +18,7 @@ from prytany.abi import limits
 from prytany.abi.errors import Eio
 from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.mailbox import Post
+from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import Durable, Ledger
@@ -31,6 +32,7 @@ from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL, denied_value
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.settle import TRIED_AGAIN
+from prytany.kernel.toolbox import Toolbox
 from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
 from prytany.memory.contexts import Contexts
@@ -39,6 +41,7 @@ from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
 from prytany.process.process import Process, State
 from prytany.process.table import Table
+from prytany.scheduling.turns import Turns
 
 _pack = msgspec.msgpack.encode
 
@@ -68,7 +71,9 @@ class Kernel:
         self._find_program = find_program
         self._environment = environment
         self.places = Places(running_max)
+        self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.effects = Effects(outside, self)
+        self.admission = Admission(self)
         self.quotas = quotas
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
@@ -124,6 +129,20 @@ class Kernel:
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What a model call that ends now, without its answer, is charged."""
         return self.effects.models.unfinished(process, n, "cancelled")
+
+    @property
+    def tools(self) -> Toolbox:
+        """What each process may call."""
+        return self._tools
+
+    def tool_path(self, run: int, name: str) -> str:
+        """The file of a tool that was granted to a run."""
+        return self._tools.path(run, name)
+
+    @property
+    def turns(self) -> Turns:
+        """Which tool calls are open, and who waits for a resource."""
+        return self.ledger.state.turns
 
     def content_of(self, pid: int) -> bytes:
         """What a terminated process left, packed."""
@@ -247,6 +266,7 @@ class Kernel:
         # Not before this is durable: what began again on a full disk would be paid for, and its result lost.
         if begun.cancelled() or begun.exception() is not None or self.closing:
             return
+        self.admission.come_back()
         for pid in running:
             process = self.table.get(pid)
             if process is not None and process.state is State.RUNNING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -48,14 +49,15 @@ class Operator:
     def spawn(
         self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
-        python: str = "", restarts: int = 0,
+        python: str = "", restarts: int = 0, tools: Sequence[str] = (),
     ) -> int:  # fmt: skip
-        """Start a root process; its pid.
+        """Start a root process with the tools of these files; its pid.
 
         Raises:
             Enoent: there is no such program.
             Eagain: the process table is full.
-            Einval: the name is too long.
+            Einval: the name is too long, or a tool's file cannot be used.
+            Epolicy: a tool's manifest has changed.
         """
         k = self._k
         if len(k.table.processes) >= limits.PROCESSES_MAX:
@@ -71,7 +73,9 @@ class Operator:
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
             uid=uid, model=model, python=python, environment=k.environment(python), restarts=restarts,
         )  # fmt: skip
-        k.ledger.commit((spawned, ev.ProcessReady(pid, 1)), {k.digest(argument): argument}, (found.source,))
+        granted, shared = k.tools.grant(pid, list(tools))
+        events = (spawned, *granted, ev.ProcessReady(pid, 1))
+        k.ledger.commit(events, {k.digest(argument): argument}, (found.source, *shared))
         return pid
 
     def signal(self, pid: int, signal: int, *, uid: int) -> None:

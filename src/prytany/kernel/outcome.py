@@ -9,10 +9,12 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.ipc.mailbox import Post
+from prytany.kernel.toolbox import Toolbox
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
+from prytany.scheduling.turns import Turns
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -44,6 +46,10 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 Outcome = Done | Opened | Ended
+
+
+class Denied(Exception):
+    """A handler found that the caller may not: the call is recorded and counted as the gate's denials are."""
 
 
 class Program(NamedTuple):
@@ -105,6 +111,16 @@ class Context(Protocol):
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What a model call that ends now, without its answer, is charged for what it was doing."""
+        ...
+
+    @property
+    def tools(self) -> Toolbox:
+        """What each process may call."""
+        ...
+
+    @property
+    def turns(self) -> Turns:
+        """Which tool calls are open, and who waits for a resource."""
         ...
 
     def content_of(self, pid: int) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.wire import PIECE
+from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
@@ -30,6 +31,7 @@ class Core(Protocol):
     ledger: Ledger
     places: Places
     effects: Effects
+    admission: Admission
     recovery: Recovery
     workers: Workers
     restarts: Restarts
@@ -92,6 +94,13 @@ class Reactions:
         if process is not None and process.alive:
             self._place(process)
             self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
+        self._k.admission.fill()
+
+    def on_tool_started(self, entry: Durable, e: ev.ToolStarted) -> None:
+        """A tool's effect begins."""
+        if (process := self._k.table.get(e.pid)) is not None:
+            self._place(process)
+        self._k.admission.start(e.pid, e.n)
 
     def on_piece(self, entry: Durable, e: ev.CallPiece) -> None:
         """A piece of a stream leaves."""
@@ -122,6 +131,9 @@ class Reactions:
 
     def _start(self, process: Process, n: int) -> None:
         call = process.open[n]
+        if call.call == "tool_call":
+            self._k.admission.start(process.pid, n)
+            return
         argument = self._k.workers.content(call.argument, call.seq)
         self._k.effects.start(process, n, call.call, decode_arguments(call.call, argument))
 
@@ -186,6 +198,7 @@ class Reactions:
         for ended in self.ended.pop(e.pid, ()):
             if not ended.done():
                 ended.set_result(exit_value(e, left))
+        self._k.admission.fill()
         self.fill()
 
     def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
@@ -233,6 +246,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallDone: Reactions.on_done,
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
+    ev.ToolStarted: Reactions.on_tool_started,
     ev.CallPiece: Reactions.on_piece,
     ev.CallSettled: Reactions.on_settled,
     ev.IncidentOpened: Reactions.on_incident,

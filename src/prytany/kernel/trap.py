@@ -19,7 +19,7 @@ from prytany.kernel.handlers import HANDLERS
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
-from prytany.kernel.outcome import Context, Done, Ended, Opened
+from prytany.kernel.outcome import Context, Denied, Done, Ended, Opened
 from prytany.kernel.quotas import Quotas
 from prytany.process.process import Process
 
@@ -79,6 +79,9 @@ class Trap:
             if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX and name not in FREES:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
+        except Denied:
+            self._deny(live, process, n, name, "EPERM")
+            return
         except KernelError as error:
             if cause:
                 self._deny(live, process, n, name, "EDQUOT", cause)

@@ -57,7 +57,7 @@ def incident_rows(table: Table) -> list[control.IncidentRow]:
 def _incident(table: Table, p: Process, n: int) -> control.IncidentRow:
     kind = p.incidents[n]
     since_ns = table.incidents[f"{p.pid}:{kind}:{n}"]
-    call = p.open[n].call if n else ""
+    call = p.open[n].shown if n else ""
     return control.IncidentRow(pid=p.pid, n=n, kind=kind, name=p.name, call=call, since_ns=since_ns)
 
 
@@ -72,7 +72,7 @@ def inspection(table: Table, pid: int, now_ns: int) -> control.Inspection:
         state=state, reason=reason, status=p.status, signal=p.signal, incarnation=p.incarnation, depth=p.depth,
         pledge=p.pledge, unveil=p.unveil, model=p.model, limits=LIMITS,
         open=[
-            control.OpenRow(n=n, call=c.call, opened_ns=c.opened_ns, subject=c.subject, doubt=c.doubt)
+            control.OpenRow(n=n, call=c.shown, opened_ns=c.opened_ns, subject=c.subject, doubt=c.doubt)
             for n, c in sorted(p.open.items())
         ],
         children=list(p.children), usage=msgspec.structs.asdict(p.usage), denied=p.denied,

@@ -56,6 +56,12 @@ class OpenCall(msgspec.Struct, array_like=True):
     reserved: Reservation | None = None
     asking: bool = False
     """An attempt at its model may be under way: where the kernel dies, it is lost."""
+    tool: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What people read: the call, and which tool."""
+        return f"{self.call} {self.tool}" if self.tool else self.call
 
 
 class Usage(msgspec.Struct, array_like=True):
@@ -202,6 +208,6 @@ class Process(msgspec.Struct):
                 return State.WAITING, f"a person: {self.incidents[n]}"
             waits = WAITS.get(oldest.call)
             if waits is None:
-                return State.RUNNING, oldest.call
+                return State.RUNNING, oldest.shown
             return State.WAITING, f"{waits} {oldest.subject}" if waits == "process" else waits
         return self.state, self.reason

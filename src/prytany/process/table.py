@@ -263,6 +263,10 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
         table.require(e.subject).waiters[e.pid] = e.n
 
 
+def _tool_called(table: Table, seq: int, e: ev.ToolCalled) -> None:
+    table.require(e.pid).open[e.n].tool = e.tool
+
+
 def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
@@ -396,6 +400,7 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.KernelStarted: _kernel_started,  # type: ignore[dict-item]
     ev.CallDone: _done,  # type: ignore[dict-item]
     ev.CallOpened: _opened,  # type: ignore[dict-item]
+    ev.ToolCalled: _tool_called,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
     ev.CallPiece: _piece,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]

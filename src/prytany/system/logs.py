@@ -15,11 +15,11 @@ class Logs:
         self._folder = home / "logs"
         self._folder.mkdir(mode=0o700, exist_ok=True)
 
-    def path(self, pid: int) -> Path:
-        """The log of a process; it may not exist."""
+    def path(self, pid: int | str) -> Path:
+        """The log of a process, or of a file of tools (`tools.NAME`); it may not exist."""
         return self._folder / f"{pid}.log"
 
-    def append(self, pid: int, data: bytes) -> None:
+    def append(self, pid: int | str, data: bytes) -> None:
         """Add what it printed, as it is; who shows it escapes it."""
         path = self.path(pid)
         with suppress(OSError):  # on a full disk what is printed is lost, and nothing else

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from prytany.kernel.reactions import Watcher
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError, StoreLocked
+from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
 from prytany.system.control import ControlServer
@@ -34,12 +35,17 @@ from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
 from prytany.system.opening import open_journal
 from prytany.system.programs import find_program
+from prytany.system.tools import open_tools
 
 
 def _stop(kernel: Kernel, failed: asyncio.Future[StoreError], error: StoreError) -> None:
     """The journal is broken."""
     kernel.fail()
     failed.set_result(error)
+
+
+def _confined(logs: Logs, unconfined: bool) -> dict[str, Runner]:
+    return {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
 
 
 @contextlib.contextmanager
@@ -63,6 +69,8 @@ class Shard:
         self.home = home
         self.desk = desk
         self._opened = opened
+        self.notes: list[str] = []
+        """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
         self.kernel = kernel
         self.logs = logs
@@ -80,6 +88,7 @@ class Shard:
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
+        tools: Sequence[Path] = (),
         idle: bool = False,
         quotas: Quotas = DEFAULT_QUOTAS,
     ) -> Shard:
@@ -94,13 +103,14 @@ class Shard:
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
+            tools: files of tools for a new run; those of the runs that go on are loaded anyway.
             idle: let nothing go on: what is commanded is recorded, for whoever resumes.
             quotas: what a process and its tenant may put into the journal.
 
         Raises:
             Ebusy: another kernel runs in this home.
             Eacces: it belongs to somebody else, or others may look into it.
-            Eio: its journal cannot be read, or is damaged.
+            Eio: its journal cannot be read, or is damaged. Others: its tools cannot be used; see `system.tools`.
         """
         with ExitStack() as stack, store_errors():
             home = stack.enter_context(closing(Home(path, create=create)))
@@ -111,14 +121,12 @@ class Shard:
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[StoreError] = loop.create_future()
         logs = Logs(path)
-        made: dict[str, Runner]
-        made = (
-            runners(logs) if runners else {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
-        )
+        made = runners(logs) if runners else _confined(logs, unconfined)
+        loaded: dict[str, Tools] = {}
         reactions: list[Callable[[Durable], None]] = []
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
-            ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
+            ledger, Outside(SystemClock(), models, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
             running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
             environment=Environments().identity,
         )  # fmt: skip
@@ -129,13 +137,13 @@ class Shard:
         ledger.attach(journal)
         facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
         shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened)
-        if not idle:
-            await shard.begin()
-        return shard
+        return shard if idle else await shard.begin(loaded, tools)
 
-    async def begin(self) -> None:
-        """Let everything go on, and take commands on the home's control socket; raises Eio."""
+    async def begin(self, loaded: dict[str, Tools], tools: Sequence[Path]) -> Shard:
+        """Load the tools, let everything go on, and take commands on the home's control socket; raises KernelError."""
         try:
+            ledger = self.kernel.ledger
+            loaded.update(await open_tools(tools, ledger.state, ledger.digest, self.logs, self.notes.append))
             self.kernel.begin(__version__, os.getpid())
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
@@ -143,12 +151,15 @@ class Shard:
             await self.close()
             raise
         self._control = server
+        return self
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
         if self._control is not None:
             await self._control.close()
         await self.kernel.close()
+        for tools in self.kernel.outside.tools.values():
+            await tools.close()
         for model in set(self.kernel.outside.models.values()):
             await model.close()
         with contextlib.suppress(StoreError):  # what is durable is so without it

@@ -50,6 +50,7 @@ class Calls:
         name: str = "",
         pledge: list[str] | None = None,
         restarts: int = 0,
+        tools: list[str] | None = None,
     ) -> int:
         """Start a child process and answer its pid at once; it runs when there is a place for it.
 
@@ -60,6 +61,7 @@ class Calls:
             name: shown to people; the function's name by default.
             pledge: its classes; never more than the caller's; None is what the program declares.
             restarts: how many times the kernel restarts it when it fails.
+            tools: by name; never more than the caller's; None is what the caller has.
 
         Errors: EAGAIN, ENOENT, EPERM.
         """
@@ -74,6 +76,7 @@ class Calls:
                     name,
                     pledge,
                     restarts,
+                    tools,
                 ),
             ),
         )
@@ -413,3 +416,29 @@ class Calls:
         Errors: EACCES, EINVAL, EIO, ENOENT.
         """
         return cast("list[str]", await self._call("file_list", (path,)))
+
+    async def tool_call(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
+        """Call a tool and answer its result. What its effect may have done in a crash is settled as its class says.
+
+        Args:
+            name: `module.function`, as `tool_list` names it.
+            arguments: by name; checked against the tool's schema.
+
+        Errors: EAGAIN, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
+        """
+        return await self._call(
+            "tool_call",
+            (
+                name,
+                arguments or {},
+            ),
+        )
+
+    async def tool_list(self) -> list[dict[str, Any]]:
+        """The tools that the caller may call: name, description, parameters (a JSON Schema) and effect.
+
+        Args:
+
+        Errors: only what every call can.
+        """
+        return cast("list[dict[str, Any]]", await self._call("tool_list", ()))

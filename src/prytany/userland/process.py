@@ -14,6 +14,7 @@ from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
 from prytany.userland.history import History
 from prytany.userland.messages import Received
+from prytany.userland.tools import Tools
 
 
 class Exit:
@@ -83,6 +84,7 @@ class Process(Asking, Comforts):
         self._stream = stream
         self.files = Files(self.calls)
         self.history = History(start)
+        self.tools = Tools(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         self.name: str = start.get("name", "")
@@ -131,7 +133,7 @@ class Process(Asking, Comforts):
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
-        restarts: int = 0, **kwargs: Any,
+        restarts: int = 0, tools: list[str] | None = None, **kwargs: Any,
     ) -> int:  # fmt: skip
         """Start a child and answer its pid; it runs when there is a place for it.
 
@@ -141,11 +143,12 @@ class Process(Asking, Comforts):
             name: shown to people.
             pledge: narrower than what it declares; never more than the caller's own.
             restarts: how many times the kernel restarts it when it fails.
+            tools: narrower than the caller's own; an empty list is none.
             kwargs: its keyword arguments; plain data.
         """
         target = program if isinstance(program, str) else f":{program.__qualname__}"
         return await self.calls.process_spawn(
-            target, list(args), kwargs, name, None if pledge is None else pledge.split(), restarts
+            target, list(args), kwargs, name, None if pledge is None else pledge.split(), restarts, tools
         )
 
     async def wait(self, pid: int) -> Exit:

@@ -48,6 +48,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 __all__ = [
     "UPCASTERS",
@@ -96,6 +97,10 @@ __all__ = [
     "ProcessUpgrading",
     "ProcessWarned",
     "Source",
+    "ToolCalled",
+    "ToolStarted",
+    "ToolsGranted",
+    "ToolsNarrowed",
     "decode_entry",
     "digests_of",
     "encode_entry",

@@ -43,6 +43,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 Event = (
     ProcessSpawned
@@ -69,6 +70,10 @@ Event = (
     | ContextAsked
     | ContextForked
     | ContextClosed
+    | ToolsGranted
+    | ToolsNarrowed
+    | ToolCalled
+    | ToolStarted
     | KernelStarted
     | IncidentOpened
     | IncidentClosed

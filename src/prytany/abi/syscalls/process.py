@@ -22,6 +22,9 @@ CALLS = (
                 None,
             ),
             Argument("restarts", "int", "how many times the kernel restarts it when it fails", 0),
+            Argument(
+                "tools", "list[str] | None", "by name; never more than the caller's; None is what the caller has", None
+            ),
         ),
         "int",
         {

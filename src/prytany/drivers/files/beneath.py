@@ -25,6 +25,8 @@ _RESOLVE = 0x08 | 0x02  # BENEATH | NO_MAGICLINKS
 NAMES_MAX = 10_000
 PROTECTED = frozenset({".git", ".prytany", ".venv"})
 """Folders that are never written to, wherever they lie below what is unveiled."""
+ENVIRONMENT_MARKER = "pyvenv.cfg"
+"""What a virtual environment has in its folder: that is not written to either."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -93,6 +95,7 @@ def _write(unveil: dict[str, str], path: str, data: bytes) -> int:
             raise Einval(f"{path!r} is not a file's name")
         folder_fd = _openat2(root, folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
+            _refuse_protected(folder_fd, path)
             _refuse_other_kinds(folder_fd, name, path)
             part = f".{name[:200]}.{secrets.token_hex(6)}.part"
             fd = os.open(
@@ -111,6 +114,16 @@ def _write(unveil: dict[str, str], path: str, data: bytes) -> int:
         finally:
             os.close(folder_fd)
     return len(data)
+
+
+def _refuse_protected(folder_fd: int, path: str) -> None:
+    """A link below what is unveiled may lead to what its own name does not say: look at what was opened."""
+    real = os.readlink(f"/proc/self/fd/{folder_fd}").split("/")
+    if PROTECTED.intersection(real):
+        raise Eacces(f"{path!r} is protected")
+    for depth in range(len(real), 1, -1):
+        if os.path.lexists("/".join([*real[:depth], ENVIRONMENT_MARKER])):
+            raise Eacces(f"{path!r} is in a virtual environment")
 
 
 def _refuse_other_kinds(folder_fd: int, name: str, path: str) -> None:

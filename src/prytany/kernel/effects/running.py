@@ -8,7 +8,8 @@ place. None of these is in doubt after a crash; an effect that would be has to s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -21,9 +22,11 @@ from prytany.kernel.effects.context import Owner as ContextOwner
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.model import ModelEffects
 from prytany.kernel.effects.model import Owner as ModelOwner
+from prytany.kernel.effects.tool import TOOL_RUN, InDoubt, ToolEffects, doubt_events
 from prytany.ports.clock import Clock
 from prytany.ports.files import Files
 from prytany.ports.model import Model
+from prytany.ports.tool import Tools
 from prytany.process.process import Process
 
 
@@ -33,6 +36,8 @@ class Outside(NamedTuple):
     clock: Clock
     models: dict[str, Model]
     files: Files
+    tools: Mapping[str, Tools] = MappingProxyType({})
+    """By file."""
 
 
 class Owner(ModelOwner, ContextOwner, Protocol):
@@ -40,6 +45,10 @@ class Owner(ModelOwner, ContextOwner, Protocol):
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
         """Call `n` has its result."""
+        ...
+
+    def tool_path(self, run: int, name: str) -> str:
+        """The file of a tool that was granted to a run."""
         ...
 
 
@@ -63,6 +72,7 @@ class Effects:
             "context_fork": contexts.fork,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
+            TOOL_RUN: ToolEffects(outside.tools, owner.tool_path).run,
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
         }
 
@@ -121,6 +131,10 @@ class Effects:
             value, errno = msgspec.msgpack.encode(made.value), made.errno
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
+        except InDoubt:
+            if self._take(process.pid, n) is not None:
+                self._owner.note(doubt_events(process.pid, n))
+            return
         except KernelError as error:
             errno, value = error.errno, msgspec.msgpack.encode([error.message, error.detail])
         except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, incarnation, message, model, process
+from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, tool
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -29,5 +29,7 @@ HANDLERS: dict[str, Handler] = {
     "file_read": file.sys_file_read,
     "file_write": file.sys_file_write,
     "file_list": file.sys_file_list,
+    "tool_call": tool.sys_tool_call,
+    "tool_list": tool.sys_tool_list,
 }
 """One handler a call of the table; a test holds the two to each other."""

@@ -47,7 +47,8 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
         source=k.digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil, seed=k.entropy(32),
         model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
     )  # fmt: skip
-    return Done(int(pid), (spawned, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
+    narrowed = k.tools.narrowed(p, pid, a.tools)
+    return Done(int(pid), (spawned, *narrowed, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
 
 
 def check_pledge(pledge: list[str], call: str = "process_spawn") -> None:

@@ -1,0 +1,1 @@
+"""Tools: what agents may be granted beyond system calls, a folder a kind."""

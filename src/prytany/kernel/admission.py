@@ -1,0 +1,81 @@
+"""Admission: when an effect that was asked for may begin.
+
+The step between the gate and the intent's effect. Today it holds one check, the turns at resources; slots, rates and
+budgets have their place beside it, and what is admitted has all of them at once. Nothing begins before the entry that
+says so (`tool.started`) is durable: so a call that still waits when the machine stops is not in doubt, it waits on.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from prytany.abi import events as ev
+from prytany.kernel.effects import Effects
+from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, doubt_events
+from prytany.kernel.ledger import Ledger
+from prytany.kernel.trap import decode_arguments
+from prytany.process.table import Table
+from prytany.scheduling.turns import Turns, parse_key
+
+
+class Core(Protocol):
+    """The kernel, as admission sees it."""
+
+    ledger: Ledger
+    effects: Effects
+    closing: bool
+
+    @property
+    def table(self) -> Table:
+        """The process table."""
+        ...
+
+    @property
+    def turns(self) -> Turns:
+        """Open tool calls."""
+        ...
+
+    def content(self, digest: bytes, seq: int = 0) -> bytes:
+        """Stored content."""
+        ...
+
+
+class Admission:
+    """See the module."""
+
+    def __init__(self, kernel: Core) -> None:
+        self._k = kernel
+
+    def fill(self) -> None:
+        """Admit every call whose turn has come, oldest first. Costs what is admitted, whoever waits."""
+        due = self._k.turns.due
+        while due and not self._k.closing:
+            pid, n = parse_key(next(iter(due)))
+            self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
+
+    def start(self, pid: int, n: int) -> None:
+        """The effect begins, if its start is durable and it is still open."""
+        process = self._k.table.get(pid)
+        call = self._k.turns.get(pid, n)
+        if (
+            process is None
+            or n not in process.open
+            or call is None
+            or not 0 < call.started <= self._k.ledger.journal.durable
+        ):
+            return
+        opened = process.open[n]
+        args = decode_arguments(opened.call, self._k.content(opened.argument, opened.seq))
+        self._k.effects.start(process, n, TOOL_RUN, ToolRun(call.tool, args.arguments, call.effect))
+
+    def come_back(self) -> None:
+        """After a crash: what may be made again begins again, what may not is in doubt, and the rest waits on."""
+        for pid, calls in list(self._k.turns.calls.items()):
+            for n, call in list(calls.items()):
+                if not call.started or self._k.table.require(pid).open[n].doubt:
+                    continue
+                if call.effect in ("pure", "keyed"):
+                    self.start(pid, n)
+                else:
+                    self._k.ledger.commit(doubt_events(pid, n), {})
+        self.fill()

@@ -1,0 +1,81 @@
+"""Calling a tool: what may be made again is, a bounded number of times; what may not is in doubt.
+
+The class of the effect is the one that was recorded when the call was opened, and no newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from prytany.abi import events as ev
+from prytany.abi import limits
+from prytany.abi.errors import Einval, Epolicy, Etool
+from prytany.ports.tool import ToolFailure, Tools
+from prytany.process.process import Process
+
+TOOL_RUN = "tool.run"
+"""The effect of a tool call. It is not named as the call is: the intent alone begins nothing."""
+KEY_BYTES = 16
+
+
+class InDoubt(Exception):
+    """The effect was begun, and nobody knows whether it happened."""
+
+
+class ToolRun(NamedTuple):
+    """One call of a tool."""
+
+    name: str
+    arguments: dict[str, Any]
+    effect: str
+
+
+def doubt_events(pid: int, n: int) -> tuple[ev.Event, ...]:
+    """A person is asked; the call stays open until there is an answer."""
+    return ev.CallDoubted(pid, n), ev.IncidentOpened(pid, "doubt", n)
+
+
+def call_key(process: Process, n: int) -> str:
+    """What names this call for ever: the same after a crash, and never another's, be it in another home.
+
+    By the entry of its intent and not by its number: a program that begins again numbers its calls from 1 again.
+    """
+    named = f"{process.pid}/{process.open[n].seq}".encode()
+    return blake2b(named, digest_size=KEY_BYTES, key=process.seed[:64]).hexdigest()
+
+
+class ToolEffects:
+    """The effects that end at a tool."""
+
+    def __init__(self, tools: Mapping[str, Tools], path_of: Callable[[int, str], str]) -> None:
+        self._tools = tools
+        self._path_of = path_of
+
+    async def run(self, process: Process, n: int, run: ToolRun) -> Any:
+        """One result. Raises Etool, Einval, Epolicy, InDoubt."""
+        tools = self._tools.get(self._path_of(process.run, run.name))
+        if tools is None:
+            raise Epolicy(f"the tool {run.name} is not loaded in this kernel", call="tool_call")
+        key = call_key(process, n) if run.effect == "keyed" else ""
+        attempt = 1
+        while True:
+            try:
+                return await tools.call(run.name, run.arguments, key)
+            except ToolFailure as failure:
+                if failure.begun and run.effect not in ("pure", "keyed"):
+                    raise InDoubt from failure
+                if failure.kind == "arguments":
+                    raise Einval(failure.message, call="tool_call", detail={"tool": run.name}) from failure
+                again = failure.begun or failure.kind == "unavailable"
+                if not again or attempt == limits.TOOL_ATTEMPTS_MAX:
+                    raise Etool(
+                        failure.message, call="tool_call", detail={"cause": failure.kind, "tool": run.name}
+                    ) from failure
+                attempt += 1
+            except Exception as error:
+                # The driver failed in its own way; what it had begun by then nobody knows.
+                if run.effect not in ("pure", "keyed"):
+                    raise InDoubt from error
+                raise

@@ -1,0 +1,1 @@
+"""Who goes next. A pure room: no await, no clock, no I/O."""

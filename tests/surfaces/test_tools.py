@@ -1,0 +1,172 @@
+"""Tools as a user runs them: real tool processes, secrets from the environment, and a kernel that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.surfaces.test_digest import ROOT
+
+SECRET = "s3cret-of-the-shop"
+EXAMPLE = ["examples/orders/main.py:clerk", "--tools", "examples/orders/tools/shop.py", "--model", "scripted"]
+
+PROGRAM = """
+from prytany import agent
+
+@agent(pledge="tools")
+async def main(proc):
+    first = await proc.tools.slow.look(what="a")
+    return [first, await proc.tools["slow.send"](what="parcel")]
+"""
+TOOLS = '''
+import os
+from prytany import tool
+
+@tool(effect="pure")
+def look(what: str) -> str:
+    """Look."""
+    return what
+
+@tool
+def send(what: str) -> str:
+    """Send."""
+    with open("begun", "a") as file:
+        print(what, file=file)
+    with open("told", "w") as pipe:
+        print(os.getpid(), file=pipe)
+    with open("told") as pipe:
+        return pipe.read()
+'''
+
+
+def command(*arguments: str, home: Path) -> list[str]:
+    return [sys.executable, "-m", "prytany.cli", *arguments, "--home", str(home)]
+
+
+def prytany(*arguments: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments, home=home), capture_output=True, text=True, timeout=60, cwd=ROOT, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_the_example_runs_and_its_secret_is_nowhere_in_the_home(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = prytany("run", *EXAMPLE, home=home, SHOP_KEY=SECRET)
+    assert done.returncode == 0, done.stderr
+    assert "1001: tea, 450 cents" in done.stdout
+    assert done.stdout.count("sent under label") == 2
+    assert "calls shop.ship (unsafe)" in done.stderr
+    assert b"label" in (home / "logs" / "tools.shop.log").read_bytes()
+    for path in home.rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path.name
+    assert prytany("journal", "verify", home=home).returncode == 0
+
+
+def test_a_secret_that_is_missing_is_named_with_the_tool_that_needs_it(tmp_path: Path) -> None:
+    done = prytany("run", *EXAMPLE, home=tmp_path / "home", SHOP_KEY="")
+    assert done.returncode == 2
+    assert "shop.ship" in done.stderr
+    assert "SHOP_KEY" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tools_are_listed_without_their_secrets_and_a_bad_file_is_a_line(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("raise ValueError('\\x1b[2Jno')")
+    base = [sys.executable, "-m", "prytany.cli", "tools", "--tools", "examples/orders/tools/shop.py"]
+    done = subprocess.run([*base, "--json"], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True)
+    listed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(t["name"], t["effect"], t["secrets"]) for t in listed] == [
+        ("shop.price", "pure", []), ("shop.ship", "unsafe", ["SHOP_KEY"]),
+    ]  # fmt: skip
+    done = subprocess.run(
+        [*base, "--tools", str(bad)], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
+    )
+    assert done.returncode == 1
+    assert "secret SHOP_KEY, resource orders/{order_id}" in done.stdout
+    assert "\x1b" not in done.stderr
+    assert "bad.py" in done.stderr
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """A folder whose home was left by a kernel that was killed while an unsafe tool ran."""
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "main.py").write_text(PROGRAM)
+    (tmp_path / "slow.py").write_text(TOOLS)
+    os.mkfifo(tmp_path / "told")
+    arguments = [f"{tmp_path}/program/main.py:main", "--tools", str(tmp_path / "slow.py"), "--model", "scripted"]
+    with subprocess.Popen(
+        command("run", *arguments, home=tmp_path / "home"),
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        cwd=ROOT,
+    ) as run:
+        with (tmp_path / "told").open() as told:
+            tool = os.pidfd_open(int(told.read()))
+        os.kill(run.pid, signal.SIGKILL)
+    assert select.select([tool], [], [], 20)[0], "the tool's process outlives its kernel"
+    os.close(tool)
+    return tmp_path
+
+
+def resume(folder: Path) -> str:
+    """Resume until a person is needed; what was said."""
+    with subprocess.Popen(
+        command("resume", "--model", "scripted", home=folder / "home"), stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as run:
+        assert run.stderr is not None
+        said = ""
+        for line in run.stderr:
+            said += line
+            if "needs a person: doubt" in line:
+                run.send_signal(signal.SIGINT)
+        return said
+
+
+def test_an_unsafe_tool_that_ran_when_the_kernel_was_killed_waits_until_it_is_settled(killed: Path) -> None:
+    home = killed / "home"
+    assert "needs a person: doubt" in resume(killed)
+    (row,) = [json.loads(line) for line in prytany("incidents", "--json", home=home).stdout.splitlines()]
+    assert (row["pid"], row["n"], row["kind"], row["call"]) == (1, 2, "doubt", "tool_call slow.send")
+    assert json.loads(prytany("ps", "--json", home=home).stdout)["reason"] == "an outcome in doubt"
+    assert prytany("incidents", "give", "1", "2", "it was sent", home=home).returncode == 0
+    done = prytany("resume", "--model", "scripted", home=home)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['a', 'it was sent']\n"
+    assert (killed / "begun").read_text() == "parcel\n"
+    assert prytany("logs", "tools.slow", home=home).returncode == 0
+    assert prytany("logs", "tools./../../keys", home=home).returncode == 2
+    assert prytany("journal", "verify", home=home).returncode == 0
+
+
+def test_a_file_of_tools_that_was_changed_is_used_only_where_it_says_the_same(killed: Path) -> None:
+    tools = killed / "slow.py"
+    tools.write_text(TOOLS.replace("print(what, file=file)", 'print("changed", file=file)'))
+    said = prytany("resume", "--model", "scripted", home=killed / "nowhere").stderr
+    assert "Traceback" not in said
+    with subprocess.Popen(
+        command("resume", "--model", "scripted", home=killed / "home"), stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as run:
+        assert run.stderr is not None
+        first = [run.stderr.readline() for _ in range(2)]
+        run.send_signal(signal.SIGINT)
+    assert "was changed since run 1 began" in "".join(first)
+    tools.write_text(TOOLS.replace('"""Send."""', '"""Burn."""'))
+    refused = prytany("resume", "--model", "scripted", home=killed / "home")
+    assert refused.returncode == 2
+    assert "EPOLICY" in refused.stderr
+    tools.unlink()
+    gone = prytany("resume", "--model", "scripted", home=killed / "home")
+    assert gone.returncode == 2
+    assert "granted to run 1" in gone.stderr
+    assert (killed / "begun").read_text() == "parcel\n"
