@@ -12,9 +12,10 @@ from prytany.abi.errors import KernelError
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.replay import read_record
 from prytany.kernel.state import fold
+from prytany.ports.model import ModelAnswer, ModelRequest
 from prytany.userland.process import Process
 from prytany.userland.server import Server
-from tests.simulation.fleet import Fleet
+from tests.simulation.fleet import CountingModel, Fleet
 
 
 class Ledger(Server):
@@ -230,3 +231,44 @@ def test_coming_back_after_many_messages_replays_one_activation() -> None:
     ended = asyncio.run(alone.live())
     assert ended is not None
     assert ended["result"] == 300
+
+
+class Stuck(CountingModel):
+    """Never answers what is lost."""
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        if request.messages[-1]["content"] == "lost":
+            self.asked["lost"] += 1
+            await asyncio.get_running_loop().create_future()
+        return await super().chat(request)
+
+
+@pytest.mark.parametrize("how", ["exec", "fail"])
+def test_a_history_that_ends_within_a_model_call_gives_its_reservation_back(how: str) -> None:
+    async def root(proc: Process) -> str:
+        if proc.state is not None or proc.history.incarnation > 1:
+            return await proc.llm("found")
+
+        async def ask() -> None:
+            await proc.llm("lost")
+
+        lost = asyncio.ensure_future(ask())
+        for _ in range(20):
+            await proc.nop()
+        if how == "exec":
+            await proc.exec(1)
+        raise ValueError(str(lost))
+
+    async def outer(proc: Process) -> Any:
+        pid = await proc.spawn("inner", restarts=1)
+        return (await proc.wait(pid)).result
+
+    alone = Fleet("outer", {"outer": outer, "inner": root})
+    alone.model = Stuck()
+    ended = asyncio.run(alone.live())
+    assert ended is not None
+    assert ended["result"] == "answer to found"
+    assert alone.model.asked == {"lost": 1, "found": 1}
+    below = alone.table().processes[1].below
+    assert (below.reserved_prompt_tokens, below.reserved_completion_tokens, below.model_calls) == (0, 0, 2)
+    assert [e.cause for e in events(alone, ev.ModelUsed)] == ["cancelled", ""]

@@ -20,6 +20,7 @@ class Counter(Server):
     state: int = 0
 
     async def on_add(self, n: int) -> int:
+        print(f"adding {n}")
         loop = asyncio.get_running_loop()
         leftover = asyncio.ensure_future(asyncio.sleep(1000))
         for step in range(3):
@@ -96,6 +97,7 @@ def test_an_activation_is_replayed_to_the_same_calls_from_the_last_state(tmp_pat
     ended, count = asyncio.run(lives(tmp_path / "home", f"{program}:main", stop, []))
     assert ended["result"] == [1, 3, 6, "EPIPE", 3]
     assert count == 4
+    assert (tmp_path / "home" / "logs" / "2.log").read_text().split("\n")[:3] == ["adding 1", "adding 2", "adding 3"]
 
 
 def test_exec_begins_again_with_a_state_and_other_randomness(tmp_path: Path) -> None:

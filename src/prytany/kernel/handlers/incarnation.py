@@ -46,8 +46,6 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
     if not 0 <= a.status <= 255:
         raise Einval("a status is a number from 0 to 255", call="process_exit")
     reason = "returned" if a.error is None else f"raised {kind_of(a.error)}"
-    if a.error is None and a.status:
-        reason = f"exited with status {a.status}"
     return Ended(*end_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
 
 
