@@ -221,12 +221,10 @@ class Workers:
             return False
         if live.delivered != live.sent or live.pid in self._kernel.ledger.denials.waiting:
             return False
-        process = self._kernel.table.require(live.pid)
-        return (
-            process.state is State.RUNNING
-            and bool(process.open)
-            and process.tail <= self._kernel.ledger.journal.durable
-        )
+        process = self._kernel.table.get(live.pid)
+        if process is None or process.state is not State.RUNNING:
+            return False  # it has ended, and that is not durable yet
+        return bool(process.open) and process.tail <= self._kernel.ledger.journal.durable
 
     def _diverged(self, live: Live, error: Ereplay) -> None:
         # Both sides go to the process's log: the journal holds no content.
