@@ -60,7 +60,10 @@ def trace_process(home: Path, pid_text: str, as_json: bool) -> None:
 def _facts(event: ev.Event) -> dict[str, object]:
     """What is worth a look; digests in hexadecimal, those of content left out."""
     names = ("n", "call", "context", "origin", "node", "errno", "status", "signal", "reason", "model", "took_us")
-    found = {name: value for name in names if (value := getattr(event, name, None)) not in (None, "", b"")}
+    steered = ("kind", "command", "choice", "uid")
+    found = {name: value for name in (*names, *steered) if (value := getattr(event, name, None)) not in (None, "", b"")}
+    if found.get("uid") == -1:
+        del found["uid"]  # nobody's
     facts: dict[str, object] = {
         name: value.hex() if isinstance(value, bytes) else value for name, value in found.items()
     }

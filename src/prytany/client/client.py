@@ -154,6 +154,8 @@ class Client:
                 else:
                     packed = await stopped.answer(self.home, command)
                 return msgspec.msgpack.decode(packed, type=control.ANSWERS[type(command)])
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise Eio(f"the kernel's answer is none that this version knows: {error}") from None
             except Ebusy:
                 # A kernel that is just starting, or another's command: it is soon there, or soon done.
                 if self._link is not None or tries + 1 == BUSY_TRIES:

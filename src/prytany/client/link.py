@@ -12,7 +12,7 @@ from prytany.abi import control
 from prytany.abi.errors import Eacces, Eagain, Einval, Eio, Epipe, Etimedout, KernelError, error_of
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
 from prytany.abi.wire import LENGTH_BYTES, FrameReader
-from prytany.system.control import socket_address
+from prytany.system.control import UNREADABLE, socket_address
 
 ANSWER_S = 30.0
 """How long a kernel may take to answer what it need not wait for; one that is stopped never does."""
@@ -106,7 +106,7 @@ class Link(asyncio.Protocol):
         try:
             for body in self._frames.feed(data):
                 self._on_reply(control.decode_reply(body))
-        except (msgspec.MsgspecError, KernelError) as error:
+        except (*UNREADABLE, KernelError) as error:
             self._fail(Eio(f"what answers on the control socket is no kernel of this version: {error}"))
             if self._transport is not None:
                 self._transport.close()
@@ -124,6 +124,8 @@ class Link(asyncio.Protocol):
             error = error_of(reply.errno, message, detail=detail)
         if reply.n == 0:
             self._fail(error or Eio("the kernel hung up"))
+            if self._transport is not None:
+                self._transport.close()
             return
         answer = self._asked.get(reply.n)
         if answer is None or answer.done():

@@ -48,8 +48,8 @@ class Trap:
         """One live call."""
         ledger = self._ledger
         process = ledger.table.get(live.pid)
-        if process is None or not process.alive:
-            return  # it has ended, and its worker does not know yet
+        if process is None or process.epoch != live.epoch or not process.alive:
+            return  # it has ended or begun again, and its worker does not know yet
         errno = deny(process, name)
         if errno is not None:
             self._deny(live, process, n, name, errno)
@@ -58,6 +58,9 @@ class Trap:
         argument = ledger.digest(raw)
         contents = {argument: raw}
         try:
+            if len(raw) > limits.ARGUMENT_BYTES_MAX:
+                contents.clear()
+                raise Einval(f"the arguments have more than {limits.ARGUMENT_BYTES_MAX} bytes", call=name)
             if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX and name not in FREES:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
@@ -70,11 +73,15 @@ class Trap:
             return
         if isinstance(outcome, Opened):
             opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
+            for content in outcome.contents:
+                contents[ledger.digest(content)] = content
             ledger.commit((opened, *outcome.after), contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})
             return
+        if outcome.spare:
+            contents.clear()
         for content in outcome.contents:
             contents[ledger.digest(content)] = content
         result = b""

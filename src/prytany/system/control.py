@@ -28,6 +28,8 @@ from prytany.system.desk import Desk
 BACKLOG = 128
 GOODBYE_S = 2.0
 """How long last words may take to leave."""
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding bytes from outside can raise."""
 _UCRED = struct.Struct("3i")
 
 
@@ -92,6 +94,8 @@ class ControlServer:
         self.stopping.set_result(None)
         for connection in list(self._connections):
             connection.say_goodbye()
+        for connection in list(self._leaving):
+            connection.abort()
         await self._gone()
         for connection in (*self._connections, *self._leaving):
             connection.abort()
@@ -129,10 +133,11 @@ class ControlServer:
         if self._connections.pop(connection, True) is None:
             self._connections[connection] = None
 
-    def leave(self, connection: Connection) -> None:
-        """It is served no more, and has only its last words to hear."""
+    def leave(self, connection: Connection) -> bool:
+        """It is served no more, and has only its last words to hear; False where too many are at that."""
         self._connections.pop(connection, None)
         self._leaving.add(connection)
+        return len(self._leaving) <= limits.CONTROL_CONNECTIONS_MAX
 
     def forget(self, connection: Connection) -> None:
         """It is gone."""
@@ -197,14 +202,16 @@ class Connection(asyncio.Protocol):
     def _on_request(self, body: bytes) -> None:
         try:
             envelope = control.decode_envelope(body)
-        except (msgspec.MsgspecError, RecursionError):
+        except UNREADABLE:
             raise Einval("that is no request") from None
+        if envelope.n < 1:
+            raise Einval("requests are numbered from 1")
         if len(self.requests) >= limits.CONTROL_REQUESTS_MAX:
             self._send(envelope.n, Eagain(f"{limits.CONTROL_REQUESTS_MAX} requests are in flight"))
             return
         try:
             command = control.decode_command(envelope.command)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             self._send(envelope.n, Einval(f"there is no such command, or not with these arguments: {error}"))
             return
         self._server.touch(self)
@@ -232,7 +239,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, n: int, answer: bytes | KernelError) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or (self._leaving and n):
             return
         if isinstance(answer, KernelError):
             message = (n, answer.errno, [answer.message, answer.detail])
@@ -243,13 +250,21 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def refuse(self, error: KernelError) -> None:
-        """Say what is wrong with the connection, and end it. What it does not take at once is not kept for it."""
+        """Say what is wrong with the connection, and end it.
+
+        What it still sends is read and dropped for a while: a socket that is closed over unread bytes takes the last
+        words with it.
+        """
         self._leaving = True
         self._send(0, error)
-        self._server.leave(self)
-        if self._transport is not None:
-            self._transport.close()
-            asyncio.get_running_loop().call_later(GOODBYE_S, self._transport.abort)
+        transport = self._transport
+        if not self._server.leave(self):
+            self.abort()
+        elif transport is not None and not transport.is_closing():
+            for request in self.requests:
+                request.cancel()
+            transport.write_eof()
+            asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
 
     def say_goodbye(self) -> None:
         """End it when all its requests are answered."""

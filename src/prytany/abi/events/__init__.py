@@ -22,17 +22,30 @@ from prytany.abi.events.context import (
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.message import (
+    MessageAwaited,
+    MessageDead,
+    MessageDone,
+    MessageReturned,
+    MessageSent,
+    MessageTaken,
+)
 from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
+    ProcessExeced,
     ProcessExited,
+    ProcessFailed,
     ProcessPaused,
     ProcessReady,
     ProcessReaped,
+    ProcessReverted,
     ProcessSignalled,
     ProcessSpawned,
     ProcessStarted,
+    ProcessUpgraded,
+    ProcessUpgrading,
 )
 
 __all__ = [
@@ -55,19 +68,30 @@ __all__ = [
     "IncidentClosed",
     "IncidentOpened",
     "KernelStarted",
+    "MessageAwaited",
+    "MessageDead",
+    "MessageDone",
+    "MessageReturned",
+    "MessageSent",
+    "MessageTaken",
     "ModelReserved",
     "ModelUsed",
     "Node",
     "OperatorCommanded",
     "ProcessAccounted",
     "ProcessContinued",
+    "ProcessExeced",
     "ProcessExited",
+    "ProcessFailed",
     "ProcessPaused",
     "ProcessReady",
     "ProcessReaped",
+    "ProcessReverted",
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",
+    "ProcessUpgraded",
+    "ProcessUpgrading",
     "Source",
     "decode_entry",
     "digests_of",
