@@ -189,6 +189,7 @@ class Workers:
             return
         live.cursor = None
         if live.worker is not None:
+            live.worker.hear()  # if it is not heard yet: what is printed from here on is new in any case
             live.worker.at_frontier()
         for n, name, argument in cursor.beyond:
             self._kernel.trap.call(live, n, name, argument)
