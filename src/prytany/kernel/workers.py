@@ -189,6 +189,7 @@ class Workers:
             return
         live.cursor = None
         if live.worker is not None:
+            live.worker.hear()  # if it is not heard yet: what is printed from here on is new in any case
             live.worker.at_frontier()
         for n, name, argument in cursor.beyond:
             self._kernel.trap.call(live, n, name, argument)
@@ -226,12 +227,10 @@ class Workers:
             return False
         if live.delivered != live.sent or live.pid in self._kernel.ledger.denials.waiting:
             return False
-        process = self._kernel.table.require(live.pid)
-        return (
-            process.state is State.RUNNING
-            and bool(process.open)
-            and process.tail <= self._kernel.ledger.journal.durable
-        )
+        process = self._kernel.table.get(live.pid)
+        if process is None or process.state is not State.RUNNING:
+            return False  # it has ended, and that is not durable yet
+        return bool(process.open) and process.tail <= self._kernel.ledger.journal.durable
 
     def _diverged(self, live: Live, error: Ereplay) -> None:
         # Both sides go to the process's log: the journal holds no content.
