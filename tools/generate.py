@@ -57,6 +57,8 @@ def _method(call: Syscall) -> list[str]:
     made = f'await self._call("{call.name}", ({values.rstrip()}))'
     if call.result == "None":
         return [*lines, f"        {made}"]
+    if call.result == "Any":
+        return [*lines, f"        return {made}"]
     return [*lines, f"        return cast({call.result!r}, {made})"]
 
 

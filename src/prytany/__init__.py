@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from prytany.userland.answers import Answer, TextStream, ToolCall
     from prytany.userland.asking import image
     from prytany.userland.conversation import Conversation
+    from prytany.userland.messages import Received
     from prytany.userland.process import ChildFailed, Exit, Process
+    from prytany.userland.server import Server
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "Exit",
     "KernelError",
     "Process",
+    "Received",
+    "Server",
     "TextStream",
     "ToolCall",
     "agent",
@@ -35,6 +39,8 @@ _HOMES = {
     "Exit": "prytany.userland.process",
     "KernelError": "prytany.abi.errors",
     "Process": "prytany.userland.process",
+    "Received": "prytany.userland.messages",
+    "Server": "prytany.userland.server",
     "TextStream": "prytany.userland.answers",
     "ToolCall": "prytany.userland.answers",
     "agent": "prytany.userland.agent",

@@ -116,6 +116,7 @@ async def hostile(proc: Process) -> list[str]:
 
 
 PROGRAMS: dict[str, Any] = {"parent": parent, "child": child, "hostile": hostile}
+PLEDGED = ("ipc", "model", "proc")
 PLEDGES: dict[str, tuple[str, ...]] = {"parent": ("model", "proc"), "child": ("model",), "hostile": ()}
 
 
@@ -129,6 +130,15 @@ def find_program(target: str, beside: str) -> Program:
     return Program(target, target, b"# " + target.encode(), PLEDGES[target])
 
 
+def _find_any(target: str, beside: str) -> Program:
+    name = target.rpartition(":")[2]
+    return Program(name, name, b"# " + name.encode(), tuple(PLEDGED), name[0].isupper())
+
+
+def servers_as_functions(programs: dict[str, Any]) -> dict[str, Any]:
+    return {name: getattr(program, "serve", program) for name, program in programs.items()}
+
+
 def small_entropy(size: int) -> bytes:
     return bytes(range(size))
 
@@ -136,8 +146,13 @@ def small_entropy(size: int) -> bytes:
 class Fleet:
     """One life of the kernel after another, on one store."""
 
-    def __init__(self, root: str = "parent", *, quotas: Quotas = DEFAULT_QUOTAS) -> None:
+    def __init__(
+        self, root: str = "parent", programs: dict[str, Any] | None = None, *, quotas: Quotas = DEFAULT_QUOTAS
+    ) -> None:
+        """`programs` are functions or servers by name, each with all pledges; without, those above."""
         self.quotas = quotas
+        self.programs = servers_as_functions(programs or PROGRAMS)
+        self.find = find_program if programs is None else _find_any
         self.store: MemoryStore = MemoryStore()
         self.model = CountingModel()
         self.keyring = Keyring(small_entropy)
@@ -159,7 +174,7 @@ class Fleet:
         files: Any = None
         models: Any = {"": self.model, "counting": self.model}
         kernel = Kernel(
-            ledger, Outside(clock, models, files), {"inline": InlineRunner(dict(PROGRAMS))}, reader, find_program,
+            ledger, Outside(clock, models, files), {"inline": InlineRunner(self.programs)}, reader, self.find,
             small_entropy, running_max=2, quotas=self.quotas,
         )  # fmt: skip
         ledger.attach(Journal(store, loop, head or START, ledger.on_durable, failed.set_result))

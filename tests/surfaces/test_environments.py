@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from prytany.abi.errors import Einval, Enoent
+from prytany.kernel.outcome import Program
 from prytany.runtime.environments import Environments, find_python
+from prytany.system.programs import find_program
 from prytany.system.shard import Shard
 from tests.surfaces.shards import end_of, process, spawn, with_shard
 
@@ -130,3 +132,18 @@ def test_a_python_that_is_not_there_or_cannot_be_executed_is_refused(tmp_path: P
     for place, error in ((tmp_path / "nowhere", Enoent), (tmp_path, Enoent), (tmp_path / "file", Einval)):
         with pytest.raises(error):
             find_python(str(place))
+
+
+def test_a_record_from_before_modules_were_recorded_still_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "main.py").write_text(PROGRAM)
+    (tmp_path / "helper.py").write_text("VERSION = 'from disk'")
+
+    def as_it_was(target: str, beside: str) -> Program:
+        return find_program(target, beside)._replace(source=(tmp_path / "main.py").read_bytes())
+
+    monkeypatch.setattr("prytany.system.shard.find_program", as_it_was)
+
+    async def body(shard: Shard) -> dict[str, Any]:
+        return await end_of(shard, f"{tmp_path}/main.py:where")
+
+    assert with_shard(tmp_path / "home", body)["result"] == [sys.prefix, ""]

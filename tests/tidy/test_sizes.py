@@ -9,7 +9,7 @@ from tests.tidy.repository import ROOT, modules
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {"src/prytany/userland/calls.py": "generated: one method a system call"}
 """Files that may be longer, each with its reason: `{"src/prytany/…/x.py": "why"}`."""
 
 LONG_FUNCTIONS: dict[str, str] = {}

@@ -11,8 +11,10 @@ from typing import Any
 
 import uvloop
 
+from prytany.abi.errors import Ebusy
+from prytany.cli.attached import command
 from prytany.cli.progress import Progress
-from prytany.cli.text import safe
+from prytany.cli.wait import show_end
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
 from prytany.system.models import open_models
@@ -49,10 +51,17 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    progress = Progress(say)
-    shard = await Shard.open(
-        home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress
-    )
+    progress = Progress(say, home)
+    try:
+        shard = await Shard.open(
+            home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress
+        )
+    except Ebusy as error:
+        raise Ebusy(
+            f"{error.message}; look with `{command('ps', home)}`, end one with `{command('kill PID', home)}`,"
+            " or run elsewhere with another --home",
+            detail=error.detail,
+        ) from None
     try:
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name)
@@ -78,7 +87,7 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
             await asyncio.gather(ended, return_exceptions=True)
             if shard.failed.done():
                 return _broken(home, shard.failed.result(), say)
-            say(f"stopped; go on with: prytany resume --home {home}")
+            say(f"stopped; go on with: {command('resume', home)}")
             return INTERRUPTED
         return _report(ended.result(), progress, say)
     finally:
@@ -99,12 +108,6 @@ def _report(ends: list[dict[str, Any]], progress: Progress, say: Any) -> int:
     say(f"{progress.answered} model calls answered, {tokens}")
     status = 0
     for end in ends:
-        if end["error"]:
-            said = end["error"]
-            say(safe(said.get("traceback") or f"{said.get('type')}: {said.get('message')}", lines=True))
-        if isinstance(end["result"], str):
-            print(safe(end["result"], lines=True))
-        elif end["result"] is not None:
-            print(safe(repr(end["result"])))
+        show_end(end["result"], end["error"])
         status = status or end["status"]
     return int(status)

@@ -17,8 +17,9 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio
 from prytany.abi.ids import Pid, format_pid
+from prytany.ipc.mailbox import Post
 from prytany.kernel.effects import Effects, Outside
-from prytany.kernel.handlers.process import exit_events
+from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.operator import Operator
@@ -28,6 +29,7 @@ from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL, denied_value
+from prytany.kernel.restarts import Restarts
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
@@ -71,6 +73,7 @@ class Kernel:
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)
+        self.restarts = Restarts(outside.clock, self)
         self.closing = False
         self.idle = False
         """Opened to be looked at and steered, and not to run anything."""
@@ -83,6 +86,15 @@ class Kernel:
     def table(self) -> Table:
         """The process table."""
         return self.ledger.table
+
+    @property
+    def post(self) -> Post:
+        """The mailboxes."""
+        return self.ledger.state.post
+
+    def now_ns(self) -> int:
+        """The kernel's time."""
+        return self.ledger.now_ns()
 
     @property
     def contexts(self) -> Contexts:
@@ -124,7 +136,7 @@ class Kernel:
         """Stored content, by its digest; `seq` is the entry that names it, where it may lie in its row."""
         if not digest:
             return b""
-        held = self.ledger.undurable(digest)
+        held = None if 0 < seq <= self.ledger.journal.durable else self.ledger.undurable(digest)
         return self.workers.content(digest, seq) if held is None else held
 
     # Inputs.
@@ -163,7 +175,9 @@ class Kernel:
 
     def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
         """A worker is gone; see ports.runner."""
-        if self.workers.forget(pid) is None or self.closing:
+        live = self.workers.forget(pid)
+        process = self.table.get(pid)
+        if live is None or live.leaving or self.closing or process is None or process.epoch != live.epoch:
             return
         self.end(pid, status, signal, reason, cpu_us)
 
@@ -171,7 +185,7 @@ class Kernel:
         """The process terminates by something other than its own call."""
         process = self.table.get(pid)
         if process is not None and process.alive and not self.closing:
-            self._commit(*exit_events(self, process, status, signal, reason, b"", cpu_us))
+            self._commit(*end_events(self, process, status, signal, reason, b"", cpu_us))
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
         """An effect's result."""
@@ -237,11 +251,14 @@ class Kernel:
             process = self.table.get(pid)
             if process is not None and process.state is State.RUNNING:
                 self._come_back(process)
+        for failed in list(self.table.restarting):
+            self.restarts.schedule(failed)
         self.reactions.fill()
 
     def _come_back(self, process: Process) -> None:
         self.reactions.begin_open(process)
-        if self.places.holds(process.pid):
+        # Whose last entry is an answer may have been about to go on, whatever else it waits for.
+        if self.places.holds(process.pid) or process.tail > max(call.seq for call in process.open.values()):
             self.workers.wake(process.pid)
 
     def fail(self) -> None:
@@ -252,5 +269,6 @@ class Kernel:
         """Stop at once; everything goes on from the journal next time."""
         self.closing = True
         await self.effects.close()
+        await self.restarts.close()
         await self.workers.close()
         await self.ledger.journal.close()

@@ -12,17 +12,21 @@ class Live:
     """One worker's state. `cursor` is there until the worker has reached the frontier of its record."""
 
     __slots__ = (
-        "_taken", "cursor", "delivered", "last_n", "last_ns", "leaving", "pid", "run", "sent", "upto", "worker",
+        "_taken", "cursor", "cut", "delivered", "epoch", "last_n", "last_ns", "leaving", "pid", "run", "sent", "upto",
+        "worker",
     )  # fmt: skip
 
-    def __init__(self, pid: int, cursor: Cursor, upto: int, run: int = 0) -> None:
+    def __init__(self, pid: int, cursor: Cursor, upto: int, run: int = 0, epoch: int = 0, base: int = 0) -> None:
         self.pid = pid
         self.run = run
+        self.epoch = epoch
+        self.cut = 0
+        """Items that were sent before the record was cut, but for one that stands for the start."""
         self.upto = upto
         """The last entry that its record held when it was read."""
         self.cursor: Cursor | None = cursor
         self.worker: Worker | None = None
-        self.last_n = 0
+        self.last_n = base
         self.last_ns = 0
         """The time of the last item that was sent."""
         self.sent = 0

@@ -12,6 +12,8 @@ from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
+from prytany.kernel.handlers.incarnation import upgrade_events
+from prytany.kernel.handlers.message import receiver_of, send_events
 from prytany.kernel.handlers.process import exit_value, signal_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context, Program
@@ -46,7 +48,7 @@ class Operator:
     def spawn(
         self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
-        python: str = "",
+        python: str = "", restarts: int = 0,
     ) -> int:  # fmt: skip
         """Start a root process; its pid.
 
@@ -67,7 +69,7 @@ class Operator:
             pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,
             source=k.digest(found.source), argument=k.digest(argument),
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
-            uid=uid, model=model, python=python, environment=k.environment(python),
+            uid=uid, model=model, python=python, environment=k.environment(python), restarts=restarts,
         )  # fmt: skip
         k.ledger.commit((spawned, ev.ProcessReady(pid, 1)), {k.digest(argument): argument}, (found.source,))
         return pid
@@ -84,6 +86,35 @@ class Operator:
         self._k.ledger.commit(
             (commanded, *events), {self._k.digest(content): content for content in contents}, reserve=True
         )
+
+    def send(self, pid: int, kind: str, body: Any, *, uid: int) -> int:
+        """Put a message into a mailbox; its number. Its sender is -1 - uid. Raises Esrch, Eperm, Einval, Eagain."""
+        k = self._k
+        events, contents, number = send_events(k, -1 - uid, receiver_of(k, pid), kind, body)
+        commanded = ev.OperatorCommanded(uid, "send", pid)
+        k.ledger.commit((commanded, *events), {k.digest(content): content for content in contents})
+        return number
+
+    def upgrade(self, pid: int, *, uid: int) -> bool:
+        """Move a `Server` to its program as it is on disk now: its state goes through `migrate`.
+
+        Returns:
+            whether it moves now; else it does when it is done with the message in hand. Where the new program fails
+            to take the state over, it goes on with the old one, and an incident says so.
+
+        Raises:
+            Esrch: there is no such process alive.
+            Enoent: its program is not there any more.
+            Einval: it is no `Server`, or it runs this version already.
+        """
+        k = self._k
+        process = self.process(pid)
+        if not process.alive:
+            raise Esrch(f"process {format_pid(Pid(pid))} has ended")
+        found = k.find_program(process.program, "")
+        events = upgrade_events(k, process, found)
+        k.ledger.commit((ev.OperatorCommanded(uid, "upgrade", pid), *events), {}, (found.source,))
+        return isinstance(events[-1], ev.ProcessUpgraded)
 
     def settle(self, pid: int, n: int, choice: str, value: object, *, uid: int) -> None:
         """Decide what needs a person: call `n` of a process, or the process itself (0).

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.ipc.mailbox import Post
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process
@@ -22,6 +23,8 @@ class Done(msgspec.Struct, frozen=True):
     after: tuple[ev.Event, ...] = ()
     contents: tuple[bytes, ...] = ()
     shared: tuple[bytes, ...] = ()
+    spare: bool = False
+    """The events hold what the arguments said: their content need not be kept as well."""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -30,6 +33,7 @@ class Opened(msgspec.Struct, frozen=True):
     subject: int = 0
     after: tuple[ev.Event, ...] = ()
     """What else was decided of it, in the same entry."""
+    contents: tuple[bytes, ...] = ()
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -49,6 +53,8 @@ class Program(NamedTuple):
     name: str
     source: bytes
     pledge: tuple[str, ...]
+    serves: bool = False
+    """It is a `Server`: it can move to a new version at a message boundary."""
 
 
 class Context(Protocol):
@@ -62,6 +68,19 @@ class Context(Protocol):
     @property
     def contexts(self) -> Contexts:
         """Every process's contexts."""
+        ...
+
+    @property
+    def post(self) -> Post:
+        """The mailboxes."""
+        ...
+
+    def now_ns(self) -> int:
+        """The kernel's time; what follows from it goes into an event."""
+        ...
+
+    def content(self, digest: bytes, seq: int = 0) -> bytes:
+        """Stored content, by its digest; `seq` is the entry that names it. Raises Eio when it was forgotten."""
         ...
 
     def digest(self, content: bytes) -> bytes:

@@ -14,6 +14,7 @@ from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.places import Places
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL, Item, denied_value
+from prytany.kernel.restarts import Restarts
 from prytany.kernel.trap import decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
@@ -31,6 +32,7 @@ class Core(Protocol):
     effects: Effects
     recovery: Recovery
     workers: Workers
+    restarts: Restarts
     closing: bool
 
     @property
@@ -186,6 +188,28 @@ class Reactions:
                 ended.set_result(exit_value(e, left))
         self.fill()
 
+    def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
+        """An incarnation is gone, and the next waits for its time."""
+        self._k.effects.cancel_all(e.pid)
+        self._k.workers.kill(e.pid)
+        self._k.places.release(e.pid)
+        self._k.restarts.schedule(e.pid)
+        self.fill()
+
+    def on_begun_again(self, entry: Durable, e: ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted) -> None:
+        """A program begins again where it stands."""
+        self._k.effects.cancel_all(e.pid)
+        self._k.workers.kill(e.pid)
+        if (process := self._k.table.get(e.pid)) is not None:
+            self._place(process)
+            self._k.workers.wake(e.pid)
+
+    def on_activation_done(self, entry: Durable, e: ev.MessageDone) -> None:
+        """What was sent so far is before the cut."""
+        live = self._k.workers.live.get(e.pid)
+        if live is not None and e.state:
+            live.cut = live.sent - 1
+
     def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
         """Nobody asks for it again."""
         self._k.places.release(e.pid)
@@ -222,4 +246,9 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessPaused: Reactions.on_stopped,
     ev.ProcessExited: Reactions.on_exited,
     ev.ProcessReaped: Reactions.on_reaped,
+    ev.MessageDone: Reactions.on_activation_done,
+    ev.ProcessFailed: Reactions.on_failed,
+    ev.ProcessExeced: Reactions.on_begun_again,
+    ev.ProcessUpgraded: Reactions.on_begun_again,
+    ev.ProcessReverted: Reactions.on_begun_again,
 }

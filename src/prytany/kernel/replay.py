@@ -53,15 +53,15 @@ def denied_value(call: str, cause: str = "") -> bytes:
     return msgspec.msgpack.encode([denial(call, cause), {"cause": cause} if cause else {}])
 
 
-def read_record(reader: Reader, tenant: int, pid: int, tail: int) -> Record:
-    """Walk the record of `pid` back from its last entry, and give it in order.
+def read_record(reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int = 0, cut_ns: int = 0) -> Record:
+    """Walk the record of `pid` back from its last entry to where it was cut, if it was, and give it in order.
 
     Raises:
         Eio: an entry or a body of it is missing.
     """
     chain: list[tuple[int, list[Any], bytes]] = []
     at = tail
-    while at:
+    while at > cut_seq:
         row = reader.row(at)
         if row is None:
             raise Eio(f"entry {at} of the record of process {pid} is missing")
@@ -71,8 +71,8 @@ def read_record(reader: Reader, tenant: int, pid: int, tail: int) -> Record:
             raise Eio(f"entry {at} is linked from the record of process {pid} and holds nothing of it")
         chain.append((entry.time_ns, own, row.bodies))
         at = own[0].prev
-    record = Record(0, [], {})
-    last_ns = 0
+    record = Record(cut_ns, [], {})
+    last_ns = cut_ns
     for time_ns, events, packed in reversed(chain):
         bodies = dict(unpack(packed))
 

@@ -81,6 +81,8 @@ def settle_events(k: Context, p: Process, n: int, choice: str, value: object, ui
 def _settle_process(k: Context, p: Process, kind: str, choice: str) -> Settled:
     if choice == "give":
         raise Einval(f"{kind} is about the process and not about a call: there is no result to give")
+    if kind == "upgrade":
+        return (), ()  # seen: it goes on with the old program, and `upgrade` tries again
     if choice == "retry":
         return (ev.ProcessContinued(p.pid),), ()
     return exit_events(k, p, 1, 0, f"ended by the operator after {p.reason or kind}", b"")

@@ -9,6 +9,8 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio
+from prytany.ipc.mailbox import FOLDS as POST_FOLDS
+from prytany.ipc.mailbox import Post
 from prytany.journal.anchor import Head
 from prytany.journal.writer import START
 from prytany.memory.contexts import FOLDS, Contexts
@@ -21,16 +23,23 @@ class ShardState(msgspec.Struct):
 
     table: Table = msgspec.field(default_factory=Table)
     contexts: Contexts = msgspec.field(default_factory=Contexts)
+    post: Post = msgspec.field(default_factory=Post)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
         self.table.apply(seq, time_ns, event)
         if (fold := FOLDS.get(type(event))) is not None:
             fold(self.contexts, seq, event)
+        if (post_fold := POST_FOLDS.get(type(event))) is not None:
+            post_fold(self.post, seq, event)
 
     def charge(self, payer: int, size_bytes: int) -> None:
         """Count an entry's bytes, after its events were applied: its record, and the content that came with it."""
-        self.table.charge(payer, size_bytes)
+        table = self.table
+        table.journal_bytes += size_bytes
+        process = table.processes.get(payer)
+        if process is not None:
+            process.journal_bytes += size_bytes
 
 
 def fold(reader: Reader) -> tuple[ShardState, Head]:

@@ -51,8 +51,8 @@ class Trap:
         """One live call."""
         ledger = self._ledger
         process = ledger.table.get(live.pid)
-        if process is None or not process.alive:
-            return  # it has ended, and its worker does not know yet
+        if process is None or process.epoch != live.epoch or not process.alive:
+            return  # it has ended or begun again, and its worker does not know yet
         errno = deny(process, name)
         if errno is not None:
             self._deny(live, process, n, name, errno)
@@ -63,16 +63,16 @@ class Trap:
             or ledger.table.journal_bytes + size_bytes > quotas.tenant_bytes
             or process.usage.calls - process.history_from >= quotas.history_calls_warn
         ):
-            cause = quotas.beyond(process, ledger.table, size_bytes)
+            cause = self._bounded(process, size_bytes)
             if cause and name != "process_exit":
-                self._deny(live, process, n, name, "EDQUOT", cause)
-                return
-            if process.history >= quotas.history_calls_warn and "history" not in process.warned:
-                ledger.commit([ev.ProcessWarned(live.pid, "history", process.history)], {})
+                return self._deny(live, process, n, name, "EDQUOT", cause)
         outcome: Done | Opened | Ended
         argument = ledger.digest(raw)
         contents = {argument: raw}
         try:
+            if len(raw) > limits.ARGUMENT_BYTES_MAX:
+                contents.clear()
+                raise Einval(f"the arguments have more than {limits.ARGUMENT_BYTES_MAX} bytes", call=name)
             if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX and name not in FREES:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
@@ -88,12 +88,16 @@ class Trap:
             return
         if isinstance(outcome, Opened):
             opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
+            for content in outcome.contents:
+                contents[ledger.digest(content)] = content
             ledger.commit((opened, *outcome.after), contents)
             return
         if isinstance(outcome, Ended):
             contents = {ledger.digest(content): content for content in outcome.contents}
             ledger.commit(outcome.events, contents, reserve=True)
             return
+        if outcome.spare:
+            contents.clear()
         for content in outcome.contents:
             contents[ledger.digest(content)] = content
         result = b""
@@ -103,6 +107,13 @@ class Trap:
             contents[result] = value
         done = ev.CallDone(live.pid, n, name, argument, "", result, process.tail)
         ledger.commit((*outcome.before, done, *outcome.after), contents, outcome.shared, payer=live.pid)
+
+    def _bounded(self, process: Process, size_bytes: int) -> str:
+        """Which bound refuses the call, or ""; a history that grows long is warned of once."""
+        cause = self._quotas.beyond(process, self._ledger.table, size_bytes)
+        if not cause and process.history >= self._quotas.history_calls_warn and "history" not in process.warned:
+            self._ledger.commit([ev.ProcessWarned(process.pid, "history", process.history)], {})
+        return cause
 
     def _deny(self, live: Live, process: Process, n: int, name: str, errno: str, cause: str = "") -> None:
         if process.usage.denials - process.refused_from >= self._quotas.refusals_max:

@@ -92,13 +92,13 @@ class Workers:
         if process.tail > self._kernel.ledger.journal.durable:
             return  # the reaction to that entry comes here again
         try:
-            record = read_record(self._kernel.reader, TENANT, pid, process.tail)
+            record = read_record(self._kernel.reader, TENANT, pid, process.tail, process.cut_seq, process.cut_ns)
         except KernelError as error:
             self._kernel.end(pid, 1, 0, f"its record cannot be read: {error.message}")
             return
         # Where nobody knows what was taken, all that is recorded counts as taken; with nothing recorded, nothing does.
         quiet = self._taken.pop(pid, 1 + len(record.items) if record.asked or record.items else 0)
-        live = Live(pid, Cursor(record, quiet), process.tail, process.run)
+        live = Live(pid, Cursor(record, quiet), process.tail, process.run, process.epoch, process.base)
         self.live[pid] = live
         task = asyncio.ensure_future(self._start(process, live, record.start_ns))
         self._starting.add(task)
@@ -113,7 +113,8 @@ class Workers:
         except KernelError as error:
             if self.live.get(process.pid) is live:
                 del self.live[process.pid]
-                self._unstarted(live, error)
+                if live.epoch == process.epoch:
+                    self._unstarted(live, error)
             return
         live.worker = worker
         if live.leaving:
@@ -155,6 +156,10 @@ class Workers:
                 "incarnation": process.incarnation,
                 "name": process.name,
                 "pledge": process.pledge,
+                "epoch": process.epoch,
+                "base": process.base,
+                "state": self.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
+                "migrating": bool(process.previous),
             }
         )
 
@@ -244,8 +249,11 @@ class Workers:
         if (process := self._kernel.table.get(pid)) is None or not process.alive:
             self._warned.discard(pid)
             self._taken.pop(pid, None)
+        elif live is not None and live.epoch != process.epoch:
+            self._taken[pid] = 0  # it begins again: nothing that it prints was printed before
         elif live is not None:
-            self._taken[pid] = live.cursor.quiet if live.cursor is not None and live.cursor.quiet else live.sent
+            quiet = live.cursor.quiet if live.cursor is not None else 0
+            self._taken[pid] = quiet or live.sent - live.cut
 
     def left(self, pid: int) -> int:
         """A worker of `pid` that was killed is gone; its run, or 0."""

@@ -22,7 +22,12 @@ class State(StrEnum):
     TERMINATED = "terminated"
 
 
-WAITS = {"process_wait": "process", "timer_wait": "timer"}
+WAITS = {
+    "process_wait": "process",
+    "timer_wait": "timer",
+    "message_receive": "message",
+    "message_call": "reply",
+}
 """Calls that wait for others, and need no place meanwhile; with what for."""
 
 
@@ -123,6 +128,25 @@ class Process(msgspec.Struct):
     warned: dict[str, int] = {}
     """Bounds that this incarnation came near, and how far it was."""
     usage: Usage = msgspec.field(default_factory=Usage)
+    restarts: int = 0
+    """How many times it may be restarted; `failures` is how many times it failed."""
+    failures: int = 0
+    asked: int = 0
+    """The signal that asked this incarnation to end, or 0."""
+    epoch: int = 0
+    """How many times its program began again: a worker of an earlier one has nothing to say any more."""
+    cut_seq: int = 0
+    """The record holds the entries after this one, and starts at its time; 0 for all of the incarnation."""
+    cut_ns: int = 0
+    base: int = 0
+    """How many calls of the incarnation were made before the cut."""
+    snapshot: bytes = b""
+    """Digest of the state that its program begins from, in entry `snapshot_seq`; empty for none."""
+    snapshot_seq: int = 0
+    pending: bytes = b""
+    """The source that it moves to at its next message boundary."""
+    previous: bytes = b""
+    """The source that it goes back to if this one cannot take its state over."""
     incidents: dict[int, str] = {}
     """What of it needs a person: the number of the call (0: the process itself) to the kind."""
     below: Usage = msgspec.field(default_factory=Usage)

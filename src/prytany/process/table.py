@@ -12,6 +12,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
+from prytany.abi.signals import Signal
 from prytany.process.process import WAITS, OpenCall, Process, Reservation, State, Usage
 
 
@@ -21,12 +22,13 @@ class Table(msgspec.Struct):
     processes: dict[int, Process] = {}
     ready: dict[int, None] = {}
     running: dict[int, None] = {}
+    restarting: dict[int, int] = {}
+    """Who failed and begins again, to the time when."""
     incidents: dict[str, int] = {}
     """`pid:kind:call` of what needs a person, to the time it came up."""
     next_number: int = 1
     time_ns: int = 0
-    journal_bytes: int = 0
-    """What the tenant put into the journal: records and contents."""
+    journal_bytes: int = 0  # what the tenant put into the journal: records and contents
     before_ns: int = 0
     """The time of the event before."""
 
@@ -57,13 +59,6 @@ class Table(msgspec.Struct):
         if fold is not None:
             fold(self, seq, event)
 
-    def charge(self, payer: int, size_bytes: int) -> None:
-        """Count an entry's bytes to the tenant, and to the process that caused it, where it is still there."""
-        self.journal_bytes += size_bytes
-        process = self.processes.get(payer)
-        if process is not None:
-            process.journal_bytes += size_bytes
-
 
 def _record(process: Process, seq: int, prev: int) -> None:
     # Several events of one entry may belong to one record; the link of all of them goes to the entry before.
@@ -78,7 +73,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
         pid=e.pid, parent=e.parent, run=e.run, name=e.name, kind=e.kind, program=e.program, source=e.source,
         argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
         python=e.python, environment=e.environment,
-        depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq,
+        depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq, restarts=e.restarts,
     )  # fmt: skip
     if parent is not None:
         parent.children[e.pid] = None
@@ -91,6 +86,7 @@ def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process.tail = 0
     process.history_from, process.refused_from = process.usage.calls, process.usage.denials
     process.warned.clear()
+    table.restarting.pop(e.pid, None)
     table.ready[e.pid] = None
 
 
@@ -99,7 +95,8 @@ def _started(table: Table, seq: int, e: ev.ProcessStarted) -> None:
     if table.ready.pop(e.pid, 0) == 0:
         raise KernelPanic(f"process {e.pid} started and was not ready")
     _record(process, seq, e.prev)
-    process.state, process.started_ns = State.RUNNING, table.time_ns
+    process.state = State.RUNNING
+    process.started_ns = process.started_ns or table.time_ns  # its wall time runs through incarnations
     process.account(table.time_ns)
     table.running[e.pid] = None
 
@@ -108,6 +105,7 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
     process = table.require(e.pid)
     table.ready.pop(e.pid, None)
     table.running.pop(e.pid, None)
+    table.restarting.pop(e.pid, None)
     process.state, process.reason = State.STOPPED, e.reason
     process.account(table.time_ns, goes_on=False)
 
@@ -126,7 +124,80 @@ def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
 
 
 def _signalled(table: Table, seq: int, e: ev.ProcessSignalled) -> None:
-    _record(table.require(e.pid), seq, e.prev)
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    if e.signal in (Signal.INT, Signal.TERM):
+        process.asked = e.signal
+
+
+def _close_all(table: Table, process: Process) -> None:
+    for call in process.open.values():
+        if call.reserved is not None:
+            _reserve(process.usage, call.reserved, -1)
+        if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
+            child.waiters.pop(process.pid, None)
+    process.open.clear()
+    process.busy = 0
+    for n in list(process.incidents):
+        if n:
+            _forget_incident(table, process, n)
+
+
+def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
+    process = table.require(e.pid)
+    _close_all(table, process)
+    table.ready.pop(e.pid, None)
+    table.running.pop(e.pid, None)
+    table.restarting[e.pid] = e.until_ns
+    process.state, process.reason, process.incarnation = State.WAITING, f"restart: {e.reason}", e.incarnation
+    process.usage.cpu_us += e.cpu_us
+    process.account(table.time_ns, goes_on=False)
+    process.failures += 1
+    process.epoch += 1
+    process.tail = process.asked = process.cut_seq = process.cut_ns = process.base = 0
+
+
+def _cut(table: Table, process: Process, seq: int, base: int) -> None:
+    process.cut_seq, process.cut_ns, process.base = seq, table.time_ns, base
+
+
+def _begins_again(table: Table, process: Process, seq: int, prev: int) -> None:
+    _record(process, seq, prev)
+    _close_all(table, process)
+    _cut(table, process, seq, 0)
+    process.epoch += 1
+    if process.state is State.RUNNING:
+        process.account(table.time_ns)
+
+
+def _execed(table: Table, seq: int, e: ev.ProcessExeced) -> None:
+    process = table.require(e.pid)
+    _begins_again(table, process, seq, e.prev)
+    process.snapshot, process.snapshot_seq = e.state, seq
+
+
+def _activation_done(table: Table, seq: int, e: ev.MessageDone) -> None:
+    if e.state:
+        process = table.require(e.pid)
+        _cut(table, process, seq, e.n)
+        process.snapshot, process.snapshot_seq, process.previous = e.state, seq, b""
+
+
+def _upgrading(table: Table, seq: int, e: ev.ProcessUpgrading) -> None:
+    table.require(e.pid).pending = e.source
+
+
+def _upgraded(table: Table, seq: int, e: ev.ProcessUpgraded) -> None:
+    process = table.require(e.pid)
+    _begins_again(table, process, seq, e.prev)
+    process.pending, process.previous, process.source = b"", process.source, e.source
+
+
+def _reverted(table: Table, seq: int, e: ev.ProcessReverted) -> None:
+    process = table.require(e.pid)
+    _begins_again(table, process, seq, e.prev)
+    process.source, process.previous = process.previous, b""
+    process.usage.cpu_us += e.cpu_us
 
 
 def _warned(table: Table, seq: int, e: ev.ProcessWarned) -> None:
@@ -141,19 +212,14 @@ def _reserve(usage: Usage, reserved: Reservation, sign: int) -> None:
 
 def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process = table.require(e.pid)
-    for call in process.open.values():
-        if call.reserved is not None:
-            _reserve(process.usage, call.reserved, -1)
-        if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
-            child.waiters.pop(e.pid, None)
+    _close_all(table, process)
     table.ready.pop(e.pid, None)
     table.running.pop(e.pid, None)
+    table.restarting.pop(e.pid, None)
     process.state, process.reason, process.status, process.signal = State.TERMINATED, e.reason, e.status, e.signal
     process.result, process.ended_ns, process.ended_seq = e.result, table.time_ns, seq
     process.usage.cpu_us += e.cpu_us
     process.account(table.time_ns, goes_on=False)
-    process.open.clear()
-    process.busy = 0
     for n in list(process.incidents):
         _forget_incident(table, process, n)
 
@@ -259,8 +325,7 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
 
 def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:
     table.journal_bytes -= e.freed_bytes
-    process = table.get(e.pid)
-    if process is not None:
+    if (process := table.get(e.pid)) is not None:
         process.forgotten = True
 
 
@@ -312,6 +377,12 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessWarned: _warned,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
+    ev.ProcessFailed: _failed,  # type: ignore[dict-item]
+    ev.ProcessExeced: _execed,  # type: ignore[dict-item]
+    ev.ProcessUpgrading: _upgrading,  # type: ignore[dict-item]
+    ev.ProcessUpgraded: _upgraded,  # type: ignore[dict-item]
+    ev.ProcessReverted: _reverted,  # type: ignore[dict-item]
+    ev.MessageDone: _activation_done,  # type: ignore[dict-item]
     ev.ProcessAccounted: _accounted,  # type: ignore[dict-item]
     ev.KernelStarted: _kernel_started,  # type: ignore[dict-item]
     ev.CallDone: _done,  # type: ignore[dict-item]

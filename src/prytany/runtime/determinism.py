@@ -28,31 +28,45 @@ from prytany.abi.errors import Eperm, KernelPanic
 from prytany.runtime.drbg import Drbg
 
 
-def install(*, now_ns: Callable[[], int], start_ns: int, seed: bytes, pid: int) -> None:
+def install(
+    *, now_ns: Callable[[], int], start_ns: Callable[[], int], seed: bytes, pid: int
+) -> Callable[[bytes], None]:
     """Answer the process's time, randomness and pid from its record, from now on.
 
     Args:
         now_ns: the recorded time of the last item, nanoseconds since 1970.
-        start_ns: that of the start item; monotonic clocks count from it.
-        seed: of the incarnation, recorded.
+        start_ns: that of the record's start; monotonic clocks count from it.
+        seed: of the record, recorded.
         pid: what `os.getpid` says.
+
+    Returns:
+        what begins all randomness again from another seed, where a record was cut.
     """
+    drbg = Drbg(seed)
+
+    def reseed(seed: bytes) -> None:
+        drbg.restart(seed)
+        generators: Any = random
+        generators._inst.seed()
+        _restart_uuid()
+
     swap: dict[str, Callable[..., Any]] = {}
     swap.update(_clocks(now_ns, start_ns))
-    swap.update(_entropy(Drbg(seed), pid))
+    swap.update(_entropy(drbg, pid))
     swap.update(_refusals())
     _replace_everywhere(swap)
     _patch_datetime()
     _patch_random()
-    _patch_uuid()
+    _restart_uuid()
+    return reseed
 
 
-def _clocks(now_ns: Callable[[], int], start_ns: int) -> dict[str, Callable[..., Any]]:
+def _clocks(now_ns: Callable[[], int], start_ns: Callable[[], int]) -> dict[str, Callable[..., Any]]:
     def since_start_ns() -> int:
-        return now_ns() - start_ns
+        return now_ns() - start_ns()
 
     def since_start() -> float:
-        return (now_ns() - start_ns) / 1e9
+        return (now_ns() - start_ns()) / 1e9
 
     def wall() -> float:
         return now_ns() / 1e9
@@ -186,7 +200,7 @@ def _patch_random() -> None:
     # SystemRandom, and so `secrets`, draw from `random._urandom`, which was replaced with os.urandom.
 
 
-def _patch_uuid() -> None:
+def _restart_uuid() -> None:
     """Let uuid1 take its node and its clock from the record; uuid4 takes os.urandom."""
     module: Any = uuid
     module._generate_time_safe = module._UuidCreate = module._last_timestamp = None

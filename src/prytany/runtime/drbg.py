@@ -15,6 +15,10 @@ class Drbg:
     """An endless, reproducible source of bytes. Small reads share a block."""
 
     def __init__(self, seed: bytes) -> None:
+        self.restart(seed)
+
+    def restart(self, seed: bytes) -> None:
+        """Begin again, from `seed`."""
         self._key = hashlib.blake2b(seed, person=b"prytany.drbg").digest()
         self._counter = 0
         self._rest = b""
@@ -31,3 +35,10 @@ class Drbg:
             self._rest = b"".join(blocks)
         taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
+
+
+def seed_of(seed: bytes, epoch: int, calls: int) -> bytes:
+    """The seed of a history: after its program has begun again `epoch` times, and the record was cut at a call."""
+    if not epoch and not calls:
+        return seed
+    return hashlib.blake2b(b"%d %d" % (epoch, calls), key=seed[:64], digest_size=32, person=b"prytany.cut").digest()

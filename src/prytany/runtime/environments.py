@@ -42,20 +42,21 @@ class Environments:
     """The identities of environments; looked at again when something was installed or removed."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._known: dict[str, tuple[list[Path], tuple[int, ...], str]] = {}  # folders, when they changed, identity
 
     def identity(self, python: str) -> str:
         """What the environment of `python` is now: `version prefix digest`, or "" when it cannot be told."""
-        prefix = Path(python).parent.parent if python else Path(sys.prefix)
-        folders = sorted(prefix.glob("lib/python3.*/site-packages"))
-        try:
-            stamps = tuple(folder.stat().st_mtime_ns for folder in folders)
-        except OSError:
-            return ""
         known = self._known.get(python)
-        if known is None or known[0] != stamps:
-            known = self._known[python] = (stamps, _identity(python, prefix, folders))
-        return known[1]
+        prefix = Path(python).parent.parent if python else Path(sys.prefix)
+        folders = sorted(prefix.glob("lib/python3.*/site-packages")) if known is None else known[0]
+        try:
+            stamps = tuple([os.stat(folder).st_mtime_ns for folder in folders])
+            if known is None or known[1] != stamps:
+                known = self._known[python] = (folders, stamps, _identity(python, prefix, folders))
+        except OSError:
+            self._known.pop(python, None)
+            return ""
+        return known[2]
 
 
 def _identity(python: str, prefix: Path, folders: list[Path]) -> str:

@@ -86,6 +86,8 @@ class InlineWorker:
 
     def _make(self, name: str, args: tuple[Any, ...]) -> None:
         self._n += 1
+        if self._killed:
+            return
         self._host.on_frame(self._pid, self._delivered, ((self._n, name, msgspec.Raw(_encode(args))),))
 
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
@@ -103,7 +105,9 @@ class InlineWorker:
                 else:
                     answer.set_result(_decode(value))
         elif n == 0:
-            self._task = self._loop.create_task(self._run(_decode(value)))
+            start = _decode(value)
+            self._n = start.get("base", 0)
+            self._task = self._loop.create_task(self._run(start))
         elif n in (-2, -15) and self._task is not None:
             self._task.cancel()
         if self._replaying or errno == PIECE:  # a stream is held up for who does not say what it took

@@ -191,7 +191,14 @@ class WorkerLoop(BaseEventLoop):
         if n != START or not isinstance(value, dict):
             raise Einval("the first item is not a start")
         self.start_ns = self.now_ns = time_ns
-        return cast("dict[str, Any]", value)
+        start = cast("dict[str, Any]", value)
+        self._made = start.get("base", 0)
+        return start
+
+    def cut(self) -> int:
+        """The record starts here: time counts from now, as it will for a fresh worker. The number of calls so far."""
+        self.start_ns = self.now_ns
+        return self._made
 
     def flush(self) -> None:
         """Write all that is due."""

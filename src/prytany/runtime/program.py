@@ -52,6 +52,8 @@ def load_program(target: str, source: bytes | None = None) -> Main:
         found = getattr(found, part, None)
         if found is None:
             raise Enoent(f"{place} has no {attribute!r}")
+    if isinstance(found, type):  # a `Server`
+        found = getattr(found, "serve", found)
     kind: Any = found.__class__
     called = getattr(kind, "__call__", None)  # noqa: B004 asked for its kind, not whether it is there
     if not (inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(called)):

@@ -22,6 +22,7 @@ from typing import Any
 from prytany.abi.errors import KernelError, ProcessExit
 from prytany.abi.signals import Signal
 from prytany.runtime.determinism import install
+from prytany.runtime.drbg import seed_of
 from prytany.runtime.loop import Disconnected, WorkerLoop
 from prytany.runtime.ordered import install_ordering
 from prytany.runtime.program import exit_error, load_program
@@ -50,10 +51,19 @@ def main(sock: socket.socket, make_process: ProcessFactory | None = None) -> int
         if hasattr(stdout, "reconfigure"):
             stdout.reconfigure(line_buffering=True)  # a worker that dies has said what it printed
         sys.dont_write_bytecode = True  # its view of the disk is read-only
-        install(now_ns=lambda: loop.now_ns, start_ns=loop.start_ns, seed=start["seed"], pid=start["pid"])
+        epoch, seed = start.get("epoch", 0), start["seed"]
+        reseed = install(
+            now_ns=lambda: loop.now_ns, start_ns=lambda: loop.start_ns, seed=seed_of(seed, epoch, 0), pid=start["pid"]
+        )
+
+        def cut() -> None:
+            reseed(seed_of(seed, epoch, loop.cut()))
+
         install_ordering()
         asyncio.set_event_loop(loop)
-        ending = _run(loop, start, make_process or _userland_process)
+        ending = _run(
+            loop, {**start, "cut": cut, "settle": partial(_end_tasks, loop)}, make_process or _userland_process
+        )
         return _report(loop, ending)
     except Disconnected:
         return DISCONNECTED
@@ -128,7 +138,13 @@ def _ending_of(error: BaseException) -> Ending:
 
 
 async def _end_leftovers(loop: WorkerLoop) -> None:
-    """Cancel what the program left running, and let it end, as `asyncio.run` does."""
+    """End everything of the program, as `asyncio.run` does."""
+    await _end_tasks(loop)
+    await loop.shutdown_asyncgens()
+
+
+async def _end_tasks(loop: WorkerLoop) -> None:
+    """Cancel what the program left running, and let it end."""
     own = asyncio.current_task()
     left = [task for task in asyncio.all_tasks(loop) if task is not own]
     for task in left:
@@ -139,7 +155,6 @@ async def _end_leftovers(loop: WorkerLoop) -> None:
         if error is not None:
             context = {"message": "a task failed while the process ended", "exception": error, "task": task}
             loop.call_exception_handler(context)
-    await loop.shutdown_asyncgens()
 
 
 def _report(loop: WorkerLoop, ending: Ending) -> int:

@@ -37,10 +37,10 @@ def modules_beside(main: Path, text: bytes) -> list[Module]:
     Raises:
         Einval: they are too many, or too large together.
     """
-    return _Search(main.parent).run(text)
+    return _Search(str(main.parent)).run(text)
 
 
-def read_text(path: Path) -> bytes:
+def read_text(path: str | Path) -> bytes:
     """A program's text. A program names the path, so what lies there is looked at before it is read.
 
     Raises:
@@ -48,21 +48,23 @@ def read_text(path: Path) -> bytes:
         Einval: it is too large.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        text = file.read(PROGRAM_BYTES_MAX + 1)
-    if len(text) > PROGRAM_BYTES_MAX:
-        raise Einval(f"{path} has more than {PROGRAM_BYTES_MAX} bytes")
-    return text
+        if found.st_size > PROGRAM_BYTES_MAX:
+            raise Einval(f"{path} has more than {PROGRAM_BYTES_MAX} bytes")
+        return os.read(fd, found.st_size)
+    finally:
+        os.close(fd)
 
 
 class _Search:
     """One walk over a program's imports."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._names: dict[Path, frozenset[str]] = {}
+        self._names: dict[str, frozenset[str]] = {}
         self._found: dict[str, Module] = {}
         self._unread: deque[tuple[str, Module]] = deque()
         self._bytes = 0
@@ -103,19 +105,21 @@ class _Search:
 
     def _read(self, name: str, below: list[str]) -> bool:
         *parents, last = name.split(".")
-        folder = self._folder.joinpath(*parents)
+        folder = os.path.join(self._folder, *parents)
         names = self._list(folder)
-        inside = self._list(folder / last) if last in names else frozenset[str]()
+        if last not in names and f"{last}.py" not in names:
+            return False  # nearly every import: it is installed
+        inside = self._list(os.path.join(folder, last)) if last in names else frozenset[str]()
         if "__init__.py" in inside:
-            kind, path = PACKAGE, folder / last / "__init__.py"
+            kind, path = PACKAGE, os.path.join(folder, last, "__init__.py")
         elif f"{last}.py" in names:
-            kind, path = MODULE, folder / f"{last}.py"
+            kind, path = MODULE, os.path.join(folder, f"{last}.py")
         elif below and (below[0] in inside or f"{below[0]}.py" in inside):
-            kind, path = NAMESPACE, None
+            kind, path = NAMESPACE, ""
         else:
             return False
         try:
-            text = read_text(path) if path is not None else b""
+            text = read_text(path) if path else b""
         except OSError:
             return False  # importing it fails where the program does it, as for any file that cannot be read
         self._bytes += len(text)
@@ -128,12 +132,12 @@ class _Search:
         self._unread.append((name if kind == PACKAGE else ".".join(parents), module))
         return True
 
-    def _list(self, folder: Path) -> frozenset[str]:
+    def _list(self, folder: str) -> frozenset[str]:
         """The names in a folder, looked up once a walk; none when it is no folder."""
         names = self._names.get(folder)
         if names is None:
             try:
-                names = frozenset(entry.name for entry in folder.iterdir())
+                names = frozenset(os.listdir(folder))
             except OSError:
                 names = frozenset[str]()
             self._names[folder] = names

@@ -43,11 +43,14 @@ def find_program(target: str, beside: str) -> Program:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Einval(f"{path} is not Python: {error}") from None
     if declared is None:
-        raise Enoent(f"{path} has no function {name!r}")
+        raise Enoent(f"{path} has no function or Server {name!r}")
     if "sync" in declared:
         raise Einval(f"{name} in {path} has to be `async def`")
+    pledge, serves = _pledge(declared.get("pledge", ""), path), "serves" in declared
+    if serves and "ipc" not in pledge:
+        raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
     recorded = pack_program(source, modules_beside(path, source))
-    return Program(f"{path}:{name}", declared.get("name") or name, recorded, _pledge(declared.get("pledge", ""), path))
+    return Program(f"{path}:{name}", declared.get("name") or name, recorded, pledge, serves)
 
 
 @lru_cache(maxsize=64)
@@ -59,10 +62,30 @@ def _functions(source: bytes) -> dict[str, dict[str, str]]:
             found[node.name] = _declared(node)
         elif isinstance(node, ast.FunctionDef):
             found[node.name] = {"sync": "yes"}
+        elif isinstance(node, ast.ClassDef) and (declared := _server(node, found)) is not None:
+            found[node.name] = declared
     return found
 
 
-def _declared(node: ast.AsyncFunctionDef) -> dict[str, str]:
+def _server(node: ast.ClassDef, found: dict[str, dict[str, str]]) -> dict[str, str] | None:
+    """What a `Server` class declares, by itself or by the class of this file that it is made from; None for others."""
+    for base in node.bases:
+        name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+        inherited = {"pledge": "ipc"} if name == "Server" else found.get(name, {})
+        if name == "Server" or "serves" in inherited:
+            own = {"serves": "yes", "pledge": inherited["pledge"]}
+            for statement in node.body:
+                target = (
+                    statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+                )
+                value = getattr(statement, "value", None)
+                if getattr(target, "id", "") == "pledge":
+                    own["pledge"] = str(value.value) if isinstance(value, ast.Constant) else ""
+            return own | _declared(node)
+    return None
+
+
+def _declared(node: ast.AsyncFunctionDef | ast.ClassDef) -> dict[str, str]:
     for decorator in node.decorator_list:
         if isinstance(decorator, ast.Call):
             function = decorator.func

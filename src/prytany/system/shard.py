@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from prytany import __version__
 from prytany.abi import limits
+from prytany.abi.errors import Ebusy, Eio
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
-from prytany.journal.anchor import Anchor
+from prytany.journal.anchor import Anchor, Head
 from prytany.journal.home import Home
 from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
@@ -24,31 +25,54 @@ from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
-from prytany.ports.store import Store, StoreError
+from prytany.ports.store import Store, StoreError, StoreLocked
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
+from prytany.system.control import ControlServer
+from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
 from prytany.system.opening import open_journal
 from prytany.system.programs import find_program
 
 
-def _stop(kernel: Kernel, failed: asyncio.Future[StoreError], error: StoreError) -> None:
-    """The journal is broken."""
-    kernel.fail()
-    failed.set_result(error)
+def _journal(
+    store: Store, head: Head, ledger: Ledger, kernel: Kernel, failed: asyncio.Future[StoreError], home: Home
+) -> Journal:
+    """The journal's writer; when it fails, the kernel takes no input any more."""
+
+    def stop(error: StoreError) -> None:
+        kernel.fail()
+        failed.set_result(error)
+
+    loop = asyncio.get_running_loop()
+    return Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
+
+
+@contextlib.contextmanager
+def store_errors() -> Generator[None]:
+    """Turn what a store cannot do into an errno: Ebusy where another holds it, else Eio."""
+    try:
+        yield
+    except StoreLocked as error:
+        raise Ebusy(str(error)) from error
+    except StoreError as error:
+        raise Eio(str(error)) from error
 
 
 class Shard:
     """An opened home with its running kernel."""
 
     def __init__(
-        self, home: Home, kernel: Kernel, logs: Logs, store: Store, failed: asyncio.Future[StoreError]
-    ) -> None:
+        self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], desk: Desk,
+        opened: ExitStack,
+    ) -> None:  # fmt: skip
         self.home = home
+        self.desk = desk
+        self._opened = opened
+        self._control: ControlServer | None = None
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
-        self._store = store
 
     @classmethod
     async def open(
@@ -63,8 +87,9 @@ class Shard:
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
         quotas: Quotas = DEFAULT_QUOTAS,
+        idle: bool = False,
     ) -> Shard:
-        """Open the home, and let everything in it go on.
+        """Open the home, and let everything in it go on, under the operators' control.
 
         Args:
             path: the home; made when it is not there and `create` says so.
@@ -76,25 +101,24 @@ class Shard:
             runners: other runners than the confined one.
             watch: told of every durable entry.
             quotas: what a process and its tenant may put into the journal.
+            idle: let nothing go on: what is commanded is recorded, for whoever resumes.
 
         Raises:
             Ebusy: another kernel runs in this home.
             Eacces: it belongs to somebody else, or others may look into it.
             Eio: its journal cannot be read, or is damaged.
         """
-        home = Home(path, create=create)
-        try:
+        with ExitStack() as stack, store_errors():
+            home = stack.enter_context(closing(Home(path, create=create)))
             store, reader, keyring, state, head = open_journal(home)
-        except BaseException:
-            home.close()
-            raise
-        loop = asyncio.get_running_loop()
-        failed: asyncio.Future[StoreError] = loop.create_future()
+            stack.callback(store.close)
+            stack.callback(reader.close)
+            opened = stack.pop_all()
+        failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         logs = Logs(path)
-        made: dict[str, Runner]
-        made = (
-            runners(logs) if runners else {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
-        )
+        made: dict[str, Runner] = runners(logs) if runners else {}
+        if not runners:
+            made["python"] = ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)
         reactions: list[Callable[[Durable], None]] = []
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
@@ -102,19 +126,32 @@ class Shard:
             running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
             environment=Environments().identity,
         )  # fmt: skip
-        reactions.append(kernel.react)
-        stop = partial(_stop, kernel, failed)
-        journal = Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
-        ledger.attach(journal)
-        kernel.begin(__version__, os.getpid())
-        return cls(home, kernel, logs, store, failed)
+        kernel.idle = idle
+        reactions.append((lambda entry: None) if idle else kernel.react)
+        ledger.attach(_journal(store, head, ledger, kernel, failed, home))
+        facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
+        shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened)
+        if not idle:
+            await shard.begin()
+        return shard
+
+    async def begin(self) -> None:
+        """Let everything go on, and take commands on the home's control socket; raises Eio."""
+        try:
+            self.kernel.begin(__version__, os.getpid())
+            server = ControlServer(self.desk, self.home.folder_fd)
+            await server.start()
+        except BaseException:
+            await self.close()
+            raise
+        self._control = server
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
+        if self._control is not None:
+            await self._control.close()
         await self.kernel.close()
         for model in set(self.kernel.outside.models.values()):
             await model.close()
-        self.kernel.reader.close()
-        with suppress(StoreError):  # what was committed is in the log, and is found there
-            self._store.close()
-        self.home.close()
+        with contextlib.suppress(StoreError):  # what is durable is so without it
+            self._opened.close()

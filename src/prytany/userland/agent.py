@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-Program = TypeVar("Program", bound=Callable[..., Coroutine[Any, Any, Any]])
+Program = TypeVar("Program", bound=Callable[..., Any])
 
 
 def agent(*, pledge: str = "", name: str = "") -> Callable[[Program], Program]:
@@ -15,12 +15,12 @@ def agent(*, pledge: str = "", name: str = "") -> Callable[[Program], Program]:
     program that declares nothing may do nothing but think, wait and end.
 
     Args:
-        pledge: of `proc`, `model`, `tools`, `files.read`, `files.write`.
+        pledge: of `proc`, `ipc`, `model`, `tools`, `files.read`, `files.write`.
         name: shown to people; the function's name by default.
     """
 
     def declare(program: Program) -> Program:
-        program.__dict__["__prytany__"] = {"pledge": pledge.split(), "name": name}
+        setattr(program, "__prytany__", {"pledge": pledge.split(), "name": name})  # noqa: B010 of a function or a class
         return program
 
     return declare

@@ -49,6 +49,7 @@ class Calls:
         kwargs: dict[str, Any] | None = None,
         name: str = "",
         pledge: list[str] | None = None,
+        restarts: int = 0,
     ) -> int:
         """Start a child process and answer its pid at once; it runs when there is a place for it.
 
@@ -58,6 +59,7 @@ class Calls:
             kwargs: its keyword arguments.
             name: shown to people; the function's name by default.
             pledge: its classes; never more than the caller's; None is what the program declares.
+            restarts: how many times the kernel restarts it when it fails.
 
         Errors: EAGAIN, ENOENT, EPERM.
         """
@@ -71,6 +73,7 @@ class Calls:
                     kwargs or {},
                     name,
                     pledge,
+                    restarts,
                 ),
             ),
         )
@@ -104,6 +107,16 @@ class Calls:
             ),
         )
 
+    async def process_exec(self, state: bytes) -> None:
+        """Begin the same program again, with a state and an empty record. Calls in flight end; it has no answer.
+
+        Args:
+            state: what the program begins again with.
+
+        Errors: only what every call can.
+        """
+        await self._call("process_exec", (state,))
+
     async def process_signal(self, pid: int, signal: int) -> None:
         """Send a signal to a descendant.
 
@@ -118,6 +131,102 @@ class Calls:
             (
                 pid,
                 signal,
+            ),
+        )
+
+    async def message_send(self, pid: int, type: str, body: Any) -> int:
+        """Put a message into a mailbox, and answer its number. The messages of one sender keep their order.
+
+        Args:
+            pid: the receiver: any process of the same run.
+            type: what the receiver chooses its handler by.
+            body: plain data.
+
+        Errors: EAGAIN, EPERM, ESRCH.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "message_send",
+                (
+                    pid,
+                    type,
+                    body,
+                ),
+            ),
+        )
+
+    async def message_call(self, pid: int, type: str, body: Any, timeout_ms: int = 0) -> Any:
+        """Send a message and wait for the reply to it.
+
+        Args:
+            pid: the receiver: any process of the same run.
+            type: what the receiver chooses its handler by.
+            body: plain data.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EAGAIN, EDEADLK, EINVAL, EPERM, EPIPE, ESRCH, ETIMEDOUT.
+        """
+        return await self._call(
+            "message_call",
+            (
+                pid,
+                type,
+                body,
+                timeout_ms,
+            ),
+        )
+
+    async def message_receive(self, timeout_ms: int = 0) -> dict[str, Any]:
+        """Take the oldest message in hand, when there is one, until it is done; it comes back after a failure.
+
+        Args:
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EBUSY, ETIMEDOUT.
+        """
+        return cast("dict[str, Any]", await self._call("message_receive", (timeout_ms,)))
+
+    async def message_reply(self, message: int, body: Any) -> bool:
+        """Answer a message in hand before it is done. False says that nobody waits for it (any more).
+
+        Args:
+            message: the number of a message in hand.
+            body: plain data.
+
+        Errors: EINVAL.
+        """
+        return cast(
+            "bool",
+            await self._call(
+                "message_reply",
+                (
+                    message,
+                    body,
+                ),
+            ),
+        )
+
+    async def message_done(
+        self, message: int = 0, state: bytes | None = None, reply: Any = None, reject: str = ""
+    ) -> None:
+        """Finish with a message, its reply and the state in one: it is never handed out again.
+
+        Args:
+            message: the number of a message in hand; 0 for the state alone.
+            state: a snapshot: the caller's record begins again from it.
+            reply: the answer, where a reply is awaited.
+            reject: why it is refused, not answered; where nobody waits it becomes a dead letter.
+
+        Errors: EBUSY, EINVAL.
+        """
+        await self._call(
+            "message_done",
+            (
+                message,
+                state,
+                reply,
+                reject,
             ),
         )
 
@@ -174,7 +283,7 @@ class Calls:
             messages: what it begins with, such as a system message; may be empty.
             labels: of the whole context; they are in every node's hash.
 
-        Errors: EDQUOT.
+        Errors: EDQUOT, EPERM.
         """
         return cast(
             "dict[str, Any]",

@@ -126,23 +126,33 @@ class Conversation:
         self._streamed = self._stream("model_chat", (messages, model, {**given, "stream": True}, self.number))
         return TextStream(self._streamed)
 
-    async def append(self, role: str, text: str, *, source: str = "", labels: Sequence[str] = ()) -> str:
+    async def append(
+        self,
+        role: str,
+        content: str | Sequence[Mapping[str, Any]],
+        *,
+        source: str = "",
+        labels: Sequence[str] = (),
+        **fields: Any,
+    ) -> str:
         """Append a message without asking, and answer the node that it made.
 
         Args:
             role: `system`, `developer`, `user`, `assistant` or `tool`.
-            text: what is said.
+            content: text, or parts such as `image(data)`.
             source: where it came from, on this program's word: `user`, `tool:NAME`, `agent:PID`; the program, if empty.
             labels: of this message; the conversation has them from here on.
+            fields: what else the message has, such as a tool's `tool_call_id`.
 
         Raises:
             Ebusy: a model is being asked in it.
             Edquot: it is full.
-            Einval: the role, source or a label has not its form.
+            Einval: the message, the source or a label has not its form.
             Eperm: only the kernel says that the operator or a model said something.
         """
         await self._open()
-        message = {"role": role, "content": text}
+        parts = content if isinstance(content, str) else [dict(part) for part in content]
+        message = {"role": role, "content": parts, **fields}
         self._moved(await self._calls.context_append(self.number, [message], source, sorted(labels) or None))
         return self.node
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+import msgspec
+
 from prytany.abi.errors import ProcessExit
 from prytany.userland.asking import Asking
 from prytany.userland.calls import Calls
 from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
+from prytany.userland.history import History
+from prytany.userland.messages import Received
 
 
 class Exit:
@@ -78,6 +82,7 @@ class Process(Asking, Comforts):
         self._settle_in(start, ambient)
         self._stream = stream
         self.files = Files(self.calls)
+        self.history = History(start)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         self.name: str = start.get("name", "")
@@ -92,21 +97,55 @@ class Process(Asking, Comforts):
         """
         return Conversation(self.calls, self._stream, system, labels)
 
+    @property
+    def state(self) -> Any:
+        """What this program went on with by `exec`, or None at its first start."""
+        packed = self.history.state
+        return None if packed is None else msgspec.msgpack.decode(packed)
+
+    async def exec(self, state: Any) -> NoReturn:
+        """Begin this program again with `proc.state` and an empty record: same pid, mailbox and contexts. What is in
+        flight is cancelled; messages in hand come back. Raises TypeError when `state` is no plain data."""
+        await self.calls.process_exec(msgspec.msgpack.encode(state))
+        raise AssertionError("exec has no answer")
+
+    async def send(self, pid: int, type: str, /, **fields: Any) -> int:
+        """Put a message into the mailbox of a process of this run, and answer its number. Raises Esrch, Eperm, Eagain
+        when the mailbox is full."""
+        return await self.calls.message_send(pid, type, fields)
+
+    async def call(self, pid: int, type: str, /, *, timeout_ms: int = 0, **fields: Any) -> Any:
+        """Send a message and wait for the reply to it.
+
+        Raises:
+            Einval: the receiver takes no such message.
+            Epipe: it ended, or failed at the message too often.
+            Etimedout: `timeout_ms` passed first (0 is for ever).
+            Esrch, Eperm, Eagain: as `send`.
+        """
+        return await self.calls.message_call(pid, type, fields, timeout_ms)
+
+    async def receive(self, timeout_ms: int = 0) -> Received:
+        """The oldest message, when there is one; it stays in hand until it is done or rejected. Raises Etimedout."""
+        return Received(self.calls, await self.calls.message_receive(timeout_ms))
+
     async def spawn(
-        self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None, **kwargs: Any
-    ) -> int:
+        self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
+        restarts: int = 0, **kwargs: Any,
+    ) -> int:  # fmt: skip
         """Start a child and answer its pid; it runs when there is a place for it.
 
         Args:
-            program: a function of the same file, or `file.py:function`.
+            program: a function or a `Server` of the same file, or `file.py:function`.
             args: its positional arguments; plain data.
             name: shown to people.
             pledge: narrower than what it declares; never more than the caller's own.
+            restarts: how many times the kernel restarts it when it fails.
             kwargs: its keyword arguments; plain data.
         """
         target = program if isinstance(program, str) else f":{program.__qualname__}"
         return await self.calls.process_spawn(
-            target, list(args), kwargs, name, None if pledge is None else pledge.split()
+            target, list(args), kwargs, name, None if pledge is None else pledge.split(), restarts
         )
 
     async def wait(self, pid: int) -> Exit:

@@ -143,21 +143,25 @@ def test_who_waits_for_a_person_keeps_no_place() -> None:
     steer(home, test)
 
 
-async def cancelling(proc: Process) -> str:
-    try:
-        await asyncio.wait_for(proc.llm("may I?"), 0.01)
-    except TimeoutError:
-        return "gave up"
-    return "answered"
-
-
 def test_a_call_that_is_cancelled_or_whose_process_ends_needs_nobody_any_more() -> None:
-    home = Home({"ask": ask, "cancelling": cancelling})
+    come_up = asyncio.Event()
+
+    async def cancelling(proc: Process) -> str:
+        asking = asyncio.ensure_future(proc.llm("may I?"))
+        await come_up.wait()
+        assert await proc.calls.call_cancel(1)
+        with pytest.raises(KernelError, match="ECANCELED"):
+            await asking
+        return await proc.llm("now?")
+
+    home = Home({"cancelling": cancelling})
 
     async def test(kernel: Steered) -> None:
-        assert (await kernel.ended(kernel.spawn("cancelling")))["result"] == "gave up"
-        assert kernel.kernel.table.incidents == {}
-        pid = await asking(kernel)
+        pid = kernel.spawn("cancelling")
+        await kernel.incident(pid, 1)
+        come_up.set()
+        await kernel.incident(pid, 3)
+        assert kernel.kernel.table.incidents.keys() == {f"{pid}:bad_key:3"}
         kernel.kernel.operator.signal(pid, Signal.KILL, uid=UID)
         await kernel.ended(pid)
         assert kernel.kernel.table.incidents == {}
@@ -178,6 +182,25 @@ def doubted(home: Home) -> None:
     home.model.cause = ""
 
 
+def test_a_doubt_of_which_nobody_was_told_yet_is_not_begun_again() -> None:
+    home = Home({"ask": ask})
+
+    async def first(kernel: Steered) -> None:
+        pid = await asking(kernel)
+        kernel.kernel.note((ev.IncidentClosed(pid, "bad_key", 1), ev.CallDoubted(pid, 1)))
+        await kernel.until(lambda: kernel.process(pid).open[1].doubt)
+
+    async def second(kernel: Steered) -> None:
+        other = kernel.spawn("ask")
+        assert (await kernel.ended(other))["result"] == "opened"
+        assert kernel.process(1).alive
+
+    steer(home, first)
+    home.model.cause = ""
+    steer(home, second)
+    assert home.model.asked == 2
+
+
 @pytest.mark.parametrize(
     ("choice", "value", "result"), [("retry", None, "opened"), ("skip", None, "EINDOUBT skipped"), ("give", "so", "so")]
 )
@@ -191,6 +214,8 @@ def test_an_outcome_in_doubt_waits_over_restarts_and_is_settled_live_or_while_no
     async def offline() -> None:
         async with home.life(idle=True) as kernel:
             kernel.settle(1, 1, choice, value)
+            if choice == "retry":
+                assert kernel.process(1).open[1].doubt, "nothing was begun, and the next kernel must know"
             with pytest.raises(Enoent):
                 kernel.settle(1, 1, choice, value)
 

@@ -17,17 +17,30 @@ from prytany.abi.events.context import (
     ContextOpened,
 )
 from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.message import (
+    MessageAwaited,
+    MessageDead,
+    MessageDone,
+    MessageReturned,
+    MessageSent,
+    MessageTaken,
+)
 from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
+    ProcessExeced,
     ProcessExited,
+    ProcessFailed,
     ProcessPaused,
     ProcessReady,
     ProcessReaped,
+    ProcessReverted,
     ProcessSignalled,
     ProcessSpawned,
     ProcessStarted,
+    ProcessUpgraded,
+    ProcessUpgrading,
     ProcessWarned,
 )
 
@@ -61,6 +74,17 @@ Event = (
     | IncidentClosed
     | OperatorCommanded
     | ContentForgotten
+    | MessageSent
+    | MessageAwaited
+    | MessageTaken
+    | MessageReturned
+    | MessageDone
+    | MessageDead
+    | ProcessFailed
+    | ProcessExeced
+    | ProcessUpgrading
+    | ProcessUpgraded
+    | ProcessReverted
 )
 
 

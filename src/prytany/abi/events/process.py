@@ -28,6 +28,8 @@ class ProcessSpawned(msgspec.Struct, array_like=True, frozen=True, tag="process.
     """The interpreter that runs it, by path; "" is the kernel's own."""
     environment: str = ""
     """What that interpreter was: version, place, and a digest of what is installed there."""
+    restarts: int = 0
+    """How many times the kernel restarts it when it fails."""
 
 
 class ProcessReady(msgspec.Struct, array_like=True, frozen=True, tag="process.ready/1"):
@@ -97,3 +99,49 @@ class ProcessReaped(msgspec.Struct, array_like=True, frozen=True, tag="process.r
     """Its status was taken; it leaves the table."""
 
     pid: int
+
+
+class ProcessFailed(msgspec.Struct, array_like=True, frozen=True, tag="process.failed/1"):
+    """An incarnation failed, and the next one begins at `until_ns`: same pid and mailbox, an empty record."""
+
+    pid: int
+    incarnation: int
+    status: int
+    signal: int
+    reason: str
+    result: Digest
+    until_ns: int
+    cpu_us: int = 0
+
+
+class ProcessExeced(msgspec.Struct, array_like=True, frozen=True, tag="process.execed/1"):
+    """Its program begins again with `state`, and its record is cut here."""
+
+    pid: int
+    state: Digest
+    prev: int
+
+
+class ProcessUpgrading(msgspec.Struct, array_like=True, frozen=True, tag="process.upgrading/1"):
+    """At its next message boundary it moves to `source`."""
+
+    pid: int
+    source: Digest
+
+
+class ProcessUpgraded(msgspec.Struct, array_like=True, frozen=True, tag="process.upgraded/1"):
+    """It runs `source` from here on, once that has taken its state over; its record is cut here."""
+
+    pid: int
+    source: Digest
+    prev: int
+
+
+class ProcessReverted(msgspec.Struct, array_like=True, frozen=True, tag="process.reverted/1"):
+    """The new program could not take its state over: it goes on with the old one. `result` says why."""
+
+    pid: int
+    reason: str
+    result: Digest
+    prev: int
+    cpu_us: int = 0

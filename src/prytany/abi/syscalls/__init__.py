@@ -7,7 +7,7 @@ meaning; arguments are added at the end, with a default. Source of the form: seL
 
 from __future__ import annotations
 
-from prytany.abi.syscalls import call, context, file, model, process
+from prytany.abi.syscalls import call, context, file, message, model, process
 from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
 
 __all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall", "arguments_type"]
@@ -22,6 +22,7 @@ COMMON_ERRORS: dict[str, str] = {
 
 PLEDGES: dict[str, str] = {
     "proc": "start, wait for and signal processes",
+    "ipc": "send and receive messages, within the same run",
     "model": "ask models, and keep conversations with them",
     "tools": "call tools",
     "files.read": "read unveiled files",
@@ -29,6 +30,8 @@ PLEDGES: dict[str, str] = {
 }
 """The classes that a process can pledge."""
 
-SYSCALLS: tuple[Syscall, ...] = (*call.CALLS, *process.CALLS, *model.CALLS, *context.CALLS, *file.CALLS)
+SYSCALLS: tuple[Syscall, ...] = (
+    *call.CALLS, *process.CALLS, *message.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
+)  # fmt: skip
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

@@ -6,6 +6,7 @@ from prytany.abi.syscalls.form import Argument, Syscall
 
 _CONTEXT = Argument("context", "int", "the number of one's own context")
 _ABSENT = "the caller has no context of that number"
+_ADDRESS = "a picture is named by an address"
 _LOST = "content of it was forgotten or damaged"
 
 CALLS = (
@@ -17,7 +18,10 @@ CALLS = (
             Argument("labels", "list[str] | None", "of the whole context; they are in every node's hash", None),
         ),
         "dict[str, Any]",
-        {"EDQUOT": "the caller has too many contexts, or the messages are too large for one"},
+        {
+            "EDQUOT": "the caller has too many contexts, or the messages are too large for one",
+            "EPERM": _ADDRESS,
+        },
         "Open a context, and answer its number as `context`, its head as `node`, and its `length` in messages.",
     ),
     Syscall(
@@ -36,7 +40,7 @@ CALLS = (
             "ENOENT": _ABSENT,
             "EBUSY": "a model is being asked in it",
             "EDQUOT": "it is full",
-            "EPERM": "only the kernel says that the operator or a model said something",
+            "EPERM": f"only the kernel says that the operator or a model said something; or {_ADDRESS}",
         },
         "Append messages, and answer `context`, `node` and `length`.",
     ),

@@ -33,6 +33,7 @@ class Syscall(NamedTuple):
 _TYPES: dict[str, Any] = {
     "Any": Any,
     "bytes": bytes,
+    "bytes | None": bytes | None,
     "int": int,
     "str": str,
     "list[Any]": list[Any],

@@ -21,6 +21,7 @@ CALLS = (
                 "its classes; never more than the caller's; None is what the program declares",
                 None,
             ),
+            Argument("restarts", "int", "how many times the kernel restarts it when it fails", 0),
         ),
         "int",
         {
@@ -49,6 +50,14 @@ CALLS = (
         "None",
         {},
         "End the calling process. It has no answer.",
+    ),
+    Syscall(
+        "process_exec",
+        "",
+        (Argument("state", "bytes", "what the program begins again with"),),
+        "None",
+        {},
+        "Begin the same program again, with a state and an empty record. Calls in flight end; it has no answer.",
     ),
     Syscall(
         "process_signal",

@@ -96,6 +96,7 @@ def install(source: IO[bytes], part: Path, target: Path, progress: Progress) -> 
         os.fsync(copy.fileno())
     if digest.hexdigest() != FILE_SHA256:
         raise WeightsUnavailable(f"{FILE} has sha256 {digest.hexdigest()}, not {FILE_SHA256}: it is not used")
+    part.chmod(0o644)  # whatever the umask: as root, the model's process reads it under a uid of its own
     os.replace(part, target)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio, KernelError
+from prytany.abi.errors import Eio, Etimedout, KernelError
 from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.context import Owner as ContextOwner
 from prytany.kernel.effects.finished import Finished
@@ -53,9 +53,11 @@ class Effects:
         """By process, then by call, so that the end of a process looks at its own alone."""
         contexts = ContextEffects(owner)
         self.models = ModelEffects(outside.clock, outside.models, owner, contexts)
-        self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any]]] = {
+        self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any] | None]] = {
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
             "model_chat": self.models.chat,
+            "message_receive": self._deadline,
+            "message_call": self._deadline,
             "model_embed": self.models.embed,
             "context_read": contexts.read,
             "context_fork": contexts.fork,
@@ -64,12 +66,22 @@ class Effects:
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
         }
 
+    def _deadline(self, process: Process, n: int, args: Any) -> Awaitable[None] | None:
+        deadline_ns = process.open[n].subject
+        return self._expire(deadline_ns) if deadline_ns else None
+
+    async def _expire(self, deadline_ns: int) -> None:
+        await self._outside.clock.sleep_until(deadline_ns)
+        raise Etimedout("nothing came in time")
+
     def start(self, process: Process, n: int, call: str, args: Any) -> None:
         """Begin the effect of an open call; a call that waits for another event has none."""
         effect = self._effects.get(call)
         if effect is not None and n not in self._tasks.get(process.pid, ()):
-            task = asyncio.ensure_future(self._run(process, n, call, effect(process, n, args)))
-            self._tasks.setdefault(process.pid, {})[n] = task
+            awaited = effect(process, n, args)
+            if awaited is not None:
+                task = asyncio.ensure_future(self._run(process, n, call, awaited))
+                self._tasks.setdefault(process.pid, {})[n] = task
 
     def under_way(self, pid: int, n: int) -> bool:
         """Whether the effect of that call has begun here, and has not ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, model, process
+from prytany.kernel.handlers import call, context, file, incarnation, message, model, process
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -11,8 +11,14 @@ HANDLERS: dict[str, Handler] = {
     "timer_wait": call.sys_timer_wait,
     "process_spawn": process.sys_process_spawn,
     "process_wait": process.sys_process_wait,
-    "process_exit": process.sys_process_exit,
+    "process_exit": incarnation.sys_process_exit,
+    "process_exec": incarnation.sys_process_exec,
     "process_signal": process.sys_process_signal,
+    "message_send": message.sys_message_send,
+    "message_call": message.sys_message_call,
+    "message_receive": message.sys_message_receive,
+    "message_reply": message.sys_message_reply,
+    "message_done": message.sys_message_done,
     "model_chat": model.sys_model_chat,
     "context_open": context.sys_context_open,
     "context_append": context.sys_context_append,

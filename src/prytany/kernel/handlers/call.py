@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.kernel.handlers.message import return_cancelled
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
@@ -26,6 +27,7 @@ def sys_timer_wait(k: Context, p: Process, n: int, a: Any) -> Opened:
 def sys_call_cancel(k: Context, p: Process, n: int, a: Any) -> Done:
     """The race is decided here: what is open is closed with ECANCELED, and what is not has its result."""
     if a.call not in p.open:
-        return Done(False)
+        events, contents = return_cancelled(k, p, a.call)
+        return Done(False, before=events, contents=contents)
     closed = ev.CallClosed(p.pid, a.call, "ECANCELED", k.digest(CANCELED), p.tail)
     return Done(True, before=(*k.unfinished(p, a.call), closed), contents=(CANCELED,))

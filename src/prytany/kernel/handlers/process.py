@@ -12,7 +12,8 @@ from prytany.abi.errors import Eagain, Echild, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid, pid_of
 from prytany.abi.signals import Signal
 from prytany.abi.syscalls import PLEDGES
-from prytany.kernel.outcome import Context, Done, Ended, Opened
+from prytany.kernel.handlers.message import abandoned_messages
+from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process, State
 
 _pack = msgspec.msgpack.encode
@@ -37,12 +38,14 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
         pledge = sorted(set(a.pledge))
     if len(a.name.encode()) > limits.NAME_BYTES_MAX:
         raise Einval(f"a name has at most {limits.NAME_BYTES_MAX} bytes", call="process_spawn")
+    if not 0 <= a.restarts <= limits.RESTARTS_MAX:
+        raise Einval(f"restarts are from 0 to {limits.RESTARTS_MAX}", call="process_spawn")
     argument = _pack([a.args, a.kwargs])
     pid = pid_of(0, k.table.next_number)
     spawned = ev.ProcessSpawned(
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
         source=k.digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil, seed=k.entropy(32),
-        model=p.model, python=p.python, environment=k.environment(p.python),
+        model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
     )  # fmt: skip
     return Done(int(pid), (spawned, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
 
@@ -78,10 +81,12 @@ def sys_process_wait(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
 def exit_events(
     k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0
 ) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
-    """The end of a process: its waiter is answered, its ended children are reaped, and so is an orphan itself."""
-    events: list[ev.Event] = [charge for n in p.open for charge in k.unfinished(p, n)]
+    """The end of a process: its waiter is answered, and who called it; its ended children are reaped, and so is an
+    orphan itself."""
+    abandoned, values = abandoned_messages(k, p)
+    events: list[ev.Event] = [*abandoned, *(charge for n in p.open for charge in k.unfinished(p, n))]
     events.append(ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us))
-    contents = [left] if left else []
+    contents = [*values, left] if left else list(values)
     waited = False
     for waiter, n in p.waiters.items():
         if (parent := k.table.get(waiter)) is None:
@@ -100,15 +105,7 @@ def exit_events(
     return tuple(events), tuple(contents)
 
 
-def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
-    """The program's own end."""
-    if not 0 <= a.status <= 255:
-        raise Einval("a status is a number from 0 to 255", call="process_exit")
-    reason = "returned" if a.error is None else f"raised {_kind_of(a.error)}"
-    return Ended(*exit_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
-
-
-def _kind_of(error: dict[str, Any]) -> str:
+def kind_of(error: dict[str, Any]) -> str:
     """The error's class: the reason of an exit stands in the journal, so it is a name and no content."""
     kind = error.get("type")
     return kind if isinstance(kind, str) and kind.isidentifier() and len(kind) <= KIND_CHARS_MAX else "an error"

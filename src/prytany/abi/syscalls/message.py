@@ -1,0 +1,75 @@
+"""Messages between the processes of a run."""
+
+from __future__ import annotations
+
+from prytany.abi.syscalls.form import Argument, Syscall
+
+_SEND = (
+    Argument("pid", "int", "the receiver: any process of the same run"),
+    Argument("type", "str", "what the receiver chooses its handler by"),
+    Argument("body", "Any", "plain data"),
+)
+_NUMBER = Argument("message", "int", "the number of a message in hand")
+_TIMEOUT = Argument("timeout_ms", "int", "how long to wait, counted while the kernel is down too; 0 is for ever", 0)
+_SEND_ERRORS = {
+    "ESRCH": "no such process, or it has ended",
+    "EPERM": "the receiver is of another run, or has not pledged `ipc`",
+    "EAGAIN": "the receiver's mailbox is full",
+}
+_NOT_IN_HAND = "no such message is in hand; or it is too large"
+
+CALLS = (
+    Syscall(
+        "message_send",
+        "ipc",
+        _SEND,
+        "int",
+        _SEND_ERRORS,
+        "Put a message into a mailbox, and answer its number. The messages of one sender keep their order.",
+    ),
+    Syscall(
+        "message_call",
+        "ipc",
+        (*_SEND, _TIMEOUT),
+        "Any",
+        {
+            **_SEND_ERRORS,
+            "EDEADLK": "the caller itself is the receiver",
+            "EINVAL": "an argument is wrong; or the receiver rejected the message",
+            "EPIPE": "the receiver ended, or failed at the message too often, before it replied",
+            "ETIMEDOUT": "no reply came in time; the message may still be worked on",
+        },
+        "Send a message and wait for the reply to it.",
+    ),
+    Syscall(
+        "message_receive",
+        "ipc",
+        (_TIMEOUT,),
+        "dict[str, Any]",
+        {"EBUSY": "another of the caller's calls waits for a message", "ETIMEDOUT": "none came in time"},
+        "Take the oldest message in hand, when there is one, until it is done; it comes back after a failure.",
+    ),
+    Syscall(
+        "message_reply",
+        "ipc",
+        (_NUMBER, Argument("body", "Any", "plain data")),
+        "bool",
+        {"EINVAL": _NOT_IN_HAND},
+        "Answer a message in hand before it is done. False says that nobody waits for it (any more).",
+    ),
+    Syscall(
+        "message_done",
+        "ipc",
+        (
+            Argument("message", "int", "the number of a message in hand; 0 for the state alone", 0),
+            Argument("state", "bytes | None", "a snapshot: the caller's record begins again from it", None),
+            Argument("reply", "Any", "the answer, where a reply is awaited", None),
+            Argument(
+                "reject", "str", "why it is refused, not answered; where nobody waits it becomes a dead letter", ""
+            ),
+        ),
+        "None",
+        {"EINVAL": _NOT_IN_HAND, "EBUSY": "calls of the caller are in flight, and a snapshot cannot hold them"},
+        "Finish with a message, its reply and the state in one: it is never handed out again.",
+    ),
+)

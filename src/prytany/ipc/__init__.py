@@ -1,0 +1,1 @@
+"""Messages between processes: a mailbox each, folded from events. A pure room: no await, no clock, no I/O."""

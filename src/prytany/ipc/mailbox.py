@@ -1,0 +1,164 @@
+"""Mailboxes: a fold of the journal's message events.
+
+    sent ─▶ waiting ─▶ in hand ─▶ done
+               ▲          │
+               └─ failed ─┴─▶ dead          the attempts are counted
+
+One queue a receiver, in the order of the journal, so that the messages of each sender keep theirs. It is bounded:
+whoever decides that a message is sent looks at `Mailbox.full` first. A message holds no content, only its digest and
+the entry that it lies in.
+
+Invariant: while a call of the receiver waits for a message, nothing is waiting for the receiver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi import limits
+from prytany.abi.errors import KernelPanic
+
+
+class Message(msgspec.Struct, array_like=True):
+    """One message. `call` is the sender's open call, opened by entry `seq`, that waits for the reply; 0 for none."""
+
+    number: int
+    sender: int
+    kind: str
+    body: bytes
+    seq: int
+    call: int = 0
+    attempts: int = 0
+    taken_by: int = 0
+    """The receiver's call that took it."""
+    reason: str = ""
+    """Why it is dead."""
+
+
+class Mailbox(msgspec.Struct):
+    """The messages of one process, oldest first."""
+
+    waiting: dict[int, Message] = {}
+    in_hand: dict[int, Message] = {}
+    dead: dict[int, Message] = {}
+    awaiting: int = 0
+    """The call that waited for a message last; it still does if the process has it open."""
+
+    @property
+    def full(self) -> bool:
+        """No further message is taken."""
+        return len(self.waiting) + len(self.in_hand) >= limits.MAILBOX_MESSAGES_MAX
+
+    def give_back(self) -> None:
+        """What is in hand goes in front of what waits."""
+        if self.in_hand:
+            self.waiting = {**self.in_hand, **self.waiting}
+            self.in_hand = {}
+
+    def bury(self, message: Message, reason: str) -> None:
+        """Put a message aside, and let go of the oldest beyond the bound."""
+        message.reason = reason
+        self.dead[message.number] = message
+        if len(self.dead) > limits.DEAD_LETTERS_MAX:
+            del self.dead[next(iter(self.dead))]
+
+
+_EMPTY = Mailbox()
+
+
+class Post(msgspec.Struct):
+    """The mailboxes of a shard, by pid: only of those that were ever sent or waited for anything."""
+
+    boxes: dict[int, Mailbox] = {}
+    next_number: int = 1
+
+    def box(self, pid: int) -> Mailbox:
+        """The mailbox of `pid`, to look at; an empty one where there is none yet."""
+        return self.boxes.get(pid, _EMPTY)
+
+    def own(self, pid: int) -> Mailbox:
+        """The mailbox of `pid`, to fold into."""
+        box = self.boxes.get(pid)
+        if box is None:
+            box = self.boxes[pid] = Mailbox()
+        return box
+
+
+def _sent(post: Post, seq: int, e: ev.MessageSent) -> None:
+    post.own(e.receiver).waiting[e.number] = Message(e.number, e.sender, e.kind, e.body, seq, e.call)
+    post.next_number = e.number + 1
+
+
+def _awaited(post: Post, seq: int, e: ev.MessageAwaited) -> None:
+    post.own(e.receiver).awaiting = e.n
+
+
+def _taken(post: Post, seq: int, e: ev.MessageTaken) -> None:
+    box = post.own(e.receiver)
+    message = box.waiting.pop(e.number, None)
+    if message is None:
+        raise KernelPanic(f"message {e.number} was taken by process {e.receiver} and did not wait for it")
+    message.attempts += 1
+    message.taken_by = e.n
+    box.in_hand[e.number] = message
+
+
+def _returned(post: Post, seq: int, e: ev.MessageReturned) -> None:
+    box = post.own(e.receiver)
+    message = box.in_hand.pop(e.number)
+    message.attempts -= 1
+    box.waiting = {e.number: message, **box.waiting}
+
+
+def _done(post: Post, seq: int, e: ev.MessageDone) -> None:
+    if e.number:
+        post.own(e.pid).in_hand.pop(e.number, None)
+
+
+def _dead(post: Post, seq: int, e: ev.MessageDead) -> None:
+    box = post.own(e.receiver)
+    message = box.in_hand.pop(e.number, None) or box.waiting.pop(e.number)
+    box.bury(message, e.reason)
+
+
+def _begins_again(
+    post: Post, seq: int, e: ev.ProcessFailed | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted
+) -> None:
+    # Whoever runs next knows nothing of what was in hand.
+    box = post.boxes.get(e.pid)
+    if box is not None:
+        box.give_back()
+        box.awaiting = 0
+
+
+def _exited(post: Post, seq: int, e: ev.ProcessExited) -> None:
+    box = post.boxes.get(e.pid)
+    if box is not None:
+        box.give_back()
+        for message in box.waiting.values():
+            box.bury(message, "ended")
+        box.waiting, box.awaiting = {}, 0
+
+
+def _reaped(post: Post, seq: int, e: ev.ProcessReaped) -> None:
+    post.boxes.pop(e.pid, None)
+
+
+FOLDS: dict[type, Callable[[Post, int, ev.Event], None]] = {
+    ev.MessageSent: _sent,  # type: ignore[dict-item]
+    ev.MessageAwaited: _awaited,  # type: ignore[dict-item]
+    ev.MessageTaken: _taken,  # type: ignore[dict-item]
+    ev.MessageReturned: _returned,  # type: ignore[dict-item]
+    ev.MessageDone: _done,  # type: ignore[dict-item]
+    ev.MessageDead: _dead,  # type: ignore[dict-item]
+    ev.ProcessFailed: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessExeced: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessUpgraded: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessReverted: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessExited: _exited,  # type: ignore[dict-item]
+    ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
+}
+"""What this room folds; nothing else reaches it."""

@@ -1,0 +1,86 @@
+"""How a program that failed goes on: with the program before, with a further incarnation, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi import limits
+from prytany.abi.errors import Einval
+from prytany.kernel.handlers.message import failed_messages
+from prytany.kernel.handlers.process import exit_events, kind_of
+from prytany.kernel.outcome import Context, Ended, Program
+from prytany.process.process import Process, State
+
+Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
+_pack = msgspec.msgpack.encode
+
+
+def end_events(k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0) -> Decided:
+    """The end of an incarnation that was not killed. It failed if its status says so and no signal asked for it."""
+    if not status or p.asked:
+        return exit_events(k, p, status, signal, reason, left, cpu_us)
+    if p.previous:
+        reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
+        return (*_charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
+    if p.failures >= p.restarts:
+        return exit_events(k, p, status, signal, reason, left, cpu_us)
+    events, contents = failed_messages(k, p)
+    pause_ms = min(limits.RESTART_BACKOFF_MS << min(p.failures, 20), limits.RESTART_BACKOFF_MS_MAX)
+    until_ns = k.now_ns() + pause_ms * 1_000_000
+    failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
+    # What it failed at may be what the new version mends, so it does not wait for the end of that message.
+    moved = (ev.ProcessUpgraded(p.pid, p.pending, 0),) if p.pending else ()
+    return (*events, *_charges(k, p), failed, *moved), (*contents, left) if left else contents
+
+
+def _charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
+    """What its model calls are charged that end with this history."""
+    return tuple(charge for n in p.open for charge in k.unfinished(p, n))
+
+
+def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
+    """The program's own end."""
+    if not 0 <= a.status <= 255:
+        raise Einval("a status is a number from 0 to 255", call="process_exit")
+    reason = "returned" if a.error is None else f"raised {kind_of(a.error)}"
+    if a.error is None and a.status:
+        reason = f"exited with status {a.status}"
+    return Ended(*end_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
+
+
+def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
+    """The same program and incarnation, and another history."""
+    if len(a.state) > limits.RESULT_BYTES_MAX:
+        raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call="process_exec")
+    events, contents = failed_messages(k, p)
+    return Ended((*events, *_charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
+
+
+def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ...]:
+    """The move of a `Server` to the source that was found: at once if it is between two messages, or else when it is
+    done with the one in hand or fails at it.
+
+    Raises:
+        Einval: it is no `Server`, or the source is what it runs.
+    """
+    source = k.digest(found.source)
+    if not found.serves or not p.snapshot:
+        raise Einval("only a Server that has started moves to a new version; others finish on what they began with")
+    if source == p.source:
+        raise Einval("it runs this version already")
+    if _between_messages(k, p):
+        return (*_charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail))
+    return (ev.ProcessUpgrading(p.pid, source),)
+
+
+def _between_messages(k: Context, p: Process) -> bool:
+    """Whether nothing of an activation has happened: it is not running, stands at a cut, or waits for a message."""
+    if p.previous:
+        return False
+    box = k.post.box(p.pid)
+    if p.state is not State.RUNNING:
+        return not box.in_hand
+    return not box.in_hand and (p.tail == p.cut_seq or list(p.open) == [box.awaiting] == [p.base + 1])

@@ -1,0 +1,37 @@
+"""A message in hand; `proc.receive()` gives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prytany.userland.calls import Calls
+
+
+class Received:
+    """A message that this process was handed. It is its own until it is done; if it fails before, it comes again."""
+
+    def __init__(self, calls: Calls, value: dict[str, Any]) -> None:
+        self._calls = calls
+        self.number: int = value["message"]
+        self.sender: int = value["sender"]
+        self.type: str = value["type"]
+        self.body: Any = value["body"]
+        self.attempt: int = value["attempt"]
+        """From 1; more where the process failed at it before."""
+        self.awaited: bool = value["awaited"]
+        """Its sender waits for a reply."""
+
+    async def reply(self, body: Any = None) -> bool:
+        """Answer it, before it is done. False where nobody waits (any more)."""
+        return await self._calls.message_reply(self.number, body)
+
+    async def done(self, reply: Any = None) -> None:
+        """Finish with it; a sender that still waits is answered with `reply`."""
+        await self._calls.message_done(self.number, None, reply)
+
+    async def reject(self, why: str) -> None:
+        """Refuse it: a sender that waits gets EINVAL; without one it becomes a dead letter."""
+        await self._calls.message_done(self.number, None, None, why)
+
+    def __repr__(self) -> str:
+        return f"Received({self.number}, from {self.sender}, {self.type!r})"

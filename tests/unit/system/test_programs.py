@@ -1,0 +1,80 @@
+"""What a program declares of itself is read from its text, and the text is never run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prytany.abi.errors import Einval, Enoent
+from prytany.system.programs import find_program
+
+TEXT = """
+import prytany
+from prytany import Server, agent
+raise SystemExit("this is never run")
+
+class Plain(Server): ...
+
+class Pledged(prytany.Server):
+    pledge = "ipc model"
+
+class Annotated(Server):
+    pledge: str = "ipc proc"
+
+class Inherits(Pledged): ...
+
+@agent(pledge="ipc files.read", name="clerk")
+class Decorated(Server): ...
+
+class Mute(Server):
+    pledge = "model"
+
+class Computed(Server):
+    pledge = "ipc " + "model"
+
+class Unknown(Server):
+    pledge = "ipc everything"
+
+class NoServer: ...
+
+@agent(pledge="model")
+async def function(proc): ...
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    path = tmp_path / "program.py"
+    path.write_text(TEXT)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "pledge", "shown"),
+    [
+        ("Plain", ("ipc",), "Plain"),
+        ("Pledged", ("ipc", "model"), "Pledged"),
+        ("Annotated", ("ipc", "proc"), "Annotated"),
+        ("Inherits", ("ipc", "model"), "Inherits"),
+        ("Decorated", ("ipc", "files.read"), "clerk"),
+    ],
+)
+def test_a_server_s_pledge_is_its_attribute_or_its_decorator_s(
+    place: str, name: str, pledge: tuple[str, ...], shown: str
+) -> None:
+    found = find_program(f"{place}:{name}", "")
+    assert (found.pledge, found.name, found.serves) == (pledge, shown, True)
+    assert find_program(f":{name}", f"{place}:function").program == found.program
+
+
+@pytest.mark.parametrize("name", ["Mute", "Computed", "Unknown"])
+def test_a_server_without_ipc_or_with_a_pledge_that_is_none_is_einval(place: str, name: str) -> None:
+    with pytest.raises(Einval):
+        find_program(f"{place}:{name}", "")
+
+
+def test_a_class_that_is_no_server_is_no_program_and_a_function_serves_nobody(place: str) -> None:
+    with pytest.raises(Enoent):
+        find_program(f"{place}:NoServer", "")
+    assert not find_program(f"{place}:function", "").serves
