@@ -84,7 +84,7 @@ def make_home(home: Path, *, count: int = 120, crashed: bool = False) -> None:
         pid = spawn(shard, home, "steps", 2, 8_000)
         await shard.kernel.operator.wait_ended(pid)
         if crashed:
-            shutil.copytree(home, home.with_name("crashed"))
+            shutil.copytree(home, home.with_name("crashed"), ignore=shutil.ignore_patterns("control"))
         await shard.close()
 
     asyncio.run(run())

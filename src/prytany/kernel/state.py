@@ -42,7 +42,11 @@ class ShardState(msgspec.Struct):
 
     def charge(self, payer: int, size_bytes: int) -> None:
         """Count an entry's bytes, after its events were applied: its record, and the content that came with it."""
-        self.table.charge(payer, size_bytes)
+        table = self.table
+        table.journal_bytes += size_bytes
+        process = table.processes.get(payer)
+        if process is not None:
+            process.journal_bytes += size_bytes
 
 
 Room = Callable[[ShardState, int, Any], None]

@@ -63,12 +63,9 @@ class Trap:
             or ledger.table.journal_bytes + size_bytes > quotas.tenant_bytes
             or process.usage.calls - process.history_from >= quotas.history_calls_warn
         ):
-            cause = quotas.beyond(process, ledger.table, size_bytes)
+            cause = self._bounded(process, size_bytes)
             if cause and name != "process_exit":
-                self._deny(live, process, n, name, "EDQUOT", cause)
-                return
-            if process.history >= quotas.history_calls_warn and "history" not in process.warned:
-                ledger.commit([ev.ProcessWarned(live.pid, "history", process.history)], {})
+                return self._deny(live, process, n, name, "EDQUOT", cause)
         outcome: Done | Opened | Ended
         argument = ledger.digest(raw)
         contents = {argument: raw}
@@ -113,6 +110,13 @@ class Trap:
             contents[result] = value
         done = ev.CallDone(live.pid, n, name, argument, "", result, process.tail)
         ledger.commit((*outcome.before, done, *outcome.after), contents, outcome.shared, payer=live.pid)
+
+    def _bounded(self, process: Process, size_bytes: int) -> str:
+        """Which bound refuses the call, or ""; a history that grows long is warned of once."""
+        cause = self._quotas.beyond(process, self._ledger.table, size_bytes)
+        if not cause and process.history >= self._quotas.history_calls_warn and "history" not in process.warned:
+            self._ledger.commit([ev.ProcessWarned(process.pid, "history", process.history)], {})
+        return cause
 
     def _deny(self, live: Live, process: Process, n: int, name: str, errno: str, cause: str = "") -> None:
         if process.usage.denials - process.refused_from >= self._quotas.refusals_max:

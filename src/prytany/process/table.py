@@ -28,8 +28,7 @@ class Table(msgspec.Struct):
     """`pid:kind:call` of what needs a person, to the time it came up."""
     next_number: int = 1
     time_ns: int = 0
-    journal_bytes: int = 0
-    """What the tenant put into the journal: records and contents."""
+    journal_bytes: int = 0  # what the tenant put into the journal: records and contents
     before_ns: int = 0
     """The time of the event before."""
 
@@ -60,13 +59,6 @@ class Table(msgspec.Struct):
         if fold is not None:
             fold(self, seq, event)
 
-    def charge(self, payer: int, size_bytes: int) -> None:
-        """Count an entry's bytes to the tenant, and to the process that caused it, where it is still there."""
-        self.journal_bytes += size_bytes
-        process = self.processes.get(payer)
-        if process is not None:
-            process.journal_bytes += size_bytes
-
 
 def _record(process: Process, seq: int, prev: int) -> None:
     # Several events of one entry may belong to one record; the link of all of them goes to the entry before.
@@ -92,9 +84,15 @@ def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process = table.require(e.pid)
     process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
     process.tail = 0
+<<<<<<< HEAD
     table.restarting.pop(e.pid, None)
     process.history_from, process.refused_from = process.usage.calls, process.usage.denials
     process.warned.clear()
+=======
+    process.history_from, process.refused_from = process.usage.calls, process.usage.denials
+    process.warned.clear()
+    table.restarting.pop(e.pid, None)
+>>>>>>> hygiene
     table.ready[e.pid] = None
 
 
@@ -337,8 +335,7 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
 
 def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:
     table.journal_bytes -= e.freed_bytes
-    process = table.get(e.pid)
-    if process is not None:
+    if (process := table.get(e.pid)) is not None:
         process.forgotten = True
 
 

@@ -78,6 +78,10 @@ Event = (
     | IncidentOpened
     | IncidentClosed
     | OperatorCommanded
+<<<<<<< HEAD
+=======
+    | ContentForgotten
+>>>>>>> hygiene
     | MessageSent
     | MessageAwaited
     | MessageTaken
@@ -89,7 +93,10 @@ Event = (
     | ProcessUpgrading
     | ProcessUpgraded
     | ProcessReverted
+<<<<<<< HEAD
     | ContentForgotten
+=======
+>>>>>>> hygiene
 )
 
 
