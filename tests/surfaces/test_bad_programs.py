@@ -78,7 +78,7 @@ ENDS: dict[str, tuple[int, str]] = {
     "raises.py:main": (1, "raised ZeroDivisionError"),
     "circle.py:main": (1, "raised ImportError"),
     "broken_helper.py:main": (1, "raised SyntaxError"),
-    "exits_early.py:main": (6, "exited with status 6"),
+    "exits_early.py:main": (6, "returned"),
     "main.py:memory": (1, "raised MemoryError"),
     "main.py:recursion": (1, "raised RecursionError"),
     "main.py:segfault": (139, "its worker was ended by signal 11"),

@@ -15,10 +15,7 @@ import uvloop
 from prytany.abi.errors import Ebusy
 from prytany.cli.attached import command
 from prytany.cli.progress import Progress
-<<<<<<< HEAD
 from prytany.cli.text import safe
-=======
->>>>>>> hygiene
 from prytany.cli.wait import show_end
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python

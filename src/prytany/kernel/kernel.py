@@ -18,10 +18,7 @@ from prytany.abi import limits
 from prytany.abi.errors import Eio
 from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.mailbox import Post
-<<<<<<< HEAD
 from prytany.kernel.admission import Admission
-=======
->>>>>>> hygiene
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import Durable, Ledger
@@ -274,13 +271,8 @@ class Kernel:
             process = self.table.get(pid)
             if process is not None and process.state is State.RUNNING:
                 self._come_back(process)
-<<<<<<< HEAD
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
-=======
-        for failed in list(self.table.restarting):
-            self.restarts.schedule(failed)
->>>>>>> hygiene
         self.reactions.fill()
 
     def _come_back(self, process: Process) -> None:

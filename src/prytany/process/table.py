@@ -84,15 +84,9 @@ def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process = table.require(e.pid)
     process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
     process.tail = 0
-<<<<<<< HEAD
     table.restarting.pop(e.pid, None)
     process.history_from, process.refused_from = process.usage.calls, process.usage.denials
     process.warned.clear()
-=======
-    process.history_from, process.refused_from = process.usage.calls, process.usage.denials
-    process.warned.clear()
-    table.restarting.pop(e.pid, None)
->>>>>>> hygiene
     table.ready[e.pid] = None
 
 

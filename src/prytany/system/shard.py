@@ -6,14 +6,8 @@ import asyncio
 import contextlib
 import os
 import sys
-<<<<<<< HEAD
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
-=======
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
->>>>>>> hygiene
 from pathlib import Path
 
 from prytany import __version__
@@ -31,12 +25,8 @@ from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
-<<<<<<< HEAD
-from prytany.ports.store import StoreError, StoreLocked
-from prytany.ports.tool import Tools
-=======
 from prytany.ports.store import Store, StoreError, StoreLocked
->>>>>>> hygiene
+from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
 from prytany.system.control import ControlServer
@@ -104,14 +94,9 @@ class Shard:
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
         watch: Watcher | None = None,
-<<<<<<< HEAD
         tools: Sequence[Path] = (),
         idle: bool = False,
         quotas: Quotas = DEFAULT_QUOTAS,
-=======
-        quotas: Quotas = DEFAULT_QUOTAS,
-        idle: bool = False,
->>>>>>> hygiene
     ) -> Shard:
         """Open the home, and let everything in it go on, under the operators' control.
 
@@ -124,14 +109,9 @@ class Shard:
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
-<<<<<<< HEAD
             tools: files of tools for a new run; those of the runs that go on are loaded anyway.
             idle: let nothing go on: what is commanded is recorded, for whoever resumes.
             quotas: what a process and its tenant may put into the journal.
-=======
-            quotas: what a process and its tenant may put into the journal.
-            idle: let nothing go on: what is commanded is recorded, for whoever resumes.
->>>>>>> hygiene
 
         Raises:
             Ebusy: another kernel runs in this home.
@@ -141,25 +121,13 @@ class Shard:
         with ExitStack() as stack, store_errors():
             home = stack.enter_context(closing(Home(path, create=create)))
             store, reader, keyring, state, head = open_journal(home)
-<<<<<<< HEAD
-            stack.enter_context(closing(store))
-            stack.enter_context(closing(reader))
-            opened = stack.pop_all()
-        loop = asyncio.get_running_loop()
-        failed: asyncio.Future[StoreError] = loop.create_future()
-        logs = Logs(path)
-        made = runners(logs) if runners else _confined(logs, unconfined)
-        loaded: dict[str, Tools] = {}
-=======
             stack.callback(store.close)
             stack.callback(reader.close)
             opened = stack.pop_all()
         failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         logs = Logs(path)
-        made: dict[str, Runner] = runners(logs) if runners else {}
-        if not runners:
-            made["python"] = ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)
->>>>>>> hygiene
+        made = runners(logs) if runners else _confined(logs, unconfined)
+        loaded: dict[str, Tools] = {}
         reactions: list[Callable[[Durable], None]] = []
         ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
@@ -169,13 +137,7 @@ class Shard:
         )  # fmt: skip
         kernel.idle = idle
         reactions.append((lambda entry: None) if idle else kernel.react)
-<<<<<<< HEAD
-        stop = partial(_stop, kernel, failed)
-        journal = Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
-        ledger.attach(journal)
-=======
         ledger.attach(_journal(store, head, ledger, kernel, failed, home))
->>>>>>> hygiene
         facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
         shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened)
         return shard if idle else await shard.begin(loaded, tools)

@@ -78,10 +78,6 @@ Event = (
     | IncidentOpened
     | IncidentClosed
     | OperatorCommanded
-<<<<<<< HEAD
-=======
-    | ContentForgotten
->>>>>>> hygiene
     | MessageSent
     | MessageAwaited
     | MessageTaken
@@ -93,10 +89,7 @@ Event = (
     | ProcessUpgrading
     | ProcessUpgraded
     | ProcessReverted
-<<<<<<< HEAD
     | ContentForgotten
-=======
->>>>>>> hygiene
 )
 
 
