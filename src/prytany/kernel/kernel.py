@@ -102,6 +102,9 @@ class Kernel:
         if live is None or live.leaving or self.closing:
             return
         live.delivered = delivered
+        live.frame_end = live.last_n + len(calls)
+        if live.cursor is not None and not self.workers.taken(live):
+            return
         for n, name, args in calls:
             if n != live.last_n + 1:
                 self.workers.kill(pid)
@@ -160,21 +163,28 @@ class Kernel:
             # Tried again: it comes up again if it must.
             self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
         for running in list(self.table.running):
-            self._come_back(self.table.require(running))
+            self._go_on(self.table.require(running))
         self.reactions.fill()
 
-    def _come_back(self, process: Process) -> None:
-        self.places.update(process)
+    def _go_on(self, process: Process) -> None:
         for n, call in process.open.items():
-            self.effects.start(
-                process, n, call.call, decode_arguments(call.call, self.content(call.argument, call.seq))
-            )
-        if self.places.holds(process.pid):
-            self.workers.wake(process.pid)
+            if self.effects.has(call.call):
+                argument = self.content(call.argument, call.seq)
+                self.effects.start(process, n, call.call, decode_arguments(call.call, argument))
+        if not process.idle:
+            self.places.ask(process.pid)
+
+    def settled(self, pid: int) -> None:
+        """The worker of `pid` stands where its process stands."""
+        process = self.table.get(pid)
+        if process is not None:
+            self.places.update(process)
+            self.reactions.fill()
 
     async def close(self) -> None:
         """Stop at once; everything goes on from the journal next time."""
         self.closing = True
         await self.effects.close()
         await self.workers.close()
+        self.ledger.snapshots.save(self.ledger.journal)
         await self.ledger.journal.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from prytany.abi import limits
 from prytany.kernel.replay import Cursor
 from prytany.ports.runner import Worker
+from prytany.process.process import Process
 
 
 class Live:
     """One worker's state. `cursor` is there until the worker has reached the frontier of its record."""
 
-    __slots__ = ("cursor", "delivered", "last_n", "last_ns", "leaving", "pid", "upto", "worker")
+    __slots__ = ("cursor", "delivered", "frame_end", "last_n", "last_ns", "leaving", "pid", "upto", "worker")
 
     def __init__(self, pid: int, cursor: Cursor, upto: int) -> None:
         self.pid = pid
@@ -21,8 +23,27 @@ class Live:
         self.last_ns = 0
         """The time of the last item that was sent."""
         self.delivered = 0
+        self.frame_end = 0
+        """The last call of the frame that is being taken: after it the worker is idle."""
         self.leaving = False
         """Its end is the kernel's doing: it says nothing about the program."""
+
+    def idle_after(self, n: int, process: Process) -> bool:
+        """Whether nothing happens in the program after call `n`, which is about to be opened, until an item comes.
+
+        An inline program sends each call by itself, so that nobody knows whether it will make another.
+        """
+        return (
+            n == self.frame_end
+            and process.took_all(n, self.delivered - 1)
+            and len(process.open) + 1 < limits.FRAME_CALLS_MAX  # else the step may go on in another frame
+            and self.in_steps
+        )
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether its worker takes one item, runs until idle, and sends all that it asks; an inline one does not."""
+        return self.worker is not None and self.worker.identity != (0, 0)
 
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
         """Hand over one item."""

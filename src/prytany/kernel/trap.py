@@ -67,7 +67,8 @@ class Trap:
             ledger.commit([done], contents)
             return
         if isinstance(outcome, Opened):
-            ledger.commit([ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)], contents)
+            idle = live.idle_after(n, process)
+            ledger.commit([ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)], contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})

@@ -7,6 +7,7 @@ power, the process that was put away and the process that begins all come the sa
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
 from typing import Protocol
 
 import msgspec
@@ -16,10 +17,10 @@ from prytany.abi.errors import Eio, Ereplay, KernelError
 from prytany.journal.bodies import unpack
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
-from prytany.kernel.replay import Cursor, read_record
+from prytany.kernel.replay import Cursor, Record, read_record
 from prytany.kernel.trap import Trap
 from prytany.ports.runner import Host, Runner
-from prytany.ports.store import Reader
+from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
@@ -45,6 +46,17 @@ class Owner(Host, Protocol):
         """Record events."""
         ...
 
+    def settled(self, pid: int) -> None:
+        """The worker of `pid` stands where its process stands."""
+        ...
+
+
+class _Turn:
+    """Awaited, it lets the loop do everything else that is due."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
 
 class Workers:
     """The workers of one kernel."""
@@ -54,6 +66,7 @@ class Workers:
         self._runners = runners
         self.live: dict[int, Live] = {}
         self._starting: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.Lock()
 
     def content(self, digest: bytes, seq: int) -> bytes:
         """Stored content: in the row that names it, or in a row of its own."""
@@ -75,33 +88,43 @@ class Workers:
             return
         if process.tail > self._kernel.ledger.journal.durable:
             return  # the reaction to that entry comes here again
-        try:
-            record = read_record(self._kernel.reader, TENANT, pid, process.tail)
-        except KernelError as error:
-            self._kernel.end(pid, 1, 0, f"its record cannot be read: {error.message}")
-            return
-        live = Live(pid, Cursor(record), process.tail)
+        live = Live(pid, Cursor(), process.tail)
         self.live[pid] = live
-        task = asyncio.ensure_future(self._start(process, live, record.start_ns))
+        task = asyncio.ensure_future(self._start(process, live))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
-    async def _start(self, process: Process, live: Live, start_ns: int) -> None:
+    async def _start(self, process: Process, live: Live) -> None:
+        cursor = live.cursor
+        assert cursor is not None
+        doing = "its record cannot be read"
         try:
+            async with self._reading:
+                cursor.load(await self._read(live))
+            doing = "no worker could be started"
             item = self._start_item(process)
             worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
-        except KernelError as error:
-            self.live.pop(process.pid, None)
-            self._kernel.end(process.pid, 1, 0, f"no worker could be started: {error.message}")
+        except (KernelError, StoreError) as error:
+            if self.live.get(process.pid) is live:
+                del self.live[process.pid]
+                self._kernel.end(process.pid, 1, 0, f"{doing}: {getattr(error, 'message', error)}")
             return
         live.worker = worker
         if live.leaving:
             worker.kill()
             return
-        assert live.cursor is not None
-        if not live.cursor.record.asked:
+        if not cursor.record.asked:
             worker.at_frontier()  # nothing was recorded, so nothing of what it prints was printed before
-        live.send(0, start_ns, "", item)
+        live.send(0, cursor.record.start_ns, "", item)
+        self.advance(live)
+
+    async def _read(self, live: Live) -> Record:
+        """The record up to `live.upto`. A long one must not keep the loop, so others have turns in between."""
+        for record in read_record(self._kernel.reader, TENANT, live.pid, live.upto):
+            if record is not None:
+                return record
+            await _Turn()
+        raise AssertionError("the record comes last")
 
     def _start_item(self, process: Process) -> bytes:
         source = self.content(process.source, 0)
@@ -121,6 +144,16 @@ class Workers:
             }
         )
 
+    def taken(self, live: Live) -> bool:
+        """A frame comes during replay; False when the process was stopped for it."""
+        assert live.cursor is not None
+        try:
+            live.cursor.on_taken(live.delivered)
+        except Ereplay as error:
+            self._diverged(live, error)
+            return False
+        return True
+
     def replayed(self, live: Live, n: int, name: str, argument: bytes) -> bool:
         """A call made during replay; False when the process was stopped for it."""
         assert live.cursor is not None
@@ -135,7 +168,9 @@ class Workers:
         """Send what is due, and go live at the frontier."""
         cursor = live.cursor
         assert cursor is not None
-        for item in cursor.due():
+        if live.worker is None:
+            return  # what is due goes out when it is there
+        for item in cursor.due(ahead=live.in_steps):
             live.send(*item)
         try:
             if not cursor.at_frontier(live.delivered):
@@ -144,10 +179,11 @@ class Workers:
             self._diverged(live, error)
             return
         live.cursor = None
-        if live.worker is not None:
-            live.worker.at_frontier()
+        live.worker.at_frontier()
+        live.frame_end = live.last_n
         for n, name, argument in cursor.beyond:
             self._kernel.trap.call(live, n, name, argument)
+        self._kernel.settled(live.pid)
 
     def _diverged(self, live: Live, error: Ereplay) -> None:
         # Both sides go to the process's log: the journal holds no content.

@@ -49,7 +49,7 @@ class Usage(msgspec.Struct, array_like=True):
     cpu_us: int = 0
 
 
-class Process(msgspec.Struct):
+class Process(msgspec.Struct, array_like=True):
     """A running agent. Invariant: `open` is empty once it is terminated, and `tail` is the last entry of its record."""
 
     pid: int
@@ -71,6 +71,10 @@ class Process(msgspec.Struct):
     reason: str = ""
     incarnation: int = 0
     tail: int = 0
+    idle_seq: int = 0
+    """The entry of its record after which its worker had nothing to do; it is idle while that is the last one."""
+    signals: int = 0
+    """How many items of its record answer no call."""
     started_ns: int = 0
     ended_ns: int = 0
     ended_seq: int = 0
@@ -89,6 +93,19 @@ class Process(msgspec.Struct):
     def alive(self) -> bool:
         """Not terminated."""
         return self.state is not State.TERMINATED
+
+    @property
+    def idle(self) -> bool:
+        """It runs, and nothing happens in it until something reaches it: it can do without a worker."""
+        return self.tail == self.idle_seq != 0 and all(call.call in WAITS for call in self.open.values())
+
+    def took_all(self, n: int, items: int) -> bool:
+        """Whether a worker that makes call `n`, and was handed `items`, has all that its record holds.
+
+        Each call before `n` is open, or was answered by one item; a denial that waits to be recorded counts as one that
+        was not handed over yet.
+        """
+        return items == n - 1 - len(self.open) + self.signals
 
     def shown_state(self) -> tuple[State, str]:
         """State and reason as people see them: a running process whose oldest open call waits for others is waiting."""

@@ -76,7 +76,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
 def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process = table.require(e.pid)
     process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
-    process.tail = 0
+    process.tail = process.idle_seq = process.signals = 0
     table.ready[e.pid] = None
 
 
@@ -108,7 +108,9 @@ def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
 
 
 def _signalled(table: Table, seq: int, e: ev.ProcessSignalled) -> None:
-    _record(table.require(e.pid), seq, e.prev)
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    process.signals += 1
 
 
 def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
@@ -148,6 +150,8 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     _record(process, seq, e.prev)
     process.usage.calls += 1
     process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject)
+    if e.idle:
+        process.idle_seq = seq
     if e.call == "process_wait":
         table.require(e.subject).waiters[e.pid] = e.n
 

@@ -19,7 +19,7 @@ from prytany.abi import wire
 from prytany.abi.errors import Einval
 from prytany.ports.runner import Call, Host
 from prytany.runtime.confinement import Confinement
-from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle
+from prytany.runtime.launcher import ExitStatus, Launcher, Register, WorkerHandle
 from prytany.runtime.messages import WorkerSpec
 
 _READ_BYTES = 1 << 18
@@ -141,8 +141,8 @@ class ConfinedWorker:
 class ConfinedRunner:
     """Starts confined workers from one zygote."""
 
-    def __init__(self, python: str, sink: LogSink, *, unconfined: bool = False) -> None:
-        self._launcher = Launcher(python, unconfined=unconfined)
+    def __init__(self, python: str, sink: LogSink, *, unconfined: bool = False, roster: Register | None = None) -> None:
+        self._launcher = Launcher(python, unconfined=unconfined, roster=roster)
         self._unconfined = unconfined
         self._sink = sink
         self._starting: asyncio.Lock = asyncio.Lock()

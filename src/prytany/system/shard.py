@@ -22,11 +22,12 @@ from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.reactions import Watcher
-from prytany.kernel.state import fold
+from prytany.kernel.state import fold_from_snapshot
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError
 from prytany.runtime.confined import ConfinedRunner
+from prytany.runtime.roster import Roster
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
 
@@ -86,10 +87,12 @@ class Shard:
         """
         home = Home(path, create=create)
         try:
+            roster = Roster(path / "workers")
+            roster.end_leftovers()
             keyring = open_keyring(home.keys)
             store = SqliteStore(home.journal)
             reader = SqliteReader(home.journal, pinned=False)
-            state, head = fold(reader)
+            folded = fold_from_snapshot(reader)
         except BaseException:
             home.close()
             raise
@@ -97,18 +100,21 @@ class Shard:
         failed: asyncio.Future[StoreError] = loop.create_future()
         logs = Logs(path)
         made: dict[str, Runner]
-        made = (
-            runners(logs) if runners else {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
-        )
+        if runners is not None:
+            made = runners(logs)
+        else:
+            confined = ConfinedRunner(sys.executable, logs.append, unconfined=unconfined, roster=roster)
+            made = {"python": confined}
         reactions: list[Callable[[Durable], None]] = []
-        ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+        ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles()), made, reader, find_program, os.urandom,
             running_max=running_max, watch=watch,
         )  # fmt: skip
         reactions.append(kernel.react)
-        journal = Journal(store, loop, head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
+        journal = Journal(store, loop, folded.head, ledger.on_durable, failed.set_result, anchor=Anchor(home.anchor))
         ledger.attach(journal)
+        ledger.snapshots.begin(folded)
         kernel.begin(__version__, os.getpid())
         return cls(home, kernel, logs, failed)
 
