@@ -28,6 +28,7 @@ from prytany.ports.runner import Runner
 from prytany.ports.store import StoreError
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.roster import Roster
+from prytany.system.collector import look_less_often
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
 
@@ -85,6 +86,7 @@ class Shard:
             Eacces: it belongs to somebody else, or others may look into it.
             Eio: its journal cannot be read.
         """
+        look_less_often()
         home = Home(path, create=create)
         try:
             roster = Roster(path / "workers")
