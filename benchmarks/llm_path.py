@@ -1,8 +1,9 @@
 """What the kernel adds to a model call: `python -m benchmarks.llm_path --json`.
 
 An endpoint in a process of its own answers after 50 ms. `ratio_floor`: 100 inline agents of 5 calls each through the
-whole kernel, over as many coroutines that write to raw sockets. `ratio_floor_1000`: 1,000 agents of 2 calls. Both sides
-are measured in turn, three times, and the medians are compared.
+whole kernel, over as many coroutines that write to raw sockets. `ratio_floor_1000`: 1,000 agents of 2 calls.
+`ratio_workers`: the same 100 of 5 calls from 20 confined workers, 5 at once in each; their forks and their ends are
+counted, the start of the zygote is not. All sides are measured in turn, three times, and the medians are compared.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
@@ -30,6 +33,22 @@ from prytany.userland.process import Process
 
 LATENCY_MS = 50
 ROUNDS = 3
+WORKERS = 20
+PROGRAM = """
+import asyncio
+from prytany import agent
+
+@agent(pledge="model")
+async def asks(proc, agents, calls):
+    async def one(number):
+        for turn in range(calls):
+            await proc.llm(f"question {proc.pid}.{number} {turn}", max_tokens=16)
+    await asyncio.gather(*(one(number) for number in range(agents)))
+
+@agent()
+async def nothing(proc):
+    pass
+"""
 
 
 @agent(pledge="model")
@@ -53,6 +72,25 @@ async def through_kernel(home: Path, url: str, agents: int, calls: int) -> float
             shard.kernel.operator.spawn(f"{__file__}:asks", [calls], {}, uid=0, kind="inline") for _ in range(agents)
         ]
         ends = await asyncio.gather(*(shard.kernel.operator.wait_ended(pid) for pid in pids))
+        took = time.perf_counter() - began
+        assert all(end["status"] == 0 for end in ends), ends[0]
+        return took
+    finally:
+        await shard.close()
+
+
+async def from_workers(home: Path, url: str, agents: int, calls: int) -> float:
+    """Seconds until all have ended, from `WORKERS` confined workers; the zygote is there before."""
+    program = home.parent / "asks.py"
+    program.write_text(PROGRAM)
+    model = OpenAINative("m", base_url=url)
+    shard = await Shard.open(home, {"": model, "m": model}, running_max=WORKERS)
+    try:
+        start, wait = shard.kernel.operator.spawn, shard.kernel.operator.wait_ended
+        await wait(start(f"{program}:nothing", [], {}, uid=0))
+        began = time.perf_counter()
+        pids = [start(f"{program}:asks", [agents // WORKERS, calls], {}, uid=0) for _ in range(WORKERS)]
+        ends = await asyncio.gather(*(wait(pid) for pid in pids))
         took = time.perf_counter() - began
         assert all(end["status"] == 0 for end in ends), ends[0]
         return took
@@ -93,14 +131,17 @@ def serve() -> None:
     uvloop.run(until_closed())
 
 
-def ratio(folder: Path, url: str, agents: int, calls: int) -> tuple[float, float, float]:
-    """Ours and the floor's median, in seconds, and their ratio."""
-    ours: list[float] = []
-    floor: list[float] = []
+Side = Callable[[Path, str, int, int], Coroutine[Any, Any, float]]
+
+
+def medians(folder: Path, url: str, agents: int, calls: int, sides: dict[str, Side]) -> dict[str, float]:
+    """Each side's median, in seconds; the floor's too."""
+    taken: dict[str, list[float]] = {name: [] for name in ("floor", *sides)}
     for turn in range(ROUNDS):
-        floor.append(uvloop.run(raw(url, agents, calls)))
-        ours.append(uvloop.run(through_kernel(folder / f"{agents}-{turn}", url, agents, calls)))
-    return statistics.median(ours), statistics.median(floor), statistics.median(ours) / statistics.median(floor)
+        taken["floor"].append(uvloop.run(raw(url, agents, calls)))
+        for name, side in sides.items():
+            taken[name].append(uvloop.run(side(folder / f"{name}-{agents}-{turn}", url, agents, calls)))
+    return {name: statistics.median(times) for name, times in taken.items()}
 
 
 def main() -> None:
@@ -119,16 +160,18 @@ def main() -> None:
         assert endpoint.stdout is not None
         assert endpoint.stdin is not None
         url = endpoint.stdout.readline().strip()
-        few = ratio(Path(name), url, 100, 5)
-        many = ratio(Path(name), url, 1000, 2)
+        few = medians(Path(name), url, 100, 5, {"inline": through_kernel, "workers": from_workers})
+        many = medians(Path(name), url, 1000, 2, {"inline": through_kernel})
         endpoint.stdin.close()
     figures = {
-        "ours_s": round(few[0], 3),
-        "floor_s": round(few[1], 3),
-        "ratio_floor": round(few[2], 2),
-        "ours_1000_s": round(many[0], 3),
-        "floor_1000_s": round(many[1], 3),
-        "ratio_floor_1000": round(many[2], 2),
+        "inline_s": round(few["inline"], 3),
+        "workers_s": round(few["workers"], 3),
+        "floor_s": round(few["floor"], 3),
+        "ratio_floor": round(few["inline"] / few["floor"], 2),
+        "ratio_workers": round(few["workers"] / few["floor"], 2),
+        "inline_1000_s": round(many["inline"], 3),
+        "floor_1000_s": round(many["floor"], 3),
+        "ratio_floor_1000": round(many["inline"] / many["floor"], 2),
     }
     print(json.dumps(figures))
 

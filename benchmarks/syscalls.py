@@ -2,7 +2,8 @@
 
 Each no-op has an argument of 64 bytes. `inline_per_s`: 512 inline agents, one call in flight each. `worker_per_s`: 8
 confined workers with 64 calls in flight each. `ratio_single`: the median of one worker alone, over two bare inserts
-that are synced, plus 0.7 ms, on the same disk in the same run.
+that are synced, plus 0.7 ms, on the same disk in the same run. With `--peers`, `ratio_peers`: `worker_per_s` over the
+best that LangGraph and DBOS do with SQLite (durable steps a second), in the same run.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import apsw
 import uvloop
 
+from benchmarks import peers
 from prytany.ports.runner import Runner
 from prytany.runtime.inline import InlineRunner
 from prytany.system.logs import Logs
@@ -113,20 +115,25 @@ def main() -> None:
     """Measure, and print one object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.parse_args()
+    parser.add_argument("--peers", action="store_true", help="measure LangGraph and DBOS as well (installs them)")
+    with_peers = parser.parse_args().peers
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inline_per_s = uvloop.run(inline(folder / "a", 512, 400))
         worker_per_s, _ = uvloop.run(workers(folder / "b", 8, 64, 12_800))
         bare_ms = bare_insert_ms(folder)
         _, single_ms = uvloop.run(workers(folder / "c", 1, 1, 1_000))
-    figures = {
+    figures: dict[str, float] = {
         "inline_per_s": round(inline_per_s),
         "worker_per_s": round(worker_per_s),
         "single_p50_ms": round(single_ms, 3),
         "bare_insert_ms": round(bare_ms, 3),
         "ratio_single": round(single_ms / (2 * bare_ms + 0.7), 3),
     }
+    if with_peers:
+        best = peers.steps_per_s()
+        figures |= {f"{peer}_per_s": round(value) for peer, value in best.items()}
+        figures["ratio_peers"] = round(worker_per_s / max(best.values()), 1)
     print(json.dumps(figures))
 
 

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prytany.abi.errors import KernelError
     from prytany.userland.agent import agent
+    from prytany.userland.answers import Answer, TextStream, ToolCall
+    from prytany.userland.asking import image
     from prytany.userland.process import ChildFailed, Exit, Process
 
 __version__ = "0.1.0.dev0"
-__all__ = ["ChildFailed", "Exit", "KernelError", "Process", "agent"]
+__all__ = ["Answer", "ChildFailed", "Exit", "KernelError", "Process", "TextStream", "ToolCall", "agent", "image"]
 
 _HOMES = {
+    "Answer": "prytany.userland.answers",
     "ChildFailed": "prytany.userland.process",
     "Exit": "prytany.userland.process",
     "KernelError": "prytany.abi.errors",
     "Process": "prytany.userland.process",
+    "TextStream": "prytany.userland.answers",
+    "ToolCall": "prytany.userland.answers",
     "agent": "prytany.userland.agent",
+    "image": "prytany.userland.asking",
 }
 
 

@@ -82,8 +82,10 @@ class Journal:
         self._closing: asyncio.Future[None] | None = None
         self._queue: SimpleQueue[Turn | Command | None] = SimpleQueue()
         self._commits = 0
+        self._ahead: list[Turn | Command | None] = []  # taken from the queue, and not due yet
+        self._broken: StoreError | None = None  # as the writer's thread knows it, before the loop does
         self._thread = threading.Thread(target=self._write, name="prytany-journal", daemon=True)
-        self._thread.start()
+        self._begin()
 
     @property
     def head(self) -> Head:
@@ -170,9 +172,14 @@ class Journal:
             self._closing = self._loop.create_future()
             self._queue.put(None)
         await asyncio.shield(self._closing)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     # On the loop's thread.
+
+    def _begin(self) -> None:
+        """Let the writer go; a simulation has another one."""
+        self._thread.start()
 
     def _flush(self) -> None:
         """Hand this turn's entries to the writer."""
@@ -222,24 +229,26 @@ class Journal:
     # On the writer's thread.
 
     def _write(self) -> None:
-        """Commit groups until told to end; after a failure, take and drop."""
-        queue, failure = self._queue, None
-        ahead: list[Turn | Command | None] = []
-        while True:
-            first = ahead.pop() if ahead else queue.get()
-            if first is None:
-                break
-            if isinstance(first, Command):
-                if failure is None:
-                    first.run()
-                else:
-                    first.refuse(failure)
-            elif failure is None:
-                turn, ahead = merge(first, queue, limits.GROUP_COMMIT_ENTRIES_MAX)
-                failure = self._commit(turn)
-                if failure is not None:
-                    self._call(self._failed, failure)
-        self._end(failure)
+        """Commit groups until told to end."""
+        while self._take(self._ahead.pop() if self._ahead else self._queue.get()):
+            pass
+
+    def _take(self, first: Turn | Command | None) -> bool:
+        """Carry out one thing and what can be merged with it; after a failure, take and drop. False at the end."""
+        if first is None:
+            self._end(self._broken)
+            return False
+        if isinstance(first, Command):
+            if self._broken is None:
+                first.run()
+            else:
+                first.refuse(self._broken)
+        elif self._broken is None:
+            turn, self._ahead = merge(first, self._queue, limits.GROUP_COMMIT_ENTRIES_MAX)
+            self._broken = self._commit(turn)
+            if self._broken is not None:
+                self._call(self._failed, self._broken)
+        return True
 
     def _commit(self, turn: Turn) -> StoreError | None:
         """One or more transactions of bounded size; what went wrong, if anything did."""

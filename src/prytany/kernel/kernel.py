@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.abi import limits
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
@@ -20,9 +21,12 @@ from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
 from prytany.kernel.reactions import Reactions, Watcher
+from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL
-from prytany.kernel.trap import Trap, decode_arguments
+from prytany.kernel.settle import TRIED_AGAIN
+from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
+from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
 from prytany.process.process import Process
@@ -53,9 +57,12 @@ class Kernel:
         self._find_program = find_program
         self.places = Places(running_max)
         self.effects = Effects(outside, self)
+        self.recovery = Recovery(self)
         self.trap = Trap(ledger, self)
         self.workers = Workers(self, runners)
         self.closing = False
+        self.idle = False
+        """Opened to be looked at and steered, and not to run anything."""
         self.reactions = Reactions(self, watch)
         self.operator = Operator(self)
 
@@ -78,9 +85,13 @@ class Kernel:
         """Resolve a program's name; raises Enoent."""
         return self._find_program(target, beside)
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name."""
-        return name in self.outside.models
+    def model(self, name: str) -> Model | None:
+        """The model of that name."""
+        return self.outside.models.get(name)
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged."""
+        return self.effects.models.unfinished(process, n, "cancelled")
 
     def content_of(self, pid: int) -> bytes:
         """What a terminated process left, packed."""
@@ -103,6 +114,7 @@ class Kernel:
             return
         live.delivered = delivered
         live.frame_end = live.last_n + len(calls)
+        live.on_taken()
         if live.cursor is not None and not self.workers.taken(live):
             return
         for n, name, args in calls:
@@ -145,6 +157,20 @@ class Kernel:
         if not self.closing:
             self.ledger.commit(events, {})
 
+    def piece(self, pid: int, n: int, value: bytes) -> None:
+        """A streamed call gave a piece; it is delivered when it is durable."""
+        process = self.table.get(pid)
+        if self.closing or process is None or n not in process.open:
+            return
+        piece = self.digest(value)
+        self.ledger.commit((ev.CallPiece(pid, n, piece, process.tail),), {piece: value})
+
+    async def room(self, pid: int) -> None:
+        """Return when the worker of `pid` can take more pieces; at once where there is none."""
+        live = self.workers.live.get(pid)
+        if live is not None:
+            await live.wait_taken(limits.PIECES_AHEAD_MAX)
+
     def _commit(self, events: Sequence[ev.Event], contents: Sequence[bytes]) -> None:
         if events:
             self.ledger.commit(events, {self.digest(content): content for content in contents})
@@ -160,17 +186,14 @@ class Kernel:
         self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
-            # Tried again: it comes up again if it must.
-            self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
+            if kind in TRIED_AGAIN:
+                self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
         for running in list(self.table.running):
             self._go_on(self.table.require(running))
         self.reactions.fill()
 
     def _go_on(self, process: Process) -> None:
-        for n, call in process.open.items():
-            if self.effects.has(call.call):
-                argument = self.content(call.argument, call.seq)
-                self.effects.start(process, n, call.call, decode_arguments(call.call, argument))
+        self.reactions.begin_open(process)
         if not process.idle:
             self.places.ask(process.pid)
 

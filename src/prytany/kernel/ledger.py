@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from prytany.abi import events as ev
 from prytany.journal.bodies import split
@@ -25,8 +26,8 @@ TENANT = 0
 DENIALS_MAX = 1024
 
 
-class Durable(NamedTuple):
-    """An entry whose reactions are due."""
+class Durable(msgspec.Struct, frozen=True):
+    """An entry whose reactions are due. A struct: one is made for each entry, and a tuple takes three times as long."""
 
     seq: int
     time_ns: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prytany.abi import limits
 from prytany.kernel.replay import Cursor
 from prytany.ports.runner import Worker
@@ -11,7 +13,9 @@ from prytany.process.process import Process
 class Live:
     """One worker's state. `cursor` is there until the worker has reached the frontier of its record."""
 
-    __slots__ = ("cursor", "delivered", "frame_end", "last_n", "last_ns", "leaving", "pid", "upto", "worker")
+    __slots__ = (
+        "_taken", "cursor", "delivered", "frame_end", "last_n", "last_ns", "leaving", "pid", "sent", "upto", "worker",
+    )  # fmt: skip
 
     def __init__(self, pid: int, cursor: Cursor, upto: int) -> None:
         self.pid = pid
@@ -22,11 +26,14 @@ class Live:
         self.last_n = 0
         self.last_ns = 0
         """The time of the last item that was sent."""
+        self.sent = 0
         self.delivered = 0
+        """Items, the start included: those that were sent, and those that the worker says it took."""
         self.frame_end = 0
         """The last call of the frame that is being taken: after it the worker is idle."""
         self.leaving = False
         """Its end is the kernel's doing: it says nothing about the program."""
+        self._taken: asyncio.Future[None] | None = None
 
     def idle_after(self, n: int, process: Process) -> bool:
         """Whether nothing happens in the program after call `n`, which is about to be opened, until an item comes.
@@ -48,11 +55,26 @@ class Live:
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
         """Hand over one item."""
         self.last_ns = time_ns
+        self.sent += 1
         if self.worker is not None:
             self.worker.send(n, time_ns, errno, value)
 
     def kill(self) -> None:
         """End the worker, and take no notice of how it ends."""
         self.leaving = True
+        self.on_taken()
         if self.worker is not None:
             self.worker.kill()
+
+    async def wait_taken(self, ahead_max: int) -> None:
+        """Return when at most `ahead_max` items are on their way, or the worker is to end."""
+        while self.sent - self.delivered > ahead_max and not self.leaving:
+            if self._taken is None:
+                self._taken = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._taken)
+
+    def on_taken(self) -> None:
+        """The worker took items, or takes none any more."""
+        if self._taken is not None:
+            self._taken.set_result(None)
+            self._taken = None

@@ -15,6 +15,7 @@ from prytany.kernel.handlers.process import exit_value, signal_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
+from prytany.kernel.settle import settle_events
 from prytany.process.process import Process, State
 
 _pack = msgspec.msgpack.encode
@@ -25,6 +26,7 @@ class Core(Context, Protocol):
 
     ledger: Ledger
     reactions: Reactions
+    idle: bool
 
 
 class Operator:
@@ -69,11 +71,36 @@ class Operator:
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
         self._k.ledger.commit((commanded, *events), {self._k.digest(content): content for content in contents})
 
+    def settle(self, pid: int, n: int, choice: str, value: object, *, uid: int) -> None:
+        """Decide what needs a person: call `n` of a process, or the process itself (0).
+
+        Args:
+            pid: the process.
+            n: the call's number.
+            choice: `retry`, `skip` or `give`.
+            value: the call's result, for `give`.
+            uid: the operator's.
+
+        Raises:
+            Esrch: there is no such process.
+            Enoent: nothing there needs a person, or no longer; nothing is changed.
+            Einval: there is no such choice, or the value cannot be the result.
+        """
+        events, contents = settle_events(self._k, self.process(pid), n, choice, value, uid, idle=self._k.idle)
+        self._k.ledger.commit(events, {self._k.digest(content): content for content in contents})
+
     async def wait_ended(self, pid: int) -> dict[str, Any]:
         """The durable end of a process: pid, status, signal, reason, result, error. Raises Esrch."""
         process = self.process(pid)
         if process.state is State.TERMINATED and process.ended_seq <= self._k.ledger.journal.durable:
             return exit_value(process, self._k.content_of(pid))
         ended: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._k.reactions.ended.setdefault(pid, []).append(ended)
-        return await ended
+        waiting = self._k.reactions.ended.setdefault(pid, [])
+        waiting.append(ended)
+        try:
+            return await ended
+        finally:
+            # Who went away before the end is not kept; by the end, the list itself is gone.
+            waiting.remove(ended)
+            if not waiting and self._k.reactions.ended.get(pid) is waiting:
+                del self._k.reactions.ended[pid]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from prytany.abi import events as ev
+from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True):
     """Decided at once. `contents` are what the events name."""
 
     result: Any = None
@@ -20,13 +23,15 @@ class Done(NamedTuple):
     shared: tuple[bytes, ...] = ()
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
+    after: tuple[ev.Event, ...] = ()
+    """What else was decided of it, in the same entry."""
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True):
     """The call has no answer."""
 
     events: tuple[ev.Event, ...]
@@ -65,8 +70,12 @@ class Context(Protocol):
         """Resolve a program's name; raises Enoent."""
         ...
 
-    def has_model(self, name: str) -> bool:
-        """Whether there is a model of that name ("" is the default)."""
+    def model(self, name: str) -> Model | None:
+        """The model of that name ("" is the default), for what it says of itself; a handler asks it nothing."""
+        ...
+
+    def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What a model call that ends now, without its answer, is charged for what it was doing."""
         ...
 
     def content_of(self, pid: int) -> bytes:

@@ -1,8 +1,8 @@
 """Places: how many processes run at once.
 
-A process that waits for another, or for a time, gives its place up, so that a parent never keeps its children from
-running. When what it waited for comes, it goes on at once: the limit bounds what begins, and a process that was let in
-is let through.
+A process that waits for another, for a time or for a person gives its place up, so that a parent never keeps its
+children from running. When what it waited for comes, it goes on at once: the limit bounds what begins, and a process
+that was let in is let through.
 
 A process that has no worker is begun again by coming back, and so asks for a place, in order: after a crash no more
 come back at once than may run at once. It has the place until its worker stands where it stood, and from then on as
@@ -11,7 +11,7 @@ long as it does anything but wait.
 
 from __future__ import annotations
 
-from prytany.process.process import WAITS, Process, State
+from prytany.process.process import Process
 
 
 class Places:
@@ -25,9 +25,7 @@ class Places:
 
     def update(self, process: Process) -> None:
         """Take note of what `process` does now."""
-        if process.state is State.RUNNING and (
-            not process.open or any(c.call not in WAITS for c in process.open.values())
-        ):
+        if process.needs_place():
             self._held.add(process.pid)
         else:
             self._held.discard(process.pid)

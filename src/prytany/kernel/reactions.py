@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.wire import PIECE
 from prytany.kernel.effects import Effects
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.places import Places
+from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL, Item, denied_value
 from prytany.kernel.trap import decode_arguments
 from prytany.kernel.workers import Workers
@@ -27,6 +29,7 @@ class Core(Protocol):
     ledger: Ledger
     places: Places
     effects: Effects
+    recovery: Recovery
     workers: Workers
     closing: bool
 
@@ -63,7 +66,7 @@ class Reactions:
         elif seq <= live.upto:
             return  # its record was read up to there
         elif live.cursor is None:
-            live.send(*item)
+            live.send(item.n, item.time_ns, item.errno, item.value)
         else:
             live.cursor.add(item)
             self._k.workers.advance(live)
@@ -99,6 +102,53 @@ class Reactions:
             self._place(process)
             self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
 
+    def on_piece(self, entry: Durable, e: ev.CallPiece) -> None:
+        """A piece of a stream leaves."""
+        self._deliver(e.pid, Item(e.n, entry.time_ns, PIECE, entry.contents[e.piece]), entry.seq)
+
+    def on_reserved(self, entry: Durable, e: ev.ModelReserved) -> None:
+        """A model call begins again."""
+        process = self._k.table.get(e.pid)
+        if self._k.recovery.reserved(e.pid, e.n) and process is not None and e.n in process.open:
+            self._start(process, e.n)
+
+    def begin_open(self, process: Process) -> None:
+        """Begin the effects of all that is open, where they are not under way: it comes back, or was stopped."""
+        durable = self._k.ledger.journal.durable
+        for n, call in list(process.open.items()):
+            if call.settled:
+                # A retry that was ordered while nothing ran: from here on a crash is a doubt again.
+                self._k.ledger.commit((ev.CallSettled(process.pid, n, call.settled),), {})
+            elif not call.doubt and n not in process.incidents and call.seq <= durable:
+                self._begin(process, n)
+
+    def _begin(self, process: Process, n: int) -> None:
+        reserved = process.open[n].reserved
+        if reserved is None:
+            self._start(process, n)
+        elif not self._k.effects.under_way(process.pid, n):
+            self._k.recovery.reserve(process, n, reserved)
+
+    def _start(self, process: Process, n: int) -> None:
+        call = process.open[n]
+        if not self._k.effects.has(call.call):
+            return
+        argument = self._k.workers.content(call.argument, call.seq)
+        self._k.effects.start(process, n, call.call, decode_arguments(call.call, argument))
+
+    def on_settled(self, entry: Durable, e: ev.CallSettled) -> None:
+        """An effect begins again."""
+        process = self._k.table.get(e.pid)
+        if e.choice == "retry" and process is not None and e.n in process.open:
+            self._place(process)
+            self._k.effects.cancel(e.pid, e.n)
+            self._begin(process, e.n)
+
+    def on_incident(self, entry: Durable, e: ev.IncidentOpened) -> None:
+        """Who waits for a person needs no place."""
+        if (process := self._k.table.get(e.pid)) is not None:
+            self._place(process)
+
     def on_denied(self, entry: Durable, e: ev.CallsDenied) -> None:
         """A refusal leaves."""
         live = self._k.workers.live.get(e.pid)
@@ -116,8 +166,10 @@ class Reactions:
     def on_ready(self, entry: Durable, e: ev.ProcessReady | ev.ProcessContinued) -> None:
         """Somebody wants to run."""
         process = self._k.table.get(e.pid)
-        if process is not None and not process.idle:
-            self._come_back(e.pid)
+        if process is not None and process.state is State.RUNNING:
+            self.begin_open(process)
+            if not process.idle:
+                self._come_back(e.pid)
         self.fill()
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
@@ -136,10 +188,9 @@ class Reactions:
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         left = entry.contents.get(e.result, b"")
-        if (process := self._k.table.get(e.pid)) is not None:
-            for ended in self.ended.pop(e.pid, ()):
-                if not ended.done():
-                    ended.set_result(exit_value(process, left))
+        for ended in self.ended.pop(e.pid, ()):
+            if not ended.done():
+                ended.set_result(exit_value(e, left))
         self.fill()
 
     def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
@@ -168,7 +219,11 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallDone: Reactions.on_done,
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
+    ev.CallPiece: Reactions.on_piece,
+    ev.CallSettled: Reactions.on_settled,
+    ev.IncidentOpened: Reactions.on_incident,
     ev.CallsDenied: Reactions.on_denied,
+    ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,

@@ -20,6 +20,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio, Ereplay
+from prytany.abi.wire import PIECE
 from prytany.journal.bodies import unpack
 from prytany.kernel.gate import denial
 from prytany.ports.store import Reader
@@ -27,7 +28,7 @@ from prytany.ports.store import Reader
 NIL = b"\xc0"
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True):
     """One recorded delivery."""
 
     n: int
@@ -118,6 +119,8 @@ def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: C
             record.items.append(Item(event.n, time_ns, event.errno, content(event.result)))
         case ev.CallClosed():
             record.items.append(Item(event.n, time_ns, event.errno, content(event.result)))
+        case ev.CallPiece():
+            record.items.append(Item(event.n, time_ns, PIECE, content(event.piece)))
         case ev.ProcessSignalled():
             record.items.append(Item(-event.signal, time_ns, "", NIL))
         case ev.CallsDenied():

@@ -31,7 +31,7 @@ def decode_arguments(call: str, raw: bytes) -> Any:
     """The arguments of `call`; raises Einval when they do not fit the table."""
     try:
         return _DECODERS[call].decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Einval(f"the arguments do not fit: {error}", call=call) from None
 
 
@@ -68,7 +68,8 @@ class Trap:
             return
         if isinstance(outcome, Opened):
             idle = live.idle_after(n, process)
-            ledger.commit([ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)], contents)
+            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
+            ledger.commit([opened, *outcome.after], contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})

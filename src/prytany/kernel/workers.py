@@ -113,7 +113,7 @@ class Workers:
         if live.leaving:
             worker.kill()
             return
-        if not cursor.record.asked:
+        if not cursor.record.asked and not cursor.record.items:
             worker.at_frontier()  # nothing was recorded, so nothing of what it prints was printed before
         live.send(0, cursor.record.start_ns, "", item)
         self.advance(live)
@@ -171,7 +171,7 @@ class Workers:
         if live.worker is None:
             return  # what is due goes out when it is there
         for item in cursor.due(ahead=live.in_steps):
-            live.send(*item)
+            live.send(item.n, item.time_ns, item.errno, item.value)
         try:
             if not cursor.at_frontier(live.delivered):
                 return

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 import msgspec
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What the endpoint says that it used."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd_micros: int | None = None
+    """None where no price is known."""
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """US dollars a million tokens. A dollar a million is a millionth of a dollar a token."""
+
+    usd_per_million_in: float
+    usd_per_million_out: float
+
+    def cost_usd_micros(self, usage: Usage) -> int:
+        """Rounded up, so that many small calls do not add up to nothing."""
+        cost = usage.prompt_tokens * self.usd_per_million_in + usage.completion_tokens * self.usd_per_million_out
+        return math.ceil(round(cost, 6))
 
 
 class ModelFeatures(msgspec.Struct, frozen=True):
@@ -18,6 +40,8 @@ class ModelFeatures(msgspec.Struct, frozen=True):
     embeddings: bool = False
     deterministic: bool = False
     """The same request gives the same answer, whatever else runs."""
+    prices: Prices | None = None
+    """The most that its tokens cost; None where no price is known."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -29,7 +53,8 @@ class ToolSpec(msgspec.Struct, frozen=True):
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
-    """One request. `messages` are in OpenAI's chat form: role, content, and what goes with them."""
+    """One request. `messages` are in OpenAI's chat form: role, content, and what goes with them. A content may be a
+    list of parts; one of type `image` has its media_type and its data as bytes."""
 
     messages: list[dict[str, Any]]
     max_tokens: int
@@ -49,15 +74,6 @@ class ToolCall(msgspec.Struct, frozen=True):
     id: str
     name: str
     arguments: str
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """What the endpoint says that it used."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd_micros: int | None = None
-    """None where no price is known."""
 
 
 class ModelAnswer(msgspec.Struct, frozen=True):
@@ -90,7 +106,8 @@ class ModelFailure(Exception):
 
 
 class Model(Protocol):
-    """One endpoint. It keeps no conversation and never retries: both are the kernel's."""
+    """One endpoint. It keeps no conversation and never retries: both are the kernel's. Each request ends by itself, in
+    a time that the driver bounds: only it knows what of the time was waiting for a turn."""
 
     @property
     def name(self) -> str:
@@ -106,8 +123,8 @@ class Model(Protocol):
         """One whole answer; raises ModelFailure."""
         ...
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[str | ModelAnswer]:
-        """Pieces of text as they come, and the whole answer last; raises ModelFailure."""
+    def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
+        """Pieces of text as they come, and the whole answer last; raises ModelFailure. Closing it ends the request."""
         ...
 
     async def embed(self, texts: list[str]) -> list[list[float]]:

@@ -26,18 +26,35 @@ WAITS = {"process_wait": "process", "timer_wait": "timer"}
 """Calls that wait for others, and need no place meanwhile; with what for."""
 
 
+class Reservation(msgspec.Struct, array_like=True, frozen=True):
+    """The most that one attempt at a model call can take."""
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd_micros: int
+
+
 class OpenCall(msgspec.Struct, array_like=True):
-    """A call whose intent is recorded and whose result is not. `doubt` says that its effect may have happened."""
+    """A call whose intent is recorded and whose result is not. `doubt` says that its effect may have happened,
+    `pieces` how many of a stream were recorded."""
 
     call: str
     argument: bytes
     seq: int
     subject: int = 0
     doubt: bool = False
+    opened_ns: int = 0
+    settled: str = ""
+    """What was said of it while no kernel ran; the next kernel carries it out."""
+    pieces: int = 0
+    reserved: Reservation | None = None
+    asking: bool = False
+    """An attempt at its model may be under way: where the kernel dies, it is lost."""
 
 
 class Usage(msgspec.Struct, array_like=True):
-    """What a process took, itself only."""
+    """What a process took, itself only; and what its open model calls may still take, set aside."""
 
     calls: int = 0
     denials: int = 0
@@ -47,6 +64,9 @@ class Usage(msgspec.Struct, array_like=True):
     cost_usd_micros: int = 0
     model_us: int = 0
     cpu_us: int = 0
+    reserved_prompt_tokens: int = 0
+    reserved_completion_tokens: int = 0
+    reserved_usd_micros: int = 0
 
 
 class Process(msgspec.Struct, array_like=True):
@@ -73,8 +93,8 @@ class Process(msgspec.Struct, array_like=True):
     tail: int = 0
     idle_seq: int = 0
     """The entry of its record after which its worker had nothing to do; it is idle while that is the last one."""
-    signals: int = 0
-    """How many items of its record answer no call."""
+    unasked: int = 0
+    """How many items of its record end no call: signals, and pieces of streams."""
     started_ns: int = 0
     ended_ns: int = 0
     ended_seq: int = 0
@@ -88,6 +108,17 @@ class Process(msgspec.Struct, array_like=True):
     denied: dict[str, int] = {}
     """Denials so far, a call and errno."""
     usage: Usage = msgspec.field(default_factory=Usage)
+    incidents: dict[int, str] = {}
+    """What of it needs a person: the number of the call (0: the process itself) to the kind."""
+
+    def needs_place(self) -> bool:
+        """Whether it does anything: it runs, and not all that it has asked for waits for others or for a person."""
+        if self.state is not State.RUNNING:
+            return False
+        for n, call in self.open.items():
+            if call.call not in WAITS and n not in self.incidents and not call.doubt:
+                return True
+        return not self.open
 
     @property
     def alive(self) -> bool:
@@ -97,7 +128,7 @@ class Process(msgspec.Struct, array_like=True):
     @property
     def idle(self) -> bool:
         """It runs, and nothing happens in it until something reaches it: it can do without a worker."""
-        return self.tail == self.idle_seq != 0 and all(call.call in WAITS for call in self.open.values())
+        return self.tail == self.idle_seq != 0 and not self.needs_place()
 
     def took_all(self, n: int, items: int) -> bool:
         """Whether a worker that makes call `n`, and was handed `items`, has all that its record holds.
@@ -105,14 +136,17 @@ class Process(msgspec.Struct, array_like=True):
         Each call before `n` is open, or was answered by one item; a denial that waits to be recorded counts as one that
         was not handed over yet.
         """
-        return items == n - 1 - len(self.open) + self.signals
+        return items == n - 1 - len(self.open) + self.unasked
 
     def shown_state(self) -> tuple[State, str]:
         """State and reason as people see them: a running process whose oldest open call waits for others is waiting."""
         if self.state is State.RUNNING and self.open:
-            oldest = self.open[min(self.open)]
+            n = min(self.open)
+            oldest = self.open[n]
             if oldest.doubt:
                 return State.WAITING, "an outcome in doubt"
+            if n in self.incidents:
+                return State.WAITING, f"a person: {self.incidents[n]}"
             waits = WAITS.get(oldest.call)
             if waits is None:
                 return State.RUNNING, oldest.call

@@ -12,7 +12,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
-from prytany.process.process import OpenCall, Process, State
+from prytany.process.process import OpenCall, Process, Reservation, State, Usage
 
 
 class Table(msgspec.Struct):
@@ -76,7 +76,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
 def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process = table.require(e.pid)
     process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
-    process.tail = process.idle_seq = process.signals = 0
+    process.tail = process.idle_seq = process.unasked = 0
     table.ready[e.pid] = None
 
 
@@ -98,6 +98,7 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
     process = table.require(e.pid)
+    _forget_incident(table, process, 0)
     process.reason = ""
     if process.tail:
         process.state = State.RUNNING
@@ -110,12 +111,20 @@ def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
 def _signalled(table: Table, seq: int, e: ev.ProcessSignalled) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
-    process.signals += 1
+    process.unasked += 1
+
+
+def _reserve(usage: Usage, reserved: Reservation, sign: int) -> None:
+    usage.reserved_prompt_tokens += sign * reserved.prompt_tokens
+    usage.reserved_completion_tokens += sign * reserved.completion_tokens
+    usage.reserved_usd_micros += sign * reserved.cost_usd_micros
 
 
 def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process = table.require(e.pid)
     for call in process.open.values():
+        if call.reserved is not None:
+            _reserve(process.usage, call.reserved, -1)
         if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
             child.waiters.pop(e.pid, None)
     table.ready.pop(e.pid, None)
@@ -124,8 +133,8 @@ def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process.result, process.ended_ns, process.ended_seq = e.result, table.time_ns, seq
     process.usage.cpu_us += e.cpu_us
     process.open.clear()
-    for key in [key for key in table.incidents if key.startswith(f"{e.pid}:")]:
-        del table.incidents[key]
+    for n in list(process.incidents):
+        _forget_incident(table, process, n)
 
 
 def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
@@ -149,7 +158,7 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
     process.usage.calls += 1
-    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject)
+    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
     if e.idle:
         process.idle_seq = seq
     if e.call == "process_wait":
@@ -162,12 +171,34 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     call = process.open.pop(e.n, None)
     if call is None:
         raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
+    if call.reserved is not None:
+        _reserve(process.usage, call.reserved, -1)
+    if process.incidents:
+        _forget_incident(table, process, e.n)
     if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
         child.waiters.pop(e.pid, None)
 
 
+def _piece(table: Table, seq: int, e: ev.CallPiece) -> None:
+    process = table.require(e.pid)
+    _record(process, seq, e.prev)
+    call = process.open.get(e.n)
+    if call is None:
+        raise KernelPanic(f"a piece of call {e.n} of process {e.pid}, which is not open")
+    call.pieces += 1
+    process.unasked += 1
+
+
 def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:
     table.require(e.pid).open[e.n].doubt = True
+
+
+def _settled(table: Table, seq: int, e: ev.CallSettled) -> None:
+    call = table.require(e.pid).open[e.n]
+    if e.later:
+        call.settled = e.choice
+    else:
+        call.doubt, call.settled = False, ""
 
 
 def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
@@ -176,6 +207,16 @@ def _denied(table: Table, seq: int, e: ev.CallsDenied) -> None:
     key = f"{e.call} {e.errno}"
     process.denied[key] = process.denied.get(key, 0) + len(e.ns)
     process.usage.denials += len(e.ns)
+
+
+def _reserved(table: Table, seq: int, e: ev.ModelReserved) -> None:
+    process = table.require(e.pid)
+    reserved = Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
+    call = process.open[e.n]
+    if call.reserved is not None:
+        _reserve(process.usage, call.reserved, -1)
+    call.reserved, call.asking = reserved, True
+    _reserve(process.usage, reserved, 1)
 
 
 def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
@@ -191,11 +232,26 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
 
 
 def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
+    process = table.get(e.pid)
+    if process is None or not process.alive or (e.n and e.n not in process.open):
+        return  # it came up too late: nothing waits for it any more
+    _forget_incident(table, process, e.n)
+    process.incidents[e.n] = e.kind
+    if e.n:
+        process.open[e.n].asking = False
     table.incidents[f"{e.pid}:{e.kind}:{e.n}"] = table.time_ns
 
 
-def _settled(table: Table, seq: int, e: ev.IncidentClosed) -> None:
-    table.incidents.pop(f"{e.pid}:{e.kind}:{e.n}", None)
+def _seen_to(table: Table, seq: int, e: ev.IncidentClosed) -> None:
+    process = table.get(e.pid)
+    if process is not None and process.incidents.get(e.n) == e.kind:
+        _forget_incident(table, process, e.n)
+
+
+def _forget_incident(table: Table, process: Process, n: int) -> None:
+    kind = process.incidents.pop(n, None)
+    if kind is not None:
+        del table.incidents[f"{process.pid}:{kind}:{n}"]
 
 
 _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
@@ -210,9 +266,12 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallDone: _done,  # type: ignore[dict-item]
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
+    ev.CallPiece: _piece,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]
+    ev.CallSettled: _settled,  # type: ignore[dict-item]
     ev.CallsDenied: _denied,  # type: ignore[dict-item]
+    ev.ModelReserved: _reserved,  # type: ignore[dict-item]
     ev.ModelUsed: _used,  # type: ignore[dict-item]
     ev.IncidentOpened: _incident,  # type: ignore[dict-item]
-    ev.IncidentClosed: _settled,  # type: ignore[dict-item]
+    ev.IncidentClosed: _seen_to,  # type: ignore[dict-item]
 }

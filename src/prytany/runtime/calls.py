@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from prytany.abi.errors import KernelError, error_of
+from prytany.abi.wire import PIECE
 from prytany.runtime.ordered import OrderedFuture
 
 
@@ -56,7 +57,7 @@ class CallFuture(OrderedFuture[Any]):
 
     def answer(self, errno: str, value: Any) -> None:
         """Item `n` has come."""
-        if self.done():  # the program settled it by hand
+        if self.done() or errno == PIECE:  # the program settled it by hand; or it asked for pieces and takes none
             return
         if self._cancel_asked:
             if not errno:
@@ -124,7 +125,7 @@ class CallStream:
         """A piece or the end has come."""
         if self._ended:
             return
-        if errno == "+":
+        if errno == PIECE:
             self._pieces.append(value)
         else:
             self._ended = True

@@ -16,7 +16,9 @@ from typing import Any
 import msgspec
 
 from prytany.abi.errors import Enoent, ProcessExit, error_of
+from prytany.abi.wire import PIECE
 from prytany.ports.runner import Host
+from prytany.runtime.calls import CallStream
 
 _log = logging.getLogger("prytany.inline")
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,7 +49,7 @@ class InlineWorker:
         self._program = program
         self._host = host
         self._loop = asyncio.get_running_loop()
-        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._asked: dict[int, asyncio.Future[Any] | CallStream] = {}
         self._n = 0
         self._delivered = 0
         self._killed = False
@@ -61,17 +63,32 @@ class InlineWorker:
 
     def call(self, name: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Make a system call."""
-        self._n = n = self._n + 1
-        answer = self._asked[n] = self._loop.create_future()
-        self._host.on_frame(self._pid, self._delivered, ((n, name, msgspec.Raw(_encode(args))),))
+        answer = self._asked[self._n + 1] = self._loop.create_future()
+        self._make(name, args)
         return answer
+
+    def stream(self, name: str, args: tuple[Any, ...]) -> CallStream:
+        """Make a system call that is answered in pieces."""
+        stream = self._asked[self._n + 1] = CallStream(self._loop, self, self._n + 1, name)
+        self._make(name, args)
+        return stream
+
+    def cancel_call(self, n: int) -> None:
+        """Tell the kernel that call `n` is not wanted any more."""
+        self._make("call_cancel", (n,))
+
+    def _make(self, name: str, args: tuple[Any, ...]) -> None:
+        self._n += 1
+        self._host.on_frame(self._pid, self._delivered, ((self._n, name, msgspec.Raw(_encode(args))),))
 
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
         """Take one item."""
         self._delivered += 1
         if n > 0:
-            answer = self._asked.pop(n, None)
-            if answer is not None and not answer.done():
+            answer = self._asked.get(n) if errno == PIECE else self._asked.pop(n, None)
+            if isinstance(answer, CallStream):
+                answer.answer(errno, _decode(value))
+            elif answer is not None and not answer.done() and errno != PIECE:
                 if errno:
                     message, detail = _decode(value)
                     answer.set_exception(error_of(errno, message, detail=detail))
@@ -81,7 +98,7 @@ class InlineWorker:
             self._task = self._loop.create_task(self._run(_decode(value)))
         elif n in (-2, -15) and self._task is not None:
             self._task.cancel()
-        if self._replaying:
+        if self._replaying or errno == PIECE:  # a stream is held up for who does not say what it took
             self._loop.call_soon(self._idle)
 
     def _idle(self) -> None:
@@ -94,7 +111,11 @@ class InlineWorker:
         ending: tuple[int, Any, dict[str, Any] | None]
         began_ns = time.perf_counter_ns()
         try:
-            ending = (0, await self._program(Process(self.call, None, start), *start["args"], **start["kwargs"]), None)
+            ending = (
+                0,
+                await self._program(Process(self.call, self.stream, start), *start["args"], **start["kwargs"]),
+                None,
+            )
         except ProcessExit as error:
             ending = (error.status, None, None)
         except (Exception, asyncio.CancelledError) as error:

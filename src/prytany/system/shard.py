@@ -52,8 +52,11 @@ def open_keyring(path: Path) -> Keyring:
 class Shard:
     """An opened home with its running kernel."""
 
-    def __init__(self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError]) -> None:
+    def __init__(
+        self, home: Home, kernel: Kernel, logs: Logs, store: SqliteStore, failed: asyncio.Future[StoreError]
+    ) -> None:
         self.home = home
+        self._store = store
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
@@ -118,11 +121,13 @@ class Shard:
         ledger.attach(journal)
         ledger.snapshots.begin(folded)
         kernel.begin(__version__, os.getpid())
-        return cls(home, kernel, logs, failed)
+        return cls(home, kernel, logs, store, failed)
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
         await self.kernel.close()
         for model in set(self.kernel.outside.models.values()):
             await model.close()
+        self.kernel.reader.close()
+        self._store.close()
         self.home.close()

@@ -124,14 +124,14 @@ class Calls:
     async def model_chat(
         self, messages: list[dict[str, Any]], model: str = "", options: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Ask a model, and answer text, tool_calls, finish and usage.
+        """Ask a model. With `stream`, the text comes in pieces before the answer, and not again in it.
 
         Args:
-            messages: role and content, OpenAI's chat form.
+            messages: role and content, OpenAI's chat form; pictures as `image` parts or `data:` addresses.
             model: the model's name; the default one when empty.
-            options: max_tokens, temperature, seed, stop, schema, tools.
+            options: max_tokens, temperature, seed, stop, schema, tools, stream.
 
-        Errors: EMODEL, ENOENT.
+        Errors: EINVAL, EMODEL, ENOENT, EPERM.
         """
         return cast(
             "dict[str, Any]",
@@ -141,6 +141,26 @@ class Calls:
                     messages,
                     model,
                     options or {},
+                ),
+            ),
+        )
+
+    async def model_embed(self, texts: list[str], model: str = "") -> list[bytes]:
+        """Turn texts into vectors of one length, each as little-endian float32.
+
+        Args:
+            texts: none of them empty.
+            model: the model's name; the default one when empty.
+
+        Errors: EINVAL, EMODEL, ENOENT.
+        """
+        return cast(
+            "list[bytes]",
+            await self._call(
+                "model_embed",
+                (
+                    texts,
+                    model,
                 ),
             ),
         )

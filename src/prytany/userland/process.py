@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
 from prytany.abi.errors import ProcessExit
+from prytany.userland.asking import Asking
 from prytany.userland.calls import Calls
-
-Message = Mapping[str, Any]
 
 
 class Exit:
@@ -63,44 +62,22 @@ class Files:
         return await self._calls.file_list(path)
 
 
-class Process:
+class Process(Asking):
     """A running program's view of itself and of everything else."""
 
     def __init__(
-        self, call: Callable[[str, tuple[Any, ...]], Awaitable[Any]], stream: Any, start: Mapping[str, Any]
+        self,
+        call: Callable[[str, tuple[Any, ...]], Awaitable[Any]],
+        stream: Any,
+        start: Mapping[str, Any],
     ) -> None:
         self.calls = Calls(call)
+        self._stream = stream
         self.files = Files(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         self.name: str = start.get("name", "")
         self.pledged: tuple[str, ...] = tuple(start.get("pledge", ()))
-
-    async def llm(
-        self, prompt: str | Sequence[Message], *, system: str = "", model: str = "", schema: Mapping[str, Any] | None =
-        None,
-        max_tokens: int | None = None, temperature: float | None = None, seed: int | None = None,
-    ) -> str:  # fmt: skip
-        """Ask the model, and answer its text.
-
-        Args:
-            prompt: a question, or messages in OpenAI's chat form.
-            system: an instruction that goes before it.
-            model: one of the operator's models; the default one when empty.
-            schema: the answer is JSON of this JSON Schema.
-            max_tokens: of the answer; the kernel sets 1,024 when there is none.
-            temperature: 0 and up; the model's own default when there is none.
-            seed: where the model can repeat itself.
-
-        Raises:
-            Emodel: the endpoint failed, and trying again did not help.
-            Eperm: `model` is not pledged.
-        """
-        messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
-        messages += [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
-        options = {"schema": schema, "max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-        answer = await self.calls.model_chat(messages, model, {k: v for k, v in options.items() if v is not None})
-        return str(answer["text"])
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None, **kwargs: Any

@@ -9,11 +9,11 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
-from prytany.abi.events.model import ModelUsed
+from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
     ProcessExited,
@@ -31,6 +31,8 @@ __all__ = [
     "CallDone",
     "CallDoubted",
     "CallOpened",
+    "CallPiece",
+    "CallSettled",
     "CallsDenied",
     "Digest",
     "Entry",
@@ -38,6 +40,7 @@ __all__ = [
     "IncidentClosed",
     "IncidentOpened",
     "KernelStarted",
+    "ModelReserved",
     "ModelUsed",
     "OperatorCommanded",
     "ProcessContinued",

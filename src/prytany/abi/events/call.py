@@ -43,11 +43,35 @@ class CallClosed(msgspec.Struct, array_like=True, frozen=True, tag="call.closed/
     prev: int
 
 
+class CallPiece(msgspec.Struct, array_like=True, frozen=True, tag="call.piece/1"):
+    """What a streamed call gave since its last piece, at the place of the record where the program learns it."""
+
+    pid: int
+    n: int
+    piece: Digest
+    prev: int
+
+
 class CallDoubted(msgspec.Struct, array_like=True, frozen=True, tag="call.doubted/1"):
     """The call's effect was begun before a crash, and nobody knows whether it happened."""
 
     pid: int
     n: int
+
+
+class CallSettled(msgspec.Struct, array_like=True, frozen=True, tag="call.settled/1"):
+    """Somebody said what becomes of a call that could not go on by itself: `retry`, `skip` or `give`.
+
+    It answers nothing itself: a call that is skipped or given its result is closed in the same entry. `uid` is the
+    operator's, -1 where a rule or the kernel settled it. `later` says that no kernel ran: the effect is not begun
+    before the next one carries the settlement out, so the doubt stays until then.
+    """
+
+    pid: int
+    n: int
+    choice: str
+    uid: int = -1
+    later: bool = False
 
 
 class CallsDenied(msgspec.Struct, array_like=True, frozen=True, tag="call.denied/1"):

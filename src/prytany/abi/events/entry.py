@@ -8,9 +8,9 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallsDenied
+from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
-from prytany.abi.events.model import ModelUsed
+from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
     ProcessContinued,
     ProcessExited,
@@ -34,8 +34,11 @@ Event = (
     | CallDone
     | CallOpened
     | CallClosed
+    | CallPiece
     | CallDoubted
+    | CallSettled
     | CallsDenied
+    | ModelReserved
     | ModelUsed
     | KernelStarted
     | IncidentOpened

@@ -5,8 +5,25 @@ from __future__ import annotations
 import msgspec
 
 
+class ModelReserved(msgspec.Struct, array_like=True, frozen=True, tag="model.reserved/1"):
+    """The most that one attempt at call `n` can take, set aside while the call is open. It stands in the entry of the
+    call's intent; each attempt of the call has it anew, one after the other."""
+
+    pid: int
+    n: int
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd_micros: int
+
+
 class ModelUsed(msgspec.Struct, array_like=True, frozen=True, tag="model.used/1"):
-    """What one attempt at a model took, whether or not it was answered."""
+    """What one attempt at a model took, whether or not it was answered.
+
+    `cause` is empty for an answer. Otherwise it is the failure's kind, `cancelled` (nobody waits for it any more) or
+    `lost` (the kernel died meanwhile). An attempt that ends without an answer and may have been worked on is charged
+    at its reservation.
+    """
 
     pid: int
     n: int
@@ -16,3 +33,5 @@ class ModelUsed(msgspec.Struct, array_like=True, frozen=True, tag="model.used/1"
     cost_usd_micros: int
     took_us: int
     cause: str = ""
+    estimated: bool = False
+    """The endpoint did not say what it used: the tokens are an estimate, or the reservation."""

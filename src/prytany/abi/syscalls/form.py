@@ -36,6 +36,7 @@ _TYPES: dict[str, Any] = {
     "int": int,
     "str": str,
     "list[Any]": list[Any],
+    "list[str]": list[str],
     "list[str] | None": list[str] | None,
     "dict[str, Any]": dict[str, Any],
     "dict[str, Any] | None": dict[str, Any] | None,

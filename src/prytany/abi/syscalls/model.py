@@ -9,15 +9,36 @@ CALLS = (
         "model_chat",
         "model",
         (
-            Argument("messages", "list[dict[str, Any]]", "role and content, OpenAI's chat form"),
+            Argument(
+                "messages",
+                "list[dict[str, Any]]",
+                "role and content, OpenAI's chat form; pictures as `image` parts or `data:` addresses",
+            ),
             Argument("model", "str", "the model's name; the default one when empty", ""),
-            Argument("options", "dict[str, Any]", "max_tokens, temperature, seed, stop, schema, tools", {}),
+            Argument("options", "dict[str, Any]", "max_tokens, temperature, seed, stop, schema, tools, stream", {}),
         ),
         "dict[str, Any]",
         {
             "ENOENT": "no model of that name",
+            "EPERM": "a picture is named by an address, which would give the network to whoever writes it",
+            "EINVAL": "not of that form; or the model has not the feature that is asked for, which `feature` names",
+            "EMODEL": "the endpoint failed, and trying again did not help; `cause` says how, `interrupted` of a stream",
+        },
+        "Ask a model. With `stream`, the text comes in pieces before the answer, and not again in it.",
+    ),
+    Syscall(
+        "model_embed",
+        "model",
+        (
+            Argument("texts", "list[str]", "none of them empty"),
+            Argument("model", "str", "the model's name; the default one when empty", ""),
+        ),
+        "list[bytes]",
+        {
+            "ENOENT": "no model of that name",
+            "EINVAL": "no texts, an empty one or too many; or the model gives no embeddings",
             "EMODEL": "the endpoint failed, and trying again did not help; `cause` says how",
         },
-        "Ask a model, and answer text, tool_calls, finish and usage.",
+        "Turn texts into vectors of one length, each as little-endian float32.",
     ),
 )

@@ -31,11 +31,13 @@ ENVIRONMENT = {  # without the first two, waiting threads burn the cores: 20 tok
     "GOMP_SPINCOUNT": "0",
     "LANG": "C.UTF-8",
 }
-TIMEOUT_MS = 3 * limits.MODEL_TIMEOUT_MS  # only for a model that hangs: the kernel's own time limit comes first
+TIMEOUT_MS = 3 * limits.MODEL_TIMEOUT_MS  # only for a model that hangs: waiting for a slot does not count
 REAP_MS = 2_000
 PROBE_MS = 5_000
 PROBE = ModelRequest([{"role": "user", "content": "."}], max_tokens=1)
-FEATURES = ModelFeatures(streaming=True, tools=True, json_schema=True)  # not deterministic: slots share batches
+FEATURES = ModelFeatures(
+    streaming=True, tools=True, json_schema=True, prices=FREE
+)  # not deterministic: slots share batches
 
 
 class Started(msgspec.Struct):

@@ -7,22 +7,26 @@ fraction of a second and sees none of the kernel's code.
     stdin    one JSON line {model, slots, context, key}, then silence: its end means that the parent is gone
     stdout   one JSON line {port} or {error}, then nothing
 
-It confines itself before it opens the port: no new privileges, no core dumps, limits, dies with its parent, and by
+It confines itself before it reads the model: no new privileges, no core dumps, limits, dies with its parent, and by
 Landlock no file may be written or executed, only the model, the system's libraries and /proc and /sys may be read, no
-outgoing TCP connection, and only an ephemeral port may be bound. Landlock here is a copy in little of
-`prytany.runtime.landlock`: a driver may not import the runtime, and this file may import nothing of ours at all.
+outgoing TCP connection, and only an ephemeral port may be bound. Of root it keeps nothing: it takes a uid that no other
+process has. By seccomp it can make the calls that serving takes, and no other: no program, no process, no signal to
+another, no connection. Both are copies in little of what `prytany.runtime` does for workers: a driver may not import
+the runtime, and this file may import nothing of ours at all.
 
-Source: llama.cpp `tools/server`; landlock(7).
+Source: llama.cpp `tools/server`, and what strace saw of it; landlock(7); seccomp(2).
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import json
 import os
 import resource
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -30,12 +34,30 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
+CLONE_THREAD = 0x10000
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
 BIND_TCP, CONNECT_TCP = 1 << 0, 1 << 1
 ADDRESS_SPACE_BYTES = 8 << 30  # the weights are mapped; a context that wants more than this is a mistake
 FILES_MAX = 512
 READABLE = ("/usr", "/lib", "/lib64", "/etc", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system")
+
+
+UID_BASE = 2_000_000  # above the blocks of the workers; the process's own pid makes it unlike any other's
+UNKNOWN = -1  # what libseccomp says of a call that this architecture has not
+ALLOWED = frozenset(
+    """
+    read write readv writev pread64 lseek close dup fstat stat lstat newfstatat statx access faccessat faccessat2
+    openat readlink readlinkat getdents64 getcwd fadvise64 fcntl ioctl
+    mmap munmap mremap mprotect madvise mincore brk mlock munlock
+    bind listen accept accept4 sendto sendmsg recvfrom recvmsg shutdown getsockname getpeername getsockopt setsockopt
+    poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 pipe2
+    futex set_robust_list get_robust_list rseq membarrier sched_yield sched_getaffinity sched_setaffinity getcpu
+    rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall tgkill
+    clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday getrandom
+    getpid getppid gettid getuid geteuid getgid getegid uname sysinfo getrusage exit exit_group
+    """.split()  # noqa: SIM905 - a list of 60 quoted names is not read by anybody
+)
 
 
 def confine_process() -> None:
@@ -80,12 +102,51 @@ def confine_files(readable: list[str]) -> bool:
     return True
 
 
+def drop_root(weights: int) -> None:
+    """Take a uid and a group of one's own, where this is root; nothing of root comes back."""
+    if os.geteuid() != 0:
+        return
+    own = UID_BASE + os.getpid()
+    if not os.fstat(weights).st_mode & 0o004:
+        raise PermissionError("a uid of its own cannot read the weights: they need chmod o+r")
+    os.setgroups([])
+    os.setresgid(own, own, own)
+    os.setresuid(own, own, own)
+    # The change of uid cleared it; whoever died in between is noticed by the leash.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def prepare_filter() -> Any:
+    """The filter that allows the system calls of ALLOWED, new threads and TCP sockets; None without libseccomp.
+
+    `load` puts this thread under it, and those that it starts. Made before files are closed to us, as it reads some.
+    """
+    try:
+        sec: Any = importlib.import_module("pyseccomp")
+    except (ImportError, RuntimeError):
+        return None
+    rules = sec.SyscallFilter(sec.ERRNO(errno.EPERM))
+    rules.set_attr(sec.Attr.ACT_BADARCH, sec.KILL_PROCESS)
+    for name in sorted(ALLOWED):
+        if sec.resolve_syscall(sec.Arch.NATIVE, name) != UNKNOWN:
+            rules.add_rule(sec.ALLOW, name)
+    rules.add_rule(sec.ALLOW, "socket", sec.Arg(0, sec.EQ, socket.AF_INET), sec.Arg(1, sec.MASKED_EQ, 0xF, 1))
+    rules.add_rule(sec.ALLOW, "clone", sec.Arg(0, sec.MASKED_EQ, CLONE_THREAD, CLONE_THREAD))
+    rules.add_rule(sec.ERRNO(errno.ENOSYS), "clone3")  # its flags are behind a pointer; glibc falls back to clone
+    return rules
+
+
 def open_server(order: dict[str, Any]) -> Any:
     """Load the model and listen; returns the server, which lives as long as the process."""
     library: Any = importlib.import_module("xllamacpp")  # it has no types
+    weights = os.open(order["model"], os.O_RDONLY | os.O_CLOEXEC)
+    calls = prepare_filter()
     confine_files([order["model"], *READABLE])
+    drop_root(weights)
+    if calls is not None:
+        calls.load()
     parameters: Any = library.CommonParams()
-    parameters.model.path = order["model"]
+    parameters.model.path = f"/proc/self/fd/{weights}"  # the folders on the way may be closed to this uid
     parameters.n_ctx = order["context"] * order["slots"]  # llama.cpp divides one context among the slots
     parameters.n_parallel = order["slots"]
     parameters.cont_batching = True

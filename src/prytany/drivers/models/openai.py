@@ -2,7 +2,7 @@
 
 One connection pool an endpoint, made when it is first used. It never retries and follows no redirect (a redirect would
 carry the conversation, and the key, to an address that the operator did not name). The key is kept out of repr, logs
-and errors.
+and errors, and where an endpoint sends it back (some quote it when they refuse it) it is struck out as the bytes come.
 
 Source: OpenAI's API reference.
 """
@@ -14,10 +14,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from prytany.abi import limits
 from prytany.drivers.models import openai_wire as wire
 from prytany.drivers.models.failures import failure, from_exception, from_status
-from prytany.drivers.models.prices import Prices, listed_cost_usd_micros
+from prytany.drivers.models.prices import Prices, listed_cost_usd_micros, listed_prices
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 STREAM_BYTES_MAX = 16 * limits.RESULT_BYTES_MAX  # a chunk wraps a word in some hundred bytes of JSON
 ERROR_BYTES_MAX = 64 << 10
 CONNECT_TIMEOUT_MS = 10_000
+SECRET_CHARS_MIN = 16  # a shorter one may stand in any text by chance
+STRUCK = b"[struck out]"
 READ_AHEAD_BYTES = 1  # pyreqwest fills this before it hands the answer over: its 64 KiB would hold a stream back
 
 
@@ -69,7 +73,10 @@ class OpenAINative:
         self._timeout_ms = timeout_ms
         self._max_tokens_field = max_tokens_field
         self._headers = dict(headers or {})
+        given = [key or "", *self._headers.values()]
+        self._secrets = [secret.encode() for secret in given if len(secret) >= SECRET_CHARS_MIN]
         self._proxied = proxied
+        self._priced = False
         self._client: Client | None = None
 
     def __repr__(self) -> str:
@@ -82,7 +89,11 @@ class OpenAINative:
 
     @property
     def features(self) -> ModelFeatures:
-        """What it can do, as far as the operator says."""
+        """What it can do, as far as the operator says; its prices are looked up when they are first wanted."""
+        if not self._priced:
+            self._priced = True
+            prices = self._prices or listed_prices(self._model, self._base_url)
+            self._features = msgspec.structs.replace(self._features, prices=prices)
         return self._features
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:
@@ -101,7 +112,8 @@ class OpenAINative:
         fold = wire.Fold()
         done = strange = False
         async with self._open("/chat/completions", body) as response:
-            async for line in _lines(response):
+            async for raw in _lines(response):
+                line = self._strike(raw)
                 if line.startswith(b"error:"):  # llama.cpp's way to fail within a stream
                     wire.decode(b'{"error":%s}' % line.removeprefix(b"error:"))
                 if not line.startswith(b"data:"):
@@ -139,7 +151,12 @@ class OpenAINative:
 
     async def _post(self, path: str, body: bytes) -> bytes:
         async with self._open(path, body) as response:
-            return await _read(response, limits.RESULT_BYTES_MAX)
+            return self._strike(await _read(response, limits.RESULT_BYTES_MAX))
+
+    def _strike(self, received: bytes) -> bytes:
+        for secret in self._secrets:
+            received = received.replace(secret, STRUCK)
+        return received
 
     @asynccontextmanager
     async def _open(self, path: str, body: bytes) -> AsyncGenerator[Response, None]:
@@ -152,7 +169,7 @@ class OpenAINative:
             builder = builder.body_bytes(body).streamed_read_buffer_limit(READ_AHEAD_BYTES)
             async with builder.build_streamed() as response:
                 if response.status != 200:
-                    text = await _read(response, ERROR_BYTES_MAX, cut=True)
+                    text = self._strike(await _read(response, ERROR_BYTES_MAX, cut=True))
                     raise from_status(response.status, response.get_header, text)
                 yield response
         except ModelFailure:

@@ -8,7 +8,8 @@ Source: OpenAI's chat completions API; the answers of llama.cpp's server.
 
 from __future__ import annotations
 
-from typing import Any
+from base64 import b64encode
+from typing import Any, cast
 
 import msgspec
 
@@ -90,7 +91,12 @@ def encode_request(request: ModelRequest, model: str, *, stream: bool, max_token
     body.pop("max_tokens", None)
     if body.pop("max_completion_tokens", None) is not None:
         max_tokens_field = "max_completion_tokens"  # the caller's dialect, the kernel's number
-    body |= {"model": model, "messages": request.messages, max_tokens_field: request.max_tokens, "stream": stream}
+    body |= {
+        "model": model,
+        "messages": write_messages(request),
+        max_tokens_field: request.max_tokens,
+        "stream": stream,
+    }
     if stream:
         body["stream_options"] = {"include_usage": True}
     else:
@@ -107,6 +113,24 @@ def encode_request(request: ModelRequest, model: str, *, stream: bool, max_token
     if request.tools:
         body["tools"] = [{"type": "function", "function": msgspec.to_builtins(tool)} for tool in request.tools]
     return encode(body)
+
+
+def write_messages(request: ModelRequest) -> list[dict[str, Any]]:
+    """The messages, with pictures as OpenAI's form has them."""
+    return [
+        message | {"content": [_write_part(part) for part in cast("list[Any]", message["content"])]}
+        if isinstance(message.get("content"), list)
+        else message
+        for message in request.messages
+    ]
+
+
+def _write_part(part: Any) -> Any:
+    if not isinstance(part, dict) or cast("dict[str, Any]", part).get("type") != "image":
+        return cast("Any", part)
+    fields = cast("dict[str, Any]", part)
+    data = b64encode(fields["data"]).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:{fields['media_type']};base64,{data}"}}
 
 
 def decode(body: bytes) -> WireAnswer:

@@ -9,33 +9,21 @@ Source: genai-prices 0.2.3.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
-import msgspec
+from prytany.ports.model import Prices, Usage
 
-from prytany.ports.model import Usage
-
-
-class Prices(msgspec.Struct, frozen=True):
-    """US dollars a million tokens. A dollar a million is a millionth of a dollar a token."""
-
-    usd_per_million_in: float
-    usd_per_million_out: float
-
-    def cost_usd_micros(self, usage: Usage) -> int:
-        """Rounded up, so that many small calls do not add up to nothing."""
-        cost = usage.prompt_tokens * self.usd_per_million_in + usage.completion_tokens * self.usd_per_million_out
-        return math.ceil(round(cost, 6))
-
+__all__ = ["FREE", "Prices", "listed_cost_usd_micros", "listed_prices"]
 
 FREE = Prices(0.0, 0.0)
 
 
 def listed_cost_usd_micros(usage: Usage, model: str, base_url: str, cached_tokens: int = 0) -> int | None:
     """The cost by genai-prices, found by the endpoint's address; None where provider or model is not known to it."""
-    try:
-        import genai_prices
-    except ImportError:
+    if not _is_listed(model, base_url):
         return None
+    import genai_prices
+
     counted = genai_prices.Usage(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
@@ -46,3 +34,24 @@ def listed_cost_usd_micros(usage: Usage, model: str, base_url: str, cached_token
     except (LookupError, ValueError):
         return None
     return math.ceil(price.total_price * 1_000_000)
+
+
+def listed_prices(model: str, base_url: str) -> Prices | None:
+    """The highest prices by genai-prices: some models ask more a token beyond a size, so a million is asked about."""
+    given = listed_cost_usd_micros(Usage(1_000_000, 0), model, base_url)
+    both = listed_cost_usd_micros(Usage(1_000_000, 1_000_000), model, base_url)
+    if given is None or both is None:
+        return None
+    return Prices(given / 1_000_000, (both - given) / 1_000_000)
+
+
+@lru_cache(maxsize=256)
+def _is_listed(model: str, base_url: str) -> bool:
+    """Whether there is a price at all. Kept: the search through the list costs more than the rest of an answer."""
+    try:
+        import genai_prices
+
+        genai_prices.calc_price(genai_prices.Usage(), model, provider_api_url=base_url)
+    except (ImportError, LookupError, ValueError):
+        return False
+    return True

@@ -19,6 +19,7 @@ from typing import Any, cast
 import msgspec
 
 from prytany.drivers.models.failures import failure
+from prytany.drivers.models.prices import FREE
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, ToolCall, Usage
 
 BYTES_A_TOKEN = 4
@@ -89,7 +90,7 @@ class ScriptedModel:
     @property
     def features(self) -> ModelFeatures:
         """Everything: it costs nothing here."""
-        return ModelFeatures(True, True, True, True, True, True)
+        return ModelFeatures(True, True, True, True, True, True, FREE)
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:
         """One whole answer; raises ModelFailure where a rule says so."""

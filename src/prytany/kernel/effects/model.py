@@ -1,77 +1,213 @@
-"""Asking a model: retries with backoff, what each attempt took, and waiting for a person where only one can help."""
+"""Asking a model: retries with backoff, what each attempt took, and waiting for a person where only one can help.
+
+Each attempt is charged: by the report of what it used, or at its reservation where the endpoint may have worked and
+did not say (`kernel.reserve`). The charge of the last attempt stands in the entry of the call's result, so that a
+crash separates neither from the other.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+import math
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Emodel
+from prytany.kernel.effects.finished import Finished
+from prytany.kernel.effects.stream import Pieces, interrupted
+from prytany.kernel.requests import Chat, read_chat
+from prytany.kernel.reserve import MAY_HAVE_WORKED, charge, refused, settle
 from prytany.ports.clock import Clock
-from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, ToolSpec
+from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
 from prytany.process.process import Process
 
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
-Note = Callable[[tuple[ev.Event, ...]], None]
-"""Records what happened on the way."""
+_pack = msgspec.msgpack.encode
+CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
+"""Of a call that has its end already; it goes nowhere."""
+
+
+class Owner(Protocol):
+    """The kernel, as model calls see it."""
+
+    def note(self, events: tuple[ev.Event, ...]) -> None:
+        """Something happened on the way."""
+        ...
+
+    def piece(self, pid: int, n: int, value: bytes) -> None:
+        """Call `n` gave a piece."""
+        ...
+
+    async def room(self, pid: int) -> None:
+        """Return when the process's worker can take more pieces."""
+        ...
+
+
+class Answered(NamedTuple):
+    """What an attempt came to: the result, what the endpoint reports, and what was asked and said, packed."""
+
+    value: Any
+    usage: Usage
+    asked: bytes
+    said: bytes
 
 
 class ModelEffects:
     """The effects that end at a model."""
 
-    def __init__(self, clock: Clock, models: dict[str, Model], note: Note) -> None:
+    def __init__(self, clock: Clock, models: dict[str, Model], owner: Owner) -> None:
         self._clock = clock
         self._models = models
-        self._note = note
+        self._owner = owner
+        self._began_ns: dict[tuple[int, int], int] = {}
+        """The attempts that are being made."""
 
-    async def chat(self, process: Process, n: int, args: Any) -> dict[str, Any]:
-        """One answer, however many attempts it takes. Raises Emodel."""
-        model = self._models[args.model or process.model]
-        options = dict(args.options)
-        tools = [msgspec.convert(tool, ToolSpec) for tool in options.pop("tools", [])]
-        request = ModelRequest(
-            messages=args.messages,
-            max_tokens=options.pop("max_tokens", limits.MODEL_MAX_TOKENS),
-            tools=tools,
-            **options,
-        )
-        for attempt in range(limits.MODEL_ATTEMPTS_MAX):
-            began_ns = self._clock.now_ns()
-            try:
-                answer = await model.chat(request)
-            except ModelFailure as failure:
-                self._used(process, n, model, None, began_ns, failure.kind)
-                if failure.kind in NEEDS_A_PERSON:
-                    self._note((ev.IncidentOpened(process.pid, failure.kind, n),))
-                    # Until a person has seen to it, or it is cancelled.
-                    await asyncio.get_running_loop().create_future()
-                if not failure.retryable or attempt + 1 == limits.MODEL_ATTEMPTS_MAX:
-                    raise Emodel(failure.message, call="model_chat", detail={"cause": failure.kind}) from failure
-                pause_ns = (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << attempt
-                await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
+    def unfinished(self, process: Process, n: int, cause: str) -> tuple[ev.Event, ...]:
+        """What is charged for the attempt that call `n` is making, when the call ends without it."""
+        call = process.open.get(n)
+        began_ns = self._began_ns.get((process.pid, n))
+        if call is None or call.reserved is None or began_ns is None:
+            return ()
+        return (charge(process.pid, n, call.reserved, self._took_us(began_ns), cause),)
+
+    async def chat(self, process: Process, n: int, args: Any) -> Finished:
+        """One answer, however many attempts it takes; streamed, where that is asked for."""
+        model = self._models.get(args.model or process.model)
+        if model is None:
+            return _gone(args.model or process.model)
+        chat = read_chat(args.messages, args.options)
+
+        async def once() -> Answered:
+            if chat.stream:
+                answer = await self._stream(process.pid, n, model, chat.request)
             else:
-                self._used(process, n, model, answer, began_ns, "")
-                return {
-                    "text": answer.text,
-                    "finish": answer.finish,
-                    "tool_calls": msgspec.to_builtins(answer.tool_calls),
-                    "usage": msgspec.to_builtins(answer.usage),
-                    "model": answer.model or model.name,
-                }
-        raise AssertionError("the last attempt returns or raises")
+                answer = await model.chat(chat.request)
+            return _answered(model, chat, answer)
 
-    def _used(
-        self, process: Process, n: int, model: Model, answer: ModelAnswer | None, began_ns: int, cause: str
-    ) -> None:
-        took_us = (self._clock.now_ns() - began_ns) // 1000
-        usage = answer.usage if answer else None
-        used = ev.ModelUsed(
-            process.pid, n, model.name, usage.prompt_tokens if usage else 0, usage.completion_tokens if usage else 0,
-            (usage.cost_usd_micros or 0) if usage else 0, took_us, cause,
+        return await self._ask(process, n, model, once)
+
+    async def embed(self, process: Process, n: int, args: Any) -> Finished:
+        """One vector a text, as little-endian float32."""
+        model = self._models.get(args.model or process.model)
+        if model is None:
+            return _gone(args.model or process.model)
+
+        async def once() -> Answered:
+            packed = pack_vectors(await model.embed(args.texts), len(args.texts))
+            return Answered(packed, Usage(), _pack(args.texts), b"")
+
+        return await self._ask(process, n, model, once)
+
+    async def _stream(self, pid: int, n: int, model: Model, request: ModelRequest) -> ModelAnswer:
+        """A streamed answer, of which every piece was recorded; an endpoint that cannot stream gives one piece."""
+        pieces = Pieces(
+            self._clock, lambda value: self._owner.piece(pid, n, value), lambda: self._owner.room(pid)
         )  # fmt: skip
-        self._note((used,))
+        answer: ModelAnswer | None = None
+        try:
+            if model.features.streaming:
+                async with aclosing(model.stream(request)) as items:
+                    async for item in items:
+                        if isinstance(item, ModelAnswer):
+                            answer = item
+                        else:
+                            await pieces.add(item)
+            else:
+                answer = await model.chat(request)
+            if answer is None:
+                raise ModelFailure("interrupted", "the stream ended without its answer", retryable=True)
+            if answer.text.startswith(pieces.text):
+                await pieces.add(answer.text[len(pieces.text) :])
+        except Exception:
+            pieces.flush()
+            raise
+        finally:
+            pieces.close()
+        pieces.flush()
+        return answer
+
+    async def _ask(
+        self, process: Process, n: int, model: Model, once: Callable[[], Awaitable[Answered]]
+    ) -> Finished:  # fmt: skip
+        call = process.open.get(n)
+        if call is None or call.reserved is None:
+            return CLOSED
+        pid, name, reserved = process.pid, call.call, call.reserved
+        for attempt in range(limits.MODEL_ATTEMPTS_MAX):
+            began_ns = self._began_ns[pid, n] = self._clock.now_ns()
+            try:
+                answered = await once()
+            except ModelFailure as error:
+                failure = error
+            except Exception as error:
+                failure = ModelFailure("crashed", f"the driver failed: {type(error).__name__}", retryable=False)
+            else:
+                return Finished(
+                    answered.value,
+                    (settle(pid, n, model, answered.usage, answered.asked, answered.said, self._took_us(began_ns)),),
+                )
+            finally:
+                self._began_ns.pop((pid, n), None)
+            if process.open.get(n) is not call:
+                break  # it was closed, and this attempt charged, while it failed
+            worked = failure.kind in MAY_HAVE_WORKED or call.pieces
+            used = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
+            if call.pieces:
+                return Finished(interrupted(call.pieces, failure.kind), (used,), errno="EMODEL")
+            if failure.kind in NEEDS_A_PERSON:
+                self._owner.note((used, ev.IncidentOpened(pid, failure.kind, n)))
+                # Until a person has seen to it, or it is cancelled.
+                await asyncio.get_running_loop().create_future()
+            if not failure.retryable or attempt + 1 == limits.MODEL_ATTEMPTS_MAX:
+                detail = {"cause": failure.kind, "call": name, "attempts": attempt + 1}
+                return Finished([failure.message, detail], (used,), errno="EMODEL")
+            self._owner.note((used,))
+            pause_ns = (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << attempt
+            await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
+        return CLOSED
+
+    def _took_us(self, began_ns: int) -> int:
+        return max(0, self._clock.now_ns() - began_ns) // 1000
+
+
+def _gone(name: str) -> Finished:
+    return Finished([f"there is no model {name!r} any more", {}], errno="ENOENT")
+
+
+def _answered(model: Model, chat: Chat, answer: ModelAnswer) -> Answered:
+    """The answer as its caller gets it; of a stream, without the text that it had in pieces.
+
+    Raises ModelFailure, `garbage`, where it is no text.
+    """
+    calls = msgspec.to_builtins(answer.tool_calls)
+    value = {
+        "text": "" if chat.stream else answer.text,
+        "finish": answer.finish,
+        "tool_calls": calls,
+        "usage": msgspec.to_builtins(answer.usage),
+        "model": answer.model or model.name,
+    }
+    try:
+        _pack(value)  # as it will be
+        said = _pack([answer.text, calls]) if answer.text or calls else b""
+    except (UnicodeEncodeError, OverflowError):
+        raise ModelFailure("garbage", "the answer is not text", retryable=False) from None
+    return Answered(value, answer.usage, _pack(chat.request.messages), said)
+
+
+def pack_vectors(vectors: list[list[float]], count: int) -> list[bytes]:
+    """Vectors as little-endian float32. Raises ModelFailure, `garbage`, when they are not what was asked for."""
+    if not vectors or len(vectors) != count or len({len(vector) for vector in vectors}) != 1 or not vectors[0]:
+        raise ModelFailure("garbage", "not one vector of one length a text", retryable=True)
+    if not all(math.isfinite(number) for vector in vectors for number in vector):
+        raise ModelFailure("garbage", "a vector has a number that is none", retryable=True)
+    try:
+        return [struct.pack(f"<{len(vector)}f", *vector) for vector in vectors]
+    except (OverflowError, struct.error):
+        raise ModelFailure("garbage", "a vector has a number out of range", retryable=True) from None

@@ -16,7 +16,9 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, KernelError
+from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.model import ModelEffects
+from prytany.kernel.effects.model import Owner as ModelOwner
 from prytany.ports.clock import Clock
 from prytany.ports.files import Files
 from prytany.ports.model import Model
@@ -31,15 +33,11 @@ class Outside(NamedTuple):
     files: Files
 
 
-class Owner(Protocol):
+class Owner(ModelOwner, Protocol):
     """The kernel, as effects see it."""
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
         """Call `n` has its result."""
-        ...
-
-    def note(self, events: tuple[ev.Event, ...]) -> None:
-        """Something happened on the way."""
         ...
 
 
@@ -49,11 +47,13 @@ class Effects:
     def __init__(self, outside: Outside, owner: Owner) -> None:
         self._outside = outside
         self._owner = owner
-        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self._models = ModelEffects(outside.clock, outside.models, owner.note)
+        self._tasks: dict[int, dict[int, asyncio.Task[None]]] = {}
+        """By process, then by call, so that the end of a process looks at its own alone."""
+        self.models = ModelEffects(outside.clock, outside.models, owner)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any]]] = {
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
-            "model_chat": self._models.chat,
+            "model_chat": self.models.chat,
+            "model_embed": self.models.embed,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
@@ -66,39 +66,52 @@ class Effects:
     def start(self, process: Process, n: int, call: str, args: Any) -> None:
         """Begin the effect of an open call; a call that waits for another event has none."""
         effect = self._effects.get(call)
-        if effect is not None and (process.pid, n) not in self._tasks:
+        if effect is not None and n not in self._tasks.get(process.pid, ()):
             task = asyncio.ensure_future(self._run(process, n, call, effect(process, n, args)))
-            self._tasks[process.pid, n] = task
+            self._tasks.setdefault(process.pid, {})[n] = task
+
+    def under_way(self, pid: int, n: int) -> bool:
+        """Whether the effect of that call has begun here, and has not ended."""
+        return n in self._tasks.get(pid, ())
 
     def cancel(self, pid: int, n: int) -> None:
         """Nobody wants this result any more."""
-        task = self._tasks.pop((pid, n), None)
+        task = self._take(pid, n)
         if task is not None:
             task.cancel()
 
     def cancel_all(self, pid: int) -> None:
         """The process is gone."""
-        for key in [key for key in self._tasks if key[0] == pid]:
-            self.cancel(*key)
+        for task in self._tasks.pop(pid, {}).values():
+            task.cancel()
+
+    def _take(self, pid: int, n: int) -> asyncio.Task[None] | None:
+        own = self._tasks.get(pid)
+        task = own.pop(n, None) if own is not None else None
+        if own is not None and not own:
+            del self._tasks[pid]
+        return task
 
     async def close(self) -> None:
         """End everything in flight; it begins again when the kernel comes back."""
-        tasks = list(self._tasks.values())
+        tasks = [task for own in self._tasks.values() for task in own.values()]
         self._tasks.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
+        made = Finished(None)
         try:
-            value = msgspec.msgpack.encode(await effect)
+            answer = await effect
+            made = answer if isinstance(answer, Finished) else Finished(answer)
+            value, errno = msgspec.msgpack.encode(made.value), made.errno
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
-            errno = ""
         except KernelError as error:
             errno, value = error.errno, msgspec.msgpack.encode([error.message, error.detail])
         except Exception as error:
             # A driver that fails in its own way must not leave its caller waiting for ever.
             errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
-        if self._tasks.pop((process.pid, n), None) is not None:
-            self._owner.complete(process.pid, n, errno, value, ())
+        if self._take(process.pid, n) is not None:
+            self._owner.complete(process.pid, n, errno, value, (*made.used, *(() if errno else made.events)))

@@ -14,6 +14,7 @@ HANDLERS: dict[str, Handler] = {
     "process_exit": process.sys_process_exit,
     "process_signal": process.sys_process_signal,
     "model_chat": model.sys_model_chat,
+    "model_embed": model.sys_model_embed,
     "file_read": file.sys_file_read,
     "file_write": file.sys_file_write,
     "file_list": file.sys_file_list,

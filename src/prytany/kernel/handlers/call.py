@@ -28,4 +28,4 @@ def sys_call_cancel(k: Context, p: Process, n: int, a: Any) -> Done:
     if a.call not in p.open:
         return Done(False)
     closed = ev.CallClosed(p.pid, a.call, "ECANCELED", k.digest(CANCELED), p.tail)
-    return Done(True, before=(closed,), contents=(CANCELED,))
+    return Done(True, before=(*k.unfinished(p, a.call), closed), contents=(CANCELED,))

@@ -1,4 +1,4 @@
-"""Asking models."""
+"""Asking models. Its form is checked here; what a request says is the model's affair."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ from typing import Any
 
 from prytany.abi.errors import Einval, Enoent
 from prytany.kernel.outcome import Context, Opened
+from prytany.kernel.requests import check_texts, read_chat
+from prytany.kernel.reserve import reserve_chat, reserve_embed
+from prytany.ports.model import Model
 from prytany.process.process import Process
-
-OPTIONS = {"max_tokens", "temperature", "seed", "stop", "schema", "tools"}
 
 
 def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
-    """The request is checked for its form here; what it says is the model's affair."""
-    if not a.messages:
-        raise Einval("a model needs at least one message", call="model_chat")
-    for message in a.messages:
-        if not isinstance(message.get("role"), str) or "content" not in message:
-            raise Einval("every message needs a role and a content", call="model_chat")
-    unknown = sorted(set(a.options) - OPTIONS)
-    if unknown:
-        raise Einval(f"there is no option {unknown[0]!r}; there are {', '.join(sorted(OPTIONS))}", call="model_chat")
-    max_tokens = a.options.get("max_tokens", 1)
-    if not isinstance(max_tokens, int) or max_tokens < 1:
-        raise Einval("max_tokens has to be a whole number from 1", call="model_chat")
-    if not k.has_model(a.model or p.model):
-        raise Enoent(f"there is no model {a.model or p.model!r}", call="model_chat")
-    return Opened()
+    """One request; the most that it can take is reserved in the entry of its intent."""
+    chat = read_chat(a.messages, a.options)
+    model = _model(k, p, a.model, "model_chat")
+    for feature in chat.needs():
+        _require(model, feature, "model_chat")
+    return Opened(0, (reserve_chat(p.pid, n, model, chat),))
+
+
+def sys_model_embed(k: Context, p: Process, n: int, a: Any) -> Opened:
+    """As a chat, for vectors."""
+    check_texts(a.texts)
+    model = _model(k, p, a.model, "model_embed")
+    _require(model, "embeddings", "model_embed")
+    return Opened(0, (reserve_embed(p.pid, n, model, a.texts),))
+
+
+def _model(k: Context, p: Process, name: str, call: str) -> Model:
+    model = k.model(name or p.model)
+    if model is None:
+        raise Enoent(f"there is no model {name or p.model!r}", call=call)
+    return model
+
+
+def _require(model: Model, feature: str, call: str) -> None:
+    if not getattr(model.features, feature):
+        raise Einval(f"the model {model.name!r} has no {feature}", call=call, detail={"feature": feature})

@@ -53,7 +53,7 @@ def check_pledge(pledge: list[str], call: str = "process_spawn") -> None:
         raise Einval(f"there is no pledge {unknown[0]!r}; there are {', '.join(PLEDGES)}", call=call)
 
 
-def exit_value(p: Process, left: bytes) -> dict[str, Any]:
+def exit_value(p: Process | ev.ProcessExited, left: bytes) -> dict[str, Any]:
     """What a waiter is answered with."""
     result, error = msgspec.msgpack.decode(left) if left else (None, None)
     return {"pid": p.pid, "status": p.status, "signal": p.signal, "reason": p.reason, "result": result, "error": error}
@@ -75,7 +75,8 @@ def exit_events(
     k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0
 ) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
     """The end of a process: its waiter is answered, its ended children are reaped, and so is an orphan itself."""
-    events: list[ev.Event] = [ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us)]
+    events: list[ev.Event] = [charge for n in p.open for charge in k.unfinished(p, n)]
+    events.append(ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us))
     contents = [left] if left else []
     waited = False
     for waiter, n in p.waiters.items():

@@ -202,6 +202,13 @@ def test_its_process_ends_when_its_parent_lets_go() -> None:
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
         assert "port" in json.loads(process.stdout.readline())
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+        assert status["NoNewPrivs"] == ["1"]
+        assert status["CapEff"] == ["0" * 16]
+        assert status["Uid"][0] != "0"
+        if importlib.util.find_spec("pyseccomp") is not None:
+            assert status["Seccomp"] == ["2"]
         process.stdin.close()
         assert process.wait(20) == 0
 
@@ -244,6 +251,35 @@ print(held, *denied)
     if held != "True":
         pytest.skip("this machine's kernel has no Landlock")
     assert denied == ["read", "write", "connect", "bind"]
+
+
+def test_its_filter_denies_programs_processes_signals_and_other_sockets() -> None:
+    program = f"""
+import os, runpy, socket
+server = runpy.run_path({str(PROGRAM)!r})
+server["confine_process"]()
+calls = server["prepare_filter"]()
+if calls is None:
+    raise SystemExit
+calls.load()
+denied = []
+def attempt(name, act):
+    try: act()
+    except PermissionError: denied.append(name)
+attempt("exec", lambda: os.execv("/bin/true", ["true"]))
+attempt("fork", os.fork)
+attempt("kill", lambda: os.kill(os.getpid(), 0))
+attempt("unix", lambda: socket.socket(socket.AF_UNIX))
+attempt("udp", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+attempt("connect", lambda: socket.socket().connect(("127.0.0.1", 9)))
+attempt("setuid", lambda: os.setuid(0))
+socket.create_server(("127.0.0.1", 0))
+print(*denied)
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, timeout=20)
+    if not done.stdout:
+        pytest.skip("this machine has no libseccomp")
+    assert done.stdout.split() == ["exec", "fork", "kill", "unix", "udp", "connect", "setuid"]
 
 
 def test_schemas_beyond_the_bounds_are_refused() -> None:

@@ -1,0 +1,86 @@
+"""What a model call may take at most, set aside before it is made; and what an attempt is charged that nobody reports.
+
+The bound is one token a byte: no tokenizer in use makes more tokens of a text than it has bytes of UTF-8. What the
+endpoint puts around it (the template, the form of tools) is bounded by a number a message and by three times the tools'
+own size. Pictures have no such rule, so each is taken at the most that a large one costs at any provider known.
+
+Source: the design's "Budgets"; OpenAI's pricing of pictures (gpt-4o-mini: 2,833 + 5,667 a tile, 8 tiles).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.kernel.requests import Chat
+from prytany.ports.model import Model, Usage
+from prytany.process.process import Reservation
+
+TEMPLATE_TOKENS = 64
+MESSAGE_TOKENS = 16
+IMAGE_TOKENS = 50_000
+ESTIMATE_BYTES_A_TOKEN = 3  # English has 4 to 5, JSON and other scripts down to 1.5
+TOKENS_MAX = 1 << 40  # of a report; beyond it the endpoint lies, and sums must stay countable
+MAY_HAVE_WORKED = frozenset({"timeout", "interrupted", "garbage", "crashed"})
+"""Failures after which the endpoint may have done, and charged for, the work. The others say that it did none."""
+
+_pack = msgspec.msgpack.encode
+
+
+def prompt_bound(messages: Any, tools: Any = (), schema: Any = None, images: int = 0) -> int:
+    """The most tokens that a prompt can have."""
+    form = len(_pack([tools, schema])) if tools or schema is not None else 0
+    return TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages) + len(_pack(messages)) + 3 * form + IMAGE_TOKENS * images
+
+
+def reserve_chat(pid: int, n: int, model: Model, chat: Chat) -> ev.ModelReserved:
+    """The reservation of a chat."""
+    request = chat.request
+    prompt = prompt_bound(request.messages, request.tools, request.schema, chat.images)
+    return _reserve(pid, n, model, Usage(prompt, request.max_tokens))
+
+
+def reserve_embed(pid: int, n: int, model: Model, texts: list[str]) -> ev.ModelReserved:
+    """The reservation of an embedding."""
+    return _reserve(pid, n, model, Usage(prompt_bound(texts)))
+
+
+def _reserve(pid: int, n: int, model: Model, most: Usage) -> ev.ModelReserved:
+    prices = model.features.prices
+    cost = prices.cost_usd_micros(most) if prices is not None else 0
+    return ev.ModelReserved(pid, n, model.name, most.prompt_tokens, most.completion_tokens, cost)
+
+
+def charge(pid: int, n: int, reserved: Reservation, took_us: int, cause: str) -> ev.ModelUsed:
+    """An attempt that ended without a report, at its reservation."""
+    return ev.ModelUsed(
+        pid, n, reserved.model, reserved.prompt_tokens, reserved.completion_tokens, reserved.cost_usd_micros,
+        took_us, cause, estimated=True,
+    )  # fmt: skip
+
+
+def refused(pid: int, n: int, reserved: Reservation, took_us: int, cause: str) -> ev.ModelUsed:
+    """An attempt that the endpoint did no work for."""
+    return ev.ModelUsed(pid, n, reserved.model, 0, 0, 0, took_us, cause)
+
+
+def settle(pid: int, n: int, model: Model, usage: Usage, prompt: bytes, answer: bytes, took_us: int) -> ev.ModelUsed:
+    """An attempt that was answered, as reported; what the report leaves out is estimated, and marked so.
+
+    Args:
+        prompt: what was asked, packed; only its size counts.
+        answer: what was answered, in the same way.
+    """
+    given, taken = usage.prompt_tokens, usage.completion_tokens
+    estimated = (not given and bool(prompt)) or (not taken and bool(answer))
+    given = given or -(-len(prompt) // ESTIMATE_BYTES_A_TOKEN)
+    taken = taken or -(-len(answer) // ESTIMATE_BYTES_A_TOKEN)
+    given, taken, cost = min(given, TOKENS_MAX), min(taken, TOKENS_MAX), usage.cost_usd_micros
+    if estimated:
+        prices = model.features.prices
+        cost = prices.cost_usd_micros(Usage(given, taken)) if prices is not None else 0
+    return ev.ModelUsed(
+        pid, n, model.name, given, taken, min(cost or 0, TOKENS_MAX), took_us, "", estimated=estimated
+    )  # fmt: skip

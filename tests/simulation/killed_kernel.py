@@ -1,0 +1,69 @@
+"""A kernel in a process of its own that kills itself at an entry: `python -m tests.simulation.killed_kernel`.
+
+Arguments: home, output, the endpoint's address, the entry (0: none), `before` or `after` its commit. It prints the end
+of the root as JSON, or dies by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from prytany.drivers.models.openai import OpenAINative
+from prytany.drivers.stores.sqlite import SqliteStore
+from prytany.ports.store import Body, Row
+from prytany.system import shard as system_shard
+from prytany.system.shard import Shard
+
+PROGRAM = Path(__file__).parent / "programs" / "relay.py"
+
+
+class Deadly(SqliteStore):
+    """Commits entry by entry, and ends this process before or after the one of that number."""
+
+    stop_at = 0
+    after = False
+
+    def commit(self, rows: Sequence[Row], bodies: Sequence[Body], *, reserve: bool = False) -> None:
+        for row in rows:
+            if row.seq == self.stop_at and not self.after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            super().commit([row], bodies, reserve=reserve)
+            bodies = ()
+            if row.seq == self.stop_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def live(home: Path, output: str, url: str) -> dict[str, Any]:
+    model = OpenAINative("m", base_url=url)
+    shard = await Shard.open(home, {"": model, "m": model})
+    try:
+        roots = [p.pid for p in shard.kernel.table.processes.values() if p.pid == p.run]
+        pid = roots[0] if roots else shard.kernel.operator.spawn(
+            f"{PROGRAM}:start", [output], {}, uid=os.getuid(), unveil={output: "rw"}
+        )  # fmt: skip
+        ended = asyncio.ensure_future(shard.kernel.operator.wait_ended(pid))
+        first: list[asyncio.Future[Any]] = [ended, shard.failed]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        return ended.result()
+    finally:
+        await shard.close()
+
+
+def main() -> None:
+    home, output, url, stop_at, when = sys.argv[1:]
+    Deadly.stop_at, Deadly.after = int(stop_at), when == "after"
+    vars(system_shard)["SqliteStore"] = Deadly
+    print(json.dumps(uvloop.run(live(Path(home), output, url))))
+
+
+if __name__ == "__main__":
+    main()
