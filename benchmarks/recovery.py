@@ -20,6 +20,7 @@ import argparse
 import asyncio
 import json
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -27,6 +28,9 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from prytany.drivers.models.scripted import ScriptedModel
+from prytany.ports.model import ModelAnswer, ModelRequest
 
 PROGRAM = """
 import asyncio
@@ -46,20 +50,17 @@ async def working(proc, calls, waits):
 """
 TARGET_S = 3.0
 A_LIFE = 256
+DEADLINE_S = 120
 PLACES = 64
 
 
-class SilentModel:
+class SilentModel(ScriptedModel):
     """A model that never answers."""
 
-    name = "silent"
-
-    async def chat(self, request: Any) -> Any:
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
         """Never returns."""
         await asyncio.get_running_loop().create_future()
-
-    async def close(self) -> None:
-        """Nothing is held."""
+        raise AssertionError("nobody ends it")
 
 
 def say(**facts: Any) -> None:
@@ -155,6 +156,10 @@ class Life:
     def hear(self) -> dict[str, Any]:
         """The next line that it says."""
         assert self._process.stdout is not None
+        there, _, _ = select.select([self._process.stdout], [], [], DEADLINE_S)
+        if not there:
+            self.kill()
+            raise RuntimeError(f"the kernel said nothing for {DEADLINE_S} s")
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the kernel ended with status {self._process.wait()}")
