@@ -58,7 +58,9 @@ def denied_value(call: str) -> bytes:
 
 
 AHEAD_ITEMS_MAX = 512
+"""Items that a worker in replay was sent and has not taken, at most."""
 AHEAD_BYTES_MAX = 1 << 20
+"""Sent ahead at once; one item more may go."""
 ENTRIES_A_STEP = 256
 """How many entries of a record are read at once: some milliseconds."""
 
