@@ -11,14 +11,27 @@ if TYPE_CHECKING:
     from prytany.userland.agent import agent
     from prytany.userland.answers import Answer, TextStream, ToolCall
     from prytany.userland.asking import image
+    from prytany.userland.conversation import Conversation
     from prytany.userland.process import ChildFailed, Exit, Process
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Answer", "ChildFailed", "Exit", "KernelError", "Process", "TextStream", "ToolCall", "agent", "image"]
+__all__ = [
+    "Answer",
+    "ChildFailed",
+    "Conversation",
+    "Exit",
+    "KernelError",
+    "Process",
+    "TextStream",
+    "ToolCall",
+    "agent",
+    "image",
+]
 
 _HOMES = {
     "Answer": "prytany.userland.answers",
     "ChildFailed": "prytany.userland.process",
+    "Conversation": "prytany.userland.conversation",
     "Exit": "prytany.userland.process",
     "KernelError": "prytany.abi.errors",
     "Process": "prytany.userland.process",

@@ -21,7 +21,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.process.table import Table
 from prytany.runtime.inline import InlineRunner
 from prytany.testing.virtual_time import SteppedJournal, VirtualClock, VirtualLoop
@@ -52,7 +52,7 @@ class SlowModel:
     def stream(self, request: ModelRequest) -> Any:
         raise AssertionError("not streamed")
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         raise AssertionError("not embedded")
 
     async def close(self) -> None:

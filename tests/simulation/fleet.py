@@ -16,7 +16,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold, fold_from_snapshot
-from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.store import Body, Row, StoreError
 from prytany.process.table import Table
 from prytany.runtime.inline import InlineRunner
@@ -86,7 +86,7 @@ class CountingModel:
     def stream(self, request: ModelRequest) -> Any:
         raise AssertionError("not streamed")
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         raise AssertionError("not embedded")
 
     async def close(self) -> None:
@@ -115,7 +115,13 @@ async def hostile(proc: Process) -> list[str]:
 
 
 PROGRAMS: dict[str, Any] = {"parent": parent, "child": child, "hostile": hostile}
-PLEDGES = {"parent": ("model", "proc"), "child": ("model",), "hostile": ()}
+PLEDGES: dict[str, tuple[str, ...]] = {"parent": ("model", "proc"), "child": ("model",), "hostile": ()}
+
+
+def offer(program: Any, *pledge: str) -> str:
+    """Let fleets run `program`; its name."""
+    PROGRAMS[program.__name__], PLEDGES[program.__name__] = program, pledge
+    return str(program.__name__)
 
 
 def find_program(target: str, beside: str) -> Program:

@@ -16,7 +16,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.process.process import Process as Folded
 from prytany.runtime.inline import InlineRunner
 from tests.simulation.fleet import Following, LogicalClock, small_entropy
@@ -43,7 +43,7 @@ class LockedModel:
     def stream(self, request: ModelRequest) -> Any:
         raise AssertionError("not streamed")
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         raise AssertionError("not embedded")
 
     async def close(self) -> None:

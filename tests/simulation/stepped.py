@@ -66,6 +66,9 @@ class SteppedWorker:
         if not self._ended:
             self._host.on_frame(self._pid, delivered, frame)
 
+    def hear(self) -> None:
+        return
+
     def at_frontier(self) -> None:
         return
 
@@ -76,7 +79,7 @@ class SteppedWorker:
         if not self._ended:
             self._ended = True
             self._runner.alive.discard(self._pid)
-            asyncio.get_running_loop().call_soon(self._host.on_exit, self._pid, 137, 9, "killed", 0)
+            asyncio.get_running_loop().call_soon(self._host.on_left, self._pid, 0)
 
 
 class Stepped:

@@ -76,8 +76,16 @@ async def quitter(proc: Process) -> str:
     return await anext(proc.llm("tell", stream=True))
 
 
-PROGRAMS.update({"teller": teller, "leaver": leaver, "quitter": quitter})
-PLEDGES.update(dict.fromkeys(("teller", "leaver", "quitter"), ("model",)))
+async def length(proc: Process) -> list[Any]:
+    stream = proc.llm("tell", stream=True)
+    try:
+        return ["", "", len(await stream)]
+    except Emodel as error:
+        return [error.detail["cause"], error.detail["why"], len(stream.text)]
+
+
+PROGRAMS.update({"teller": teller, "leaver": leaver, "quitter": quitter, "length": length})
+PLEDGES.update(dict.fromkeys(("teller", "leaver", "quitter", "length"), ("model",)))
 
 
 def streaming_fleet(root: str = "teller", *cut: int, wait_after: int = -1) -> Fleet:

@@ -11,7 +11,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import KernelError
 from prytany.drivers.models.scripted import Rule, ScriptedCall, ScriptedModel
-from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.userland.asking import image
 from prytany.userland.process import Process
 from tests.simulation.fleet import PLEDGES, PROGRAMS, Fleet
@@ -38,8 +38,8 @@ class Plain(ScriptedModel):
         self.requests.append(request)
         return self._given or await super().chat(request)
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
-        return await super().embed(texts) if self._vectors is None else self._vectors
+    async def embed(self, texts: list[str]) -> Embedded:
+        return await super().embed(texts) if self._vectors is None else Embedded(self._vectors)
 
 
 def run(program: Any, given: Any = None) -> tuple[Any, Fleet]:
@@ -111,6 +111,16 @@ def test_vectors_come_as_they_were_given() -> None:
     assert used.estimated
     assert used.prompt_tokens > 0
     assert used.completion_tokens == 0
+
+
+def test_what_vectors_took_is_as_the_endpoint_says() -> None:
+    async def program(proc: Process) -> Any:
+        return len(await proc.embed(["one two", "three"]))
+
+    told, fleet = run(program)
+    assert told == 2
+    [used] = [e for entry in fleet.entries() for e in entry.events if isinstance(e, ev.ModelUsed)]
+    assert (used.prompt_tokens, used.completion_tokens, used.estimated) == (3, 0, False)
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 import pytest
 
 from prytany.abi import events as ev
+from prytany.abi import limits
 from prytany.journal.bodies import unpack
-from prytany.ports.model import ModelFeatures
+from prytany.kernel.effects.stream import GROUP_BYTES
+from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest
+from prytany.runtime.inline import InlineWorker
+from prytany.userland.process import Process
 from tests.simulation.fleet import Fleet
-from tests.simulation.streams import LIVES, WORDS, StreamingModel, streaming_fleet
+from tests.simulation.steered import Home, LockedModel
+from tests.simulation.streams import LIVES, WORDS, StreamingModel, Turn, streaming_fleet
 
 TEXT = "".join(WORDS)
 
@@ -125,6 +131,61 @@ def test_a_stream_that_is_left_closes_the_endpoints_connection_and_is_charged_at
     assert [e.cause for e in events(fleet, ev.ModelUsed)] == ["cancelled"]
     assert fleet.table().processes[1].usage.prompt_tokens > 0
     check_reservations(fleet)
+
+
+def test_a_program_that_takes_nothing_holds_its_stream_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = 0
+
+    class Endless(LockedModel):
+        features = ModelFeatures(streaming=True)
+
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[str, None]:
+            nonlocal given
+            while True:
+                given += 1
+                for _ in range(30):
+                    await Turn()
+                yield "x" * GROUP_BYTES  # a group of its own
+
+    async def hear(proc: Process) -> None:
+        async with proc.llm("tell", stream=True):
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        home = Home({"hear": hear})
+        home.model = Endless()
+        async with home.life() as kernel:
+            pid = kernel.spawn("hear")
+            await kernel.until(lambda: given > 0)
+            live = kernel.kernel.workers.live[pid]
+            while live.sent - live.delivered <= limits.PIECES_AHEAD_MAX:
+                await Turn()
+            held = given
+            for _ in range(1_000):
+                await Turn()
+            assert given == held
+            # What it takes makes room for more.
+            live.delivered = live.sent
+            live.on_taken()
+            while given == held:
+                await Turn()
+
+    monkeypatch.setattr(InlineWorker, "_idle", lambda worker: None)  # it says nothing of what it took
+    monkeypatch.setattr(limits, "PIECES_AHEAD_MAX", 20)
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_stream_beyond_the_bound_of_a_result_is_cut() -> None:
+    class Endless(StreamingModel):
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
+            self.asked["tell"] += 1
+            while True:
+                yield "x" * (1 << 20)
+
+    fleet = streaming_fleet("length")
+    fleet.model = Endless()
+    assert result(live(fleet)) == ["interrupted", "garbage", limits.RESULT_BYTES_MAX]
+    assert fleet.model.asked == {"tell": 1}
 
 
 def test_an_endpoint_that_cannot_stream_gives_its_answer_in_one_piece() -> None:

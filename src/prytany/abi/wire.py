@@ -12,12 +12,12 @@ This module does no I/O and gives no meaning to a call: `args` and results stay 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from prytany.abi.errors import Einval
-from prytany.abi.limits import ARGUMENT_BYTES_MAX, FRAME_BYTES_MAX
+from prytany.abi.limits import ARGUMENT_BYTES_MAX, FRAME_BYTES_MAX, FRAME_CALLS_MAX
 
 LENGTH_BYTES: Final = 4
 OK: Final = ""
@@ -37,7 +37,7 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
     """What a worker sends: it has taken `delivered` items, the start included, and then made `calls`."""
 
     delivered: int
-    calls: list[Call]
+    calls: Annotated[list[Call], msgspec.Meta(max_length=FRAME_CALLS_MAX)]
 
 
 ItemTuple = tuple[int, int, str, Any]
@@ -85,11 +85,12 @@ def encode_item(n: int, time_ns: int, errno: str, value: object) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into bodies. Holds at most one incomplete frame."""
+    """Cuts a byte stream into bodies of at most `bytes_max`. Holds at most one incomplete frame."""
 
-    __slots__ = ("_need", "_rest")
+    __slots__ = ("_bytes_max", "_need", "_rest")
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_max: int = FRAME_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
         self._rest = bytearray()
         self._need = LENGTH_BYTES
 
@@ -97,7 +98,7 @@ class FrameReader:
         """The bodies that `data` completes, in order.
 
         Raises:
-            Einval: a length is beyond FRAME_BYTES_MAX; the stream is of no use from there on.
+            Einval: a length is beyond the bound; the stream is of no use from there on.
         """
         if self._rest:
             self._rest += data
@@ -110,8 +111,8 @@ class FrameReader:
         self._need = LENGTH_BYTES
         while size - at >= LENGTH_BYTES:
             length = int.from_bytes(data[at : at + LENGTH_BYTES], "little")
-            if length > FRAME_BYTES_MAX:
-                raise Einval(f"a frame of {length} bytes; at most {FRAME_BYTES_MAX} are taken")
+            if length > self._bytes_max:
+                raise Einval(f"a frame of {length} bytes; at most {self._bytes_max} are taken")
             end = at + LENGTH_BYTES + length
             if end > size:
                 self._need = LENGTH_BYTES + length

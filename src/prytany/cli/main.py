@@ -15,7 +15,9 @@ from prytany.abi.errors import KernelError
 app = typer.Typer(name="prytany", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 models = typer.Typer(no_args_is_help=True, help="The models at hand.")
 journal = typer.Typer(no_args_is_help=True, help="The journal of a home.")
+incidents = typer.Typer(invoke_without_command=True, help="What needs a person, and settling it.")
 app.add_typer(models, name="models")
+app.add_typer(incidents, name="incidents")
 app.add_typer(journal, name="journal")
 
 HomeOption = Annotated[
@@ -25,6 +27,8 @@ ModelOption = Annotated[str, typer.Option("--model", help="scripted, local, or a
 RunningOption = Annotated[int, typer.Option("--running", min=1, help="how many processes run at once")]
 UnconfinedOption = Annotated[bool, typer.Option("--unconfined", help="accept that workers are not confined")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
+PidArgument = Annotated[str, typer.Argument(metavar="PID", help="a process, as ps shows it")]
+CallArgument = Annotated[int, typer.Argument(metavar="N", min=0, help="its call, as incidents shows it")]
 
 
 @app.callback(invoke_without_command=True)
@@ -44,17 +48,21 @@ def run(
     model: ModelOption = "",
     running: RunningOption = 64,
     unconfined: UnconfinedOption = False,
+    python: Annotated[str, typer.Option("--python", help="run it in this interpreter or virtual environment")] = "",
 ) -> None:
     """Run a program to its end, with everything that it starts."""
+    from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import run_program
     from prytany.system.unveil import unveil_for_run
 
     place = find_home(home)
     kwargs, unveil = unveil_for_run(input, output, target, place)
-    print(f"home {place}", file=sys.stderr)
+    print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(
-        run_program(place, target, kwargs, unveil, model=model, running_max=running, unconfined=unconfined)
+        run_program(
+            place, target, kwargs, unveil, model=model, running_max=running, unconfined=unconfined, python=python
+        )
     )
 
 
@@ -63,11 +71,12 @@ def resume(
     home: HomeOption = None, model: ModelOption = "", running: RunningOption = 64, unconfined: UnconfinedOption = False
 ) -> None:
     """Go on with everything in a home that has not ended."""
+    from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import resume as resume_home
 
     place = find_home(home)
-    print(f"home {place}", file=sys.stderr)
+    print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(resume_home(place, model=model, running_max=running, unconfined=unconfined))
 
 
@@ -78,6 +87,92 @@ def ps(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from prytany.cli.listing import list_processes
 
     list_processes(find_home(home), as_json)
+
+
+@app.command()
+def inspect(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show everything about a process: state, program, rights, limits, open calls, usage, incidents."""
+    from prytany.cli.home import find_home
+    from prytany.cli.inspect import inspect_process
+
+    inspect_process(find_home(home), pid, as_json)
+
+
+@app.command()
+def kill(
+    pids: Annotated[list[str], typer.Argument(metavar="PID", help="processes, as ps shows them")],
+    signal: Annotated[
+        str, typer.Option("--signal", "-s", help="TERM, KILL, STOP, CONT, INT, USR1, USR2; or 9")
+    ] = "TERM",
+    home: HomeOption = None,
+) -> None:
+    """Signal processes: TERM lets a program tidy up, KILL does not. Where nothing runs, it is recorded."""
+    from prytany.cli.home import find_home
+    from prytany.cli.kill import kill_processes
+
+    raise typer.Exit(kill_processes(find_home(home), pids, signal))
+
+
+@app.command()
+def wait(
+    pid: PidArgument,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="in seconds; 124 when it has passed")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Wait until a process has ended, print what it returned, and exit as it did."""
+    from prytany.cli.home import find_home
+    from prytany.cli.wait import wait_process
+
+    raise typer.Exit(wait_process(find_home(home), pid, timeout, as_json))
+
+
+@incidents.callback()
+def list_incidents(context: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """What needs a person, oldest first; its sub-commands settle it."""
+    from prytany.cli.home import find_home
+    from prytany.cli.incidents import list_incidents
+
+    if context.invoked_subcommand is None:
+        list_incidents(find_home(home), as_json)
+
+
+@incidents.command()
+def retry(context: typer.Context, pid: PidArgument, n: CallArgument, home: HomeOption = None) -> None:
+    """Do it again: ask the model again, run what is in doubt again, let the process go on."""
+    _settle(context, home, "retry", pid, n)
+
+
+@incidents.command()
+def skip(context: typer.Context, pid: PidArgument, n: CallArgument, home: HomeOption = None) -> None:
+    """End the call with an error that its program sees; for the process itself (0): end it."""
+    _settle(context, home, "skip", pid, n)
+
+
+@incidents.command()
+def give(
+    context: typer.Context,
+    pid: PidArgument,
+    n: CallArgument,
+    value: Annotated[str | None, typer.Argument(help="the result, as text; else what standard input holds")] = None,
+    home: HomeOption = None,
+    is_json: Annotated[bool, typer.Option("--json", help="the result is written as JSON")] = False,
+) -> None:
+    """Answer the call in the place of what it waits for."""
+    from prytany.cli.incidents import given_value
+
+    _settle(context, home, "give", pid, n, given_value(value, is_json))
+
+
+def _settle(context: typer.Context, home: Path | None, choice: str, pid: str, n: int, value: object = None) -> None:
+    from prytany.cli.home import find_home
+    from prytany.cli.incidents import settle
+
+    # `incidents --home H retry` means what `incidents retry --home H` does.
+    above = context.parent.params.get("home") if context.parent else None
+    settle(find_home(home or above), choice, pid, n, value)
 
 
 @app.command()
@@ -151,5 +246,7 @@ def main() -> None:
     try:
         app()
     except KernelError as error:
-        print(f"prytany: {error}", file=sys.stderr)
+        from prytany.cli.text import safe
+
+        print(f"prytany: {safe(str(error))}", file=sys.stderr)
         sys.exit(2)

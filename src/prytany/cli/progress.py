@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from prytany.abi import events as ev
+from prytany.cli.attached import command
 from prytany.cli.text import safe
 
 
 class Progress:
     """Turns durable events into plain lines."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], home: Path) -> None:
         self._say = say
+        self._home = home
         self._names: dict[int, str] = {}
         self.answered = 0
         self.prompt_tokens = 0
@@ -49,7 +52,8 @@ class Progress:
             case ev.ModelUsed():
                 return self._of(event.pid, f"got no answer ({event.cause})")
             case ev.IncidentOpened():
-                return self._of(event.pid, f"needs a person: {event.kind}")
+                settle = command(f"incidents retry {event.pid} {event.n}", self._home)
+                return self._of(event.pid, f"needs a person: {event.kind}; {settle}  (or skip, give)")
             case ev.ProcessExited():
                 return self._of(event.pid, f"ends: {event.reason} (status {event.status})")
             case _:

@@ -11,8 +11,11 @@ from typing import Any
 
 import uvloop
 
+from prytany.abi.errors import Ebusy
+from prytany.cli.attached import command
 from prytany.cli.progress import Progress
-from prytany.cli.text import safe
+from prytany.cli.wait import show_end
+from prytany.runtime.environments import find_python
 from prytany.system.models import open_models
 from prytany.system.shard import Shard
 
@@ -21,12 +24,13 @@ INTERRUPTED = 130
 
 def run_program(
     home: Path, target: str, kwargs: dict[str, Any], unveil: dict[str, str], *, model: str, running_max: int,
-    unconfined: bool,
+    unconfined: bool, python: str = "",
 ) -> int:  # fmt: skip
     """Run one program to its end; the exit code of the command."""
+    found = find_python(python)
 
     async def start(shard: Shard) -> list[int]:
-        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil)]
+        return [shard.kernel.operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, python=found)]
 
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=True))
 
@@ -44,10 +48,17 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    progress = Progress(say)
-    shard = await Shard.open(
-        home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress
-    )
+    progress = Progress(say, home)
+    try:
+        shard = await Shard.open(
+            home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress
+        )
+    except Ebusy as error:
+        raise Ebusy(
+            f"{error.message}; look with `{command('ps', home)}`, end one with `{command('kill PID', home)}`,"
+            " or run elsewhere with another --home",
+            detail=error.detail,
+        ) from None
     try:
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name)
@@ -73,7 +84,7 @@ async def _session(home: Path, start: Any, model: str, running_max: int, unconfi
         if not ended.done():
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
-            say(f"stopped; go on with: prytany resume --home {home}")
+            say(f"stopped; go on with: {command('resume', home)}")
             return INTERRUPTED
         return _report(ended.result(), progress, say)
     finally:
@@ -85,12 +96,6 @@ def _report(ends: list[dict[str, Any]], progress: Progress, say: Any) -> int:
     say(f"{progress.answered} model calls answered, {tokens}")
     status = 0
     for end in ends:
-        if end["error"]:
-            said = end["error"]
-            say(safe(said.get("traceback") or f"{said.get('type')}: {said.get('message')}", lines=True))
-        if isinstance(end["result"], str):
-            print(safe(end["result"], lines=True))
-        elif end["result"] is not None:
-            print(safe(repr(end["result"])))
+        show_end(end["result"], end["error"])
         status = status or end["status"]
     return int(status)

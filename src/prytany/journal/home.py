@@ -6,6 +6,7 @@
       journal.db       the store               head     the anchor
       reserve          of the store            keys     the keyring, 0600
       workers          the processes that the kernel has started
+      control          the operator's socket, 0600, while a kernel runs
 
 It makes the folder and checks it; what lies in it is others' to open. The lock goes with the process, however that
 ends.
@@ -73,6 +74,11 @@ class Home:
     def keys(self) -> Path:
         """The keyring's file."""
         return self.path / "keys"
+
+    @property
+    def folder_fd(self) -> int:
+        """The folder that was checked, for what is opened in it by name; open until `close`."""
+        return self._folder_fd
 
     def _check_folder(self) -> None:
         found = os.fstat(self._folder_fd)

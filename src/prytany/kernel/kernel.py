@@ -8,7 +8,7 @@ It runs in one event loop, on one thread; every method here is called there. It 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from prytany.abi import limits
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.live import Live
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
@@ -26,6 +27,7 @@ from prytany.kernel.replay import NIL
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
+from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader
@@ -48,18 +50,21 @@ class Kernel:
         entropy: Callable[[int], bytes],
         *,
         running_max: int,
+        workers_max: int = limits.WORKERS_MAX,
         watch: Watcher | None = None,
+        environment: Callable[[str], str] = lambda python: "",
     ) -> None:
         self.ledger = ledger
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
         self._find_program = find_program
+        self._environment = environment
         self.places = Places(running_max)
         self.effects = Effects(outside, self)
         self.recovery = Recovery(self)
         self.trap = Trap(ledger, self)
-        self.workers = Workers(self, runners)
+        self.workers = Workers(self, runners, workers_max)
         self.closing = False
         self.idle = False
         """Opened to be looked at and steered, and not to run anything."""
@@ -73,6 +78,11 @@ class Kernel:
         """The process table."""
         return self.ledger.table
 
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        return self.ledger.state.contexts
+
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
         return self.ledger.digest(content)
@@ -84,6 +94,10 @@ class Kernel:
     def find_program(self, target: str, beside: str) -> Program:
         """Resolve a program's name; raises Enoent."""
         return self._find_program(target, beside)
+
+    def environment(self, python: str) -> str:
+        """What the environment of an interpreter is now."""
+        return self._environment(python)
 
     def model(self, name: str) -> Model | None:
         """The model of that name."""
@@ -112,6 +126,9 @@ class Kernel:
         live = self.workers.live.get(pid)
         if live is None or live.leaving or self.closing:
             return
+        if not live.delivered <= delivered <= live.sent:
+            self._misbehaves(live, f"its worker said that it took {delivered} items of {live.sent}")
+            return
         live.delivered = delivered
         live.frame_end = live.last_n + len(calls)
         live.on_taken()
@@ -119,8 +136,7 @@ class Kernel:
             return
         for n, name, args in calls:
             if n != live.last_n + 1:
-                self.workers.kill(pid)
-                self.end(pid, 1, 0, f"its worker numbered a call {n} after {live.last_n}")
+                self._misbehaves(live, f"its worker numbered a call {n} after {live.last_n}")
                 return
             live.last_n = n
             if live.cursor is None:
@@ -130,10 +146,19 @@ class Kernel:
         if live.cursor is not None:
             self.workers.advance(live)
 
+    def _misbehaves(self, live: Live, reason: str) -> None:
+        self.workers.kill(live.pid)
+        self.end(live.pid, 1, 0, reason)
+
+    def on_left(self, pid: int, cpu_us: int) -> None:
+        """A worker that was ended is gone; see ports.runner. What it took is recorded to the last, when closing too."""
+        run = self.workers.left(pid)
+        if cpu_us and run and self.ledger.journal.failure is None:
+            self.ledger.commit((ev.ProcessAccounted(pid, run, cpu_us),), {})
+
     def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
         """A worker is gone; see ports.runner."""
-        live = self.workers.forget(pid)
-        if live is None or live.leaving or self.closing:
+        if self.workers.forget(pid) is None or self.closing:
             return
         self.end(pid, status, signal, reason, cpu_us)
 
@@ -151,6 +176,10 @@ class Kernel:
         result = b"" if value == NIL else self.digest(value)
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
         self.ledger.commit((*events, closed), {result: value} if result else {})
+
+    def wait_durable(self, seq: int) -> Awaitable[None]:
+        """Until entry `seq` can be read."""
+        return self.ledger.journal.wait_durable(seq)
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Events of an effect that is still going on."""

@@ -14,11 +14,13 @@ class Live:
     """One worker's state. `cursor` is there until the worker has reached the frontier of its record."""
 
     __slots__ = (
-        "_taken", "cursor", "delivered", "frame_end", "last_n", "last_ns", "leaving", "pid", "sent", "upto", "worker",
+        "_taken", "cursor", "delivered", "frame_end", "last_n", "last_ns", "leaving", "pid", "run", "sent", "upto",
+        "worker",
     )  # fmt: skip
 
-    def __init__(self, pid: int, cursor: Cursor, upto: int) -> None:
+    def __init__(self, pid: int, cursor: Cursor, upto: int, run: int = 0) -> None:
         self.pid = pid
+        self.run = run
         self.upto = upto
         """The last entry that its record held when it was read."""
         self.cursor: Cursor | None = cursor

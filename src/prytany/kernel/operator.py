@@ -45,6 +45,7 @@ class Operator:
     def spawn(
         self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
+        python: str = "",
     ) -> int:  # fmt: skip
         """Start a root process; its pid. Raises Enoent when there is no such program."""
         k = self._k
@@ -55,7 +56,7 @@ class Operator:
             pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,
             source=k.digest(found.source), argument=k.digest(argument),
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
-            uid=uid, model=model,
+            uid=uid, model=model, python=python, environment=k.environment(python),
         )  # fmt: skip
         k.ledger.commit((spawned, ev.ProcessReady(pid, 1)), {k.digest(argument): argument}, (found.source,))
         return pid

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
@@ -58,6 +59,11 @@ class Context(Protocol):
         """The process table."""
         ...
 
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        ...
+
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
         ...
@@ -68,6 +74,10 @@ class Context(Protocol):
 
     def find_program(self, target: str, beside: str) -> Program:
         """Resolve a program's name; raises Enoent."""
+        ...
+
+    def environment(self, python: str) -> str:
+        """What the environment of an interpreter is now; "" for the kernel's own interpreter."""
         ...
 
     def model(self, name: str) -> Model | None:

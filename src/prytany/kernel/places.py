@@ -11,7 +11,7 @@ long as it does anything but wait.
 
 from __future__ import annotations
 
-from prytany.process.process import Process
+from prytany.process.process import Process, State
 
 
 class Places:
@@ -22,13 +22,19 @@ class Places:
         self._held: set[int] = set()
         self.asked: dict[int, None] = {}
         """Who wants to come back and has no place, oldest first."""
+        self.idle: dict[int, None] = {}
+        """Who runs and holds none, in the order of what happened to them last."""
 
     def update(self, process: Process) -> None:
         """Take note of what `process` does now."""
         if process.needs_place():
             self._held.add(process.pid)
+            self.idle.pop(process.pid, None)
         else:
             self._held.discard(process.pid)
+            self.idle.pop(process.pid, None)
+            if process.state is State.RUNNING:
+                self.idle[process.pid] = None
 
     def ask(self, pid: int) -> None:
         """It wants to come back. To ask again changes nothing."""
@@ -41,6 +47,7 @@ class Places:
             return None
         pid = next(iter(self.asked))
         del self.asked[pid]
+        self.idle.pop(pid, None)
         self._held.add(pid)
         return pid
 
@@ -48,6 +55,7 @@ class Places:
         """The process is gone."""
         self._held.discard(pid)
         self.asked.pop(pid, None)
+        self.idle.pop(pid, None)
 
     @property
     def free(self) -> int:

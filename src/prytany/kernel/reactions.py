@@ -202,6 +202,8 @@ class Reactions:
         if live is None or live.cursor is not None:
             return  # it has a place until it is back, if it comes; then it is settled
         self._k.places.update(process)
+        if self._k.workers.too_many:
+            self._k.workers.put_away()
         if self._k.table.ready or self._k.places.asked:
             self.fill()
 

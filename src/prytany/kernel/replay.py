@@ -142,9 +142,14 @@ def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: C
 class Cursor:
     """Where a replay stands."""
 
-    def __init__(self, record: Record | None = None) -> None:
-        """At the beginning of `record`; of none while that is still being read."""
+    def __init__(self, record: Record | None = None, quiet: int = 0) -> None:
+        """At the beginning of `record`; of none while that is still being read.
+
+        `quiet` is how many items (the start is one) an earlier worker took: what is printed up to there is known.
+        """
+        self.reading = record is None
         self.record = record or Record(0, [], {})
+        self.quiet = quiet
         self.made: set[int] = set()
         """Recorded calls that the worker has made again and that no item has answered yet."""
         self.beyond: list[tuple[int, str, bytes]] = []
@@ -153,8 +158,9 @@ class Cursor:
         self._taken = 0
         self._matched = 0
 
-    def load(self, record: Record) -> None:
+    def load(self, record: Record, quiet: int = 0) -> None:
         """The record was read; what came up meanwhile follows it."""
+        self.reading, self.quiet = False, quiet
         self.record = record._replace(items=record.items + self.record.items)
 
     def add(self, item: Item) -> None:
@@ -201,8 +207,10 @@ class Cursor:
         items: list[Item] = []
         size_bytes = 0
         recorded = self.record.items
-        last = min(len(recorded), self._taken + AHEAD_ITEMS_MAX)
-        while self._next < (last if ahead else len(recorded)) and size_bytes < AHEAD_BYTES_MAX:
+        most = min(len(recorded), self.quiet - 1) if self.quiet else len(recorded)
+        if ahead:
+            most = min(most, self._taken + AHEAD_ITEMS_MAX)
+        while self._next < most and size_bytes < AHEAD_BYTES_MAX:
             item = recorded[self._next]
             if not ahead and item.n > 0 and item.n not in self.made:
                 break
@@ -210,6 +218,13 @@ class Cursor:
             size_bytes += len(item.value)
             self._next += 1
         return items
+
+    def turns_new(self, delivered: int) -> bool:
+        """Whether the worker has just taken the last item that an earlier one took: what it does now is new."""
+        if not self.quiet or delivered < self.quiet:
+            return False
+        self.quiet = 0
+        return True
 
     def at_frontier(self, delivered: int) -> bool:
         """Whether the worker, idle after `delivered` items (the start is one), stands where its record ends.

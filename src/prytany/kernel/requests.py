@@ -88,21 +88,36 @@ class Chat(msgspec.Struct, frozen=True):
         return [feature for feature, needed in wanted.items() if needed]
 
 
-def read_chat(messages: list[dict[str, Any]], options: dict[str, Any]) -> Chat:
-    """The request that the arguments of `model_chat` stand for.
+def check_messages(messages: list[dict[str, Any]], call: str) -> int:
+    """How many pictures are in `messages`.
 
     Raises:
         Einval: they are not of the form.
         Eperm: a picture is named by an address.
     """
-    if not messages:
-        raise Einval("a model needs at least one message", call="model_chat")
     try:
         # Bytes have to be bytes: by default a text would be taken for base64.
         checked = msgspec.convert(messages, list[_Message], builtin_types=(bytes,))
     except msgspec.ValidationError as error:
-        raise Einval(f"the messages do not fit: {error}", call="model_chat") from None
-    images = sum(_check_message(message) for message in checked)
+        raise Einval(f"the messages do not fit: {error}", call=call) from None
+    return sum(_check_message(message, call) for message in checked)
+
+
+def read_chat(messages: list[dict[str, Any]], options: dict[str, Any], *, after: bool = False) -> Chat:
+    """The request that the arguments of `model_chat` stand for.
+
+    Args:
+        messages: what the model is told.
+        options: how it is asked.
+        after: there are messages before them, so that there may be none here.
+
+    Raises:
+        Einval: they are not of the form.
+        Eperm: a picture is named by an address.
+    """
+    if not messages and not after:
+        raise Einval("a model needs at least one message", call="model_chat")
+    images = check_messages(messages, "model_chat")
     try:
         given = msgspec.convert(options, Options)
     except msgspec.ValidationError as error:
@@ -114,17 +129,17 @@ def read_chat(messages: list[dict[str, Any]], options: dict[str, Any]) -> Chat:
     return Chat(request, given.stream, images)
 
 
-def _check_message(message: _Message) -> int:
+def _check_message(message: _Message, call: str) -> int:
     """How many pictures are in it."""
     if message.content is None:
         if message.role != "assistant":
-            raise Einval("only an assistant's message may be without content", call="model_chat")
+            raise Einval("only an assistant's message may be without content", call=call)
         return 0
     if isinstance(message.content, str):
         return 0
     for part in message.content:
         if isinstance(part, _ImageAddress) and not part.image_url.url.startswith("data:"):
-            raise Eperm("a picture is given by its bytes: an address would give the network to it", call="model_chat")
+            raise Eperm("a picture is given by its bytes: an address would give the network to it", call=call)
     return sum(not isinstance(part, _Text) for part in message.content)
 
 

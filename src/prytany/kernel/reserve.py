@@ -15,6 +15,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.kernel.requests import Chat
+from prytany.memory.context import Head
 from prytany.ports.model import Model, Usage
 from prytany.process.process import Reservation
 
@@ -35,10 +36,15 @@ def prompt_bound(messages: Any, tools: Any = (), schema: Any = None, images: int
     return TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages) + len(_pack(messages)) + 3 * form + IMAGE_TOKENS * images
 
 
-def reserve_chat(pid: int, n: int, model: Model, chat: Chat) -> ev.ModelReserved:
-    """The reservation of a chat."""
+def context_bound(head: Head) -> int:
+    """The most tokens that what a context holds can have; its size leaves out roles and names of fields."""
+    return 2 * MESSAGE_TOKENS * head.length + head.size + IMAGE_TOKENS * head.images
+
+
+def reserve_chat(pid: int, n: int, model: Model, chat: Chat, before: int = 0) -> ev.ModelReserved:
+    """The reservation of a chat, after `before` tokens of a context."""
     request = chat.request
-    prompt = prompt_bound(request.messages, request.tools, request.schema, chat.images)
+    prompt = before + prompt_bound(request.messages, request.tools, request.schema, chat.images)
     return _reserve(pid, n, model, Usage(prompt, request.max_tokens))
 
 
@@ -66,17 +72,17 @@ def refused(pid: int, n: int, reserved: Reservation, took_us: int, cause: str) -
     return ev.ModelUsed(pid, n, reserved.model, 0, 0, 0, took_us, cause)
 
 
-def settle(pid: int, n: int, model: Model, usage: Usage, prompt: bytes, answer: bytes, took_us: int) -> ev.ModelUsed:
+def settle(pid: int, n: int, model: Model, usage: Usage, prompt: Any, answer: Any, took_us: int) -> ev.ModelUsed:
     """An attempt that was answered, as reported; what the report leaves out is estimated, and marked so.
 
     Args:
-        prompt: what was asked, packed; only its size counts.
-        answer: what was answered, in the same way.
+        prompt: what was asked; its size counts, and only where the report is silent.
+        answer: what was answered, in the same way; None for nothing.
     """
     given, taken = usage.prompt_tokens, usage.completion_tokens
-    estimated = (not given and bool(prompt)) or (not taken and bool(answer))
-    given = given or -(-len(prompt) // ESTIMATE_BYTES_A_TOKEN)
-    taken = taken or -(-len(answer) // ESTIMATE_BYTES_A_TOKEN)
+    estimated = not given or (not taken and answer is not None)
+    given = given or _estimate(prompt)
+    taken = taken or (_estimate(answer) if answer is not None else 0)
     given, taken, cost = min(given, TOKENS_MAX), min(taken, TOKENS_MAX), usage.cost_usd_micros
     if estimated:
         prices = model.features.prices
@@ -84,3 +90,7 @@ def settle(pid: int, n: int, model: Model, usage: Usage, prompt: bytes, answer: 
     return ev.ModelUsed(
         pid, n, model.name, given, taken, min(cost or 0, TOKENS_MAX), took_us, "", estimated=estimated
     )  # fmt: skip
+
+
+def _estimate(content: Any) -> int:
+    return -(-len(_pack(content)) // ESTIMATE_BYTES_A_TOKEN)

@@ -17,6 +17,7 @@ from prytany.abi import limits
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.ids import Pid, format_pid
 from prytany.kernel.effects.model import pack_vectors
+from prytany.kernel.handlers.context import answer_in
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.outcome import Context
 from prytany.ports.model import ModelFailure
@@ -96,9 +97,13 @@ def _settle_call(
         packed = _pack([f"the operator skipped {call.call} ({kind})", {"cause": "skipped", "incident": kind}])
     else:
         errno, packed = "", given(call, value)
+    appended: tuple[ev.Event, ...] = ()
+    if not errno and call.call in MODEL_CALLS:
+        answer, appended = answer_in(k, p, n, msgspec.msgpack.decode(packed), ev.Source("operator", str(uid)))
+        packed = _pack(answer)
     content = b"" if packed == NIL else packed
     closed = ev.CallClosed(p.pid, n, errno, k.digest(content), p.tail)
-    return (ev.CallSettled(p.pid, n, choice, uid), closed), (content,) if content else ()
+    return (ev.CallSettled(p.pid, n, choice, uid), *appended, closed), (content,) if content else ()
 
 
 def given(call: OpenCall, value: object) -> bytes:

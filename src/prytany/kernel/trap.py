@@ -24,6 +24,8 @@ from prytany.process.process import Process
 _DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
     call.name: msgspec.msgpack.Decoder(arguments_type(call)) for call in SYSCALLS
 }
+FREES = frozenset({"call_cancel", "process_exit"})
+"""Calls that end others: they are let through however many are in flight."""
 _pack = msgspec.msgpack.encode
 
 
@@ -45,9 +47,9 @@ class Trap:
     def call(self, live: Live, n: int, name: str, raw: bytes) -> None:
         """One live call."""
         ledger = self._ledger
-        process = ledger.table.require(live.pid)
-        if not process.alive:
-            return
+        process = ledger.table.get(live.pid)
+        if process is None or not process.alive:
+            return  # it has ended, and its worker does not know yet
         errno = deny(process, name)
         if errno is not None:
             self._deny(live, process, n, name, errno)
@@ -56,7 +58,7 @@ class Trap:
         argument = ledger.digest(raw)
         contents = {argument: raw}
         try:
-            if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX:
+            if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX and name not in FREES:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
             outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
         except KernelError as error:
@@ -69,7 +71,7 @@ class Trap:
         if isinstance(outcome, Opened):
             idle = live.idle_after(n, process)
             opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
-            ledger.commit([opened, *outcome.after], contents)
+            ledger.commit((opened, *outcome.after), contents)
             return
         if isinstance(outcome, Ended):
             ledger.commit(outcome.events, {ledger.digest(content): content for content in outcome.contents})

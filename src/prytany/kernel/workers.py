@@ -2,6 +2,10 @@
 
 Every start of a worker is a replay; that of a new process is the replay of an empty record. So the machine that lost
 power, the process that was put away and the process that begins all come the same way.
+
+When there are more workers than there may be, those go whose process has waited longest: nothing is lost with them that
+the record does not hold, and they come back when something reaches their process. A worker goes only when it has taken
+all that it was sent and all that it asked is durable, so that nobody can tell from the record that it went.
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ from prytany.abi.errors import Eio, Ereplay, KernelError
 from prytany.journal.bodies import unpack
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
+from prytany.kernel.places import Places
 from prytany.kernel.replay import Cursor, Record, read_record
 from prytany.kernel.trap import Trap
-from prytany.ports.runner import Host, Runner
+from prytany.ports.runner import Host, Runner, Worker
 from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
@@ -29,6 +34,7 @@ class Owner(Host, Protocol):
     """The kernel, as its workers' keeper sees it."""
 
     ledger: Ledger
+    places: Places
     trap: Trap
     reader: Reader
     closing: bool
@@ -36,6 +42,10 @@ class Owner(Host, Protocol):
     @property
     def table(self) -> Table:
         """The process table."""
+        ...
+
+    def environment(self, python: str) -> str:
+        """What the environment of an interpreter is now."""
         ...
 
     def end(self, pid: int, status: int, signal: int, reason: str, cpu_us: int = 0) -> None:
@@ -61,12 +71,18 @@ class _Turn:
 class Workers:
     """The workers of one kernel."""
 
-    def __init__(self, kernel: Owner, runners: dict[str, Runner]) -> None:
+    def __init__(self, kernel: Owner, runners: dict[str, Runner], most: int) -> None:
         self._kernel = kernel
         self._runners = runners
+        self.most = most
+        """Beyond so many, some are put away."""
         self.live: dict[int, Live] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
+        self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
+        self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
+        self.leaving: dict[int, int] = {}
+        """Workers that were killed and are not gone yet: the run of each, by pid."""
 
     def content(self, digest: bytes, seq: int) -> bytes:
         """Stored content: in the row that names it, or in a row of its own."""
@@ -88,33 +104,44 @@ class Workers:
             return
         if process.tail > self._kernel.ledger.journal.durable:
             return  # the reaction to that entry comes here again
-        live = Live(pid, Cursor(), process.tail)
+        live = Live(pid, Cursor(), process.tail, process.run)
         self.live[pid] = live
         task = asyncio.ensure_future(self._start(process, live))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
+        if self.too_many:
+            self.put_away()
 
     async def _start(self, process: Process, live: Live) -> None:
         cursor = live.cursor
         assert cursor is not None
-        doing = "its record cannot be read"
         try:
             async with self._reading:
-                cursor.load(await self._read(live))
-            doing = "no worker could be started"
-            item = self._start_item(process)
-            worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
+                record = await self._read(live)
         except (KernelError, StoreError) as error:
             if self.live.get(process.pid) is live:
                 del self.live[process.pid]
-                self._kernel.end(process.pid, 1, 0, f"{doing}: {getattr(error, 'message', error)}")
+                said = error.message if isinstance(error, KernelError) else error
+                self._kernel.end(process.pid, 1, 0, f"its record cannot be read: {said}")
+            return
+        # Where nobody knows what was taken, all that is recorded counts as taken; with nothing recorded, nothing does.
+        everything = 1 + len(record.items) if record.asked or record.items else 0
+        cursor.load(record, self._taken.pop(process.pid, everything))
+        try:
+            item = self._start_item(process)
+            worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
+        except KernelError as error:
+            if self.live.get(process.pid) is live:
+                del self.live[process.pid]
+                self._unstarted(live, error)
             return
         live.worker = worker
         if live.leaving:
             worker.kill()
             return
-        if not cursor.record.asked and not cursor.record.items:
-            worker.at_frontier()  # nothing was recorded, so nothing of what it prints was printed before
+        if not cursor.quiet:
+            worker.hear()
+        self._warn(process, worker)
         live.send(0, cursor.record.start_ns, "", item)
         self.advance(live)
 
@@ -126,13 +153,28 @@ class Workers:
             await _Turn()
         raise AssertionError("the record comes last")
 
+    def _warn(self, process: Process, worker: Worker) -> None:
+        """Say that what the program imports may not be what it was; what it does is held against the record as ever."""
+        now = self._kernel.environment(process.python) if process.environment else ""
+        if now != process.environment and process.pid not in self._warned:
+            self._warned.add(process.pid)
+            worker.log(f"its environment was {process.environment} when it began, and is {now} now\n")
+
+    def _unstarted(self, live: Live, error: KernelError) -> None:
+        """A process that has done nothing ends with it; one that has done something is kept for a person to see to."""
+        reason = f"no worker could be started: {error.message}"
+        if live.cursor is None or not live.cursor.record.asked:
+            self._kernel.end(live.pid, 1, 0, reason)
+        else:
+            self._kernel.note((ev.ProcessPaused(live.pid, reason), ev.IncidentOpened(live.pid, "worker")))
+
     def _start_item(self, process: Process) -> bytes:
-        source = self.content(process.source, 0)
         args, kwargs = msgspec.msgpack.decode(self.content(process.argument, process.spawned_seq))
         return msgspec.msgpack.encode(
             {
                 "program": process.program,
-                "source": source.decode(),
+                "python": process.python,
+                "source": self.content(process.source, 0),
                 "args": args,
                 "kwargs": kwargs,
                 "seed": process.seed,
@@ -170,6 +212,8 @@ class Workers:
         assert cursor is not None
         if live.worker is None:
             return  # what is due goes out when it is there
+        if cursor.turns_new(live.delivered):
+            live.worker.hear()
         for item in cursor.due(ahead=live.in_steps):
             live.send(item.n, item.time_ns, item.errno, item.value)
         try:
@@ -184,6 +228,44 @@ class Workers:
         for n, name, argument in cursor.beyond:
             self._kernel.trap.call(live, n, name, argument)
         self._kernel.settled(live.pid)
+        if self.too_many:
+            self.put_away()
+
+    @property
+    def too_many(self) -> bool:
+        """Whether some have to be put away."""
+        return len(self.live) > self.most
+
+    def put_away(self) -> None:
+        """Let go of those that wait, the longest first, until there are no more than there may be."""
+        idle = self._kernel.places.idle
+        over = len(self.live) - self.most
+        leaving: list[int] = []
+        absent: list[int] = []
+        for pid in idle:
+            live = self.live.get(pid)
+            if live is None:
+                absent.append(pid)
+            elif self._may_leave(live):
+                leaving.append(pid)
+                if len(leaving) == over:
+                    break
+        for pid in (*absent, *leaving):
+            del idle[pid]
+        for pid in leaving:
+            self.kill(pid)
+
+    def _may_leave(self, live: Live) -> bool:
+        if live.cursor is not None or live.worker is None or live.worker.identity == (0, 0):
+            return False
+        if live.delivered != live.sent or live.pid in self._kernel.ledger.denials.waiting:
+            return False
+        process = self._kernel.table.require(live.pid)
+        return (
+            process.state is State.RUNNING
+            and bool(process.open)
+            and process.tail <= self._kernel.ledger.journal.durable
+        )
 
     def _diverged(self, live: Live, error: Ereplay) -> None:
         # Both sides go to the process's log: the journal holds no content.
@@ -196,7 +278,19 @@ class Workers:
         """End the worker of `pid`, if there is one; its process is not judged by it."""
         live = self.live.pop(pid, None)
         if live is not None:
+            self.leaving[pid] = live.run
             live.kill()
+        if (process := self._kernel.table.get(pid)) is None or not process.alive:
+            self._warned.discard(pid)
+            self._taken.pop(pid, None)
+        elif live is not None and not (live.cursor is not None and live.cursor.reading):
+            self._taken[pid] = live.cursor.quiet if live.cursor is not None and live.cursor.quiet else live.sent
+
+    def left(self, pid: int) -> int:
+        """A worker of `pid` that was killed is gone; its run, or 0."""
+        process = self._kernel.table.get(pid)
+        run = self.leaving.pop(pid, 0)
+        return process.run if process is not None else run
 
     def forget(self, pid: int) -> Live | None:
         """The worker of `pid` is gone."""

@@ -87,6 +87,13 @@ class ModelAnswer(msgspec.Struct, frozen=True):
     model: str = ""
 
 
+class Embedded(msgspec.Struct, frozen=True):
+    """One vector a text, in the order of the texts; and what the endpoint says that it used."""
+
+    vectors: list[list[float]]
+    usage: Usage = Usage()
+
+
 class ModelFailure(Exception):
     """The endpoint did not answer; the kernel turns it into an errno and decides whether to try again.
 
@@ -127,7 +134,7 @@ class Model(Protocol):
         """Pieces of text as they come, and the whole answer last; raises ModelFailure. Closing it ends the request."""
         ...
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         """One vector a text; raises ModelFailure."""
         ...
 

@@ -23,7 +23,7 @@ class Worker(Protocol):
         ...
 
     def kill(self) -> None:
-        """End it at once. `Host.on_exit` follows."""
+        """End it at once. Nothing is heard of it any more but `Host.on_left`; its process may have another worker."""
         ...
 
     @property
@@ -32,7 +32,11 @@ class Worker(Protocol):
         ...
 
     def at_frontier(self) -> None:
-        """The replay is over: what was printed so far was printed before, and is dropped; what comes now is kept."""
+        """The replay is over: from here on the kernel need not be told when it is idle."""
+        ...
+
+    def hear(self) -> None:
+        """What was printed so far was printed before, and is dropped; what comes now is kept."""
         ...
 
     def log(self, text: str) -> None:
@@ -48,7 +52,11 @@ class Host(Protocol):
         ...
 
     def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
-        """The worker of `pid` is gone. Called once, and after it nothing else for that worker."""
+        """The worker of `pid` is gone by itself. Called once, and after it nothing else for that worker."""
+        ...
+
+    def on_left(self, pid: int, cpu_us: int) -> None:
+        """A worker of `pid` that was killed is gone, and took so much."""
         ...
 
 

@@ -64,9 +64,18 @@ class Usage(msgspec.Struct, array_like=True):
     cost_usd_micros: int = 0
     model_us: int = 0
     cpu_us: int = 0
+    run_us: int = 0
+    """Time in which it ran or waited for a model or a file, up to its last change of state."""
+    wait_us: int = 0
+    """Time in which all that it had open waited for others, or for a time."""
     reserved_prompt_tokens: int = 0
     reserved_completion_tokens: int = 0
     reserved_usd_micros: int = 0
+
+    def add(self, other: Usage) -> None:
+        """Count in what another took."""
+        for field in self.__struct_fields__:
+            setattr(self, field, getattr(self, field) + getattr(other, field))
 
 
 class Process(msgspec.Struct, array_like=True):
@@ -110,6 +119,28 @@ class Process(msgspec.Struct, array_like=True):
     usage: Usage = msgspec.field(default_factory=Usage)
     incidents: dict[int, str] = {}
     """What of it needs a person: the number of the call (0: the process itself) to the kind."""
+    below: Usage = msgspec.field(default_factory=Usage)
+    """What its descendants took that are reaped."""
+    busy: int = 0
+    """Open calls that wait for nobody."""
+    waiting: bool = False
+    mark_ns: int = 0
+    """Since when it runs or waits; 0 when it does neither."""
+    python: str = ""
+    environment: str = ""
+
+    def account(self, now_ns: int, *, goes_on: bool = True) -> None:
+        """Count the time since the last change of what it does, if this is one."""
+        waiting = not self.busy and bool(self.open)
+        if goes_on and self.mark_ns and waiting == self.waiting:
+            return
+        if self.mark_ns:
+            span_us = (now_ns - self.mark_ns) // 1000
+            if self.waiting:
+                self.usage.wait_us += span_us
+            else:
+                self.usage.run_us += span_us
+        self.waiting, self.mark_ns = waiting, now_ns if goes_on else 0
 
     def needs_place(self) -> bool:
         """Whether it does anything: it runs, and not all that it has asked for waits for others or for a person."""

@@ -12,7 +12,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
-from prytany.process.process import OpenCall, Process, Reservation, State, Usage
+from prytany.process.process import WAITS, OpenCall, Process, Reservation, State, Usage
 
 
 class Table(msgspec.Struct):
@@ -25,6 +25,8 @@ class Table(msgspec.Struct):
     """`pid:kind:call` of what needs a person, to the time it came up."""
     next_number: int = 1
     time_ns: int = 0
+    before_ns: int = 0
+    """The time of the event before."""
 
     def get(self, pid: int) -> Process | None:
         """The process, or None when there is none of that pid."""
@@ -48,7 +50,7 @@ class Table(msgspec.Struct):
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
-        self.time_ns = time_ns
+        self.before_ns, self.time_ns = self.time_ns, time_ns
         fold = _FOLDS.get(type(event))
         if fold is not None:
             fold(self, seq, event)
@@ -66,6 +68,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
     table.processes[e.pid] = Process(
         pid=e.pid, parent=e.parent, run=e.run, name=e.name, kind=e.kind, program=e.program, source=e.source,
         argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
+        python=e.python, environment=e.environment,
         depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq,
     )  # fmt: skip
     if parent is not None:
@@ -86,6 +89,7 @@ def _started(table: Table, seq: int, e: ev.ProcessStarted) -> None:
         raise KernelPanic(f"process {e.pid} started and was not ready")
     _record(process, seq, e.prev)
     process.state, process.started_ns = State.RUNNING, table.time_ns
+    process.account(table.time_ns)
     table.running[e.pid] = None
 
 
@@ -94,6 +98,7 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
     table.ready.pop(e.pid, None)
     table.running.pop(e.pid, None)
     process.state, process.reason = State.STOPPED, e.reason
+    process.account(table.time_ns, goes_on=False)
 
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
@@ -102,6 +107,7 @@ def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
     process.reason = ""
     if process.tail:
         process.state = State.RUNNING
+        process.account(table.time_ns)
         table.running[e.pid] = None
     else:
         process.state = State.READY
@@ -132,7 +138,9 @@ def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process.state, process.reason, process.status, process.signal = State.TERMINATED, e.reason, e.status, e.signal
     process.result, process.ended_ns, process.ended_seq = e.result, table.time_ns, seq
     process.usage.cpu_us += e.cpu_us
+    process.account(table.time_ns, goes_on=False)
     process.open.clear()
+    process.busy = 0
     for n in list(process.incidents):
         _forget_incident(table, process, n)
 
@@ -142,6 +150,8 @@ def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
     parent = table.processes.get(process.parent)
     if parent is not None:
         parent.children.pop(e.pid, None)
+        parent.below.add(process.usage)
+        parent.below.add(process.below)
     for child in process.children:
         # Orphans belong to the kernel from here on.
         if (orphan := table.processes.get(child)) is not None:
@@ -161,6 +171,9 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
     if e.idle:
         process.idle_seq = seq
+    if e.call not in WAITS:
+        process.busy += 1
+    process.account(table.time_ns)
     if e.call == "process_wait":
         table.require(e.subject).waiters[e.pid] = e.n
 
@@ -171,6 +184,9 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     call = process.open.pop(e.n, None)
     if call is None:
         raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
+    if call.call not in WAITS:
+        process.busy -= 1
+    process.account(table.time_ns)
     if call.reserved is not None:
         _reserve(process.usage, call.reserved, -1)
     if process.incidents:
@@ -231,6 +247,21 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
     usage.model_us += e.took_us
 
 
+def _accounted(table: Table, seq: int, e: ev.ProcessAccounted) -> None:
+    # A worker may outlive its process's place in the table; what it took then counts for the run.
+    if (process := table.get(e.pid)) is not None:
+        process.usage.cpu_us += e.cpu_us
+    elif (root := table.get(e.run)) is not None:
+        root.below.cpu_us += e.cpu_us
+
+
+def _kernel_started(table: Table, seq: int, e: ev.KernelStarted) -> None:
+    # While no kernel ran, nothing ran or waited.
+    down_ns = table.time_ns - table.before_ns if table.before_ns else 0
+    for pid in table.running:
+        table.require(pid).mark_ns += down_ns
+
+
 def _incident(table: Table, seq: int, e: ev.IncidentOpened) -> None:
     process = table.get(e.pid)
     if process is None or not process.alive or (e.n and e.n not in process.open):
@@ -263,6 +294,8 @@ _FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessSignalled: _signalled,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
+    ev.ProcessAccounted: _accounted,  # type: ignore[dict-item]
+    ev.KernelStarted: _kernel_started,  # type: ignore[dict-item]
     ev.CallDone: _done,  # type: ignore[dict-item]
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]

@@ -9,26 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from prytany.abi import wire
-from prytany.abi.errors import Einval
+from prytany.abi import limits, wire
+from prytany.abi.errors import Eagain, Einval
+from prytany.abi.program import is_whole
 from prytany.ports.runner import Call, Host
 from prytany.runtime.confinement import Confinement
 from prytany.runtime.launcher import ExitStatus, Launcher, Register, WorkerHandle
-from prytany.runtime.messages import WorkerSpec
+from prytany.runtime.messages import ENTRY, WorkerSpec
 
 _READ_BYTES = 1 << 18
+_PIPE_BYTES = 1 << 16  # what a pipe holds
+_FLOOD_PAUSE_S = 0.02
 LogSink = Callable[[int, bytes], None]
 """Takes what a process printed."""
 
 
 class ConfinedWorker:
-    """The kernel's end of one worker."""
+    """The kernel's end of one worker.
+
+    What goes to it and what it prints are both bounded: while more than `limits.BACKLOG_BYTES` wait for it, its calls
+    are not read, and when it prints a pipe full at once, its prints wait a moment. Neither stops a worker that reads.
+    """
 
     def __init__(self, handle: WorkerHandle, pid: int, host: Host, launcher: Launcher, sink: LogSink) -> None:
         self._handle = handle
@@ -39,7 +47,11 @@ class ConfinedWorker:
         self._loop = asyncio.get_running_loop()
         self._frames = wire.FrameReader()
         self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._unsent = memoryview(b"")  # of what was joined, the part that the socket did not take
+        self._paused = False
         self._muted = True
+        self._killed = False
         self._broken = ""
         self._loop.add_reader(handle.sock, self._on_readable)
         os.set_blocking(handle.output_fd, False)
@@ -51,26 +63,52 @@ class ConfinedWorker:
         """The operating system's pid and start time."""
         return self._handle.os_pid, self._handle.start_time
 
+    @property
+    def backlog_bytes(self) -> int:
+        """What waits for the worker to read it."""
+        return self._out_bytes
+
+    @property
+    def held_back(self) -> bool:
+        """Whether its calls are not read, since it does not read their answers."""
+        return self._paused
+
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
         """Queue one item for this turn's write."""
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(wire.encode_item(n, time_ns, errno, msgspec.Raw(value)))
+        item = wire.encode_item(n, time_ns, errno, msgspec.Raw(value))
+        self._out.append(item)
+        self._out_bytes += len(item)
+        if self._out_bytes > limits.BACKLOG_BYTES:
+            self._hold_back()
 
     def _flush(self) -> None:
-        data = b"".join(self._out)
-        self._out.clear()
-        if not data or self._handle.sock.fileno() < 0:
-            return
-        try:
-            sent = self._handle.sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # it is ending; its exit is reported
-        if sent < len(data):
-            self._out.append(data[sent:])
-            self._loop.add_writer(self._handle.sock, self._on_writable)
+        sock = self._handle.sock
+        while (self._unsent or self._out) and sock.fileno() >= 0:
+            if not self._unsent:
+                self._unsent = memoryview(b"".join(self._out))
+                self._out.clear()
+            try:
+                sent = sock.send(self._unsent)
+            except BlockingIOError:
+                self._loop.add_writer(sock, self._on_writable)
+                return
+            except OSError:
+                return  # it is ending; its exit is reported
+            self._unsent = self._unsent[sent:]
+            self._out_bytes -= sent
+        if self._paused and not self._broken and not self._killed:
+            self._paused = False
+            self._loop.add_reader(sock, self._on_readable)
+
+    def _hold_back(self) -> None:
+        """It is behind with reading: until it has caught up, it is not listened to."""
+        if self._out_bytes > limits.BACKLOG_BYTES_MAX:
+            self._break(f"its worker did not read {self._out_bytes} bytes of answers")
+        elif not self._paused:
+            self._paused = True
+            self._loop.remove_reader(self._handle.sock)
 
     def _on_writable(self) -> None:
         self._loop.remove_writer(self._handle.sock)
@@ -84,42 +122,62 @@ class ConfinedWorker:
         except OSError:
             data = b""
         if not data:
-            self._loop.remove_reader(self._handle.sock)
-            self.kill()
+            self._break("its worker closed its connection")
             return
         try:
             for body in self._frames.feed(data):
                 frame = wire.decode_frame(body)
                 calls: list[Call] = [(call.n, call.name, call.args) for call in frame.calls]
                 self._host.on_frame(self._pid, frame.delivered, calls)
-        except (Einval, msgspec.MsgspecError):
-            self._broken = "its worker sent what is no frame"
-            self._loop.remove_reader(self._handle.sock)
-            self.kill()
+                if self._killed:
+                    return
+        except (Einval, msgspec.MsgspecError, RecursionError):
+            self._break("its worker sent what is no frame")
 
     def _on_output(self) -> None:
         with suppress(BlockingIOError):
-            data = os.read(self._handle.output_fd, _READ_BYTES)
+            data = os.read(self._handle.output_fd, _PIPE_BYTES)
+            if data and not self._muted:
+                self._sink(self._pid, data)
             if not data:
                 self._loop.remove_reader(self._handle.output_fd)
-            elif not self._muted:
-                self._sink(self._pid, data)
+            elif len(data) >= _PIPE_BYTES >> 1 and not self._muted:
+                # It prints as fast as it can: its turn comes again, and until then its prints wait in the pipe.
+                self._loop.remove_reader(self._handle.output_fd)
+                self._loop.call_later(_FLOOD_PAUSE_S, self._listen)
+
+    def _listen(self) -> None:
+        if not self._handle.exited.done():
+            self._loop.add_reader(self._handle.output_fd, self._on_output)
 
     def at_frontier(self) -> None:
+        """It says when it is idle, always."""
+
+    def hear(self) -> None:
         """Drop what was printed on the way; the worker printed it before it sent the frame that brought it here."""
-        if not self._muted:
-            return
-        with suppress(BlockingIOError):
-            while os.read(self._handle.output_fd, _READ_BYTES):
-                pass
-        self._muted = False
+        if self._muted:
+            with suppress(BlockingIOError):
+                os.read(self._handle.output_fd, _PIPE_BYTES)
+            self._muted = False
 
     def log(self, text: str) -> None:
         """A line of the kernel's."""
         self._sink(self._pid, text.encode())
 
     def kill(self) -> None:
-        """End it."""
+        """End it. What it has printed is taken first, so that nothing of its successor's stands before it."""
+        if self._killed:
+            return
+        self._killed = True
+        if not self._handle.exited.done():
+            self._loop.remove_reader(self._handle.sock)
+            self._on_output()
+        self._launcher.kill(self._handle)
+
+    def _break(self, reason: str) -> None:
+        """It is of no use any more: its end is its process's."""
+        self._broken = self._broken or reason
+        self._loop.remove_reader(self._handle.sock)
         self._launcher.kill(self._handle)
 
     def _on_exited(self, exited: asyncio.Future[ExitStatus]) -> None:
@@ -130,36 +188,70 @@ class ConfinedWorker:
         self._handle.sock.close()
         os.close(self._handle.output_fd)
         status = exited.result()
-        if status.signal:
-            reason = self._broken or f"its worker was ended by signal {status.signal}"
+        if self._killed:
+            self._host.on_left(self._pid, status.cpu_us)
+        elif status.signal:
+            ours = self._broken if status.signal == signal.SIGKILL else ""  # it may have died before it could be ended
+            reason = ours or f"its worker was ended by signal {status.signal}"
             self._host.on_exit(self._pid, 128 + status.signal, status.signal, reason, status.cpu_us)
         else:
             reason = f"its worker ended with status {status.code} without saying so"
             self._host.on_exit(self._pid, status.code or 1, 0, reason, status.cpu_us)
 
 
-class ConfinedRunner:
-    """Starts confined workers from one zygote."""
+class _Start(msgspec.Struct):
+    """What has to be known of a start item before it is sent."""
 
-    def __init__(self, python: str, sink: LogSink, *, unconfined: bool = False, roster: Register | None = None) -> None:
-        self._launcher = Launcher(python, unconfined=unconfined, roster=roster)
+    program: str
+    source: bytes = b""
+    python: str = ""
+
+
+_start_decoder = msgspec.msgpack.Decoder(_Start)
+
+
+class ConfinedRunner:
+    """Starts confined workers, from one zygote an interpreter."""
+
+    def __init__(
+        self, python: str, sink: LogSink, *, unconfined: bool = False, entry: str = ENTRY,
+        roster: Register | None = None,
+    ) -> None:  # fmt: skip
+        self._python = python
+        self._roster = roster
         self._unconfined = unconfined
+        self._entry = entry
         self._sink = sink
-        self._starting: asyncio.Lock = asyncio.Lock()
-        self._started = False
+        self._launchers: dict[str, Launcher] = {}  # the one used longest ago first
 
     async def start(self, pid: int, item: bytes, host: Host) -> ConfinedWorker:
-        """A new worker, granted the interpreter, the libraries and its program's folder, read-only."""
-        async with self._starting:
-            if not self._started:
-                await self._launcher.start()
-                self._started = True
-        program = msgspec.msgpack.decode(item)["program"].rpartition(":")[0]
-        confinement = Confinement(read_only=(str(Path(program).parent),), unconfined=self._unconfined)
-        handle = await self._launcher.fork(WorkerSpec(name=f"prytany:{pid}", confinement=confinement))
-        return ConfinedWorker(handle, pid, host, self._launcher, self._sink)
+        """A new worker, granted the interpreter and the libraries, read-only; its program comes from the record.
+
+        A program that was recorded without its modules is granted its folder, to find them there.
+        """
+        start = _start_decoder.decode(item)
+        folder = () if is_whole(start.source) else (str(Path(start.program.rpartition(":")[0]).parent),)
+        confinement = Confinement(read_only=folder, unconfined=self._unconfined)
+        launcher = await self._launcher(start.python or self._python)
+        handle = await launcher.fork(WorkerSpec(name=f"prytany:{pid}", confinement=confinement))
+        return ConfinedWorker(handle, pid, host, launcher, self._sink)
+
+    async def _launcher(self, python: str) -> Launcher:
+        """The launcher of that interpreter. Raises Eagain when as many others as there may be have workers."""
+        launcher = self._launchers.pop(python, None)
+        if launcher is None and len(self._launchers) >= limits.ZYGOTES_MAX:
+            unused = next((name for name, other in self._launchers.items() if not other.used), None)
+            if unused is None:
+                raise Eagain(f"{limits.ZYGOTES_MAX} interpreters have workers, and that is the most")
+            await self._launchers.pop(unused).close()
+            launcher = self._launchers.pop(python, None)
+        if launcher is None:
+            launcher = Launcher(python, unconfined=self._unconfined, entry=self._entry, roster=self._roster)
+        self._launchers[python] = launcher
+        return launcher
 
     async def close(self) -> None:
-        """End every worker and the zygote."""
-        if self._started:
-            await self._launcher.close()
+        """End every worker and the zygotes."""
+        launchers = list(self._launchers.values())
+        self._launchers.clear()
+        await asyncio.gather(*(launcher.close() for launcher in launchers))

@@ -74,7 +74,8 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def interpreter_paths() -> tuple[str, ...]:
     """The interpreter and its libraries: what every worker can read. Those that do not exist are left out."""
-    paths = {*sys.path, *_SYSTEM_PATHS, *(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib"))}
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # in another environment it is not on sys.path
+    paths = {ours, *sys.path, *_SYSTEM_PATHS, *(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib"))}
     library_folder = sysconfig.get_config_var("LIBDIR")  # libpython, where the interpreter is a shared one
     if isinstance(library_folder, str):
         paths.add(library_folder)

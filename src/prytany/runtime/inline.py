@@ -25,6 +25,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 STEP_MS_MAX = 50
 Program = Callable[..., Coroutine[Any, Any, Any]]
+LogSink = Callable[[int, bytes], None]
 
 
 class InlineWorker:
@@ -37,15 +38,21 @@ class InlineWorker:
         "_host",
         "_killed",
         "_loop",
+        "_muted",
         "_n",
+        "_now_ns",
         "_pid",
         "_program",
         "_replaying",
+        "_sink",
         "_task",
     )
 
-    def __init__(self, pid: int, program: Program, host: Host) -> None:
+    def __init__(self, pid: int, program: Program, host: Host, sink: LogSink | None) -> None:
         self._pid = pid
+        self._sink = sink
+        self._muted = True
+        self._now_ns = 0
         self._program = program
         self._host = host
         self._loop = asyncio.get_running_loop()
@@ -84,6 +91,7 @@ class InlineWorker:
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
         """Take one item."""
         self._delivered += 1
+        self._now_ns = max(self._now_ns, time_ns)
         if n > 0:
             answer = self._asked.get(n) if errno == PIECE else self._asked.pop(n, None)
             if isinstance(answer, CallStream):
@@ -106,14 +114,16 @@ class InlineWorker:
             self._host.on_frame(self._pid, self._delivered, ())
 
     async def _run(self, start: dict[str, Any]) -> None:
+        from prytany.userland.comforts import Ambient
         from prytany.userland.process import Process
 
+        ambient = Ambient(lambda: self._now_ns, self._say)
         ending: tuple[int, Any, dict[str, Any] | None]
         began_ns = time.perf_counter_ns()
         try:
             ending = (
                 0,
-                await self._program(Process(self.call, self.stream, start), *start["args"], **start["kwargs"]),
+                await self._program(Process(self.call, self.stream, start, ambient), *start["args"], **start["kwargs"]),
                 None,
             )
         except ProcessExit as error:
@@ -129,6 +139,18 @@ class InlineWorker:
         """From here on the kernel need not know when it is idle."""
         self._replaying = False
 
+    def hear(self) -> None:
+        """What it logs from here on is kept; what it prints is the kernel's own output."""
+        self._muted = False
+
+    def _say(self, line: str) -> None:
+        if self._muted:
+            return
+        if self._sink is not None:
+            self._sink(self._pid, line.encode("utf-8", "replace"))
+        else:
+            _log.info("%d: %s", self._pid, line.rstrip("\n"))
+
     def log(self, text: str) -> None:
         """A line of the kernel's."""
         _log.warning("%s", text)
@@ -139,21 +161,23 @@ class InlineWorker:
             self._killed = True
             if self._task is not None:
                 self._task.cancel()
-            self._loop.call_soon(self._host.on_exit, self._pid, 137, 9, "killed", 0)
+            self._loop.call_soon(self._host.on_left, self._pid, 0)
 
 
 class InlineRunner:
     """Runs the programs that it was given by name."""
 
-    def __init__(self, programs: dict[str, Program]) -> None:
+    def __init__(self, programs: dict[str, Program], sink: LogSink | None = None) -> None:
+        """`sink` takes what they log; without one it goes to Python's logging."""
         self._programs = programs
+        self._sink = sink
 
     async def start(self, pid: int, item: bytes, host: Host) -> InlineWorker:
         """The program of that name, in this loop."""
         name = _decode(item)["program"]
         if name not in self._programs:
             raise Enoent(f"there is no inline program {name!r}")
-        return InlineWorker(pid, self._programs[name], host)
+        return InlineWorker(pid, self._programs[name], host, self._sink)
 
     async def close(self) -> None:
         """Every worker was killed by the kernel."""

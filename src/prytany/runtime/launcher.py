@@ -15,7 +15,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 from collections import deque
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from typing import Protocol
 import msgspec
 
 from prytany.abi import limits
-from prytany.abi.errors import Eio, Etimedout, KernelError
+from prytany.abi.errors import Eagain, Eio, Etimedout, KernelError
 from prytany.runtime import pids
 from prytany.runtime.messages import (
     ENTRY,
@@ -42,6 +41,7 @@ from prytany.runtime.messages import (
 from prytany.runtime.uids import worker_uids
 
 _READ_BYTES = 1 << 16
+BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 
 
 class Register(Protocol):
@@ -121,6 +121,11 @@ class Launcher:
         return self._process.pid if self._control is not None and self._process is not None else None
 
     @property
+    def used(self) -> bool:
+        """Whether it has workers, or is making one."""
+        return bool(self._alive or self._pending or self._starting.locked())
+
+    @property
     def pending(self) -> int:
         """How many forks were asked for and not answered yet."""
         return len(self._pending)
@@ -142,7 +147,7 @@ class Launcher:
                 mode = "unconfined" if self._unconfined else "confined"
                 try:
                     self._process = await asyncio.create_subprocess_exec(
-                        self._python, "-s", "-P", "-u", "-X", "utf8", "-m", "prytany.runtime.zygote",
+                        self._python, "-s", "-P", "-u", "-X", "utf8", BOOTSTRAP,
                         str(theirs.fileno()), str(os.getpid()), mode, self._entry,
                         env={"PYTHONHASHSEED": str(self._hash_seed)}, pass_fds=(theirs.fileno(),), cwd="/",
                         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=stderr,
@@ -150,6 +155,9 @@ class Launcher:
                 except OSError as error:
                     ours.close()
                     raise Eio(f"cannot execute {self._python}: {error.strerror}") from error
+                except BaseException:  # cancelled while it was being executed: what was started ends with its socket
+                    ours.close()
+                    raise
                 theirs.close()
                 self._zygote = self._process.pid, pids.start_time_of(self._process.pid) or 0
                 self._enlist(*self._zygote)
@@ -179,22 +187,38 @@ class Launcher:
 
         Raises:
             Eio: it could not be forked or confined for, e.g. a granted path does not exist; or the zygote died.
-            Eagain: no uid is free.
+            Eagain: no uid is free, or the kernel has as many descriptors open as it may.
         """
         await self.start()
         uid = worker_uids.take() if os.geteuid() == 0 and not self._unconfined else None
         confinement = msgspec.structs.replace(spec.confinement, uid=uid, gid=uid, unconfined=self._unconfined)
         request = Fork(self._next_id, msgspec.structs.replace(spec, confinement=confinement))
         self._next_id += 1
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        output_read, output_write = os.pipe()
+        try:
+            data = frame(request)
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                output_read, output_write = os.pipe()
+            except OSError:
+                ours.close()
+                theirs.close()
+                raise
+        except (OSError, ValueError) as error:
+            if uid is not None:
+                worker_uids.give_back(uid)
+            raise Eagain(f"no worker could be asked for: {error}") from error
         ours.setblocking(False)
         os.set_blocking(output_read, False)
         pending = _Pending(asyncio.get_running_loop().create_future(), ours, output_read, uid)
         self._pending[request.id] = pending
-        self._outbox.append((frame(request), [theirs.detach(), output_write]))
+        self._outbox.append((data, [theirs.detach(), output_write]))
         self._flush()
-        return await pending.started
+        try:
+            return await pending.started
+        except asyncio.CancelledError:
+            if pending.started.done() and not pending.started.cancelled() and pending.started.exception() is None:
+                self._discard(pending.started.result())  # it came in the same turn as the cancellation
+            raise
 
     def kill(self, handle: WorkerHandle, number: int = signal.SIGKILL) -> bool:
         """Signal exactly this worker; False when it is gone already."""
@@ -276,11 +300,15 @@ class Launcher:
         self._enlist(handle.os_pid, handle.start_time)
         self._alive[report.id] = handle
         if pending.started.cancelled():
-            pending.sock.close()
-            os.close(pending.output_fd)
-            self.kill(handle)
+            self._discard(handle)
         else:
             pending.started.set_result(handle)
+
+    def _discard(self, handle: WorkerHandle) -> None:
+        """Nobody holds this worker: end it, and close what its holder would have closed."""
+        handle.sock.close()
+        os.close(handle.output_fd)
+        self.kill(handle)
 
     def _abandon(self, pending: _Pending, error: KernelError) -> None:
         pending.sock.close()
@@ -354,20 +382,3 @@ class Launcher:
             self._resolve(handle, status)
 
         loop.add_reader(pidfd, ended)
-
-
-def kill_leftovers(records: list[tuple[int, int]]) -> int:
-    """Kill the workers of a kernel that died, known by (os pid, start time); returns how many were still there.
-
-    For recovery, before it replays. The pairs must be of this boot (`pids.boot_id`). A worker leads a session of its
-    own; what does not is somebody else's, whatever the pair says.
-    """
-    killed = 0
-    for os_pid, start_time in records:
-        try:
-            is_worker = os_pid > 1 and os.getsid(os_pid) == os_pid
-        except ProcessLookupError:
-            continue
-        if is_worker and (start_time or not sys.platform.startswith("linux")):
-            killed += pids.send_signal(os_pid, start_time, signal.SIGKILL)
-    return killed

@@ -13,6 +13,7 @@ Source: probes/worker_loop.py.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import threading
 from asyncio.base_events import BaseEventLoop
@@ -198,12 +199,32 @@ class WorkerLoop(BaseEventLoop):
         if self._reported != self._delivered:  # nothing to ask, and idle: the kernel has to know
             self._put_frame([])
         if self._out:
-            try:
-                self._sock.sendall(b"".join(self._out))
-            except OSError as error:
-                raise Disconnected from error
+            unsent = memoryview(b"".join(self._out))
             self._out.clear()
             self._out_bytes = 0
+            while unsent:
+                try:
+                    unsent = unsent[self._sock.send(unsent, socket.MSG_DONTWAIT) :]
+                except BlockingIOError:
+                    self._wait_writable()
+                except OSError as error:
+                    raise Disconnected from error
+
+    def _wait_writable(self) -> None:
+        """Wait until more can be sent, and take what comes meanwhile: the kernel may wait for that before it reads."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN | select.POLLOUT)
+        if any(events & select.POLLIN for _, events in poll.poll()):
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self._sock.recv(RECV_BYTES)
+        except OSError as error:
+            raise Disconnected from error
+        if not data:
+            raise Disconnected
+        self._items.extend(self._reader.feed(data))
 
     def _deliver(self) -> None:
         n, time_ns, errno, value = self._take()
@@ -228,13 +249,7 @@ class WorkerLoop(BaseEventLoop):
         if not self._items:
             self.flush()
             while not self._items:
-                try:
-                    data = self._sock.recv(RECV_BYTES)
-                except OSError as error:
-                    raise Disconnected from error
-                if not data:
-                    raise Disconnected
-                self._items.extend(self._reader.feed(data))
+                self._receive()
         elif self._out_bytes > RECV_BYTES:
             self.flush()
         self._delivered += 1

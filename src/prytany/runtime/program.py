@@ -11,16 +11,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import linecache
 import re
 import sys
 import traceback
-import types
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from prytany.abi.errors import Einval, Enoent, KernelError
+from prytany.abi.program import unpack_program
+from prytany.runtime.recorded import explain, load_recorded
 
 TRACEBACK_BYTES_MAX = 8 << 10
 MESSAGE_BYTES_MAX = 2 << 10
@@ -29,9 +29,8 @@ _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 Main = Callable[..., Coroutine[Any, Any, Any]]
 
 
-def load_program(target: str, source: str | None = None) -> Main:
-    """The asynchronous function that `target` names. Runs its module: from `source`, the text that was recorded, if
-    given.
+def load_program(target: str, source: bytes | None = None) -> Main:
+    """The asynchronous function that `target` names. Runs its module: from `source`, what was recorded, if given.
 
     Raises:
         Enoent: no such file, module or attribute.
@@ -42,7 +41,7 @@ def load_program(target: str, source: str | None = None) -> Main:
     if not colon:
         place, attribute = target, "main"
     module = (
-        _load_source(place, source)
+        load_recorded(place, unpack_program(source))
         if source is not None
         else _load_file(place)
         if place.endswith(".py")
@@ -59,18 +58,6 @@ def load_program(target: str, source: str | None = None) -> Main:
         raise Einval(f"{target} is not `async def {attribute}(proc, ...)`: a worker runs asynchronous programs only")
     main: Main = found
     return main
-
-
-def _load_source(place: str, source: str) -> Any:
-    # The recorded text, not the file: a program that was changed on disk does not change what is in flight.
-    name = Path(place).stem
-    module = types.ModuleType(name if name not in sys.modules else f"prytany_program_{name}")
-    module.__file__ = place
-    sys.path.insert(0, str(Path(place).parent))
-    sys.modules[module.__name__] = module
-    linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
-    exec(compile(source, place, "exec"), module.__dict__)
-    return module
 
 
 def _load_file(place: str) -> Any:
@@ -100,6 +87,7 @@ def _load_module(place: str) -> Any:
 
 def exit_error(error: BaseException) -> dict[str, Any]:
     """What an exit record says of `error`: type, message, and the traceback's end."""
+    explain(error)
     record: dict[str, Any] = {
         "type": type(error).__name__,
         "message": _bounded(str(error), MESSAGE_BYTES_MAX),

@@ -18,11 +18,12 @@ import logging
 import os
 import re
 import select
+import signal
+import sys
 from pathlib import Path
 from time import perf_counter_ns
 
 from prytany.runtime import pids
-from prytany.runtime.launcher import kill_leftovers
 
 _log = logging.getLogger("prytany.roster")
 _TITLE = "prytany roster 1 "
@@ -134,3 +135,20 @@ def _wait_ended(descriptors: list[int], count: int) -> None:
         for fd, _ in poll.poll(left_ns / 1e6):
             poll.unregister(fd)
             ended += 1
+
+
+def kill_leftovers(records: list[tuple[int, int]]) -> int:
+    """Kill the workers of a kernel that died, known by (os pid, start time); returns how many were still there.
+
+    For recovery, before it replays. The pairs must be of this boot (`pids.boot_id`). A worker leads a session of its
+    own; what does not is somebody else's, whatever the pair says.
+    """
+    killed = 0
+    for os_pid, start_time in records:
+        try:
+            is_worker = os_pid > 1 and os.getsid(os_pid) == os_pid
+        except ProcessLookupError:
+            continue
+        if is_worker and (start_time or not sys.platform.startswith("linux")):
+            killed += pids.send_signal(os_pid, start_time, signal.SIGKILL)
+    return killed

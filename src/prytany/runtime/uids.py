@@ -23,7 +23,7 @@ class Uids:
     """The block of this process: lowest free first, so that a run's uids repeat."""
 
     def __init__(self) -> None:
-        self._claim: socket.socket | None = None
+        self._claim: int | None = None
         self._first = 0
         self._used = 0
         self._free: list[int] = []
@@ -53,7 +53,8 @@ class Uids:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
-            self._claim, self._first = claim, UID_BASE + block * BLOCK_UIDS
+            # A bare descriptor: it is held until this process ends, and nothing is to close it before.
+            self._claim, self._first = claim.detach(), UID_BASE + block * BLOCK_UIDS
             return
         raise Eagain(f"all {BLOCKS_MAX} blocks of worker uids are claimed", detail={"blocks": BLOCKS_MAX})
 

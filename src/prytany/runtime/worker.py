@@ -61,9 +61,14 @@ def main(sock: socket.socket, make_process: ProcessFactory | None = None) -> int
 
 def _userland_process(loop: WorkerLoop, start: dict[str, Any]) -> Any:
     # Late, so that a program that brings its own `proc` pays nothing for ours.
+    from prytany.userland.comforts import Ambient
     from prytany.userland.process import Process
 
-    return Process(loop.call, loop.stream, start)
+    def say(line: str) -> None:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+    return Process(loop.call, loop.stream, start, Ambient(lambda: loop.now_ns, say))
 
 
 def _run(loop: WorkerLoop, start: dict[str, Any], make_process: ProcessFactory) -> Ending:

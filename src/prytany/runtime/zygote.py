@@ -242,7 +242,3 @@ def main(arguments: list[str]) -> int:
     gc.freeze()
     zygote.serve()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

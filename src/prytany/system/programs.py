@@ -10,10 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from prytany.abi.errors import Einval, Enoent
+from prytany.abi.program import pack_program
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
+from prytany.system.modules import modules_beside, read_text
 
-SOURCE_BYTES_MAX = 2 << 20
+PLACE_CHARS_MAX = 1_024  # of a path, in what is said of it
 
 
 def find_program(target: str, beside: str) -> Program:
@@ -21,7 +23,7 @@ def find_program(target: str, beside: str) -> Program:
 
     Raises:
         Enoent: no such file, or no such function in it.
-        Einval: the file is no Python, or what it declares is no pledge.
+        Einval: the file is no Python, it is too large with its modules, or what it declares is no pledge.
     """
     place, colon, name = target.rpartition(":")
     if not colon or not name.isidentifier():
@@ -31,11 +33,11 @@ def find_program(target: str, beside: str) -> Program:
         path = Path(beside.rpartition(":")[0]).parent / path
     path = path.absolute()
     try:
-        source = path.read_bytes()
+        source = read_text(path)
     except OSError as error:
-        raise Enoent(f"there is no program {place or path}: {error.strerror}") from None
-    if len(source) > SOURCE_BYTES_MAX:
-        raise Einval(f"{path} has more than {SOURCE_BYTES_MAX} bytes")
+        raise Enoent(f"there is no program {(place or str(path))[:PLACE_CHARS_MAX]}: {error.strerror}") from None
+    except ValueError as error:
+        raise Einval(f"{place[:PLACE_CHARS_MAX]!r} is no path: {error}") from None
     try:
         declared = _functions(source).get(name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -44,7 +46,8 @@ def find_program(target: str, beside: str) -> Program:
         raise Enoent(f"{path} has no function {name!r}")
     if "sync" in declared:
         raise Einval(f"{name} in {path} has to be `async def`")
-    return Program(f"{path}:{name}", declared.get("name") or name, source, _pledge(declared.get("pledge", ""), path))
+    recorded = pack_program(source, modules_beside(path, source))
+    return Program(f"{path}:{name}", declared.get("name") or name, recorded, _pledge(declared.get("pledge", ""), path))
 
 
 @lru_cache(maxsize=64)

@@ -154,9 +154,10 @@ class ModelEndpoint:
 
     async def _answer(self, path: str, body: dict[str, Any]) -> tuple[bytes, str]:
         if path.endswith("/embeddings"):
-            vectors = await self._model.embed(list(body["input"]))
-            data = [{"index": place, "embedding": vector} for place, vector in enumerate(vectors)]
-            return msgspec.json.encode({"data": data}), "application/json"
+            given = await self._model.embed(list(body["input"]))
+            data = [{"index": place, "embedding": vector} for place, vector in enumerate(given.vectors)]
+            usage = {"prompt_tokens": given.usage.prompt_tokens, "total_tokens": given.usage.prompt_tokens}
+            return msgspec.json.encode({"data": data, "usage": usage}), "application/json"
         request = read_request(body)
         if not body.get("stream"):
             return msgspec.json.encode(write_answer(await self._model.chat(request), body)), "application/json"

@@ -122,16 +122,17 @@ class Calls:
         )
 
     async def model_chat(
-        self, messages: list[dict[str, Any]], model: str = "", options: dict[str, Any] | None = None
+        self, messages: list[dict[str, Any]], model: str = "", options: dict[str, Any] | None = None, context: int = 0
     ) -> dict[str, Any]:
-        """Ask a model. With `stream`, the text comes in pieces before the answer, and not again in it.
+        """Ask a model. With `stream`, the text comes in pieces first. In a context, answers also `node` and `length`.
 
         Args:
             messages: role and content, OpenAI's chat form; pictures as `image` parts or `data:` addresses.
             model: the model's name; the default one when empty.
             options: max_tokens, temperature, seed, stop, schema, tools, stream.
+            context: one's own: the model is asked it and `messages`; it keeps both and the answer, if there is one.
 
-        Errors: EINVAL, EMODEL, ENOENT, EPERM.
+        Errors: EBUSY, EDQUOT, EINVAL, EIO, EMODEL, ENOENT, EPERM.
         """
         return cast(
             "dict[str, Any]",
@@ -141,6 +142,7 @@ class Calls:
                     messages,
                     model,
                     options or {},
+                    context,
                 ),
             ),
         )
@@ -164,6 +166,104 @@ class Calls:
                 ),
             ),
         )
+
+    async def context_open(self, messages: list[dict[str, Any]], labels: list[str] | None = None) -> dict[str, Any]:
+        """Open a context, and answer its number as `context`, its head as `node`, and its `length` in messages.
+
+        Args:
+            messages: what it begins with, such as a system message; may be empty.
+            labels: of the whole context; they are in every node's hash.
+
+        Errors: EDQUOT.
+        """
+        return cast(
+            "dict[str, Any]",
+            await self._call(
+                "context_open",
+                (
+                    messages,
+                    labels,
+                ),
+            ),
+        )
+
+    async def context_append(
+        self, context: int, messages: list[dict[str, Any]], source: str = "", labels: list[str] | None = None
+    ) -> dict[str, Any]:
+        """Append messages, and answer `context`, `node` and `length`.
+
+        Args:
+            context: the number of one's own context.
+            messages: role and content, OpenAI's chat form.
+            source: `user`, `tool:NAME` or `agent:PID`, on the caller's word; the caller, if empty.
+            labels: of these messages; the context has them from here on.
+
+        Errors: EBUSY, EDQUOT, ENOENT, EPERM.
+        """
+        return cast(
+            "dict[str, Any]",
+            await self._call(
+                "context_append",
+                (
+                    context,
+                    messages,
+                    source,
+                    labels,
+                ),
+            ),
+        )
+
+    async def context_fork(self, context: int, node: bytes = b"") -> dict[str, Any]:
+        """Open a second context that shares all up to a node, copying nothing. Answers as `context_open` does.
+
+        Args:
+            context: the number of one's own context.
+            node: where; the head when empty.
+
+        Errors: EDQUOT, EIO, ENOENT.
+        """
+        return cast(
+            "dict[str, Any]",
+            await self._call(
+                "context_fork",
+                (
+                    context,
+                    node,
+                ),
+            ),
+        )
+
+    async def context_read(self, context: int, first: int = 0, count: int = 100) -> dict[str, Any]:
+        """Read length and messages, as many as fit. They are recorded like any answer: read what is needed, once.
+
+        Args:
+            context: the number of one's own context.
+            first: the number of the first message, from 0.
+            count: how many, from 1 to 1,000.
+
+        Errors: EIO, ENOENT.
+        """
+        return cast(
+            "dict[str, Any]",
+            await self._call(
+                "context_read",
+                (
+                    context,
+                    first,
+                    count,
+                ),
+            ),
+        )
+
+    async def context_close(self, context: int) -> None:
+        """Let go of a context. Its nodes stay in the journal, and its forks stay as they are.
+
+        Args:
+            context: the number of one's own context.
+
+        Errors: EBUSY, ENOENT.
+        """
+        await self._call("context_close", (context,))
 
     async def file_read(self, path: str) -> bytes:
         """Read a whole file.

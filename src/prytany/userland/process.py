@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from prytany.abi.errors import ProcessExit
 from prytany.userland.asking import Asking
 from prytany.userland.calls import Calls
+from prytany.userland.comforts import Ambient, Comforts
+from prytany.userland.conversation import Conversation
 
 
 class Exit:
@@ -62,7 +64,7 @@ class Files:
         return await self._calls.file_list(path)
 
 
-class Process(Asking):
+class Process(Asking, Comforts):
     """A running program's view of itself and of everything else."""
 
     def __init__(
@@ -70,14 +72,25 @@ class Process(Asking):
         call: Callable[[str, tuple[Any, ...]], Awaitable[Any]],
         stream: Any,
         start: Mapping[str, Any],
+        ambient: Ambient,
     ) -> None:
         self.calls = Calls(call)
+        self._settle_in(start, ambient)
         self._stream = stream
         self.files = Files(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         self.name: str = start.get("name", "")
         self.pledged: tuple[str, ...] = tuple(start.get("pledge", ()))
+
+    def conversation(self, system: str = "", labels: Sequence[str] = ()) -> Conversation:
+        """A conversation that the kernel keeps: the model is asked all of it at each turn. Opened at its first use.
+
+        Args:
+            system: an instruction that it begins with.
+            labels: of all that is said in it; they are part of its hashes.
+        """
+        return Conversation(self.calls, self._stream, system, labels)
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None, **kwargs: Any

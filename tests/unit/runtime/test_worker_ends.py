@@ -14,7 +14,8 @@ import pytest
 
 from prytany.abi.errors import Eio
 from prytany.runtime import landlock, pids
-from prytany.runtime.launcher import ExitStatus, Launcher, kill_leftovers
+from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle
+from prytany.runtime.roster import kill_leftovers
 from tests.unit.runtime.runtime_harness import ENTRY, ask, printed, release, spec, tell, wait_ended, with_launcher
 
 pytestmark = pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")
@@ -81,6 +82,7 @@ def test_a_signal_reaches_its_worker_and_a_second_one_nobody() -> None:
 def test_leftovers_are_killed_by_pid_and_start_time_only() -> None:
     async def body(launcher: Launcher) -> None:
         one, two = await launcher.fork(spec()), await launcher.fork(spec())
+        assert [await ask(one, "session"), await ask(two, "session")] == [True, True]  # each leads its own by now
         assert kill_leftovers([(one.os_pid, one.start_time), (two.os_pid, two.start_time + 1), (4_194_300, 1)]) == 1
         assert (await one.exited).signal == signal.SIGKILL
         assert await ask(two, "loop") == 0
@@ -119,6 +121,27 @@ def test_forks_that_wait_for_a_zygote_that_dies_fail() -> None:
         return list(await asyncio.gather(*forks, return_exceptions=True))
 
     assert [type(error) for error in with_launcher(body)] == [Eio, Eio, Eio]
+
+
+def test_a_fork_that_is_cancelled_as_its_worker_comes_leaves_nothing_behind() -> None:
+    async def body(launcher: Launcher) -> list[int]:
+        await launcher.start()
+        before = len(os.listdir("/proc/self/fd"))
+        for turns in range(12):
+            fork = asyncio.ensure_future(launcher.fork(spec()))
+            for _ in range(turns):
+                await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+            while launcher.pending and turns > 8:  # noqa: ASYNC110 - until the very turn in which it comes
+                await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+            fork.cancel()
+            (made,) = await asyncio.gather(fork, return_exceptions=True)
+            if isinstance(made, WorkerHandle):  # it had come before
+                release(made)
+        await launcher.close()
+        return [before, len(os.listdir("/proc/self/fd"))]
+
+    before, after = with_launcher(body)
+    assert after <= before
 
 
 def test_a_zygote_that_cannot_start_says_why() -> None:

@@ -136,10 +136,21 @@ def run(
     heap: int = 0,
     replay: list[Item] | None = None,
     drip: bool = False,
+    source: bytes | None = None,
 ) -> Run:
     """Run `program` in a worker: live by `seed`, or against the items of an earlier run, all at once or one by one."""
     name = program if ":" in program and ".py" not in program else str(HERE / "programs" / program)
-    start = {"program": name, "args": args, "kwargs": {}, "seed": b"s" * 32, "pid": 7, "incarnation": 1, "name": "t"}
+    start: dict[str, Any] = {
+        "program": name,
+        "args": args,
+        "kwargs": {},
+        "seed": b"s" * 32,
+        "pid": 7,
+        "incarnation": 1,
+        "name": "t",
+    }
+    if source is not None:
+        start["source"] = source
     ours, theirs = socket.socketpair()
     ours.settimeout(30)
     environment = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -10,11 +10,21 @@ linked list through the journal and a fork of it is a pointer.
 """
 
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+    Node,
+    Source,
+)
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExited,
     ProcessPaused,
@@ -34,6 +44,11 @@ __all__ = [
     "CallPiece",
     "CallSettled",
     "CallsDenied",
+    "ContextAppended",
+    "ContextAsked",
+    "ContextClosed",
+    "ContextForked",
+    "ContextOpened",
     "Digest",
     "Entry",
     "Event",
@@ -42,7 +57,9 @@ __all__ = [
     "KernelStarted",
     "ModelReserved",
     "ModelUsed",
+    "Node",
     "OperatorCommanded",
+    "ProcessAccounted",
     "ProcessContinued",
     "ProcessExited",
     "ProcessPaused",
@@ -51,6 +68,7 @@ __all__ = [
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",
+    "Source",
     "decode_entry",
     "digests_of",
     "encode_entry",

@@ -9,9 +9,17 @@ from typing import Any, get_type_hints
 import msgspec
 
 from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.context import (
+    ContextAppended,
+    ContextAsked,
+    ContextClosed,
+    ContextForked,
+    ContextOpened,
+)
 from prytany.abi.events.kernel import IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.model import ModelReserved, ModelUsed
 from prytany.abi.events.process import (
+    ProcessAccounted,
     ProcessContinued,
     ProcessExited,
     ProcessPaused,
@@ -31,6 +39,7 @@ Event = (
     | ProcessSignalled
     | ProcessExited
     | ProcessReaped
+    | ProcessAccounted
     | CallDone
     | CallOpened
     | CallClosed
@@ -40,6 +49,11 @@ Event = (
     | CallsDenied
     | ModelReserved
     | ModelUsed
+    | ContextOpened
+    | ContextAppended
+    | ContextAsked
+    | ContextForked
+    | ContextClosed
     | KernelStarted
     | IncidentOpened
     | IncidentClosed

@@ -24,6 +24,10 @@ class ProcessSpawned(msgspec.Struct, array_like=True, frozen=True, tag="process.
     uid: int = -1
     """Of the operator whose command it was; -1 where a process spawned it."""
     model: str = ""
+    python: str = ""
+    """The interpreter that runs it, by path; "" is the kernel's own."""
+    environment: str = ""
+    """What that interpreter was: version, place, and a digest of what is installed there."""
 
 
 class ProcessReady(msgspec.Struct, array_like=True, frozen=True, tag="process.ready/1"):
@@ -71,6 +75,14 @@ class ProcessExited(msgspec.Struct, array_like=True, frozen=True, tag="process.e
     reason: str
     result: Digest
     cpu_us: int = 0
+
+
+class ProcessAccounted(msgspec.Struct, array_like=True, frozen=True, tag="process.accounted/1"):
+    """A worker of it is gone, and took this. The process may have ended, been put away, or been reaped since."""
+
+    pid: int
+    run: int
+    cpu_us: int
 
 
 class ProcessReaped(msgspec.Struct, array_like=True, frozen=True, tag="process.reaped/1"):

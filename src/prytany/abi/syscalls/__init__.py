@@ -7,7 +7,7 @@ meaning; arguments are added at the end, with a default. Source of the form: seL
 
 from __future__ import annotations
 
-from prytany.abi.syscalls import call, file, model, process
+from prytany.abi.syscalls import call, context, file, model, process
 from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
 
 __all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall", "arguments_type"]
@@ -22,13 +22,13 @@ COMMON_ERRORS: dict[str, str] = {
 
 PLEDGES: dict[str, str] = {
     "proc": "start, wait for and signal processes",
-    "model": "ask models",
+    "model": "ask models, and keep conversations with them",
     "tools": "call tools",
     "files.read": "read unveiled files",
     "files.write": "write unveiled files",
 }
 """The classes that a process can pledge."""
 
-SYSCALLS: tuple[Syscall, ...] = (*call.CALLS, *process.CALLS, *model.CALLS, *file.CALLS)
+SYSCALLS: tuple[Syscall, ...] = (*call.CALLS, *process.CALLS, *model.CALLS, *context.CALLS, *file.CALLS)
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

@@ -23,7 +23,7 @@ from prytany.drivers.models.failures import failure
 from prytany.drivers.models.local_schema import prepare, read_tool_answer
 from prytany.drivers.models.openai import OpenAINative
 from prytany.drivers.models.prices import FREE
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
 
 PROGRAM = Path(__file__).with_name("local_server.py")
 ENVIRONMENT = {  # without the first two, waiting threads burn the cores: 20 tokens a second become 3.5
@@ -115,7 +115,7 @@ class LocalModel:
                 self._suspect = True
                 raise
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         """Refused: a chat model's vectors are worth little, and there is an embedder for that."""
         raise failure("bad_request", "the local model gives no embeddings")
 

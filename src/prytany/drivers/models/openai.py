@@ -20,7 +20,7 @@ from prytany.abi import limits
 from prytany.drivers.models import openai_wire as wire
 from prytany.drivers.models.failures import failure, from_exception, from_status
 from prytany.drivers.models.prices import Prices, listed_cost_usd_micros, listed_prices
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 
 if TYPE_CHECKING:
     from pyreqwest.client import Client
@@ -104,7 +104,7 @@ class OpenAINative:
             raise failure("garbage", "an answer without a choice")
         fold = wire.Fold()
         fold.add(answer)
-        return fold.finish(self._cost(fold))
+        return fold.finish(self._cost(fold.usage, fold.cached_tokens))
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
         """Pieces of text as they come, and the whole answer last; raises ModelFailure, `interrupted` if it is cut."""
@@ -129,14 +129,16 @@ class OpenAINative:
             if strange:
                 raise failure("garbage", "what answers is not a stream of events")
             raise failure("interrupted", "the stream ended before the answer did")
-        yield fold.finish(self._cost(fold))
+        yield fold.finish(self._cost(fold.usage, fold.cached_tokens))
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         """One vector a text; raises ModelFailure."""
         if not texts:
-            return []
+            return Embedded([])
         body = wire.encode({"model": self._model, "input": texts, "encoding_format": "float"})
-        return wire.decode_vectors(await self._post("/embeddings", body), len(texts))
+        vectors, used = wire.decode_vectors(await self._post("/embeddings", body), len(texts))
+        cost = self._cost(used) if used.prompt_tokens else None
+        return Embedded(vectors, msgspec.structs.replace(used, cost_usd_micros=cost))
 
     async def close(self) -> None:
         """Let go of the connections; the next call makes new ones."""
@@ -144,10 +146,10 @@ class OpenAINative:
         if client is not None:
             await client.close()
 
-    def _cost(self, fold: wire.Fold) -> int | None:
+    def _cost(self, usage: Usage, cached_tokens: int = 0) -> int | None:
         if self._prices is not None:
-            return self._prices.cost_usd_micros(fold.usage)
-        return listed_cost_usd_micros(fold.usage, self._model, self._base_url, fold.cached_tokens)
+            return self._prices.cost_usd_micros(usage)
+        return listed_cost_usd_micros(usage, self._model, self._base_url, cached_tokens)
 
     async def _post(self, path: str, body: bytes) -> bytes:
         async with self._open(path, body) as response:

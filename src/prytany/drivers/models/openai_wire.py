@@ -71,6 +71,7 @@ class _Vector(msgspec.Struct):
 
 class _Vectors(msgspec.Struct):
     data: list[_Vector]
+    usage: _Usage | None = None
 
 
 _answer = msgspec.json.Decoder(WireAnswer)
@@ -147,15 +148,17 @@ def decode(body: bytes) -> WireAnswer:
     return answer
 
 
-def decode_vectors(body: bytes, count: int) -> list[list[float]]:
-    """The vectors of an embeddings answer, in the order of the texts."""
+def decode_vectors(body: bytes, count: int) -> tuple[list[list[float]], Usage]:
+    """The vectors of an embeddings answer, in the order of the texts, and what it says that they took."""
     try:
-        vectors = _vectors.decode(body).data
+        answer = _vectors.decode(body)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         raise failure("garbage", "the vectors are not of OpenAI's form") from None
+    vectors = answer.data
     if sorted(vector.index for vector in vectors) != list(range(count)):
         raise failure("garbage", "not one vector a text")
-    return [vector.embedding for vector in sorted(vectors, key=lambda vector: vector.index)]
+    used = Usage(max(0, (answer.usage or _Usage()).prompt_tokens or 0))
+    return [vector.embedding for vector in sorted(vectors, key=lambda vector: vector.index)], used
 
 
 class Fold:

@@ -20,7 +20,7 @@ import msgspec
 
 from prytany.drivers.models.failures import failure
 from prytany.drivers.models.prices import FREE
-from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, ToolCall, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, ToolCall, Usage
 
 BYTES_A_TOKEN = 4
 SENTENCE_CHARS_MAX = 200
@@ -113,10 +113,11 @@ class ScriptedModel:
             raise failure(rule.failure.kind, rule.failure.message, retry_after_ms=rule.failure.retry_after_ms)
         yield answer
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, texts: list[str]) -> Embedded:
         """Words hashed into places, of length one: texts that share words are near each other."""
         self.calls += 1
-        return [_embed(text) for text in texts]
+        size = sum(len(text.encode()) for text in texts)
+        return Embedded([_embed(text) for text in texts], Usage(_tokens(size), 0, 0))
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -18,9 +18,10 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.stream import Pieces, interrupted
-from prytany.kernel.requests import Chat, read_chat
+from prytany.kernel.requests import read_chat
 from prytany.kernel.reserve import MAY_HAVE_WORKED, charge, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
@@ -50,21 +51,22 @@ class Owner(Protocol):
 
 
 class Answered(NamedTuple):
-    """What an attempt came to: the result, what the endpoint reports, and what was asked and said, packed."""
+    """What an attempt came to: the result, what the endpoint reports, and what was asked and said."""
 
     value: Any
     usage: Usage
-    asked: bytes
-    said: bytes
+    asked: Any
+    said: Any
 
 
 class ModelEffects:
     """The effects that end at a model."""
 
-    def __init__(self, clock: Clock, models: dict[str, Model], owner: Owner) -> None:
+    def __init__(self, clock: Clock, models: dict[str, Model], owner: Owner, contexts: ContextEffects) -> None:
         self._clock = clock
         self._models = models
         self._owner = owner
+        self._contexts = contexts
         self._began_ns: dict[tuple[int, int], int] = {}
         """The attempts that are being made."""
 
@@ -81,16 +83,23 @@ class ModelEffects:
         model = self._models.get(args.model or process.model)
         if model is None:
             return _gone(args.model or process.model)
-        chat = read_chat(args.messages, args.options)
+        chat = read_chat(args.messages, args.options, after=args.context != 0)
+        # What is in the context was found sound when it came there.
+        request = msgspec.structs.replace(chat.request, messages=await self._contexts.prompt(process, args))
 
         async def once() -> Answered:
             if chat.stream:
-                answer = await self._stream(process.pid, n, model, chat.request)
+                answer = await self._stream(process.pid, n, model, request)
             else:
-                answer = await model.chat(chat.request)
-            return _answered(model, chat, answer)
+                answer = await model.chat(request)
+            # In a context a streamed text is kept whole: its pieces are not what the chain names.
+            return _answered(model, request, answer, streamed=chat.stream and not args.context)
 
-        return await self._ask(process, n, model, once)
+        finished = await self._ask(process, n, model, once)
+        if finished.errno or not args.context:
+            return finished
+        value, appended = self._contexts.answered(process, n, finished.value, model.name)
+        return finished._replace(value=value, events=appended)
 
     async def embed(self, process: Process, n: int, args: Any) -> Finished:
         """One vector a text, as little-endian float32."""
@@ -99,8 +108,8 @@ class ModelEffects:
             return _gone(args.model or process.model)
 
         async def once() -> Answered:
-            packed = pack_vectors(await model.embed(args.texts), len(args.texts))
-            return Answered(packed, Usage(), _pack(args.texts), b"")
+            given = await model.embed(args.texts)
+            return Answered(pack_vectors(given.vectors, len(args.texts)), given.usage, args.texts, None)
 
         return await self._ask(process, n, model, once)
 
@@ -180,25 +189,24 @@ def _gone(name: str) -> Finished:
     return Finished([f"there is no model {name!r} any more", {}], errno="ENOENT")
 
 
-def _answered(model: Model, chat: Chat, answer: ModelAnswer) -> Answered:
-    """The answer as its caller gets it; of a stream, without the text that it had in pieces.
+def _answered(model: Model, request: ModelRequest, answer: ModelAnswer, *, streamed: bool) -> Answered:
+    """The answer as its caller gets it; where it was streamed, without the text that came in pieces.
 
     Raises ModelFailure, `garbage`, where it is no text.
     """
     calls = msgspec.to_builtins(answer.tool_calls)
     value = {
-        "text": "" if chat.stream else answer.text,
+        "text": "" if streamed else answer.text,
         "finish": answer.finish,
         "tool_calls": calls,
         "usage": msgspec.to_builtins(answer.usage),
         "model": answer.model or model.name,
     }
     try:
-        _pack(value)  # as it will be
-        said = _pack([answer.text, calls]) if answer.text or calls else b""
+        _pack([value, answer.text])  # as it will be
     except (UnicodeEncodeError, OverflowError):
         raise ModelFailure("garbage", "the answer is not text", retryable=False) from None
-    return Answered(value, answer.usage, _pack(chat.request.messages), said)
+    return Answered(value, answer.usage, request.messages, [answer.text, calls] if answer.text or calls else None)
 
 
 def pack_vectors(vectors: list[list[float]], count: int) -> list[bytes]:

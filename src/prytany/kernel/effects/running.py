@@ -16,6 +16,8 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, KernelError
+from prytany.kernel.effects.context import ContextEffects
+from prytany.kernel.effects.context import Owner as ContextOwner
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.model import ModelEffects
 from prytany.kernel.effects.model import Owner as ModelOwner
@@ -33,7 +35,7 @@ class Outside(NamedTuple):
     files: Files
 
 
-class Owner(ModelOwner, Protocol):
+class Owner(ModelOwner, ContextOwner, Protocol):
     """The kernel, as effects see it."""
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
@@ -49,11 +51,14 @@ class Effects:
         self._owner = owner
         self._tasks: dict[int, dict[int, asyncio.Task[None]]] = {}
         """By process, then by call, so that the end of a process looks at its own alone."""
-        self.models = ModelEffects(outside.clock, outside.models, owner)
+        contexts = ContextEffects(owner)
+        self.models = ModelEffects(outside.clock, outside.models, owner, contexts)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any]]] = {
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
             "model_chat": self.models.chat,
             "model_embed": self.models.embed,
+            "context_read": contexts.read,
+            "context_fork": contexts.fork,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, file, model, process
+from prytany.kernel.handlers import call, context, file, model, process
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -14,6 +14,11 @@ HANDLERS: dict[str, Handler] = {
     "process_exit": process.sys_process_exit,
     "process_signal": process.sys_process_signal,
     "model_chat": model.sys_model_chat,
+    "context_open": context.sys_context_open,
+    "context_append": context.sys_context_append,
+    "context_fork": context.sys_context_fork,
+    "context_read": context.sys_context_read,
+    "context_close": context.sys_context_close,
     "model_embed": model.sys_model_embed,
     "file_read": file.sys_file_read,
     "file_write": file.sys_file_write,

@@ -16,6 +16,7 @@ from prytany.kernel.outcome import Context, Done, Ended, Opened
 from prytany.process.process import Process, State
 
 _pack = msgspec.msgpack.encode
+KIND_CHARS_MAX = 64
 
 
 def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
@@ -41,7 +42,7 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
     spawned = ev.ProcessSpawned(
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
         source=k.digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil, seed=k.entropy(32),
-        model=p.model,
+        model=p.model, python=p.python, environment=k.environment(p.python),
     )  # fmt: skip
     return Done(int(pid), (spawned, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
 
@@ -55,7 +56,10 @@ def check_pledge(pledge: list[str], call: str = "process_spawn") -> None:
 
 def exit_value(p: Process | ev.ProcessExited, left: bytes) -> dict[str, Any]:
     """What a waiter is answered with."""
-    result, error = msgspec.msgpack.decode(left) if left else (None, None)
+    try:
+        result, error = msgspec.msgpack.decode(left) if left else (None, None)
+    except RecursionError:  # it was packed on a shallower stack
+        result, error = None, {"type": "RecursionError", "message": "the result is nested too deeply"}
     return {"pid": p.pid, "status": p.status, "signal": p.signal, "reason": p.reason, "result": result, "error": error}
 
 
@@ -100,8 +104,14 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The program's own end."""
     if not 0 <= a.status <= 255:
         raise Einval("a status is a number from 0 to 255", call="process_exit")
-    reason = "returned" if a.error is None else f"raised {a.error.get('type', 'an error')}"
+    reason = "returned" if a.error is None else f"raised {_kind_of(a.error)}"
     return Ended(*exit_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
+
+
+def _kind_of(error: dict[str, Any]) -> str:
+    """The error's class: the reason of an exit stands in the journal, so it is a name and no content."""
+    kind = error.get("type")
+    return kind if isinstance(kind, str) and kind.isidentifier() and len(kind) <= KIND_CHARS_MAX else "an error"
 
 
 def signal_events(k: Context, p: Process, signal: int, sender: int) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:

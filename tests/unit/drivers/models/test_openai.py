@@ -15,7 +15,7 @@ from prytany.drivers.models.failures import RETRYABLE, parse_retry_after_ms
 from prytany.drivers.models.openai import OpenAINative
 from prytany.drivers.models.prices import Prices, listed_cost_usd_micros
 from prytany.drivers.models.scripted import Rule, ScriptedCall, ScriptedModel
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolSpec, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelRequest, ToolSpec, Usage
 from prytany.testing.model_endpoint import Fault, ModelEndpoint
 
 T = TypeVar("T")
@@ -267,15 +267,16 @@ def test_a_request_that_is_not_json_is_refused_before_it_is_sent() -> None:
     assert (error.kind, calls) == ("bad_request", 0)
 
 
-def test_embeddings_come_in_the_order_of_the_texts() -> None:
-    async def main() -> tuple[list[list[float]], list[list[float]], list[list[float]]]:
+def test_embeddings_come_in_the_order_of_the_texts_with_what_they_took() -> None:
+    async def main() -> tuple[Embedded, Embedded, Embedded]:
         async with ModelEndpoint() as endpoint:
-            model = driver(endpoint)
+            model = driver(endpoint, prices=Prices(1.0, 2.0))
             return await model.embed(["a", "b"]), await ScriptedModel().embed(["a", "b"]), await model.embed([])
 
-    vectors, expected, none = run(main())
-    assert vectors == expected
-    assert none == []
+    given, expected, none = run(main())
+    assert given.vectors == expected.vectors
+    assert (given.usage.prompt_tokens, given.usage.cost_usd_micros) == (1, 1)
+    assert none.vectors == []
 
 
 def test_connections_are_kept_and_a_call_is_counted_by_its_body() -> None:

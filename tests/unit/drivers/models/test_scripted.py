@@ -91,7 +91,7 @@ def test_a_script_is_read_from_its_file_and_a_wrong_one_is_refused(tmp_path: Pat
 
 
 def test_texts_that_share_words_have_near_vectors() -> None:
-    near, like, far = asyncio.run(ScriptedModel().embed(["a red cat", "a red dog", "some other text"]))
+    near, like, far = asyncio.run(ScriptedModel().embed(["a red cat", "a red dog", "some other text"])).vectors
 
     def dot(one: list[float], two: list[float]) -> float:
         return sum(a * b for a, b in zip(one, two, strict=True))

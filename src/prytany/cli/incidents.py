@@ -1,0 +1,76 @@
+"""`incidents`: what needs a person, and settling it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from prytany.abi.control import IncidentRow, Status
+from prytany.abi.errors import Einval
+from prytany.abi.ids import Pid, format_pid
+from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
+from prytany.cli.attached import command, duration, json_line, pid_of, say_recorded, with_client
+from prytany.cli.text import safe
+from prytany.client import Client
+from prytany.drivers.clocks.system import SystemClock
+
+
+def list_incidents(home: Path, as_json: bool) -> None:
+    """A line for each, oldest first."""
+
+    async def look(client: Client) -> tuple[list[IncidentRow], Status]:
+        return await client.incidents(), await client.status()
+
+    rows, status = with_client(home, look)
+    if as_json:
+        for row in rows:
+            print(json_line(row))
+        return
+    if not rows:
+        print("nothing needs a person", file=sys.stderr)
+        return
+    now_ns = SystemClock().now_ns()
+    print(f"{'PID':>6} {'N':>6}  {'KIND':<10} {'SINCE':>10}  CALL OF PROCESS")
+    for row in rows:
+        what = f"{row.call} of {row.name}" if row.n else row.name
+        since = duration(now_ns - row.since_ns)
+        print(f"{format_pid(Pid(row.pid)):>6} {row.n:>6}  {safe(row.kind):<10} {since:>10}  {safe(what)}")
+    if status.incidents > len(rows):
+        print(f"and {status.incidents - len(rows)} more", file=sys.stderr)
+    print(f"settle one with: {command('incidents retry|skip|give PID N', home)}", file=sys.stderr)
+
+
+def settle(home: Path, choice: str, pid_text: str, n: int, value: object = None) -> None:
+    """Retry, skip, or give the result."""
+    pid = pid_of(pid_text)
+
+    async def settling(client: Client) -> None:
+        await client.settle(pid, n, choice, value)
+        say_recorded(client)
+
+    with_client(home, settling)
+
+
+def given_value(text: str | None, as_json: bool) -> object:
+    """The value that a person gave, from the command line or from standard input; raises Einval."""
+    written = _standard_input() if text is None else text
+    if not as_json:
+        return written
+    try:
+        value: object = msgspec.json.decode(written, type=Any)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+        raise Einval(f"what was given is not JSON: {error}") from None
+    return value
+
+
+def _standard_input() -> str:
+    read = sys.stdin.buffer.read(CONTROL_REQUEST_BYTES_MAX + 1)
+    if len(read) > CONTROL_REQUEST_BYTES_MAX:
+        raise Einval(f"at most {CONTROL_REQUEST_BYTES_MAX} bytes can be given")
+    try:
+        return read.decode()
+    except UnicodeDecodeError as error:
+        raise Einval(f"what was given is not UTF-8: {error}") from None

@@ -1,0 +1,74 @@
+"""`inspect`: everything about one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from prytany.abi.control import Inspection, Status
+from prytany.abi.ids import Pid, format_pid
+from prytany.cli.attached import command, duration, json_line, pid_of, with_client
+from prytany.cli.text import safe
+from prytany.client import Client
+
+OPEN_SHOWN = 20
+CHILDREN_SHOWN = 40
+
+
+def inspect_process(home: Path, pid_text: str, as_json: bool) -> None:
+    """Print it, for people or as JSON."""
+
+    pid = pid_of(pid_text)
+
+    async def inspect(client: Client) -> tuple[Inspection, Status]:
+        return await client.inspect(pid), await client.status()
+
+    found, status = with_client(home, inspect)
+    if as_json:
+        print(json_line(found))
+        return
+    for name, value in _lines(found, status, home):
+        print(f"{name:<12} {safe(value)}".rstrip())
+
+
+def _lines(p: Inspection, status: Status, home: Path) -> Iterator[tuple[str, str]]:
+    yield f"process {format_pid(Pid(p.pid))}", f"{p.name} ({p.kind})"
+    yield "state", f"{p.state}, {p.reason}" if p.reason else p.state
+    if p.ended_ns:
+        yield "status", f"{p.status}" + (f", by signal {p.signal}" if p.signal else "")
+    yield "program", p.program
+    yield "source", p.source
+    yield "family", f"parent {p.parent}, run {p.run}, depth {p.depth}, {len(p.children)} children"
+    if p.children:
+        more = " …" if len(p.children) > CHILDREN_SHOWN else ""
+        yield "children", " ".join(format_pid(Pid(c)) for c in p.children[:CHILDREN_SHOWN]) + more
+    yield "incarnation", str(p.incarnation)
+    yield "pledge", " ".join(p.pledge) or "nothing"
+    if p.unveil:
+        for path, rights in p.unveil.items():
+            yield "unveil", f"{rights:<3} {path}"
+    else:
+        yield "unveil", "nothing"
+    if status.os_pid and not status.confined:
+        yield "confined", "NO (--unconfined)"
+    yield "model", p.model or "the default"
+    yield "limits", ", ".join(f"{name} {value}" for name, value in p.limits.items())
+    yield from _doing(p, home)
+    yield "usage", ", ".join(f"{name} {value}" for name, value in p.usage.items())
+    for call, times in p.denied.items():
+        yield "denied", f"{call}, {times} times"
+    for what, at_ns in (("spawned", p.spawned_ns), ("started", p.started_ns), ("ended", p.ended_ns)):
+        if at_ns:
+            yield what, f"{duration(p.now_ns - at_ns)} ago"
+    yield "journal", f"spawned at {p.spawned_seq}, last of its record {p.tail}, ended at {p.ended_seq or '-'}"
+
+
+def _doing(p: Inspection, home: Path) -> Iterator[tuple[str, str]]:
+    for call in p.open[:OPEN_SHOWN]:
+        doubt = ", in doubt" if call.doubt else ""
+        yield f"open {call.n}", f"{call.call}, for {duration(p.now_ns - call.opened_ns)}{doubt}"
+    if len(p.open) > OPEN_SHOWN:
+        yield "open", f"and {len(p.open) - OPEN_SHOWN} more"
+    for incident in p.incidents:
+        settle = command(f"incidents retry {format_pid(Pid(p.pid))} {incident.n}", home)
+        yield "needs", f"a person: {incident.kind}, for {duration(p.now_ns - incident.since_ns)}; {settle}"

@@ -1,0 +1,162 @@
+"""The client: one set of methods, whether or not a kernel runs in the home."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from prytany.abi import control
+from prytany.abi.errors import Eacces, Ebusy, Einval, Eio, Enoent
+from prytany.client import stopped
+from prytany.client.link import Link, connect
+from prytany.drivers.clocks.system import SystemClock
+
+BUSY_TRIES = 40
+BUSY_PAUSE_NS = 50_000_000
+"""A home without a kernel is locked for as long as somebody else's command takes."""
+
+
+async def attach(home: Path) -> Client:
+    """A client of the home at `home`.
+
+    Raises:
+        Enoent: there is no home there.
+        Eacces: it belongs to somebody else.
+        Einval: it is no folder.
+    """
+    try:
+        folder_fd = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Enoent(f"no home at {home}") from None
+    except NotADirectoryError:
+        raise Einval(f"{home} is not a folder") from None
+    except PermissionError:
+        raise Eacces(f"{home} belongs to somebody else") from None
+    except OSError as error:
+        raise Eio(f"cannot open {home}: {error.strerror}") from error
+    client = Client(home, folder_fd)
+    try:
+        await client.reach()
+    except BaseException:
+        await client.close()
+        raise
+    return client
+
+
+class Client:
+    """See the module. Close it after use."""
+
+    def __init__(self, home: Path, folder_fd: int) -> None:
+        self.home = home
+        self._folder_fd = folder_fd
+        self._link: Link | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether a kernel was there when it was last looked for."""
+        return self._link is not None and self._link.open
+
+    async def reach(self) -> None:
+        """Find the kernel, if one runs.
+
+        Raises:
+            Enoent: there is no journal.
+            Eacces: it belongs to somebody else.
+        """
+        if self.live:
+            return
+        self._link = await connect(self._folder_fd)
+        if self._link is None:
+            owner = os.fstat(self._folder_fd).st_uid
+            if owner != os.geteuid():
+                raise Eacces(f"{self.home} belongs to uid {owner}, and no kernel runs in it", detail={"uid": owner})
+            try:
+                found = os.stat("journal.db", dir_fd=self._folder_fd)
+            except FileNotFoundError:
+                found = None
+            if found is None or not stat.S_ISREG(found.st_mode):
+                raise Enoent(f"there is no journal in {self.home}")
+
+    async def status(self) -> control.Status:
+        """What the kernel is, and how much is in it."""
+        status: control.Status = await self._ask(control.GetStatus())
+        return status
+
+    async def ps(self) -> list[control.ProcessRow]:
+        """All processes, by pid."""
+        rows: list[control.ProcessRow] = []
+        while True:
+            page: list[control.ProcessRow] = await self._ask(control.ListProcesses(rows[-1].pid if rows else 0))
+            rows.extend(page)
+            if len(page) < control.ROWS_MAX:
+                return rows
+
+    async def inspect(self, pid: int) -> control.Inspection:
+        """Everything about a process. Raises Esrch."""
+        found: control.Inspection = await self._ask(control.InspectProcess(pid))
+        return found
+
+    async def signal(self, pid: int, signal: int) -> None:
+        """Signal a process. Raises Esrch when there is none alive, Einval when there is no such signal."""
+        await self._ask(control.SignalProcess(pid, signal))
+
+    async def wait(self, pid: int) -> control.Ended:
+        """The end of a process.
+
+        Raises:
+            Esrch: there is no such process, or its parent has taken its end.
+            Eagain: it has not ended, and nothing runs.
+            Epipe: the kernel stopped first.
+        """
+        ended: control.Ended = await self._ask(control.WaitProcess(pid))
+        return ended
+
+    async def incidents(self) -> list[control.IncidentRow]:
+        """What needs a person, oldest first; at most `ROWS_MAX`."""
+        rows: list[control.IncidentRow] = await self._ask(control.ListIncidents())
+        return rows
+
+    async def settle(self, pid: int, n: int, choice: str, value: object = None) -> None:
+        """Decide what needs a person: call `n` of a process, or the process itself (0).
+
+        Args:
+            pid: the process.
+            n: its call.
+            choice: `retry`, `skip` or `give`.
+            value: the result, for `give`.
+
+        Raises:
+            Esrch: there is no such process.
+            Enoent: nothing there needs a person, or no longer; nothing is changed.
+            Einval: there is no such choice, or the value cannot be the result.
+        """
+        await self._ask(control.SettleIncident(pid, n, choice, value))
+
+    async def close(self) -> None:
+        """Let go of the kernel."""
+        if self._link is not None:
+            await self._link.close()
+        if self._folder_fd >= 0:
+            os.close(self._folder_fd)
+            self._folder_fd = -1
+
+    async def _ask(self, command: control.Command) -> Any:
+        clock = SystemClock()
+        for tries in range(BUSY_TRIES):
+            await self.reach()
+            try:
+                if self._link is not None:
+                    packed: bytes | msgspec.Raw = await self._link.ask(command)
+                else:
+                    packed = await stopped.answer(self.home, command)
+                return msgspec.msgpack.decode(packed, type=control.ANSWERS[type(command)])
+            except Ebusy:
+                # A kernel that is just starting, or another's command: it is soon there, or soon done.
+                if self._link is not None or tries + 1 == BUSY_TRIES:
+                    raise
+            await clock.sleep_until(clock.now_ns() + BUSY_PAUSE_NS)
+        raise AssertionError("the last try returns or raises")

@@ -1,0 +1,140 @@
+"""A connection to a running kernel: questions out, answers back by their numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+import msgspec
+
+from prytany.abi import control
+from prytany.abi.errors import Eacces, Eagain, Einval, Eio, Epipe, Etimedout, KernelError, error_of
+from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
+from prytany.abi.wire import LENGTH_BYTES, FrameReader
+from prytany.system.control import socket_address
+
+ANSWER_S = 30.0
+"""How long a kernel may take to answer what it need not wait for; one that is stopped never does."""
+
+
+async def connect(folder_fd: int) -> Link | None:
+    """A connection to the kernel that runs in the open home, or None when none runs.
+
+    Raises:
+        Eacces: it belongs to somebody else.
+        Eagain: it takes no more connections now.
+        Eio: its socket cannot be used.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(socket_address(folder_fd))
+        _, link = await asyncio.get_running_loop().create_unix_connection(Link, sock=sock)
+    except (FileNotFoundError, ConnectionRefusedError):
+        sock.close()
+        return None
+    except PermissionError:
+        sock.close()
+        raise Eacces("the kernel's control socket belongs to somebody else") from None
+    except BlockingIOError:
+        sock.close()
+        raise Eagain("the kernel takes no more connections now") from None
+    except OSError as error:
+        sock.close()
+        raise Eio(f"the kernel's control socket cannot be used: {error.strerror}") from error
+    return link
+
+
+class Link(asyncio.Protocol):
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._frames = FrameReader()
+        self._transport: asyncio.WriteTransport | None = None
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._last_n = 0
+        self._gone: KernelError | None = None
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def open(self) -> bool:
+        """Whether anything can be asked."""
+        return self._gone is None
+
+    async def ask(self, command: control.Command) -> msgspec.Raw:
+        """The packed answer to `command`.
+
+        Raises:
+            KernelError: as the kernel says.
+            Epipe: the kernel went away; whether the command was carried out is for the next look to say.
+            Etimedout: the kernel does not answer.
+        """
+        if self._gone is not None or self._transport is None:
+            raise self._gone or Epipe("not connected")
+        self._last_n = n = self._last_n + 1
+        try:
+            message = control.encode_message((n, command))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise Einval(f"the command cannot be sent: {error}") from None
+        if len(message) - LENGTH_BYTES > CONTROL_REQUEST_BYTES_MAX:
+            raise Einval(f"the command has {len(message)} bytes; {CONTROL_REQUEST_BYTES_MAX} are the most")
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked[n] = answer
+        self._transport.write(message)
+        try:
+            async with asyncio.timeout(None if isinstance(command, control.WaitProcess) else ANSWER_S):
+                return msgspec.Raw(await answer)
+        except TimeoutError:
+            raise Etimedout("the kernel does not answer; is it stopped?") from None
+        finally:
+            self._asked.pop(n, None)
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+            await self._closed
+
+    # asyncio.Protocol.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ready."""
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answers."""
+        try:
+            for body in self._frames.feed(data):
+                self._on_reply(control.decode_reply(body))
+        except (msgspec.MsgspecError, KernelError) as error:
+            self._fail(Eio(f"what answers on the control socket is no kernel of this version: {error}"))
+            if self._transport is not None:
+                self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing will be answered any more."""
+        self._fail(Epipe("the kernel went away"))
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def _on_reply(self, reply: control.Reply) -> None:
+        error: KernelError | None = None
+        if reply.errno:
+            message, detail = msgspec.msgpack.decode(reply.value, type=tuple[str, dict[str, Any]])
+            error = error_of(reply.errno, message, detail=detail)
+        if reply.n == 0:
+            self._fail(error or Eio("the kernel hung up"))
+            return
+        answer = self._asked.get(reply.n)
+        if answer is None or answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(bytes(reply.value))
+
+    def _fail(self, error: KernelError) -> None:
+        self._gone = self._gone or error
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(self._gone)

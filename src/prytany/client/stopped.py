@@ -1,0 +1,41 @@
+"""A home in which no kernel runs: looked at in its journal, and steered by recording what is commanded."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from prytany import __version__
+from prytany.abi import control
+from prytany.drivers.clocks.system import SystemClock
+from prytany.drivers.stores.sqlite_reader import SqliteReader
+from prytany.kernel.state import fold
+from prytany.system.desk import Facts, Look, look
+from prytany.system.shard import Shard, store_errors
+
+
+async def answer(home: Path, command: control.Command) -> bytes:
+    """Carry `command` out on the home; its packed answer, once what it says is durable.
+
+    Raises:
+        Ebusy: a kernel runs in it, or somebody else is steering it just now.
+        KernelError: as the command says.
+    """
+    if isinstance(command, Look):
+        return msgspec.msgpack.encode(_look(home, command))
+    shard = await Shard.open(home, {}, create=False, idle=True, runners=lambda logs: {})
+    try:
+        return await shard.desk.answer(command, os.getuid())
+    finally:
+        await shard.close()
+
+
+def _look(home: Path, command: Look) -> object:
+    """Without the home's lock: whoever looks is in nobody's way."""
+    with store_errors(), closing(SqliteReader(home / "journal.db")) as reader:
+        state, head = fold(reader)
+    now_ns = max(SystemClock().now_ns(), state.table.time_ns)
+    return look(command, state.table, head.seq, now_ns, Facts(__version__, 0, str(home), True, 0))

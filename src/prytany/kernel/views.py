@@ -1,0 +1,81 @@
+"""What the kernel shows of itself, as the answers of `abi.control`: made from the fold alone."""
+
+from __future__ import annotations
+
+import msgspec
+
+from prytany.abi import control, limits
+from prytany.abi.errors import Esrch
+from prytany.abi.ids import Pid, format_pid
+from prytany.process.process import Process
+from prytany.process.table import Table
+
+LIMITS = {
+    "calls_in_flight": limits.CALLS_IN_FLIGHT_MAX,
+    "argument_bytes": limits.ARGUMENT_BYTES_MAX,
+    "result_bytes": limits.RESULT_BYTES_MAX,
+    "children": limits.CHILDREN_MAX,
+    "depth": limits.DEPTH_MAX,
+    "worker_memory_bytes": limits.WORKER_MEMORY_BYTES,
+    "worker_files": limits.WORKER_FILES_MAX,
+    "log_bytes": limits.LOG_BYTES_MAX,
+}
+
+
+def process_rows(table: Table, after: int) -> list[control.ProcessRow]:
+    """The next processes with a pid above `after`."""
+    rows: list[control.ProcessRow] = []
+    for p in table.processes.values():  # pids only grow, and so does the table
+        if p.pid > after:
+            rows.append(_row(p))
+            if len(rows) == control.ROWS_MAX:
+                break
+    return rows
+
+
+def _row(p: Process) -> control.ProcessRow:
+    state, reason = p.shown_state()
+    return control.ProcessRow(
+        pid=p.pid, parent=p.parent, run=p.run, name=p.name, state=state, reason=reason, status=p.status,
+        pledge=p.pledge, calls=p.usage.calls, denials=p.usage.denials,
+        tokens=p.usage.prompt_tokens + p.usage.completion_tokens, cost_usd_micros=p.usage.cost_usd_micros,
+    )  # fmt: skip
+
+
+def incident_rows(table: Table) -> list[control.IncidentRow]:
+    """What needs a person, oldest first."""
+    rows: list[control.IncidentRow] = []
+    for key in table.incidents:
+        pid, _, n = key.split(":")
+        rows.append(_incident(table, table.require(int(pid)), int(n)))
+        if len(rows) == control.ROWS_MAX:
+            break
+    return rows
+
+
+def _incident(table: Table, p: Process, n: int) -> control.IncidentRow:
+    kind = p.incidents[n]
+    since_ns = table.incidents[f"{p.pid}:{kind}:{n}"]
+    call = p.open[n].call if n else ""
+    return control.IncidentRow(pid=p.pid, n=n, kind=kind, name=p.name, call=call, since_ns=since_ns)
+
+
+def inspection(table: Table, pid: int, now_ns: int) -> control.Inspection:
+    """Everything about one process; raises Esrch."""
+    p = table.get(pid)
+    if p is None:
+        raise Esrch(f"there is no process {format_pid(Pid(pid))}, or no longer")
+    state, reason = p.shown_state()
+    return control.Inspection(
+        pid=p.pid, parent=p.parent, run=p.run, name=p.name, kind=p.kind, program=p.program, source=p.source.hex(),
+        state=state, reason=reason, status=p.status, signal=p.signal, incarnation=p.incarnation, depth=p.depth,
+        pledge=p.pledge, unveil=p.unveil, model=p.model, limits=LIMITS,
+        open=[
+            control.OpenRow(n=n, call=c.call, opened_ns=c.opened_ns, subject=c.subject, doubt=c.doubt)
+            for n, c in sorted(p.open.items())
+        ],
+        children=list(p.children), usage=msgspec.structs.asdict(p.usage), denied=p.denied,
+        incidents=[_incident(table, p, n) for n in p.incidents],
+        now_ns=now_ns, spawned_ns=p.spawned_ns, started_ns=p.started_ns, ended_ns=p.ended_ns,
+        spawned_seq=p.spawned_seq, tail=p.tail, ended_seq=p.ended_seq,
+    )  # fmt: skip

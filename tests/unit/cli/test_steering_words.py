@@ -1,0 +1,102 @@
+"""What people write on the command line, and what is written back."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prytany.abi import events as ev
+from prytany.abi.errors import Einval
+from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
+from prytany.abi.signals import Signal
+from prytany.cli.attached import command, duration, json_line, pid_of
+from prytany.cli.incidents import given_value
+from prytany.cli.kill import signal_of
+from prytany.cli.progress import Progress
+from prytany.cli.wait import show_end, wait_process
+
+
+@pytest.mark.parametrize("text", ["TERM", "term", "SIGTERM", "15", " sigterm "])
+def test_a_signal_is_named_in_any_of_the_usual_ways(text: str) -> None:
+    assert signal_of(text) is Signal.TERM
+
+
+@pytest.mark.parametrize("text", ["", "SIG", "0", "-9", "64", "HUP", "9" * 5000, "TERM\x1b"])
+def test_what_is_no_signal_is_refused(text: str) -> None:
+    with pytest.raises(Einval):
+        signal_of(text)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "1.", ".", "1.2.3", "²", "9" * 5000])
+def test_what_is_no_pid_is_refused(text: str) -> None:
+    with pytest.raises(Einval):
+        pid_of(text)
+
+
+def test_a_value_is_text_unless_it_is_said_to_be_json() -> None:
+    assert given_value("[1]", False) == "[1]"
+    assert given_value("[1]", True) == [1]
+
+
+@pytest.mark.parametrize("text", ["", "{", "nan", "[" * 100_000, "\udcff"])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(Einval):
+        given_value(text, True)
+
+
+@pytest.mark.parametrize("read", [b"x" * (CONTROL_REQUEST_BYTES_MAX + 1), b"\xff"])
+def test_what_is_too_much_or_no_text_is_not_taken_from_standard_input(
+    read: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(read)))
+    with pytest.raises(Einval):
+        given_value(None, False)
+
+
+def test_a_value_is_taken_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("é\n".encode())))
+    assert given_value(None, False) == "é\n"
+
+
+def test_a_command_can_be_copied_whatever_the_home_is_called() -> None:
+    assert command("ps", Path("/a b/$c")) == "prytany ps --home '/a b/$c'"
+    assert "\x1b" not in command("ps", Path("/\x1b[2J"))
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(-5, "0.0 s"), (59_900_000_000, "59.9 s"), (61 * 10**9, "1 min 1 s"), (7_260 * 10**9, "2 h 1 min")]
+)
+def test_a_length_of_time_is_written_for_people(ns: int, text: str) -> None:
+    assert duration(ns) == text
+
+
+def test_a_line_of_json_is_one_line_whatever_an_agent_returned() -> None:
+    line = json_line({"result": ["\n\x1b[31m", b"\xff", float("inf"), {1: 2}]})
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert json.loads(line)["result"][3] == {"1": 2}
+
+
+@pytest.mark.parametrize("error", [{"type": "\x1b]0;x\x07"}, {"traceback": "a\x1b[2Jb"}, {1: 2}, [], "text", 7])
+def test_an_end_is_shown_without_control_characters(error: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    show_end("\x1b[2J", error)
+    show_end({"\x1b": 1}, None)
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+
+
+@pytest.mark.parametrize(("pid", "timeout"), [("x", None), ("1", float("nan")), ("1", float("inf"))])
+def test_a_wait_that_makes_no_sense_fails_as_a_wait_does(tmp_path: Path, pid: str, timeout: float | None) -> None:
+    assert wait_process(tmp_path, pid, timeout, False) == 125
+
+
+def test_a_run_says_how_to_settle_what_needs_a_person() -> None:
+    said: list[str] = []
+    tell: Callable[[str], None] = said.append
+    Progress(tell, Path("/h"))(1, 1, [ev.IncidentOpened(3, "bad_key", 5)])
+    assert "prytany incidents retry 3 5 --home /h" in said[0]
