@@ -25,7 +25,6 @@ from statistics import median
 from typing import Any
 
 import apsw
-import msgspec
 import uvloop
 
 from prytany.drivers.stores.sqlite_reader import SqliteReader
@@ -115,7 +114,8 @@ async def converse(home: Path, turns: int) -> None:
     assert ended["status"] == 0, ended
     assert len(ended["result"]) == 32
     await ledger.journal.wait_durable(ledger.journal.head.seq)
-    await ledger.journal.save_snapshot(snapshot_of(ledger.journal.head, "growth", msgspec.msgpack.encode(ledger.state)))
+    snapshot = snapshot_of(ledger.journal.head, "growth", ledger.state.encode())
+    await ledger.journal.save_snapshot(lambda: snapshot)
     cold = Chains(lambda: shard.kernel.reader, ledger.digest, 1 << 30)
     head = ledger.state.contexts.owned[1].heads[1]
     began = time.perf_counter_ns()

@@ -10,13 +10,13 @@ from typing import Any
 from prytany.abi import events as ev
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
-from prytany.journal.writer import START, Journal
+from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
-from prytany.kernel.state import fold
+from prytany.kernel.state import fold, fold_from_snapshot
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.store import Body, Row, StoreError
 from prytany.process.table import Table
@@ -164,7 +164,8 @@ class Fleet:
         """One life: the root's end, or None when the store stopped first."""
         store = StoppingStore(self.store, stop_at, after_commit=after_commit)
         self.store = store
-        state, head = fold(store.reader())
+        folded = fold_from_snapshot(store.reader())
+        state = folded.state
         table = state.table
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[StoreError] = loop.create_future()
@@ -177,7 +178,8 @@ class Fleet:
             ledger, Outside(clock, models, files), {"inline": InlineRunner(self.programs)}, reader, self.find,
             small_entropy, running_max=2, quotas=self.quotas,
         )  # fmt: skip
-        ledger.attach(Journal(store, loop, head or START, ledger.on_durable, failed.set_result))
+        ledger.attach(Journal(store, loop, folded.head, ledger.on_durable, failed.set_result))
+        ledger.snapshots.begin(folded)
         try:
             kernel.begin("test", 1)
             known = [p for p in table.processes.values() if p.parent == 0 and p.name == self.root]

@@ -38,7 +38,8 @@ def check(seed: int, *, kills: bool) -> None:
     assert msgspec.msgpack.encode(state.table) == msgspec.msgpack.encode(episode.final), where
     for process in state.table.processes.values():
         if process.tail:
-            read_record(reader, TENANT, process.pid, process.tail)
+            *_, record = read_record(reader, TENANT, process.pid, process.tail)
+            assert record is not None, where
         if process.pid == process.run:
             assert not process.alive, where
 

@@ -225,7 +225,8 @@ def test_coming_back_after_many_messages_replays_one_activation() -> None:
     alone = Fleet("root", {"root": root, "Busy": Busy})
     asyncio.run(alone.live(1_200))
     process = alone.table().processes[2]
-    record = read_record(alone.store.reader(), TENANT, 2, process.tail, process.cut_seq, process.cut_ns)
+    *_, record = read_record(alone.store.reader(), TENANT, 2, process.tail, process.cut_seq, process.cut_ns)
+    assert record is not None
     assert process.usage.calls > 500
     assert len(record.asked) <= 3
     ended = asyncio.run(alone.live())

@@ -89,17 +89,23 @@ def calls_of(home: Path) -> int:
 async def steered(home: Path, signal: int) -> None:
     """What the operator commands while nothing runs: recorded, and durable."""
     held = Home(home, create=False)
-    store, reader, keyring, state, head = opening.open_journal(held)
+    store, reader, keyring, folded = opening.open_journal(held)
     failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
     nothing: Any = None
     idle = Outside(homes.SystemClock(), {}, nothing)
-    ledger = homes.Ledger(state, keyring, homes.SystemClock(), lambda entry: None)
+    ledger = homes.Ledger(folded.state, keyring, homes.SystemClock(), lambda entry: None)
     kernel = homes.Kernel(ledger, idle, {}, reader, nothing, os.urandom, running_max=1)
     kernel.idle = True
     journal = homes.Journal(
-        store, asyncio.get_running_loop(), head, ledger.on_durable, failed.set_result, anchor=homes.Anchor(held.anchor)
+        store,
+        asyncio.get_running_loop(),
+        folded.head,
+        ledger.on_durable,
+        failed.set_result,
+        anchor=homes.Anchor(held.anchor),
     )
     ledger.attach(journal)
+    ledger.snapshots.begin(folded)
     try:
         kernel.operator.signal(1, signal, uid=0)
         await journal.wait_durable(journal.head.seq)

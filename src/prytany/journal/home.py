@@ -5,6 +5,7 @@
       format           the version of this layout
       journal.db       the store               head     the anchor
       reserve          of the store            keys     the keyring, 0600
+      workers          the processes that the kernel has started
       control          the operator's socket, 0600, while a kernel runs
 
 It makes the folder and checks it; what lies in it is others' to open. The lock goes with the process, however that

@@ -156,11 +156,11 @@ class Journal:
             insort(self._waiters, (seq, waiter), key=itemgetter(0))
         return waiter
 
-    def save_snapshot(self, snapshot: Snapshot) -> asyncio.Future[None]:
-        """Keep a snapshot, after everything that was appended before. A snapshot that fails breaks nothing: it is a
-        cache.
+    def save_snapshot(self, make: Callable[[], Snapshot]) -> asyncio.Future[None]:
+        """Keep the snapshot that `make` gives, on the writer's thread, after everything that was appended before. A
+        snapshot that fails breaks nothing: it is a cache.
         """
-        return self._command(lambda: self._store.save_snapshot(snapshot))
+        return self._command(lambda: self._store.save_snapshot(make()))
 
     def forget(
         self, tenant: int, digests: Sequence[bytes], packs: Sequence[tuple[int, bytes]] = ()

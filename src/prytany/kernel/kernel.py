@@ -169,7 +169,10 @@ class Kernel:
             self._misbehaves(live, f"its worker said that it took {delivered} items of {live.sent}")
             return
         live.delivered = delivered
+        live.frame_end = live.last_n + len(calls)
         live.on_taken()
+        if live.cursor is not None and not self.workers.taken(live):
+            return
         for n, name, args in calls:
             if n != live.last_n + 1:
                 self._misbehaves(live, f"its worker numbered a call {n} after {live.last_n}")
@@ -258,8 +261,6 @@ class Kernel:
             if kind in TRIED_AGAIN:
                 self.ledger.commit((ev.IncidentClosed(int(pid), kind, int(n)),), {})
         running = list(self.table.running)
-        for process in map(self.table.require, running):
-            self.places.update(process)
         self.ledger.journal.wait_durable(seq).add_done_callback(lambda begun: self._go_on(begun, running))
 
     def _go_on(self, begun: asyncio.Future[None], running: list[int]) -> None:
@@ -270,16 +271,19 @@ class Kernel:
         for pid in running:
             process = self.table.get(pid)
             if process is not None and process.state is State.RUNNING:
-                self._come_back(process)
+                self.reactions.begin_open(process)
+                if not process.idle:
+                    self.places.ask(pid)
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
         self.reactions.fill()
 
-    def _come_back(self, process: Process) -> None:
-        self.reactions.begin_open(process)
-        # Whose last entry is an answer may have been about to go on, whatever else it waits for.
-        if self.places.holds(process.pid) or process.tail > max(call.seq for call in process.open.values()):
-            self.workers.wake(process.pid)
+    def settled(self, pid: int) -> None:
+        """The worker of `pid` stands where its process stands."""
+        process = self.table.get(pid)
+        if process is not None:
+            self.places.update(process)
+            self.reactions.fill()
 
     def fail(self) -> None:
         """The journal is broken: take no input any more. What was acknowledged is in it, and goes on from there."""
@@ -291,4 +295,5 @@ class Kernel:
         await self.effects.close()
         await self.restarts.close()
         await self.workers.close()
+        self.ledger.snapshots.save(self.ledger.journal)
         await self.ledger.journal.close()

@@ -16,6 +16,7 @@ from prytany.abi import events as ev
 from prytany.journal.bodies import split
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
+from prytany.kernel.snapshots import Snapshots
 from prytany.kernel.state import ShardState
 from prytany.ports.clock import Clock
 from prytany.ports.store import Body
@@ -86,6 +87,7 @@ class Ledger:
         self._held: deque[Durable] = deque()
         self._journal: Journal | None = None
         self.denials = Denials(self)
+        self.snapshots = Snapshots(state)
 
     def attach(self, journal: Journal) -> None:
         """Write to `journal` from here on."""
@@ -169,3 +171,5 @@ class Ledger:
         react = self._react
         while held and held[0].seq <= seq:
             react(held.popleft())
+        if seq >= self.snapshots.due:
+            self.snapshots.save(self.journal)

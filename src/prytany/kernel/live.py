@@ -4,37 +4,61 @@ from __future__ import annotations
 
 import asyncio
 
+from prytany.abi import limits
 from prytany.kernel.replay import Cursor
 from prytany.ports.runner import Worker
+from prytany.process.process import Process
 
 
 class Live:
     """One worker's state. `cursor` is there until the worker has reached the frontier of its record."""
 
     __slots__ = (
-        "_taken", "cursor", "cut", "delivered", "epoch", "last_n", "last_ns", "leaving", "pid", "run", "sent", "upto",
-        "worker",
+        "_base", "_taken", "_unasked", "cursor", "cut", "delivered", "epoch", "frame_end", "last_n", "last_ns",
+        "leaving", "pid", "run", "sent", "upto", "worker",
     )  # fmt: skip
 
-    def __init__(self, pid: int, cursor: Cursor, upto: int, run: int = 0, epoch: int = 0, base: int = 0) -> None:
-        self.pid = pid
-        self.run = run
-        self.epoch = epoch
+    def __init__(self, process: Process, cursor: Cursor) -> None:
+        """A worker for `process`, whose record is what it is now."""
+        self.pid = process.pid
+        self.run = process.run
+        self.epoch = process.epoch
+        self._base = process.base
+        self._unasked = process.cut_unasked
         self.cut = 0
         """Items that were sent before the record was cut, but for one that stands for the start."""
-        self.upto = upto
+        self.upto = process.tail
         """The last entry that its record held when it was read."""
         self.cursor: Cursor | None = cursor
         self.worker: Worker | None = None
-        self.last_n = base
+        self.last_n = process.base
         self.last_ns = 0
         """The time of the last item that was sent."""
         self.sent = 0
         self.delivered = 0
         """Items, the start included: those that were sent, and those that the worker says it took."""
+        self.frame_end = 0
+        """The last call of the frame that is being taken: after it the worker is idle."""
         self.leaving = False
         """Its end is the kernel's doing: it says nothing about the program."""
         self._taken: asyncio.Future[None] | None = None
+
+    def idle_after(self, n: int, process: Process) -> bool:
+        """Whether nothing happens in the program after call `n`, which is about to be opened, until an item comes.
+
+        An inline program sends each call by itself, so that nobody knows whether it will make another.
+        """
+        return (
+            n == self.frame_end
+            and process.took_all(n - self._base, self.delivered - 1, self._unasked)
+            and len(process.open) + 1 < limits.FRAME_CALLS_MAX  # else the step may go on in another frame
+            and self.in_steps
+        )
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether its worker takes one item, runs until idle, and sends all that it asks; an inline one does not."""
+        return self.worker is not None and self.worker.identity != (0, 0)
 
     def send(self, n: int, time_ns: int, errno: str, value: bytes) -> None:
         """Hand over one item."""

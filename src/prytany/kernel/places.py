@@ -3,6 +3,10 @@
 A process that waits for another, for a time or for a person gives its place up, so that a parent never keeps its
 children from running. When what it waited for comes, it goes on at once: the limit bounds what begins, and a process
 that was let in is let through.
+
+A process that has no worker is begun again by coming back, and so asks for a place, in order: after a crash no more
+come back at once than may run at once. It has the place until its worker stands where it stood, and from then on as
+long as it does anything but wait.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ class Places:
     def __init__(self, most: int) -> None:
         self.most = most
         self._held: set[int] = set()
+        self.asked: dict[int, None] = {}
+        """Who wants to come back and has no place, oldest first."""
         self.idle: dict[int, None] = {}
         """Who runs and holds none, in the order of what happened to them last."""
 
@@ -30,9 +36,25 @@ class Places:
             if process.state is State.RUNNING:
                 self.idle[process.pid] = None
 
+    def ask(self, pid: int) -> None:
+        """It wants to come back. To ask again changes nothing."""
+        if pid not in self._held:
+            self.asked[pid] = None
+
+    def next(self) -> int | None:
+        """Who comes back now, with a place; None when there is none, or nobody asked."""
+        if not self.asked or self.free <= 0:
+            return None
+        pid = next(iter(self.asked))
+        del self.asked[pid]
+        self.idle.pop(pid, None)
+        self._held.add(pid)
+        return pid
+
     def release(self, pid: int) -> None:
         """The process is gone."""
         self._held.discard(pid)
+        self.asked.pop(pid, None)
         self.idle.pop(pid, None)
 
     @property

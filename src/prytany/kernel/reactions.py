@@ -66,7 +66,7 @@ class Reactions:
     def _deliver(self, pid: int, item: Item, seq: int) -> None:
         live = self._k.workers.live.get(pid)
         if live is None:
-            self._k.workers.wake(pid)
+            self._come_back(pid)
         elif seq <= live.upto:
             return  # its record was read up to there
         elif live.cursor is None:
@@ -74,6 +74,17 @@ class Reactions:
         else:
             live.cursor.add(item)
             self._k.workers.advance(live)
+
+    def _come_back(self, pid: int) -> None:
+        """Something waits for a process that has no worker: it comes back when there is a place for it."""
+        process = self._k.table.get(pid)
+        if process is None or process.state is not State.RUNNING:
+            return
+        if self._k.places.holds(pid):
+            self._k.workers.wake(pid)
+        else:
+            self._k.places.ask(pid)
+            self.fill()
 
     def on_done(self, entry: Durable, e: ev.CallDone) -> None:
         """An answer leaves."""
@@ -134,6 +145,8 @@ class Reactions:
         if call.call == "tool_call":
             self._k.admission.start(process.pid, n)
             return
+        if not self._k.effects.has(call.call):
+            return
         argument = self._k.workers.content(call.argument, call.seq)
         self._k.effects.start(process, n, call.call, decode_arguments(call.call, argument))
 
@@ -174,9 +187,9 @@ class Reactions:
         """Somebody wants to run."""
         process = self._k.table.get(e.pid)
         if process is not None and process.state is State.RUNNING:
-            self._k.places.update(process)
             self.begin_open(process)
-            self._k.workers.wake(e.pid)
+            if not process.idle:
+                self._come_back(e.pid)
         self.fill()
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
@@ -228,14 +241,19 @@ class Reactions:
         self._k.places.release(e.pid)
 
     def _place(self, process: Process) -> None:
+        live = self._k.workers.live.get(process.pid)
+        if live is None or live.cursor is not None:
+            return  # it has a place until it is back, if it comes; then it is settled
         self._k.places.update(process)
         if self._k.workers.too_many:
             self._k.workers.put_away()
-        if self._k.table.ready:
+        if self._k.table.ready or self._k.places.asked:
             self.fill()
 
     def fill(self) -> None:
-        """Let in whom there is a place for, oldest first."""
+        """Let in whom there is a place for: those that were in before, then the ready ones, oldest first."""
+        while (pid := self._k.places.next()) is not None:
+            self._k.workers.wake(pid)
         while self._k.table.ready and self._k.places.free > 0:
             process = self._k.table.require(next(iter(self._k.table.ready)))
             self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})

@@ -1,15 +1,19 @@
 """Replay of one process: its record is fed to a fresh worker until that stands where the old one stood.
 
-The record is what reached the process, in order: answers, denials, signals. An item goes out when the worker has made
-the call that it answers, and what the worker asks is held against what it asked then. No driver is called. What the
-worker asks beyond the record is kept until the frontier, and is live from there on.
+The record is what reached the process, in order: answers, denials, signals. What the worker asks is held against what
+it asked then. No driver is called. What the worker asks beyond the record is kept until the frontier, and is live from
+there on.
+
+A worker takes one item at a time, however many lie before it. So items are sent ahead of the calls that they answer, a
+bounded number, and a record is replayed in few writes; whether a call was really made before its answer was taken
+shows in the frame that follows. An inline program takes each item as it is sent: there, the call has to be made first.
 
 The frontier: every item is sent, the worker has taken them all, and it has nothing left to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -53,11 +57,24 @@ def denied_value(call: str, cause: str = "") -> bytes:
     return msgspec.msgpack.encode([denial(call, cause), {"cause": cause} if cause else {}])
 
 
-def read_record(reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int = 0, cut_ns: int = 0) -> Record:
+AHEAD_ITEMS_MAX = 512
+"""Items that a worker in replay was sent and has not taken, at most."""
+AHEAD_BYTES_MAX = 1 << 20
+"""Sent ahead at once; one item more may go."""
+ENTRIES_A_STEP = 256
+"""How many entries of a record are read at once: some milliseconds."""
+
+
+def read_record(
+    reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int = 0, cut_ns: int = 0
+) -> Iterator[Record | None]:
     """Walk the record of `pid` back from its last entry to where it was cut, if it was, and give it in order.
+
+    It is read in steps: None says that a step is over and others may have a turn; the record comes last.
 
     Raises:
         Eio: an entry or a body of it is missing.
+        StoreError: it cannot be read.
     """
     chain: list[tuple[int, list[Any], bytes]] = []
     at = tail
@@ -71,9 +88,11 @@ def read_record(reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int =
             raise Eio(f"entry {at} is linked from the record of process {pid} and holds nothing of it")
         chain.append((entry.time_ns, own, row.bodies))
         at = own[0].prev
+        if len(chain) % ENTRIES_A_STEP == 0:
+            yield None
     record = Record(cut_ns, [], {})
     last_ns = cut_ns
-    for time_ns, events, packed in reversed(chain):
+    for done, (time_ns, events, packed) in enumerate(reversed(chain), 1):
         bodies = dict(unpack(packed))
 
         def content(digest: bytes, bodies: dict[bytes, bytes] = bodies) -> bytes:
@@ -91,7 +110,9 @@ def read_record(reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int =
                 last_ns = time_ns
             else:
                 last_ns = _add(record, event, time_ns, last_ns, content)
-    return record
+        if done % ENTRIES_A_STEP == 0:
+            yield None
+    yield record
 
 
 def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: Callable[[bytes], bytes]) -> int:
@@ -123,19 +144,29 @@ def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: C
 class Cursor:
     """Where a replay stands."""
 
-    def __init__(self, record: Record, quiet: int = 0) -> None:
-        """`quiet` is how many items (the start is one) an earlier worker took: what is printed up to there is known."""
-        self.record = record
+    def __init__(self, record: Record | None = None, quiet: int = 0) -> None:
+        """At the beginning of `record`; of none while that is still being read.
+
+        `quiet` is how many items (the start is one) an earlier worker took: what is printed up to there is known.
+        """
+        self.reading = record is None
+        self.record = record or Record(0, [], {})
         self.quiet = quiet
         self.made: set[int] = set()
         """Recorded calls that the worker has made again and that no item has answered yet."""
         self.beyond: list[tuple[int, str, bytes]] = []
         """Calls that the record does not hold."""
         self._next = 0
+        self._taken = 0
         self._matched = 0
 
+    def load(self, record: Record, quiet: int = 0) -> None:
+        """The record was read; what came up meanwhile follows it."""
+        self.reading, self.quiet = False, quiet
+        self.record = record._replace(items=record.items + self.record.items)
+
     def add(self, item: Item) -> None:
-        """An item that came up while the replay ran."""
+        """An item that came up while the record was read, or the replay ran."""
         self.record.items.append(item)
 
     def on_call(self, n: int, call: str, argument: bytes, digest: Callable[[bytes], bytes]) -> None:
@@ -157,16 +188,36 @@ class Cursor:
             self._matched += 1
         self.made.add(n)
 
-    def due(self) -> list[Item]:
-        """The items that can go out now."""
+    def on_taken(self, delivered: int) -> None:
+        """The worker has taken `delivered` items in all, the start included, and what it asked before is known.
+
+        Raises:
+            Ereplay: it has taken an answer to a call that it had not made.
+        """
+        while self._taken < min(delivered - 1, len(self.record.items)):
+            self._check_made(self.record.items[self._taken])
+            self._taken += 1
+
+    def _check_made(self, item: Item) -> None:
+        if item.n > 0 and item.n not in self.made:
+            asked = self.record.asked.get(item.n)
+            name = asked.call if asked else "a call"
+            raise Ereplay(f"{name} (call {item.n}) was made when this was recorded, and is not made now", call=name)
+
+    def due(self, *, ahead: bool = False) -> list[Item]:
+        """The items that can go out now; with `ahead`, also some whose calls are still to come."""
         items: list[Item] = []
+        size_bytes = 0
         recorded = self.record.items
-        most = self.quiet - 1 if self.quiet else len(recorded)
-        while self._next < min(len(recorded), most):
+        most = min(len(recorded), self.quiet - 1) if self.quiet else len(recorded)
+        if ahead:
+            most = min(most, self._taken + AHEAD_ITEMS_MAX)
+        while self._next < most and size_bytes < AHEAD_BYTES_MAX:
             item = recorded[self._next]
-            if item.n > 0 and item.n not in self.made:
+            if not ahead and item.n > 0 and item.n not in self.made:
                 break
             items.append(item)
+            size_bytes += len(item.value)
             self._next += 1
         return items
 
@@ -186,10 +237,8 @@ class Cursor:
         if delivered < 1 + self._next:
             return False
         if self._next < len(self.record.items):
-            item = self.record.items[self._next]
-            asked = self.record.asked.get(item.n)
-            name = asked.call if asked else "a call"
-            raise Ereplay(f"{name} (call {item.n}) was made when this was recorded, and is not made now", call=name)
+            self._check_made(self.record.items[self._next])
+            return False
         if self._matched < len(self.record.asked):
             missing = min(n for n in self.record.asked if n not in self.made)
             raise Ereplay(f"{self.record.asked[missing].call} (call {missing}) is recorded, and is not made now")

@@ -90,7 +90,8 @@ class Trap:
             ledger.commit([done], contents)
             return
         if isinstance(outcome, Opened):
-            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject)
+            idle = live.idle_after(n, process)
+            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
             for content in outcome.contents:
                 contents[ledger.digest(content)] = content
             ledger.commit((opened, *outcome.after), contents)

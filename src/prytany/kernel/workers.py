@@ -11,6 +11,7 @@ all that it was sent and all that it asked is durable, so that nobody can tell f
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
 from typing import Protocol
 
 import msgspec
@@ -21,10 +22,10 @@ from prytany.journal.bodies import unpack
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.places import Places
-from prytany.kernel.replay import Cursor, read_record
+from prytany.kernel.replay import Cursor, Record, read_record
 from prytany.kernel.trap import Trap
 from prytany.ports.runner import Host, Runner, Worker
-from prytany.ports.store import Reader
+from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
@@ -55,6 +56,17 @@ class Owner(Host, Protocol):
         """Record events."""
         ...
 
+    def settled(self, pid: int) -> None:
+        """The worker of `pid` stands where its process stands."""
+        ...
+
+
+class _Turn:
+    """Awaited, it lets the loop do everything else that is due."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
 
 class Workers:
     """The workers of one kernel."""
@@ -66,6 +78,7 @@ class Workers:
         """Beyond so many, some are put away."""
         self.live: dict[int, Live] = {}
         self._starting: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.Lock()
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.leaving: dict[int, int] = {}
@@ -91,22 +104,29 @@ class Workers:
             return
         if process.tail > self._kernel.ledger.journal.durable:
             return  # the reaction to that entry comes here again
-        try:
-            record = read_record(self._kernel.reader, TENANT, pid, process.tail, process.cut_seq, process.cut_ns)
-        except KernelError as error:
-            self._kernel.end(pid, 1, 0, f"its record cannot be read: {error.message}")
-            return
-        # Where nobody knows what was taken, all that is recorded counts as taken; with nothing recorded, nothing does.
-        quiet = self._taken.pop(pid, 1 + len(record.items) if record.asked or record.items else 0)
-        live = Live(pid, Cursor(record, quiet), process.tail, process.run, process.epoch, process.base)
+        live = Live(process, Cursor())
         self.live[pid] = live
-        task = asyncio.ensure_future(self._start(process, live, record.start_ns))
+        task = asyncio.ensure_future(self._start(process, live, process.cut_seq, process.cut_ns))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
         if self.too_many:
             self.put_away()
 
-    async def _start(self, process: Process, live: Live, start_ns: int) -> None:
+    async def _start(self, process: Process, live: Live, cut_seq: int, cut_ns: int) -> None:
+        cursor = live.cursor
+        assert cursor is not None
+        try:
+            async with self._reading:
+                record = await self._read(live, cut_seq, cut_ns)
+        except (KernelError, StoreError) as error:
+            if self.live.get(process.pid) is live:
+                del self.live[process.pid]
+                said = error.message if isinstance(error, KernelError) else error
+                self._kernel.end(process.pid, 1, 0, f"its record cannot be read: {said}")
+            return
+        # Where nobody knows what was taken, all that is recorded counts as taken; with nothing recorded, nothing does.
+        everything = 1 + len(record.items) if record.asked or record.items else 0
+        cursor.load(record, self._taken.pop(process.pid, everything))
         try:
             item = self._start_item(process)
             worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
@@ -120,11 +140,19 @@ class Workers:
         if live.leaving:
             worker.kill()
             return
-        assert live.cursor is not None
-        if not live.cursor.quiet:
+        if not cursor.quiet:
             worker.hear()
         self._warn(process, worker)
-        live.send(0, start_ns, "", item)
+        live.send(0, cursor.record.start_ns, "", item)
+        self.advance(live)
+
+    async def _read(self, live: Live, cut_seq: int, cut_ns: int) -> Record:
+        """The record up to `live.upto`. A long one must not keep the loop, so others have turns in between."""
+        for record in read_record(self._kernel.reader, TENANT, live.pid, live.upto, cut_seq, cut_ns):
+            if record is not None:
+                return record
+            await _Turn()
+        raise AssertionError("the record comes last")
 
     def _warn(self, process: Process, worker: Worker) -> None:
         """Say that what the program imports may not be what it was; what it does is held against the record as ever."""
@@ -163,6 +191,16 @@ class Workers:
             }
         )
 
+    def taken(self, live: Live) -> bool:
+        """A frame comes during replay; False when the process was stopped for it."""
+        assert live.cursor is not None
+        try:
+            live.cursor.on_taken(live.delivered)
+        except Ereplay as error:
+            self._diverged(live, error)
+            return False
+        return True
+
     def replayed(self, live: Live, n: int, name: str, argument: bytes) -> bool:
         """A call made during replay; False when the process was stopped for it."""
         assert live.cursor is not None
@@ -177,9 +215,11 @@ class Workers:
         """Send what is due, and go live at the frontier."""
         cursor = live.cursor
         assert cursor is not None
-        if cursor.turns_new(live.delivered) and live.worker is not None:
+        if live.worker is None:
+            return  # what is due goes out when it is there
+        if cursor.turns_new(live.delivered):
             live.worker.hear()
-        for item in cursor.due():
+        for item in cursor.due(ahead=live.in_steps):
             live.send(item.n, item.time_ns, item.errno, item.value)
         try:
             if not cursor.at_frontier(live.delivered):
@@ -188,13 +228,12 @@ class Workers:
             self._diverged(live, error)
             return
         live.cursor = None
-        if live.worker is not None:
-            live.worker.hear()  # if it is not heard yet: what is printed from here on is new in any case
-            live.worker.at_frontier()
+        live.worker.hear()  # if it is not heard yet: what is printed from here on is new in any case
+        live.worker.at_frontier()
+        live.frame_end = live.last_n
         for n, name, argument in cursor.beyond:
             self._kernel.trap.call(live, n, name, argument)
-        if (process := self._kernel.table.get(live.pid)) is not None:
-            self._kernel.places.update(process)
+        self._kernel.settled(live.pid)
         if self.too_many:
             self.put_away()
 
@@ -250,7 +289,7 @@ class Workers:
             self._taken.pop(pid, None)
         elif live is not None and live.epoch != process.epoch:
             self._taken[pid] = 0  # it begins again: nothing that it prints was printed before
-        elif live is not None:
+        elif live is not None and not (live.cursor is not None and live.cursor.reading):
             quiet = live.cursor.quiet if live.cursor is not None else 0
             self._taken[pid] = quiet or live.sent - live.cut
 

@@ -89,7 +89,7 @@ class Usage(msgspec.Struct, array_like=True):
             setattr(self, field, getattr(self, field) + getattr(other, field))
 
 
-class Process(msgspec.Struct):
+class Process(msgspec.Struct, array_like=True):
     """A running agent. Invariant: `open` is empty once it is terminated, and `tail` is the last entry of its record."""
 
     pid: int
@@ -111,6 +111,10 @@ class Process(msgspec.Struct):
     reason: str = ""
     incarnation: int = 0
     tail: int = 0
+    idle_seq: int = 0
+    """The entry of its record after which its worker had nothing to do; it is idle while that is the last one."""
+    unasked: int = 0
+    """How many items of its record end no call: signals, and pieces of streams."""
     started_ns: int = 0
     ended_ns: int = 0
     ended_seq: int = 0
@@ -146,6 +150,8 @@ class Process(msgspec.Struct):
     cut_ns: int = 0
     base: int = 0
     """How many calls of the incarnation were made before the cut."""
+    cut_unasked: int = 0
+    """`unasked` at the cut."""
     snapshot: bytes = b""
     """Digest of the state that its program begins from, in entry `snapshot_seq`; empty for none."""
     snapshot_seq: int = 0
@@ -196,6 +202,20 @@ class Process(msgspec.Struct):
     def history(self) -> int:
         """Recorded calls of this incarnation."""
         return self.usage.calls - self.history_from
+
+    @property
+    def idle(self) -> bool:
+        """It runs, and nothing happens in it until something reaches it: it can do without a worker."""
+        return self.tail == self.idle_seq != 0 and not self.needs_place()
+
+    def took_all(self, n: int, items: int, unasked_before: int) -> bool:
+        """Whether a worker that makes its call `n`, and was handed `items`, has all that its record holds, which begins
+        after `unasked_before` of the items that end no call.
+
+        Each call before `n` is open, or was answered by one item; a denial that waits to be recorded counts as one that
+        was not handed over yet.
+        """
+        return items == n - 1 - len(self.open) + self.unasked - unasked_before
 
     def shown_state(self) -> tuple[State, str]:
         """State and reason as people see them: a running process whose oldest open call waits for others is waiting."""

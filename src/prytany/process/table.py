@@ -83,7 +83,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
 def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process = table.require(e.pid)
     process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
-    process.tail = 0
+    process.tail = process.idle_seq = process.unasked = process.cut_unasked = 0
     table.restarting.pop(e.pid, None)
     process.history_from, process.refused_from = process.usage.calls, process.usage.denials
     process.warned.clear()
@@ -126,6 +126,7 @@ def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
 def _signalled(table: Table, seq: int, e: ev.ProcessSignalled) -> None:
     process = table.require(e.pid)
     _record(process, seq, e.prev)
+    process.unasked += 1
     if e.signal in (Signal.INT, Signal.TERM):
         process.asked = e.signal
 
@@ -159,6 +160,7 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
 
 def _cut(table: Table, process: Process, seq: int, base: int) -> None:
     process.cut_seq, process.cut_ns, process.base = seq, table.time_ns, base
+    process.cut_unasked = process.unasked
 
 
 def _begins_again(table: Table, process: Process, seq: int, prev: int) -> None:
@@ -248,6 +250,8 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     _record(process, seq, e.prev)
     process.usage.calls += 1
     process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
+    if e.idle:
+        process.idle_seq = seq
     if e.call not in WAITS:
         process.busy += 1
     process.account(table.time_ns)
@@ -283,6 +287,7 @@ def _piece(table: Table, seq: int, e: ev.CallPiece) -> None:
     if call is None:
         raise KernelPanic(f"a piece of call {e.n} of process {e.pid}, which is not open")
     call.pieces += 1
+    process.unasked += 1
 
 
 def _doubted(table: Table, seq: int, e: ev.CallDoubted) -> None:

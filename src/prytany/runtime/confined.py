@@ -21,7 +21,7 @@ from prytany.abi.errors import Eagain, Einval
 from prytany.abi.program import is_whole
 from prytany.ports.runner import Call, Host
 from prytany.runtime.confinement import Confinement
-from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle
+from prytany.runtime.launcher import ExitStatus, Launcher, Register, WorkerHandle
 from prytany.runtime.messages import ENTRY, WorkerSpec
 
 _READ_BYTES = 1 << 18
@@ -222,8 +222,12 @@ _start_decoder = msgspec.msgpack.Decoder(_Start)
 class ConfinedRunner:
     """Starts confined workers, from one zygote an interpreter."""
 
-    def __init__(self, python: str, sink: LogSink, *, unconfined: bool = False, entry: str = ENTRY) -> None:
+    def __init__(
+        self, python: str, sink: LogSink, *, unconfined: bool = False, entry: str = ENTRY,
+        roster: Register | None = None,
+    ) -> None:  # fmt: skip
         self._python = python
+        self._roster = roster
         self._unconfined = unconfined
         self._entry = entry
         self._sink = sink
@@ -251,7 +255,7 @@ class ConfinedRunner:
             await self._launchers.pop(unused).close()
             launcher = self._launchers.pop(python, None)
         if launcher is None:
-            launcher = Launcher(python, unconfined=self._unconfined, entry=self._entry)
+            launcher = Launcher(python, unconfined=self._unconfined, entry=self._entry, roster=self._roster)
         self._launchers[python] = launcher
         return launcher
 

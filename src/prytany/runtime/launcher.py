@@ -15,10 +15,10 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -42,6 +42,18 @@ from prytany.runtime.uids import worker_uids
 
 _READ_BYTES = 1 << 16
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
+
+
+class Register(Protocol):
+    """Who keeps account of the processes that a kernel has."""
+
+    def add(self, os_pid: int, start_time: int) -> None:
+        """A process started."""
+        ...
+
+    def remove(self, os_pid: int, start_time: int) -> None:
+        """It has ended."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +92,20 @@ class _Pending:
 class Launcher:
     """One zygote at a time for one Python; `fork` starts it when there is none, so a dead one is replaced."""
 
-    def __init__(self, python: str, *, unconfined: bool = False, entry: str = ENTRY, hash_seed: int = 0) -> None:
+    def __init__(
+        self, python: str, *, unconfined: bool = False, entry: str = ENTRY, hash_seed: int = 0,
+        roster: Register | None = None,
+    ) -> None:  # fmt: skip
+        """Nothing is started yet. `roster` is told of every process that is, and of its end."""
         self._python = python
+        self._roster = roster
         self._unconfined = unconfined
         self._entry = entry
         self._hash_seed = hash_seed
         self._starting = asyncio.Lock()
         self._control: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._zygote = (0, 0)
         self._ready: asyncio.Future[Ready] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._frames = Frames()
@@ -141,6 +159,8 @@ class Launcher:
                     ours.close()
                     raise
                 theirs.close()
+                self._zygote = self._process.pid, pids.start_time_of(self._process.pid) or 0
+                self._enlist(*self._zygote)
                 self._control, self._frames = ours, Frames()
                 ready = self._ready = loop.create_future()
                 self._ended = loop.create_future()
@@ -277,6 +297,7 @@ class Launcher:
             asyncio.get_running_loop().create_future(),
             pending.uid,
         )
+        self._enlist(handle.os_pid, handle.start_time)
         self._alive[report.id] = handle
         if pending.started.cancelled():
             self._discard(handle)
@@ -297,7 +318,16 @@ class Launcher:
         if not pending.started.done():
             pending.started.set_exception(error)
 
+    def _enlist(self, os_pid: int, start_time: int) -> None:
+        if self._roster is not None:
+            self._roster.add(os_pid, start_time)
+
+    def _strike(self, os_pid: int, start_time: int) -> None:
+        if self._roster is not None:
+            self._roster.remove(os_pid, start_time)
+
     def _resolve(self, handle: WorkerHandle, status: ExitStatus) -> None:
+        self._strike(handle.os_pid, handle.start_time)
         if handle.uid is not None:
             worker_uids.give_back(handle.uid)
         if not handle.exited.done():  # a holder may have cancelled what it waited with
@@ -316,6 +346,7 @@ class Launcher:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         if self._process is not None:
+            self._strike(*self._zygote)
             task = loop.create_task(self._process.wait())
             self._reaping.add(task)
             task.add_done_callback(self._reaping.discard)
@@ -351,20 +382,3 @@ class Launcher:
             self._resolve(handle, status)
 
         loop.add_reader(pidfd, ended)
-
-
-def kill_leftovers(records: list[tuple[int, int]]) -> int:
-    """Kill the workers of a kernel that died, known by (os pid, start time); returns how many were still there.
-
-    For recovery, before it replays. The pairs must be of this boot (`pids.boot_id`). A worker leads a session of its
-    own; what does not is somebody else's, whatever the pair says.
-    """
-    killed = 0
-    for os_pid, start_time in records:
-        try:
-            is_worker = os_pid > 1 and os.getsid(os_pid) == os_pid
-        except ProcessLookupError:
-            continue
-        if is_worker and (start_time or not sys.platform.startswith("linux")):
-            killed += pids.send_signal(os_pid, start_time, signal.SIGKILL)
-    return killed

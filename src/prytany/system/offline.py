@@ -24,15 +24,16 @@ async def forget_in_home(path: Path, pid: int, uid: int) -> Forgotten:
     """
     home = Home(path, create=False)
     try:
-        store, reader, keyring, state, head = open_journal(home)
+        store, reader, keyring, folded = open_journal(home)
         try:
-            ledger = Ledger(state, keyring, SystemClock(), lambda entry: None)
+            ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: None)
             failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
             journal = Journal(
-                store, asyncio.get_running_loop(), head, ledger.on_durable, failed.set_result,
+                store, asyncio.get_running_loop(), folded.head, ledger.on_durable, failed.set_result,
                 anchor=Anchor(home.anchor),
             )  # fmt: skip
             ledger.attach(journal)
+            ledger.snapshots.begin(folded)
             try:
                 return await forget(ledger, reader, pid, uid)
             finally:

@@ -15,7 +15,7 @@ from prytany.journal.home import Home
 from prytany.journal.opening import CheckedReader, Damaged, check_end
 from prytany.journal.verify import sound_prefix
 from prytany.kernel.ledger import TENANT
-from prytany.kernel.state import ShardState, fold
+from prytany.kernel.state import Folded, fold_from_snapshot
 from prytany.ports.store import StoreError
 
 
@@ -26,8 +26,7 @@ class Opened(NamedTuple):
     reader: SqliteReader
     """Always at the newest."""
     keyring: Keyring
-    state: ShardState
-    head: Head
+    folded: Folded
 
 
 def load_keyring(path: Path) -> Keyring:
@@ -75,14 +74,14 @@ def open_journal(home: Home) -> Opened:
     try:
         reader = SqliteReader(home.journal, pinned=False)
         try:
-            state, head = fold(CheckedReader(reader))
+            folded = fold_from_snapshot(CheckedReader(reader))
         except (StoreError, KernelError, KernelPanic) as error:
             reader.close()
             raise refusal(home.path, home.journal, anchor, error) from error
     except BaseException:
         store.close()
         raise
-    return Opened(store, reader, keyring, state, head)
+    return Opened(store, reader, keyring, folded)
 
 
 def _checked(home: Home, anchor: Head | None) -> bool:

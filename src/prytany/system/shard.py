@@ -29,6 +29,8 @@ from prytany.ports.store import Store, StoreError, StoreLocked
 from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
+from prytany.runtime.roster import Roster
+from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
@@ -50,10 +52,6 @@ def _journal(
     return Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
 
 
-def _confined(logs: Logs, unconfined: bool) -> dict[str, Runner]:
-    return {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined)}
-
-
 @contextlib.contextmanager
 def store_errors() -> Generator[None]:
     """Turn what a store cannot do into an errno: Ebusy where another holds it, else Eio."""
@@ -63,6 +61,11 @@ def store_errors() -> Generator[None]:
         raise Ebusy(str(error)) from error
     except StoreError as error:
         raise Eio(str(error)) from error
+
+
+def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]:
+    """The runners of a kernel that was given no others."""
+    return {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined, roster=roster)}
 
 
 class Shard:
@@ -118,18 +121,21 @@ class Shard:
             Eacces: it belongs to somebody else, or others may look into it.
             Eio: its journal cannot be read, or is damaged. Others: its tools cannot be used; see `system.tools`.
         """
+        look_less_often()
         with ExitStack() as stack, store_errors():
             home = stack.enter_context(closing(Home(path, create=create)))
-            store, reader, keyring, state, head = open_journal(home)
+            roster = Roster(path / "workers")
+            roster.end_leftovers()
+            store, reader, keyring, folded = open_journal(home)
             stack.callback(store.close)
             stack.callback(reader.close)
             opened = stack.pop_all()
         failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         logs = Logs(path)
-        made = runners(logs) if runners else _confined(logs, unconfined)
+        made = runners(logs) if runners else _confined(logs, roster, unconfined)
         loaded: dict[str, Tools] = {}
         reactions: list[Callable[[Durable], None]] = []
-        ledger = Ledger(state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+        ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
         kernel = Kernel(
             ledger, Outside(SystemClock(), models, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
             running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
@@ -137,7 +143,8 @@ class Shard:
         )  # fmt: skip
         kernel.idle = idle
         reactions.append((lambda entry: None) if idle else kernel.react)
-        ledger.attach(_journal(store, head, ledger, kernel, failed, home))
+        ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
+        ledger.snapshots.begin(folded)
         facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
         shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened)
         return shard if idle else await shard.begin(loaded, tools)

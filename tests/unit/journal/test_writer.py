@@ -161,7 +161,7 @@ def test_entries_queued_behind_a_failing_commit_are_never_committed() -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, store.entered.acquire)
         later = journal.wait_durable(journal.append(b"b"))
-        snapshot = journal.save_snapshot(snapshot_of(Head(2, bytes(16)), "1", b""))
+        snapshot = journal.save_snapshot(lambda: snapshot_of(Head(2, bytes(16)), "1", b""))
         store.fail_at = 1
         store.gate.set()
         with pytest.raises(Eio):
@@ -188,7 +188,7 @@ def test_closing_commits_what_is_queued() -> None:
 def test_a_snapshot_follows_what_was_appended_before_it() -> None:
     async def body(journal: Journal, store: Watched, heard: Heard) -> None:
         journal.append(b"a")
-        await journal.save_snapshot(snapshot_of(journal.head, "1", b"state"))
+        await journal.save_snapshot(lambda: snapshot_of(journal.head, "1", b"state"))
         assert store.synced == 1
         assert [s.seq for s in store.reader().snapshots()] == [1]
 

@@ -6,10 +6,12 @@ import asyncio
 
 from prytany.kernel.live import Live
 from prytany.kernel.replay import Cursor, Record
+from prytany.process.process import Process
 
 
 def live_with(sent: int) -> Live:
-    live = Live(1, Cursor(Record(0, [], {})), 0)
+    process = Process(1, 0, 1, "p", "python", "p", b"", b"", [], {}, b"", 0, 0, 1)
+    live = Live(process, Cursor(Record(0, [], {})))
     for n in range(sent):
         live.send(n, 0, "+", b"")
     return live

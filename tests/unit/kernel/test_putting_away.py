@@ -32,7 +32,7 @@ def workers_of(pids: list[int], most: int) -> tuple[Any, dict[int, Process]]:
         process = Process(pid, 0, pid, "p", "python", "p", b"", b"", [], {}, b"", 0, 0, 1)
         process.state, process.tail, process.open = State.RUNNING, 10, {1: OpenCall("timer_wait", b"", 10)}
         processes[pid] = process
-        live = Live(pid, Cursor(Record(0, [], {})), 0)
+        live = Live(process, Cursor(Record(0, [], {})))
         live.cursor, live.worker, live.sent, live.delivered = None, FakeWorker(), 3, 3  # type: ignore[assignment]
         workers.live[pid] = live
     return workers, processes

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from prytany.abi import events as ev
 from prytany.abi.errors import Ereplay
 from prytany.abi.syscalls import TABLE
+from prytany.drivers.stores.memory import MemoryReader
 from prytany.kernel.handlers import HANDLERS
-from prytany.kernel.replay import Asked, Cursor, Item, Record
+from prytany.kernel.replay import (
+    AHEAD_BYTES_MAX,
+    AHEAD_ITEMS_MAX,
+    ENTRIES_A_STEP,
+    Asked,
+    Cursor,
+    Item,
+    Record,
+    read_record,
+)
+from prytany.ports.store import Row
 
 
 def same(content: bytes) -> bytes:
@@ -48,6 +60,57 @@ def test_a_call_beyond_the_record_waits_for_the_frontier() -> None:
     replay = cursor()
     replay.on_call(3, "nop", b"new", same)
     assert replay.beyond == [(3, "nop", b"new")]
+
+
+def test_items_go_ahead_of_their_calls_to_a_worker_that_takes_them_one_by_one() -> None:
+    replay = cursor()
+    assert [item.n for item in replay.due(ahead=True)] == [1, 2]
+    replay.on_taken(1)
+    replay.on_call(1, "nop", b"a", same)
+    replay.on_taken(2)
+    replay.on_call(2, "timer_wait", b"b", same)
+    replay.on_taken(3)
+    assert replay.at_frontier(3)
+
+
+@pytest.mark.parametrize("delivered", [2, 3, 1 << 62])
+def test_a_worker_that_took_an_answer_to_a_call_that_it_had_not_made_is_ereplay(delivered: int) -> None:
+    replay = cursor()
+    replay.due(ahead=True)
+    replay.on_taken(-1)
+    with pytest.raises(Ereplay):
+        replay.on_taken(delivered)
+
+
+def test_no_more_goes_ahead_than_a_bounded_number_of_items_and_bytes() -> None:
+    many = [Item(n, n, "", b"\xc0") for n in range(1, 2 * AHEAD_ITEMS_MAX)]
+    replay = Cursor(Record(0, many, {n: Asked("nop", b"") for n in range(1, 2 * AHEAD_ITEMS_MAX)}))
+    assert len(replay.due(ahead=True)) == AHEAD_ITEMS_MAX
+    assert replay.due(ahead=True) == []
+    replay.on_call(1, "nop", b"", same)
+    replay.on_taken(2)
+    assert len(replay.due(ahead=True)) == 1
+    large = [Item(n, n, "", bytes(AHEAD_BYTES_MAX)) for n in (1, 2)]
+    assert len(Cursor(Record(0, large, {})).due(ahead=True)) == 1
+
+
+def test_what_comes_up_while_a_record_is_read_follows_it() -> None:
+    replay = Cursor()
+    replay.add(Item(-15, 40, "", b"\xc0"))
+    replay.load(cursor().record)
+    assert [item.n for item in replay.due(ahead=True)] == [1, 2, -15]
+
+
+def test_a_long_record_is_read_in_steps_between_which_others_have_a_turn() -> None:
+    rows, tail = list[Row](), 0
+    for seq in range(1, 2 * ENTRIES_A_STEP + 1):
+        event = ev.ProcessStarted(1, 0) if seq == 1 else ev.CallDone(1, seq - 1, "nop", b"", "", b"", tail)
+        rows.append(Row(seq, bytes(16), ev.encode_entry(ev.Entry(seq, [event])), b""))
+        tail = seq
+    *steps, record = read_record(MemoryReader(rows, [], []), 0, 1, tail)
+    assert steps == [None] * 4
+    assert record is not None
+    assert [item.n for item in record.items] == list(range(1, 2 * ENTRIES_A_STEP))
 
 
 def test_every_call_of_the_table_has_a_handler_and_no_other() -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from prytany.runtime.confinement import Confinement
-from prytany.runtime.launcher import Launcher, WorkerHandle
+from prytany.runtime.launcher import Launcher, Register, WorkerHandle
 from prytany.runtime.messages import WorkerSpec
 
 PROBES_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runtime_probes.py")
@@ -21,11 +21,17 @@ DEADLINE_S = 20
 T = TypeVar("T")
 
 
-def with_launcher(body: Callable[[Launcher], Awaitable[T]], *, unconfined: bool = False, entry: str = ENTRY) -> T:
+def with_launcher(
+    body: Callable[[Launcher], Awaitable[T]],
+    *,
+    unconfined: bool = False,
+    entry: str = ENTRY,
+    roster: Register | None = None,
+) -> T:
     """Run `body` with a launcher of its own, under a deadline; end everything afterwards."""
 
     async def run() -> T:
-        launcher = Launcher(sys.executable, unconfined=unconfined, entry=entry)
+        launcher = Launcher(sys.executable, unconfined=unconfined, entry=entry, roster=roster)
         try:
             async with asyncio.timeout(DEADLINE_S):
                 return await body(launcher)

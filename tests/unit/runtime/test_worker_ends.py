@@ -14,7 +14,8 @@ import pytest
 
 from prytany.abi.errors import Eio
 from prytany.runtime import landlock, pids
-from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle, kill_leftovers
+from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle
+from prytany.runtime.roster import kill_leftovers
 from tests.unit.runtime.runtime_harness import ENTRY, ask, printed, release, spec, tell, wait_ended, with_launcher
 
 pytestmark = pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")

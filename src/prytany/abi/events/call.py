@@ -29,6 +29,8 @@ class CallOpened(msgspec.Struct, array_like=True, frozen=True, tag="call.opened/
     prev: int
     subject: int = 0
     """What it waits for, where that is a number: a pid or a time in nanoseconds."""
+    idle: bool = False
+    """The worker had taken everything that the record holds, and did nothing after this call."""
 
 
 class CallClosed(msgspec.Struct, array_like=True, frozen=True, tag="call.closed/1"):

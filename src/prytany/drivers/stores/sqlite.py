@@ -181,7 +181,9 @@ class SqliteStore:
             self._write(rows, bodies)
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep `snapshot` and the one before it."""
+        """Keep `snapshot` and the one before it. What the reserve gave up is not for caches."""
+        if not self._reserve.whole:
+            raise StoreFull(f"{self._path}: the reserve is in use and the disk is full")
         cursor = self._cursor
         try:
             cursor.execute("BEGIN IMMEDIATE")

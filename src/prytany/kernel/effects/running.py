@@ -84,6 +84,10 @@ class Effects:
         await self._outside.clock.sleep_until(deadline_ns)
         raise Etimedout("nothing came in time")
 
+    def has(self, call: str) -> bool:
+        """Whether `call` has an effect; one that waits for another event has none."""
+        return call in self._effects
+
     def start(self, process: Process, n: int, call: str, args: Any) -> None:
         """Begin the effect of an open call; a call that waits for another event has none."""
         effect = self._effects.get(call)
