@@ -70,9 +70,10 @@ def say(**facts: Any) -> None:
 
 async def opened(home: Path, watch: Any = None) -> tuple[Any, dict[str, Any]]:
     """A kernel over `home`, and what its fold found."""
-    from prytany.system import shard
+    from prytany.system import opening
+    from prytany.system.shard import Shard
 
-    composition: Any = shard  # its names are looked up when it opens
+    composition: Any = opening  # its names are looked up when it opens
     found: dict[str, Any] = {}
     real = composition.fold_from_snapshot
 
@@ -86,7 +87,7 @@ async def opened(home: Path, watch: Any = None) -> tuple[Any, dict[str, Any]]:
     composition.fold_from_snapshot = noted
     models: Any = {"": SilentModel()}
     began = time.perf_counter()
-    return await composition.Shard.open(home, models, running_max=PLACES, watch=watch), found
+    return await Shard.open(home, models, running_max=PLACES, watch=watch), found
 
 
 async def make(home: Path, waiting: int, asking: int, calls: int) -> None:

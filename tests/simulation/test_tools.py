@@ -234,7 +234,7 @@ def test_an_unsafe_call_that_only_waited_in_a_crash_is_not_in_doubt() -> None:
 
     async def after(kernel: Steered) -> None:
         tools.gate = None
-        assert kernel.kernel.table.incidents.keys() == {"1:doubt:1"}
+        await kernel.until(lambda: kernel.kernel.table.incidents.keys() == {"1:doubt:1"})
         assert tools.begun["shop.ship a"] == 1, "it waits on: the resource belongs to the call in doubt"
         kernel.settle(1, 1, "give", "by hand")
         assert (await kernel.ended(1))["result"] == "by hand"

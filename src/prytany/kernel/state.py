@@ -26,6 +26,7 @@ from prytany.kernel.fold_version import fold_version
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
 from prytany.ports.store import Reader, Row
+from prytany.process.fold import apply as fold_process
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
@@ -46,7 +47,7 @@ class ShardState(msgspec.Struct):
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
-        self.table.apply(seq, time_ns, event)
+        fold_process(self.table, seq, time_ns, event)
         for room in _ROOMS.get(type(event), ()):
             room(self, seq, event)
 

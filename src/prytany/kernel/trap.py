@@ -89,17 +89,23 @@ class Trap:
             done = ev.CallDone(live.pid, n, name, argument, error.errno, result, process.tail)
             ledger.commit([done], contents)
             return
-        if isinstance(outcome, Opened):
-            idle = live.idle_after(n, process)
-            opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
-            for content in outcome.contents:
-                contents[ledger.digest(content)] = content
-            ledger.commit((opened, *outcome.after), contents)
+        if isinstance(outcome, Done):
+            self._done(process, n, name, argument, contents, outcome)
             return
         if isinstance(outcome, Ended):
             contents = {ledger.digest(content): content for content in outcome.contents}
             ledger.commit(outcome.events, contents, reserve=True)
             return
+        idle = live.idle_after(n, process)
+        opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
+        for content in outcome.contents:
+            contents[ledger.digest(content)] = content
+        ledger.commit((opened, *outcome.after), contents)
+
+    def _done(
+        self, process: Process, n: int, name: str, argument: bytes, contents: dict[bytes, bytes], outcome: Done
+    ) -> None:
+        ledger = self._ledger
         if outcome.spare:
             contents.clear()
         for content in outcome.contents:
@@ -109,8 +115,8 @@ class Trap:
             value = _pack(outcome.result)
             result = ledger.digest(value)
             contents[result] = value
-        done = ev.CallDone(live.pid, n, name, argument, "", result, process.tail)
-        ledger.commit((*outcome.before, done, *outcome.after), contents, outcome.shared, payer=live.pid)
+        done = ev.CallDone(process.pid, n, name, argument, "", result, process.tail)
+        ledger.commit((*outcome.before, done, *outcome.after), contents, outcome.shared, payer=process.pid)
 
     def _bounded(self, process: Process, size_bytes: int) -> str:
         """Which bound refuses the call, or ""; a history that grows long is warned of once."""

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
+from prytany.abi.errors import KernelPanic
+
 
 class State(StrEnum):
     """Where a process stands. `waiting` is shown by `view`, from the calls that a running process has open."""
@@ -170,6 +172,15 @@ class Process(msgspec.Struct, array_like=True):
     """Since when it runs or waits; 0 when it does neither."""
     python: str = ""
     environment: str = ""
+
+    def link(self, seq: int, prev: int) -> None:
+        """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.
+
+        Several events of one entry may belong to one record; the link of all of them goes to the entry before.
+        """
+        if prev != self.tail and seq != self.tail:
+            raise KernelPanic(f"the record of process {self.pid} links to entry {prev}, and its tail is {self.tail}")
+        self.tail = seq
 
     def account(self, now_ns: int, *, goes_on: bool = True) -> None:
         """Count the time since the last change of what it does, if this is one."""

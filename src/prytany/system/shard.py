@@ -34,7 +34,7 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
-from prytany.system.opening import open_journal
+from prytany.system.opening import Opened, open_journal
 from prytany.system.programs import find_program
 from prytany.system.tools import open_tools
 
@@ -66,6 +66,18 @@ def store_errors() -> Generator[None]:
 def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]:
     """The runners of a kernel that was given no others."""
     return {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined, roster=roster)}
+
+
+def _open(path: Path, *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]:
+    """The home's lock, first of all; what an earlier kernel left, ended; then the journal; and what closes them."""
+    with ExitStack() as stack, store_errors():
+        home = stack.enter_context(closing(Home(path, create=create)))
+        roster = Roster(path / "workers")
+        roster.end_leftovers()
+        journal = open_journal(home)
+        stack.callback(journal.store.close)
+        stack.callback(journal.reader.close)
+        return home, roster, journal, stack.pop_all()
 
 
 class Shard:
@@ -122,14 +134,7 @@ class Shard:
             Eio: its journal cannot be read, or is damaged. Others: its tools cannot be used; see `system.tools`.
         """
         look_less_often()
-        with ExitStack() as stack, store_errors():
-            home = stack.enter_context(closing(Home(path, create=create)))
-            roster = Roster(path / "workers")
-            roster.end_leftovers()
-            store, reader, keyring, folded = open_journal(home)
-            stack.callback(store.close)
-            stack.callback(reader.close)
-            opened = stack.pop_all()
+        home, roster, (store, reader, keyring, folded), opened = _open(path, create=create)
         failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         logs = Logs(path)
         made = runners(logs) if runners else _confined(logs, roster, unconfined)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prytany.abi import events as ev
+from prytany.process.fold import apply
 from prytany.process.process import Usage
 from prytany.process.table import Table
 
@@ -21,7 +22,7 @@ class Told:
     def __call__(self, at_ms: int, *events: ev.Event) -> None:
         self.seq += 1
         for event in events:
-            self.table.apply(self.seq, (1_000 + at_ms) * MS, event)
+            apply(self.table, self.seq, (1_000 + at_ms) * MS, event)
 
     def spawn(self, pid: int, parent: int = 0) -> None:
         spawned = ev.ProcessSpawned(pid, parent, 1, "p", "python", "p.py:main", b"", b"", [], {}, b"")

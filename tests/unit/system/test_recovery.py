@@ -15,7 +15,7 @@ from benchmarks.recovery import measure
 from prytany.abi.errors import Ebusy
 from prytany.runtime import landlock, pids
 from prytany.runtime.roster import Roster
-from prytany.system import shard as composition
+from prytany.system import opening as composition
 from prytany.system.shard import Shard
 
 

@@ -1,0 +1,61 @@
+"""What processes take, and what is set aside for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prytany.abi import events as ev
+from prytany.process.process import Reservation, Usage
+from prytany.process.table import Table
+
+
+def hold(usage: Usage, reserved: Reservation, sign: int) -> None:
+    """Count a reservation in (`sign` 1), or give it back (-1)."""
+    usage.reserved_prompt_tokens += sign * reserved.prompt_tokens
+    usage.reserved_completion_tokens += sign * reserved.completion_tokens
+    usage.reserved_usd_micros += sign * reserved.cost_usd_micros
+
+
+def _reserved(table: Table, seq: int, e: ev.ModelReserved) -> None:
+    process = table.require(e.pid)
+    reserved = Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
+    call = process.open[e.n]
+    if call.reserved is not None:
+        hold(process.usage, call.reserved, -1)
+    call.reserved, call.asking = reserved, True
+    hold(process.usage, reserved, 1)
+
+
+def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
+    process = table.get(e.pid)
+    if process is None:
+        return  # a late result of a process that was reaped is still recorded
+    usage = process.usage
+    usage.model_calls += 1
+    usage.prompt_tokens += e.prompt_tokens
+    usage.completion_tokens += e.completion_tokens
+    usage.cost_usd_micros += e.cost_usd_micros
+    usage.model_us += e.took_us
+
+
+def _accounted(table: Table, seq: int, e: ev.ProcessAccounted) -> None:
+    # A worker may outlive its process's place in the table; what it took then counts for the run.
+    if (process := table.get(e.pid)) is not None:
+        process.usage.cpu_us += e.cpu_us
+    elif (root := table.get(e.run)) is not None:
+        root.below.cpu_us += e.cpu_us
+
+
+def _kernel_started(table: Table, seq: int, e: ev.KernelStarted) -> None:
+    # While no kernel ran, nothing ran or waited.
+    down_ns = table.time_ns - table.before_ns if table.before_ns else 0
+    for pid in table.running:
+        table.require(pid).mark_ns += down_ns
+
+
+FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
+    ev.ProcessAccounted: _accounted,  # type: ignore[dict-item]
+    ev.KernelStarted: _kernel_started,  # type: ignore[dict-item]
+    ev.ModelReserved: _reserved,  # type: ignore[dict-item]
+    ev.ModelUsed: _used,  # type: ignore[dict-item]
+}

@@ -1,0 +1,128 @@
+"""What happens to a process from its spawn until it is reaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prytany.abi import events as ev
+from prytany.abi.errors import KernelPanic
+from prytany.abi.signals import Signal
+from prytany.process.calls import close_all
+from prytany.process.incidents import forget_incident
+from prytany.process.process import Process, State
+from prytany.process.table import Table
+
+
+def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
+    parent = table.processes.get(e.parent)
+    table.processes[e.pid] = Process(
+        pid=e.pid, parent=e.parent, run=e.run, name=e.name, kind=e.kind, program=e.program, source=e.source,
+        argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
+        python=e.python, environment=e.environment,
+        depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq, restarts=e.restarts,
+    )  # fmt: skip
+    if parent is not None:
+        parent.children[e.pid] = None
+    table.next_number += 1
+
+
+def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
+    process = table.require(e.pid)
+    process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
+    process.tail = process.idle_seq = process.unasked = process.cut_unasked = 0
+    table.restarting.pop(e.pid, None)
+    process.history_from, process.refused_from = process.usage.calls, process.usage.denials
+    process.warned.clear()
+    table.ready[e.pid] = None
+
+
+def _started(table: Table, seq: int, e: ev.ProcessStarted) -> None:
+    process = table.require(e.pid)
+    if table.ready.pop(e.pid, 0) == 0:
+        raise KernelPanic(f"process {e.pid} started and was not ready")
+    process.link(seq, e.prev)
+    process.state = State.RUNNING
+    process.started_ns = process.started_ns or table.time_ns  # its wall time runs through incarnations
+    process.account(table.time_ns)
+    table.running[e.pid] = None
+
+
+def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
+    process = table.require(e.pid)
+    table.ready.pop(e.pid, None)
+    table.running.pop(e.pid, None)
+    table.restarting.pop(e.pid, None)
+    process.state, process.reason = State.STOPPED, e.reason
+    process.account(table.time_ns, goes_on=False)
+
+
+def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
+    process = table.require(e.pid)
+    forget_incident(table, process, 0)
+    process.reason = ""
+    if process.tail:
+        process.state = State.RUNNING
+        process.account(table.time_ns)
+        table.running[e.pid] = None
+    else:
+        process.state = State.READY
+        table.ready[e.pid] = None
+
+
+def _signalled(table: Table, seq: int, e: ev.ProcessSignalled) -> None:
+    process = table.require(e.pid)
+    process.link(seq, e.prev)
+    process.unasked += 1
+    if e.signal in (Signal.INT, Signal.TERM):
+        process.asked = e.signal
+
+
+def _warned(table: Table, seq: int, e: ev.ProcessWarned) -> None:
+    table.require(e.pid).warned[e.what] = e.value
+
+
+def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
+    process = table.require(e.pid)
+    close_all(table, process)
+    table.ready.pop(e.pid, None)
+    table.running.pop(e.pid, None)
+    table.restarting.pop(e.pid, None)
+    process.state, process.reason, process.status, process.signal = State.TERMINATED, e.reason, e.status, e.signal
+    process.result, process.ended_ns, process.ended_seq = e.result, table.time_ns, seq
+    process.usage.cpu_us += e.cpu_us
+    process.account(table.time_ns, goes_on=False)
+    for n in list(process.incidents):
+        forget_incident(table, process, n)
+
+
+def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
+    process = table.processes.pop(e.pid)
+    parent = table.processes.get(process.parent)
+    if parent is not None:
+        parent.children.pop(e.pid, None)
+        parent.below.add(process.usage)
+        parent.below.add(process.below)
+    for child in process.children:
+        # Orphans belong to the kernel from here on.
+        if (orphan := table.processes.get(child)) is not None:
+            orphan.parent = 0
+
+
+def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:
+    table.journal_bytes -= e.freed_bytes
+    if (process := table.get(e.pid)) is not None:
+        process.forgotten = True
+
+
+FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
+    ev.ProcessSpawned: _spawned,  # type: ignore[dict-item]
+    ev.ProcessReady: _ready,  # type: ignore[dict-item]
+    ev.ProcessStarted: _started,  # type: ignore[dict-item]
+    ev.ProcessPaused: _paused,  # type: ignore[dict-item]
+    ev.ProcessContinued: _continued,  # type: ignore[dict-item]
+    ev.ProcessSignalled: _signalled,  # type: ignore[dict-item]
+    ev.ProcessWarned: _warned,  # type: ignore[dict-item]
+    ev.ProcessExited: _exited,  # type: ignore[dict-item]
+    ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
+    ev.ContentForgotten: _forgotten,  # type: ignore[dict-item]
+}
