@@ -29,6 +29,8 @@ from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
+SOURCES_KEPT = 16
+
 
 class Owner(Host, Protocol):
     """The kernel, as its workers' keeper sees it."""
@@ -79,6 +81,7 @@ class Workers:
         self.live: dict[int, Live] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
+        self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.leaving: dict[int, int] = {}
@@ -116,8 +119,11 @@ class Workers:
         cursor = live.cursor
         assert cursor is not None
         try:
-            async with self._reading:
-                record = await self._read(live, cut_seq, cut_ns)
+            if process.untouched and live.upto == process.tail:
+                record = Record(process.started_ns, [], {})
+            else:
+                async with self._reading:
+                    record = await self._read(live, cut_seq, cut_ns)
         except (KernelError, StoreError) as error:
             if self.live.get(process.pid) is live:
                 del self.live[process.pid]
@@ -175,7 +181,7 @@ class Workers:
             {
                 "program": process.program,
                 "python": process.python,
-                "source": self.content(process.source, 0),
+                "source": self._source(process.source),
                 "args": args,
                 "kwargs": kwargs,
                 "seed": process.seed,
@@ -190,6 +196,16 @@ class Workers:
                 "migrating": bool(process.previous),
             }
         )
+
+    def _source(self, digest: bytes) -> bytes:
+        """A program's text. Those that were used last are kept: a fleet begins the same few again and again."""
+        source = self._sources.pop(digest, None)
+        if source is None:
+            source = self.content(digest, 0)
+            if len(self._sources) >= SOURCES_KEPT:
+                del self._sources[next(iter(self._sources))]
+        self._sources[digest] = source
+        return source
 
     def taken(self, live: Live) -> bool:
         """A frame comes during replay; False when the process was stopped for it."""
