@@ -81,6 +81,7 @@ class Workers:
         self.live: dict[int, Live] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
+        self._inline: set[int] = set()  # who has a worker that costs nothing and is never put away
         self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
@@ -146,6 +147,8 @@ class Workers:
         if live.leaving:
             worker.kill()
             return
+        if not live.in_steps:
+            self._inline.add(process.pid)
         if not cursor.quiet:
             worker.hear()
         self._warn(process, worker)
@@ -256,12 +259,12 @@ class Workers:
     @property
     def too_many(self) -> bool:
         """Whether some have to be put away."""
-        return len(self.live) > self.most
+        return len(self.live) - len(self._inline) > self.most
 
     def put_away(self) -> None:
         """Let go of those that wait, the longest first, until there are no more than there may be."""
         idle = self._kernel.places.idle
-        over = len(self.live) - self.most
+        over = len(self.live) - len(self._inline) - self.most
         leaving: list[int] = []
         absent: list[int] = []
         for pid in idle:
@@ -278,7 +281,7 @@ class Workers:
             self.kill(pid)
 
     def _may_leave(self, live: Live) -> bool:
-        if live.cursor is not None or live.worker is None or live.worker.identity == (0, 0):
+        if live.cursor is not None or not live.in_steps:
             return False
         if live.delivered != live.sent or live.pid in self._kernel.ledger.denials.waiting:
             return False
@@ -296,7 +299,7 @@ class Workers:
 
     def kill(self, pid: int) -> None:
         """End the worker of `pid`, if there is one; its process is not judged by it."""
-        live = self.live.pop(pid, None)
+        live = self.forget(pid)
         if live is not None:
             self.leaving[pid] = live.run
             live.kill()
@@ -317,6 +320,7 @@ class Workers:
 
     def forget(self, pid: int) -> Live | None:
         """The worker of `pid` is gone."""
+        self._inline.discard(pid)
         return self.live.pop(pid, None)
 
     async def close(self) -> None:
