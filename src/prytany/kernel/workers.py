@@ -165,6 +165,8 @@ class Workers:
 
     def _warn(self, process: Process, worker: Worker) -> None:
         """Say that what the program imports may not be what it was; what it does is held against the record as ever."""
+        if process.untouched:
+            return  # it begins in what was looked at for its spawn
         now = self._kernel.environment(process.python) if process.environment else ""
         if now != process.environment and process.pid not in self._warned:
             self._warned.add(process.pid)
