@@ -13,7 +13,7 @@ from prytany import __version__
 from prytany.abi.errors import KernelError
 from prytany.ports.store import StoreError
 
-app = typer.Typer(name="prytany", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(name="prytany", add_completion=False, pretty_exceptions_enable=False)
 models = typer.Typer(no_args_is_help=True, help="The models at hand.")
 journal = typer.Typer(no_args_is_help=True, help="The journal of a home.")
 incidents = typer.Typer(invoke_without_command=True, help="What needs a person, and settling it.")
@@ -37,11 +37,15 @@ CallArgument = Annotated[int, typer.Argument(metavar="N", min=0, help="its call,
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+def root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
+) -> None:
     """An operating system for AI agents."""
     if version:
         print(f"prytany {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
