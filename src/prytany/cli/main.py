@@ -13,7 +13,7 @@ from prytany import __version__
 from prytany.abi.errors import KernelError
 from prytany.ports.store import StoreError
 
-app = typer.Typer(name="prytany", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(name="prytany", add_completion=False, pretty_exceptions_enable=False)
 models = typer.Typer(no_args_is_help=True)
 journal = typer.Typer(no_args_is_help=True)
 incidents = typer.Typer(invoke_without_command=True)
@@ -49,7 +49,9 @@ CallArgument = Annotated[int, typer.Argument(metavar="N", min=0, help="its call,
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+def root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
+) -> None:
     """An operating system for AI agents.
 
     A kernel lives in `run` and in `resume`. The others speak to the one that runs in the home, or read its journal.
@@ -57,6 +59,8 @@ def root(version: Annotated[bool, typer.Option("--version", help="print the vers
     if version:
         print(f"prytany {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command(rich_help_panel=RUNNING)
