@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from prytany.abi.errors import Einval
 from tests.surfaces.test_steering import ROOT, TARGET, kernel, prytany, rows, until_sleeping
 
 LEFT = str(ROOT / "tests" / "surfaces" / "programs" / "left.py")
@@ -47,3 +48,19 @@ def test_a_run_whose_progress_nobody_reads_gives_its_result_all_the_same(tmp_pat
             [*command, "--home", str(tmp_path / "home")], stdout=subprocess.PIPE, stderr=nobody, timeout=60, check=False
         )
     assert (done.returncode, done.stdout) == (0, b"2\n")
+
+
+def test_a_run_is_resumed_with_its_own_model_and_with_no_other(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with kernel("run", TARGET, home=home) as run:
+        until_sleeping(run, home)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+    assert rows("inspect", "1", home=home)[0]["model"] == "scripted"
+    other = prytany("resume", "--model", "local", home=home).exception
+    assert isinstance(other, Einval)
+    assert "--model scripted" in other.message
+    prytany("kill", "2", "-s", "KILL", home=home)
+    command = [sys.executable, "-m", "prytany.cli", "resume", "--home", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "the child ended with 137\n"), done.stderr

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from prytany.cli.text import safe, say
 from prytany.cli.wait import show_end
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
-from prytany.system.models import open_models
+from prytany.system.models import name_model, open_models
 from prytany.system.shard import Shard
 from prytany.system.tools import tool_path
 
@@ -33,12 +34,14 @@ def run_program(
     unconfined: bool, python: str = "", tools: Sequence[Path] = (),
 ) -> int:  # fmt: skip
     """Run one program to its end; the exit code of the command."""
-    found = find_python(python)
+    found, asked = find_python(python), name_model(model)
 
     async def start(shard: Shard) -> list[int]:
-        granted = [tool_path(path) for path in tools]
-        operator = shard.kernel.operator
-        return [operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, python=found, tools=granted)]
+        pid = shard.kernel.operator.spawn(
+            target, [], kwargs, uid=os.getuid(), unveil=unveil, model=asked, python=found,
+            tools=[tool_path(path) for path in tools],
+        )  # fmt: skip
+        return [pid]
 
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=True, tools=tools))
 
@@ -58,8 +61,8 @@ async def _session(
     progress = Progress(say, home)
     try:
         shard = await Shard.open(
-            home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress,
-            tools=tools,
+            home, partial(open_models, model, fresh=create), create=create, running_max=running_max,
+            unconfined=unconfined, watch=progress, tools=tools,
         )  # fmt: skip
     except Ebusy as error:
         raise Ebusy(
