@@ -8,16 +8,21 @@ from pathlib import Path
 from prytany.abi import limits
 
 
+def log_path(home: Path, name: int | str) -> Path:
+    """The log of a process, or of a file of tools (`tools.NAME`); it may not exist."""
+    return home / "logs" / f"{name}.log"
+
+
 class Logs:
     """The logs of one home."""
 
     def __init__(self, home: Path) -> None:
-        self._folder = home / "logs"
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._home = home
+        (home / "logs").mkdir(mode=0o700, exist_ok=True)
 
     def path(self, pid: int | str) -> Path:
-        """The log of a process, or of a file of tools (`tools.NAME`); it may not exist."""
-        return self._folder / f"{pid}.log"
+        """As `log_path` says."""
+        return log_path(self._home, pid)
 
     def append(self, pid: int | str, data: bytes) -> None:
         """Add what it printed, as it is; who shows it escapes it."""
