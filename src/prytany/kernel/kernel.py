@@ -15,7 +15,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio
+from prytany.abi.errors import Eio, Enoent
 from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.mailbox import Post
 from prytany.kernel.admission import Admission
@@ -55,7 +55,7 @@ class Kernel:
         outside: Outside,
         runners: dict[str, Runner],
         reader: Reader,
-        find_program: Callable[[str, str], Program],
+        find_program: Callable[..., Program],
         entropy: Callable[[int], bytes],
         *,
         running_max: int,
@@ -114,9 +114,15 @@ class Kernel:
         """Random bytes; what is drawn goes into an event."""
         return self._entropy(size)
 
-    def find_program(self, target: str, beside: str) -> Program:
-        """Resolve a program's name; raises Enoent."""
-        return self._find_program(target, beside)
+    def find_program(self, target: str, beside: str, source: bytes = b"") -> Program:
+        """Resolve a program's name. Where the file of the program `beside` is gone, it is taken from its recorded
+        `source`: what is in flight goes on without it. Raises Enoent."""
+        try:
+            return self._find_program(target, beside)
+        except Enoent:
+            if not source or not target.startswith(":"):
+                raise
+            return self._find_program(target, beside, self.content(source))
 
     def environment(self, python: str) -> str:
         """What the environment of an interpreter is now."""

@@ -97,8 +97,8 @@ class Context(Protocol):
         """Random bytes; what is drawn goes into an event."""
         ...
 
-    def find_program(self, target: str, beside: str) -> Program:
-        """Resolve a program's name; raises Enoent."""
+    def find_program(self, target: str, beside: str, source: bytes = b"") -> Program:
+        """Resolve a program's name, on disk or else in the recorded `source` of the one `beside`; raises Enoent."""
         ...
 
     def environment(self, python: str) -> str:

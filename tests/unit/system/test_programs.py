@@ -78,3 +78,14 @@ def test_a_class_that_is_no_server_is_no_program_and_a_function_serves_nobody(pl
     with pytest.raises(Enoent):
         find_program(f"{place}:NoServer", "")
     assert not find_program(f"{place}:function", "").serves
+
+
+def test_a_program_whose_file_is_gone_is_found_in_what_was_recorded_of_it(tmp_path: Path) -> None:
+    place = tmp_path / "gone.py"
+    place.write_text("async def one(proc): ...\nasync def two(proc): ...\n")
+    first = find_program(f"{place}:one", "")
+    place.unlink()
+    second = find_program(":two", first.program, first.source)
+    assert (second.program, second.source) == (f"{place}:two", first.source)
+    with pytest.raises(Enoent):
+        find_program(":three", first.program, first.source)
