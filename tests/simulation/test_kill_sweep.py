@@ -28,13 +28,15 @@ ENTRIES_ABOUT = 40
 """Entries of the fleet, give or take what concurrent calls share; the sweep goes on until no kill happens."""
 
 
-async def live(home: Path, url: str, stop_at: int = 0, when: str = "before") -> dict[str, Any] | None:
+async def live(
+    home: Path, url: str, stop_at: int = 0, when: str = "before", driver: str = "killed_kernel"
+) -> dict[str, Any] | None:
     """One life of a kernel: the root's end, or None when it was killed."""
     output = home.parent / "out"
     output.mkdir(exist_ok=True)
     arguments = [str(home), str(output), url, str(stop_at), when]
     kernel = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.simulation.killed_kernel", *arguments,
+        sys.executable, "-m", f"tests.simulation.{driver}", *arguments,
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     said, errors = await kernel.communicate()
