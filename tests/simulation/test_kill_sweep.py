@@ -102,8 +102,7 @@ async def kill_and_resume(folder: Path, stop_at: int, when: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("stop_at", [2, 9, 21])
+@pytest.mark.parametrize(("stop_at", "when"), [(2, "before"), (9, "after"), (21, "before")])
 def test_a_kernel_that_is_killed_at_an_append_goes_on(tmp_path: Path, stop_at: int, when: str) -> None:
     assert asyncio.run(kill_and_resume(tmp_path, stop_at, when))
 
