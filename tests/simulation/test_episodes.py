@@ -18,8 +18,9 @@ from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
 from tests.simulation.episode import Episode
 
 ROOT = Path(__file__).resolve().parents[2]
-FAULTS = [1045, 1080]
-"""Seeds that found something: 1045 and 1080, that an orphan was told of another parent when it came back."""
+FAULTS = [1045, 1080, 2085, 3124]
+"""Seeds that found something: 1045 and 1080, that an orphan was told of another parent when it came back; 2085 and
+3124, that an inline program which was told to end before its first step never did."""
 
 
 def check_ended(state: ShardState, where: str) -> None:

@@ -21,6 +21,13 @@ NOBODY = 999
 Way = Callable[[Puppet, Puppet, Puppet], tuple[Any, ...]]
 """From a parent, its child and its mute child to the arguments with which the parent meets the error."""
 
+
+def waiting(puppet: Puppet, *arguments: Any) -> tuple[Any, ...]:
+    """`arguments`, of a process that waits for a message already."""
+    puppet.call("message_receive")
+    return arguments
+
+
 WAYS: list[tuple[str, str, Way, dict[str, int]]] = [
     ("process_spawn", "EPERM", lambda p, c, m: ("x", [], {}, "", ["files.write", "nonsense"]), {}),
     ("process_spawn", "EAGAIN", lambda p, c, m: ("x", [], {}), {"CHILDREN_MAX": 2}),
@@ -34,10 +41,10 @@ WAYS: list[tuple[str, str, Way, dict[str, int]]] = [
     ("message_call", "EPERM", lambda p, c, m: (m.pid, "x", {}), {}),
     ("message_call", "EAGAIN", lambda p, c, m: (c.pid, "x", {}), {"MAILBOX_MESSAGES_MAX": 0}),
     ("message_call", "EDEADLK", lambda p, c, m: (p.pid, "x", {}), {}),
-    ("message_receive", "EBUSY", lambda p, c, m: p.call("message_receive") and (), {}),
+    ("message_receive", "EBUSY", lambda p, c, m: waiting(p), {}),
     ("message_reply", "EINVAL", lambda p, c, m: (NOBODY, None), {}),
     ("message_done", "EINVAL", lambda p, c, m: (NOBODY,), {}),
-    ("message_done", "EBUSY", lambda p, c, m: p.call("message_receive") and (0, b"state"), {}),
+    ("message_done", "EBUSY", lambda p, c, m: waiting(p, 0, b"state"), {}),
     ("model_chat", "ENOENT", lambda p, c, m: (USER, "none", {}), {}),
     ("model_chat", "EPERM", lambda p, c, m: (PICTURE, "none", {}), {}),
     ("model_embed", "ENOENT", lambda p, c, m: (["text"], "none"), {}),
