@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prytany.abi import events as ev
 from prytany.abi.control import ProcessRow, Status
-from prytany.abi.errors import Esrch
+from prytany.abi.errors import Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import json_line, pid_of, with_client
 from prytany.cli.journal import open_reader
@@ -77,6 +77,8 @@ def _facts(event: ev.Event) -> dict[str, object]:
 
 def show_log(home: Path, pid_text: str) -> None:
     """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped."""
+    if not home.is_dir():
+        raise Enoent(f"no home at {home}")
     kind, _, name = pid_text.partition(".")
     path = Logs(home).path(pid_text if kind == "tools" and name.isidentifier() else pid_of(pid_text))
     if path.exists():
