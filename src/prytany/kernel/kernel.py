@@ -55,7 +55,7 @@ class Kernel:
         outside: Outside,
         runners: dict[str, Runner],
         reader: Reader,
-        find_program: Callable[[str, str], Program],
+        find_program: Callable[..., Program],
         entropy: Callable[[int], bytes],
         *,
         running_max: int,
@@ -114,9 +114,9 @@ class Kernel:
         """Random bytes; what is drawn goes into an event."""
         return self._entropy(size)
 
-    def find_program(self, target: str, beside: str) -> Program:
-        """Resolve a program's name; raises Enoent."""
-        return self._find_program(target, beside)
+    def find_program(self, target: str, beside: str, closed: Sequence[str] = ()) -> Program:
+        """Resolve a program's name; raises Enoent, and Eacces for a file below a folder in `closed`."""
+        return self._find_program(target, beside, closed) if closed else self._find_program(target, beside)
 
     def environment(self, python: str) -> str:
         """What the environment of an interpreter is now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -97,8 +97,8 @@ class Context(Protocol):
         """Random bytes; what is drawn goes into an event."""
         ...
 
-    def find_program(self, target: str, beside: str) -> Program:
-        """Resolve a program's name; raises Enoent."""
+    def find_program(self, target: str, beside: str, closed: Sequence[str] = ()) -> Program:
+        """Resolve a program's name; raises Enoent, and Eacces for a file below a folder in `closed`."""
         ...
 
     def environment(self, python: str) -> str:

@@ -6,10 +6,11 @@ What a program declares of itself is read from its text: the kernel does not exe
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from prytany.abi.errors import Einval, Enoent
+from prytany.abi.errors import Eacces, Einval, Enoent
 from prytany.abi.program import pack_program
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
@@ -18,10 +19,11 @@ from prytany.system.modules import modules_beside, read_text
 PLACE_CHARS_MAX = 1_024  # of a path, in what is said of it
 
 
-def find_program(target: str, beside: str) -> Program:
+def find_program(target: str, beside: str, closed: Sequence[str] = ()) -> Program:
     """Resolve `file.py:function`, or `:function` for one in the file of the program `beside`.
 
     Raises:
+        Eacces: the file lies in one of the folders in `closed`, under whatever name.
         Enoent: no such file, or no such function in it.
         Einval: the file is no Python, it is too large with its modules, or what it declares is no pledge.
     """
@@ -33,6 +35,8 @@ def find_program(target: str, beside: str) -> Program:
         path = Path(beside.rpartition(":")[0]).parent / path
     path = path.absolute()
     try:
+        if place and closed:
+            _refuse_closed(path, closed)
         source = read_text(path)
     except OSError as error:
         raise Enoent(f"there is no program {(place or str(path))[:PLACE_CHARS_MAX]}: {error.strerror}") from None
@@ -51,6 +55,13 @@ def find_program(target: str, beside: str) -> Program:
         raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
     recorded = pack_program(source, modules_beside(path, source))
     return Program(f"{path}:{name}", declared.get("name") or name, recorded, pledge, serves)
+
+
+def _refuse_closed(path: Path, closed: Sequence[str]) -> None:
+    real = path.resolve()
+    for folder in closed:
+        if real.is_relative_to(Path(folder).resolve()):
+            raise Eacces(f"agents may write to {folder}, and what lies there is not run")
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prytany.abi.errors import Einval, Enoent
+from prytany.abi.errors import Eacces, Einval, Enoent
 from prytany.system.programs import find_program
 
 TEXT = """
@@ -78,3 +78,16 @@ def test_a_class_that_is_no_server_is_no_program_and_a_function_serves_nobody(pl
     with pytest.raises(Enoent):
         find_program(f"{place}:NoServer", "")
     assert not find_program(f"{place}:function", "").serves
+
+
+def test_a_program_where_agents_may_write_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "main.py").mkdir()  # reading it would be another error
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    (tmp_path / "outside.py").write_text("async def main(proc): ...\n")
+    for name in ("out/main.py", "link/main.py", "x/../out/main.py"):
+        with pytest.raises(Eacces):
+            find_program(f"{tmp_path}/{name}:main", "/x.py:main", [f"{tmp_path}/out"])
+    assert find_program(f"{tmp_path}/outside.py:main", "/x.py:main", [f"{tmp_path}/out"])
+    own = f"{tmp_path}/outside.py:main"
+    assert find_program(":main", own, [str(tmp_path)]), "its own file is the operator's choice"
