@@ -24,6 +24,7 @@ PICTURE = ROOT / "docs" / "pictures" / "digest.svg"
 COLUMNS = 110
 KILL_AFTER_ANSWERS = 3
 ANSWER = re.compile(r"has its answer")
+CUT = "…"
 
 
 class Terminal:
@@ -39,8 +40,16 @@ class Terminal:
         text = line.replace(str(self.folder), "~/demo")
         self.console.print(Text(text, style=style, no_wrap=True, overflow="ellipsis"))
 
-    def type(self, command: str, *, kill_after: int = 0, lines_max: int = 0) -> None:
-        """Run `command`; kill it after so many answers; show at most the last `lines_max` lines of what it says."""
+    def type(self, command: str, *, kill_after: int = 0, first: int = 0, then: str = "", last: int = 0) -> None:
+        """Run `command`, and show what it says.
+
+        Args:
+            command: as a person types it.
+            kill_after: kill it after so many answers of the model.
+            first: show so many lines of its beginning; all of them when it is 0.
+            then: and the line that contains this, wherever it stands, with
+            last: so many lines from there on.
+        """
         self.show(f"$ {command}", "bold green")
         words = command.split()
         program = [sys.executable, "-m", "prytany.cli", *words[1:]]
@@ -57,13 +66,19 @@ class Terminal:
                 if kill_after and answers == kill_after:
                     running.send_signal(signal.SIGKILL)
                     break
-        shown = said[-lines_max:] if lines_max else said
-        if len(shown) < len(said):
-            self.show("…", "dim")
-        for line in shown:
-            self.show(line)
+        for line in _excerpt(said, first, then, last):
+            self.show(line, "dim" if line == CUT else "")
         if kill_after:
             self.show("Killed", "bold red")
+
+
+def _excerpt(said: list[str], first: int, then: str, last: int) -> list[str]:
+    if not first or len(said) <= first:
+        return said
+    shown = [*said[:first], CUT]
+    place = next((n for n, line in enumerate(said) if then and then in line), len(said))
+    shown += said[max(place, first) : place + last]
+    return [*shown, CUT] if first < place + last < len(said) else shown
 
 
 def main() -> None:
@@ -73,11 +88,11 @@ def main() -> None:
         shutil.copytree(ROOT / "examples", folder / "examples")
         terminal = Terminal(folder)
         run = "prytany run examples/digest/main.py:editor --input examples/digest/documents"
-        terminal.type(run, kill_after=KILL_AFTER_ANSWERS, lines_max=12)
+        terminal.type(run, kill_after=KILL_AFTER_ANSWERS)
         terminal.show("")
         terminal.type("prytany ps")
         terminal.show("")
-        terminal.type("prytany resume", lines_max=16)
+        terminal.type("prytany resume", first=9, then="model calls answered", last=5)
         terminal.show("")
         terminal.type("prytany journal verify")
     PICTURE.parent.mkdir(parents=True, exist_ok=True)

@@ -82,6 +82,15 @@ def test_a_trigger_is_not_fired(home: Path) -> None:
     assert isinstance(opens(home), Eio)
 
 
+def test_a_damaged_schema_says_nothing_to_the_terminal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rename = "UPDATE sqlite_schema SET sql = 'CREATE', name = 'x' || char(27) || '[2J' WHERE name = 'rows';"
+    change(home, f"PRAGMA writable_schema = ON; {rename}")
+    assert verify_home(home, "", False) == 1
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\\x1b" in said, "the name is there, and harmless"
+
+
 @pytest.mark.parametrize(
     "record",
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prytany.abi import events as ev
 from prytany.abi.control import ProcessRow, Status
-from prytany.abi.errors import Eio, Esrch
+from prytany.abi.errors import Eio, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.wire import UNREADABLE
 from prytany.cli.attached import json_line, pid_of, with_client
@@ -81,6 +81,8 @@ def _facts(event: ev.Event) -> dict[str, object]:
 
 def show_log(home: Path, pid_text: str) -> None:
     """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped."""
+    if not home.is_dir():
+        raise Enoent(f"no home at {home}")
     kind, _, name = pid_text.partition(".")
     printed = Logs(home).read(pid_text if kind == "tools" and name.isidentifier() else pid_of(pid_text))
     sys.stdout.write(safe(printed.decode("utf-8", "replace"), lines=True))

@@ -13,23 +13,35 @@ from prytany import __version__
 from prytany.abi.errors import KernelError
 from prytany.ports.store import StoreError
 
-app = typer.Typer(name="prytany", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-models = typer.Typer(no_args_is_help=True, help="The models at hand.")
-journal = typer.Typer(no_args_is_help=True, help="The journal of a home.")
-incidents = typer.Typer(invoke_without_command=True, help="What needs a person, and settling it.")
-app.add_typer(models, name="models")
-app.add_typer(incidents, name="incidents")
-app.add_typer(journal, name="journal")
+app = typer.Typer(name="prytany", add_completion=False, pretty_exceptions_enable=False)
+models = typer.Typer(no_args_is_help=True)
+journal = typer.Typer(no_args_is_help=True)
+incidents = typer.Typer(invoke_without_command=True)
+
+RUNNING, STEERING, HOME = "Running", "Looking and steering", "The home"
 
 HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="the home; else PRYTANY_HOME, else the nearest .prytany")
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="the home; else PRYTANY_HOME, else the nearest .prytany upwards, else the user's state folder",
+    ),
 ]
-ModelOption = Annotated[str, typer.Option("--model", help="scripted, local, or a .gguf file")]
-RunningOption = Annotated[int, typer.Option("--running", min=1, help="how many processes run at once")]
-UnconfinedOption = Annotated[bool, typer.Option("--unconfined", help="accept that workers are not confined")]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="scripted, local, a .gguf file, or remote; by default remote where PRYTANY_MODEL_URL is set, else local",
+    ),
+]
+RunningOption = Annotated[int, typer.Option("--running", metavar="N", min=1, help="how many processes run at once")]
+UnconfinedOption = Annotated[
+    bool, typer.Option("--unconfined", help="accept that workers are not confined, where the machine cannot do it")
+]
 ToolsOption = Annotated[
-    list[Path] | None,
-    typer.Option("--tools", help="a file of the operator's tools, granted to the run; may be given again"),
+    list[Path] | None, typer.Option("--tools", metavar="FILE.py", help="a file of tools; may be given again")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
 PidArgument = Annotated[str, typer.Argument(metavar="PID", help="a process, as ps shows it")]
@@ -37,35 +49,53 @@ CallArgument = Annotated[int, typer.Argument(metavar="N", min=0, help="its call,
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
-    """An operating system for AI agents."""
+def root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
+) -> None:
+    """An operating system for AI agents.
+
+    A kernel lives in `run` and in `resume`. The others speak to the one that runs in the home, or read its journal.
+    """
     if version:
         print(f"prytany {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
-@app.command()
+@app.command(rich_help_panel=RUNNING)
 def run(
-    target: Annotated[str, typer.Argument(help="module.py:function")],
-    input: Annotated[Path | None, typer.Option("--input", help="a folder that the program may read")] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="a folder that it may write")] = None,
+    target: Annotated[str, typer.Argument(metavar="FILE.py:FUNCTION", help="a program in a Python file")],
+    input: Annotated[
+        Path | None, typer.Option("--input", metavar="DIR", help="a folder that the program may read")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="a folder that it may write, with --input; by default ./output"),
+    ] = None,
     home: HomeOption = None,
     tools: ToolsOption = None,
     model: ModelOption = "",
     running: RunningOption = 64,
     unconfined: UnconfinedOption = False,
-    python: Annotated[str, typer.Option("--python", help="run it in this interpreter or virtual environment")] = "",
+    python: Annotated[
+        str, typer.Option("--python", metavar="PLACE", help="run it in this interpreter or virtual environment")
+    ] = "",
 ) -> None:
-    """Run a program to its end, with everything that it starts."""
+    """Run a program to its end, with everything that it starts.
+
+    Ctrl-C stops it so that it can be resumed. Exits with the program's status.
+    """
     from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import run_program
+    from prytany.cli.text import safe
     from prytany.system.unveil import unveil_for_run
 
     place = find_home(home)
     files = list(tools or ())
     kwargs, unveil = unveil_for_run(input, output, target, place, files)
-    print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
+    print(f"home {safe(str(place))}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(
         run_program(
             place,
@@ -81,30 +111,34 @@ def run(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=RUNNING)
 def resume(
     home: HomeOption = None, model: ModelOption = "", running: RunningOption = 64, unconfined: UnconfinedOption = False
 ) -> None:
-    """Go on with everything in a home that has not ended."""
+    """Go on with everything in a home that has not ended.
+
+    What was answered before is not asked again. Exits with the status of the run.
+    """
     from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import resume as resume_home
+    from prytany.cli.text import safe
 
     place = find_home(home)
-    print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
+    print(f"home {safe(str(place))}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(resume_home(place, model=model, running_max=running, unconfined=unconfined))
 
 
-@app.command()
+@app.command(rich_help_panel=STEERING)
 def ps(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List processes."""
+    """List processes, and what each waits for."""
     from prytany.cli.home import find_home
     from prytany.cli.listing import list_processes
 
     list_processes(find_home(home), as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=STEERING)
 def inspect(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show everything about a process: state, program, rights, limits, open calls, usage, incidents."""
     from prytany.cli.home import find_home
@@ -113,31 +147,34 @@ def inspect(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = Fal
     inspect_process(find_home(home), pid, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=STEERING)
 def kill(
     pids: Annotated[list[str], typer.Argument(metavar="PID", help="processes, as ps shows them")],
     signal: Annotated[
-        str, typer.Option("--signal", "-s", help="TERM, KILL, STOP, CONT, INT, USR1, USR2; or 9")
+        str, typer.Option("--signal", "-s", metavar="NAME", help="TERM, KILL, STOP, CONT, INT, USR1, USR2; or 9")
     ] = "TERM",
     home: HomeOption = None,
 ) -> None:
-    """Signal processes: TERM lets a program tidy up, KILL does not. Where nothing runs, it is recorded."""
+    """Signal processes: TERM lets a program tidy up, KILL does not.
+
+    Where nothing runs, the signal is recorded, and the next resume goes on from there.
+    """
     from prytany.cli.home import find_home
     from prytany.cli.kill import kill_processes
 
     raise typer.Exit(kill_processes(find_home(home), pids, signal))
 
 
-@app.command()
+@app.command(rich_help_panel=STEERING)
 def wait(
     pid: PidArgument,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="in seconds; 124 when it has passed")
+        float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="exit with 124 when it has passed")
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Wait until a process has ended, print what it returned, and exit as it did."""
+    """Wait until a process has ended, print what it returned, and exit with its status."""
     from prytany.cli.home import find_home
     from prytany.cli.wait import wait_process
 
@@ -146,7 +183,7 @@ def wait(
 
 @incidents.callback()
 def list_incidents(context: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """What needs a person, oldest first; its sub-commands settle it."""
+    """List what needs a person, and settle it."""
     from prytany.cli.home import find_home
     from prytany.cli.incidents import list_incidents
 
@@ -190,33 +227,38 @@ def _settle(context: typer.Context, home: Path | None, choice: str, pid: str, n:
     settle(find_home(home or above), choice, pid, n, value)
 
 
-@app.command()
-def trace(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show every call of a process, with how it ended."""
+@app.command(rich_help_panel=STEERING)
+def trace(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show every call of a process, and how each ended."""
     from prytany.cli.home import find_home
     from prytany.cli.listing import trace_process
 
     trace_process(find_home(home), pid, as_json)
 
 
-@app.command()
-def logs(pid: str, home: HomeOption = None) -> None:
-    """Show what a process printed, or a file of tools (`tools.NAME`)."""
+@app.command(rich_help_panel=STEERING)
+def logs(
+    pid: Annotated[
+        str, typer.Argument(metavar="PID", help="a process, as ps shows it; or tools.NAME, a file of tools")
+    ],
+    home: HomeOption = None,
+) -> None:
+    """Show what a process, or a file of tools, printed."""
     from prytany.cli.home import find_home
     from prytany.cli.listing import show_log
 
     show_log(find_home(home), pid)
 
 
-@app.command("tools")
+@app.command("tools", rich_help_panel=HOME)
 def list_tools(tools: ToolsOption = None, as_json: JsonOption = False) -> None:
-    """List the tools of files: what they say of themselves, and what they need."""
+    """List what files of tools hold: name, effect, and the secrets and resources that each needs."""
     from prytany.cli.tools import show_tools
 
     raise typer.Exit(show_tools(list(tools or ()), as_json))
 
 
-@app.command()
+@app.command(rich_help_panel=HOME)
 def doctor(as_json: JsonOption = False) -> None:
     """Say what this machine can confine, and how to mend what is missing."""
     from prytany.runtime.checks import check_machine
@@ -234,12 +276,22 @@ def doctor(as_json: JsonOption = False) -> None:
     raise typer.Exit(1 if bad else 0)
 
 
+@models.callback()
+def about_models() -> None:
+    """Get the local model."""
+
+
 @models.command()
 def fetch() -> None:
     """Get the local model's weights, checked by their sha256."""
     from prytany.cli.models import fetch_with_bar
 
     fetch_with_bar()
+
+
+@journal.callback()
+def about_journal() -> None:
+    """Check the journal of a home, keep what is sound of it, and forget."""
 
 
 @journal.command()
@@ -254,7 +306,7 @@ def head(home: HomeOption = None) -> None:
 @journal.command()
 def verify(
     home: HomeOption = None,
-    head: Annotated[str, typer.Option("--head", help="a head that was printed before")] = "",
+    head: Annotated[str, typer.Option("--head", metavar="HEAD", help="a head that `journal head` printed before")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Check every record, body and snapshot, and say where one is damaged."""
@@ -265,8 +317,11 @@ def verify(
 
 
 @journal.command()
-def forget(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Destroy the content of an ended process: arguments, results, and what it printed. The chain still verifies."""
+def forget(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Destroy the content of a process that has ended: arguments, results, and what it printed.
+
+    No kernel may be running. The chain still verifies.
+    """
     from prytany.cli.forget import forget_process
     from prytany.cli.home import find_home
 
@@ -275,15 +330,20 @@ def forget(pid: str, home: HomeOption = None, as_json: JsonOption = False) -> No
 
 @journal.command()
 def keep(
-    to: Annotated[Path, typer.Option("--to", help="a new folder, which becomes a home")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="a new folder, which becomes a home")],
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new home of what is sound of a damaged one."""
+    """Make a new home of what is sound of a damaged one, which is only read."""
     from prytany.cli.home import find_home
     from prytany.cli.journal import keep_sound_part
 
     keep_sound_part(find_home(home), to.absolute(), as_json)
+
+
+app.add_typer(incidents, name="incidents", rich_help_panel=STEERING)
+app.add_typer(journal, name="journal", rich_help_panel=HOME)
+app.add_typer(models, name="models", rich_help_panel=HOME)
 
 
 def main() -> None:

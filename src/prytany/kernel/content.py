@@ -14,10 +14,11 @@ SHARED = {(ev.ProcessSpawned, "source")}
 
 
 def names_of(event: ev.Event) -> Iterator[tuple[str, bytes]]:
-    """The fields of an event that name content, with their digests."""
+    """The fields of an event that name content which is kept, with their digests."""
+    spared = isinstance(event, ev.CallDone) and event.spared
     for name in digest_fields(type(event)):
         digest = getattr(event, name)
-        if digest:
+        if digest and not (spared and name == "argument"):
             yield name, digest
 
 

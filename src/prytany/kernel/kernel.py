@@ -15,7 +15,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio
+from prytany.abi.errors import Eio, Enoent
 from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.mailbox import Post
 from prytany.kernel.admission import Admission
@@ -114,9 +114,15 @@ class Kernel:
         """Random bytes; what is drawn goes into an event."""
         return self._entropy(size)
 
-    def find_program(self, target: str, beside: str, closed: Sequence[str] = ()) -> Program:
-        """Resolve a program's name; raises Enoent, and Eacces for a file below a folder in `closed`."""
-        return self._find_program(target, beside, closed) if closed else self._find_program(target, beside)
+    def find_program(self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()) -> Program:
+        """Resolve a program's name. Where the file of the program `beside` is gone, it is taken from its recorded
+        `source`: what is in flight goes on without it. Raises Enoent, and Eacces for a file below one of `closed`."""
+        try:
+            return self._find_program(target, beside, **({"closed": closed} if closed else {}))
+        except Enoent:
+            if not source or not target.startswith(":"):
+                raise
+            return self._find_program(target, beside, self.content(source))
 
     def environment(self, python: str) -> str:
         """What the environment of an interpreter is now."""

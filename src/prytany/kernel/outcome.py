@@ -97,8 +97,11 @@ class Context(Protocol):
         """Random bytes; what is drawn goes into an event."""
         ...
 
-    def find_program(self, target: str, beside: str, closed: Sequence[str] = ()) -> Program:
-        """Resolve a program's name; raises Enoent, and Eacces for a file below a folder in `closed`."""
+    def find_program(self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()) -> Program:
+        """Resolve a program's name, on disk or else in the recorded `source` of the one `beside`.
+
+        Raises Enoent, and Eacces for a file below one of the folders in `closed`.
+        """
         ...
 
     def environment(self, python: str) -> str:

@@ -134,7 +134,7 @@ class Reactions:
                 self._begin(process, n)
 
     def _begin(self, process: Process, n: int) -> None:
-        reserved = process.open[n].reserved
+        reserved = self._k.recovery.bound(process, n)
         if reserved is None:
             self._start(process, n)
         elif not self._k.effects.under_way(process.pid, n):

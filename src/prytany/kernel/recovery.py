@@ -14,7 +14,12 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.kernel.effects.stream import interrupted
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.reserve import charge
+from prytany.kernel.requests import read_chat
+from prytany.kernel.reserve import charge, context_bound, reserve_chat, reserve_embed
+from prytany.kernel.trap import decode_arguments
+from prytany.kernel.workers import Workers
+from prytany.memory.contexts import Contexts
+from prytany.ports.model import Model
 from prytany.process.process import Process, Reservation
 
 
@@ -22,6 +27,16 @@ class Core(Protocol):
     """The kernel, as recovery sees it."""
 
     ledger: Ledger
+    workers: Workers
+
+    @property
+    def contexts(self) -> Contexts:
+        """Every process's contexts."""
+        ...
+
+    def model(self, name: str) -> Model | None:
+        """The model of that name."""
+        ...
 
 
 class Recovery:
@@ -36,7 +51,8 @@ class Recovery:
         if (process.pid, n) in self._waiting:
             return
         pid, call, ledger = process.pid, process.open[n], self._k.ledger
-        events: list[ev.Event] = [charge(pid, n, reserved, 0, "lost")] if call.asking else []
+        lost = call.asking or call.reserved is None
+        events: list[ev.Event] = [charge(pid, n, reserved, 0, "lost")] if lost else []
         if call.pieces:
             value = msgspec.msgpack.encode(interrupted(call.pieces, "lost"))
             result = ledger.digest(value)
@@ -47,6 +63,25 @@ class Recovery:
             pid, n, reserved.model, reserved.prompt_tokens, reserved.completion_tokens, reserved.cost_usd_micros
         )
         ledger.commit((*events, again), {})
+
+    def bound(self, process: Process, n: int) -> Reservation | None:
+        """What open call `n` reserved; for one that an earlier version opened, what it would have. None where it has no
+        model.
+        """
+        call = process.open[n]
+        if call.reserved is not None or call.call not in ("model_chat", "model_embed"):
+            return call.reserved
+        args = decode_arguments(call.call, self._k.workers.content(call.argument, call.seq))
+        model = self._k.model(args.model or process.model)
+        if model is None:
+            return None
+        if call.call == "model_embed":
+            e = reserve_embed(process.pid, n, model, args.texts)
+        else:
+            head = self._k.contexts.get(process.pid, args.context) if args.context else None
+            chat = read_chat(args.messages, args.options, after=args.context != 0)
+            e = reserve_chat(process.pid, n, model, chat, context_bound(head) if head is not None else 0)
+        return Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
 
     def reserved(self, pid: int, n: int) -> bool:
         """Whether the reservation of call `n`, now durable, is one that begins it again."""

@@ -87,7 +87,7 @@ class Trap:
             value = _pack([error.message, error.detail])
             result = ledger.digest(value)
             contents[result] = value
-            done = ev.CallDone(live.pid, n, name, argument, error.errno, result, process.tail)
+            done = ev.CallDone(live.pid, n, name, argument, error.errno, result, process.tail, argument not in contents)
             ledger.commit([done], contents)
             return
         if isinstance(outcome, Done):
@@ -116,7 +116,7 @@ class Trap:
             value = _pack(outcome.result)
             result = ledger.digest(value)
             contents[result] = value
-        done = ev.CallDone(process.pid, n, name, argument, "", result, process.tail)
+        done = ev.CallDone(process.pid, n, name, argument, "", result, process.tail, outcome.spare)
         ledger.commit((*outcome.before, done, *outcome.after), contents, outcome.shared, payer=process.pid)
 
     def _bounded(self, process: Process, size_bytes: int) -> str:

@@ -29,6 +29,8 @@ from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
+SOURCES_KEPT = 16
+
 
 class Owner(Host, Protocol):
     """The kernel, as its workers' keeper sees it."""
@@ -79,6 +81,8 @@ class Workers:
         self.live: dict[int, Live] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
+        self._inline: set[int] = set()  # who has a worker that costs nothing and is never put away
+        self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.leaving: dict[int, int] = {}
@@ -116,8 +120,11 @@ class Workers:
         cursor = live.cursor
         assert cursor is not None
         try:
-            async with self._reading:
-                record = await self._read(live, cut_seq, cut_ns)
+            if process.untouched and live.upto == process.tail:
+                record = Record(process.started_ns, [], {})
+            else:
+                async with self._reading:
+                    record = await self._read(live, cut_seq, cut_ns)
         except (KernelError, StoreError) as error:
             if self.live.get(process.pid) is live:
                 del self.live[process.pid]
@@ -140,6 +147,8 @@ class Workers:
         if live.leaving:
             worker.kill()
             return
+        if not live.in_steps:
+            self._inline.add(process.pid)
         if not cursor.quiet:
             worker.hear()
         self._warn(process, worker)
@@ -156,6 +165,8 @@ class Workers:
 
     def _warn(self, process: Process, worker: Worker) -> None:
         """Say that what the program imports may not be what it was; what it does is held against the record as ever."""
+        if process.untouched:
+            return  # it begins in what was looked at for its spawn
         now = self._kernel.environment(process.python) if process.environment else ""
         if now != process.environment and process.pid not in self._warned:
             self._warned.add(process.pid)
@@ -175,7 +186,7 @@ class Workers:
             {
                 "program": process.program,
                 "python": process.python,
-                "source": self.content(process.source, 0),
+                "source": self._source(process.source),
                 "args": args,
                 "kwargs": kwargs,
                 "seed": process.seed,
@@ -190,6 +201,16 @@ class Workers:
                 "migrating": bool(process.previous),
             }
         )
+
+    def _source(self, digest: bytes) -> bytes:
+        """A program's text. Those that were used last are kept: a fleet begins the same few again and again."""
+        source = self._sources.pop(digest, None)
+        if source is None:
+            source = self.content(digest, 0)
+            if len(self._sources) >= SOURCES_KEPT:
+                del self._sources[next(iter(self._sources))]
+        self._sources[digest] = source
+        return source
 
     def taken(self, live: Live) -> bool:
         """A frame comes during replay; False when the process was stopped for it."""
@@ -240,12 +261,12 @@ class Workers:
     @property
     def too_many(self) -> bool:
         """Whether some have to be put away."""
-        return len(self.live) > self.most
+        return len(self.live) - len(self._inline) > self.most
 
     def put_away(self) -> None:
         """Let go of those that wait, the longest first, until there are no more than there may be."""
         idle = self._kernel.places.idle
-        over = len(self.live) - self.most
+        over = len(self.live) - len(self._inline) - self.most
         leaving: list[int] = []
         absent: list[int] = []
         for pid in idle:
@@ -262,7 +283,7 @@ class Workers:
             self.kill(pid)
 
     def _may_leave(self, live: Live) -> bool:
-        if live.cursor is not None or live.worker is None or live.worker.identity == (0, 0):
+        if live.cursor is not None or not live.in_steps:
             return False
         if live.delivered != live.sent or live.pid in self._kernel.ledger.denials.waiting:
             return False
@@ -280,7 +301,7 @@ class Workers:
 
     def kill(self, pid: int) -> None:
         """End the worker of `pid`, if there is one; its process is not judged by it."""
-        live = self.live.pop(pid, None)
+        live = self.forget(pid)
         if live is not None:
             self.leaving[pid] = live.run
             live.kill()
@@ -301,6 +322,7 @@ class Workers:
 
     def forget(self, pid: int) -> Live | None:
         """The worker of `pid` is gone."""
+        self._inline.discard(pid)
         return self.live.pop(pid, None)
 
     async def close(self) -> None:

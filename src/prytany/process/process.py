@@ -215,6 +215,11 @@ class Process(msgspec.Struct, array_like=True):
         return self.usage.calls - self.history_from
 
     @property
+    def untouched(self) -> bool:
+        """Nothing has reached it since it first started, and it has asked for nothing: its record is empty."""
+        return self.incarnation == 1 and not (self.usage.calls or self.usage.denials or self.unasked or self.epoch)
+
+    @property
     def idle(self) -> bool:
         """It runs, and nothing happens in it until something reaches it: it can do without a worker."""
         return self.tail == self.idle_seq != 0 and not self.needs_place()

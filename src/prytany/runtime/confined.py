@@ -239,7 +239,8 @@ class ConfinedRunner:
         A program that was recorded without its modules is granted its folder, to find them there.
         """
         start = _start_decoder.decode(item)
-        folder = () if is_whole(start.source) else (str(Path(start.program.rpartition(":")[0]).parent),)
+        beside = Path(start.program.rpartition(":")[0]).parent
+        folder = () if is_whole(start.source) or not beside.is_dir() else (str(beside),)
         confinement = Confinement(read_only=folder, unconfined=self._unconfined)
         launcher = await self._launcher(start.python or self._python)
         handle = await launcher.fork(WorkerSpec(name=f"prytany:{pid}", confinement=confinement))

@@ -21,7 +21,7 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prytany.abi.errors import Eperm, KernelPanic
@@ -50,15 +50,18 @@ def install(
         generators._inst.seed()
         _restart_uuid()
 
-    swap: dict[str, Callable[..., Any]] = {}
-    swap.update(_clocks(now_ns, start_ns))
-    swap.update(_entropy(drbg, pid))
-    swap.update(_refusals())
-    _replace_everywhere(swap)
+    _replace_everywhere(_replacements(now_ns, start_ns, drbg, pid))
     _patch_datetime()
     _patch_random()
     _restart_uuid()
     return reseed
+
+
+def _replacements(
+    now_ns: Callable[[], int], start_ns: Callable[[], int], drbg: Drbg, pid: int
+) -> dict[str, Callable[..., Any]]:
+    """By the path of what each stands for: `module.name`, or `module.class.name`."""
+    return {**_clocks(now_ns, start_ns), **_entropy(drbg, pid), **_refusals()}
 
 
 def _clocks(now_ns: Callable[[], int], start_ns: Callable[[], int]) -> dict[str, Callable[..., Any]]:
@@ -138,30 +141,61 @@ def _refusals() -> dict[str, Callable[..., Any]]:
     return refused
 
 
+Holder = tuple[dict[str, Any], str, str]
+"""A module's names, one of them, and the path of what it stands for."""
+
+_known: list[Holder] = []
+_searched: set[str] = set()
+"""Modules whose names are in `_known`."""
+
+
+def find_holders() -> None:
+    """Look through every module for what will be replaced. A zygote does it once, so that its workers need not."""
+    _known.extend(_search(_originals(_replacements(int, int, Drbg(b""), 0))))
+
+
+def _originals(paths: Iterable[str]) -> dict[int, tuple[str, Any]]:
+    """By identity, the path and the function; held, so that no identity is given away twice."""
+    found: dict[int, tuple[str, Any]] = {}
+    for path in paths:
+        holder, name = _holder_of(path)
+        original = getattr(holder, name, None)
+        if original is not None:  # else not on this version of Python
+            found[id(original)] = (path, original)
+    return found
+
+
+def _holder_of(path: str) -> tuple[Any, str]:
+    module_name, _, name = path.partition(".")
+    holder: Any = importlib.import_module(module_name)
+    *inner, name = name.split(".")
+    for part in inner:
+        holder = getattr(holder, part)
+    return holder, name
+
+
+def _search(originals: dict[int, tuple[str, Any]]) -> Iterator[Holder]:
+    """Who holds one of them, in the modules that were not searched before."""
+    for module_name, module in list(sys.modules.items()):
+        names: dict[str, Any] | None = getattr(module, "__dict__", None)
+        if module_name in _searched or names is None or names.get("__name__") == __name__:
+            continue
+        _searched.add(module_name)
+        for name, value in names.items():
+            if (found := originals.get(id(value))) is not None:
+                yield names, name, found[0]
+
+
 def _replace_everywhere(swap: dict[str, Callable[..., Any]]) -> None:
     """Put each function in the place of the one it is named after, in every module that holds it."""
-    by_identity: dict[int, Callable[..., Any]] = {}
-    originals: list[Any] = []  # held, so that no identity is given away twice
-    for path, function in swap.items():
-        module_name, _, name = path.partition(".")
-        holder: Any = importlib.import_module(module_name)
-        *inner, name = name.split(".")
-        for part in inner:
-            holder = getattr(holder, part)
-        original = getattr(holder, name, None)
-        if original is None:  # not on this version of Python
-            continue
-        originals.append(original)
-        by_identity[id(original)] = function
-        setattr(holder, name, function)
-    for module in list(sys.modules.values()):
-        names: dict[str, Any] | None = getattr(module, "__dict__", None)
-        if names is None or names.get("__name__") == __name__:
-            continue
-        for name, value in list(names.items()):
-            function_now = by_identity.get(id(value))
-            if function_now is not None:
-                names[name] = function_now
+    originals = _originals(swap)
+    holders = [*_known, *_search(originals)]
+    for path, _ in originals.values():
+        holder, name = _holder_of(path)
+        setattr(holder, name, swap[path])
+    for names, name, path in holders:
+        if path in swap:
+            names[name] = swap[path]
 
 
 def _patch_datetime() -> None:

@@ -28,7 +28,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from types import FrameType
 
-from prytany.runtime import confinement, landlock, seccomp
+from prytany.runtime import confinement, determinism, landlock, seccomp
 from prytany.runtime.confinement import SOCKET_FD, Confinement, Prepared
 from prytany.runtime.messages import (
     ENTRY,
@@ -50,7 +50,8 @@ Entry = Callable[[socket.socket], int]
 
 PRELOAD = (
     "asyncio", "dataclasses", "inspect", "json", "logging", "msgspec", "msgspec.json", "msgspec.msgpack", "re",
-    "socket", "traceback", "typing", "prytany.userland",
+    "socket", "traceback", "typing", "prytany.userland.process", "prytany.userland.server", "prytany.userland.tool",
+    "prytany.userland.agent", "prytany.userland.conversation",
 )  # fmt: skip
 RULESETS_MAX = 128  # kept open; beyond it the one used longest ago is built again when it is asked for
 _READ_BYTES = 1 << 16
@@ -235,6 +236,7 @@ def main(arguments: list[str]) -> int:
     for name in PRELOAD:
         importlib.import_module(name)
     entry = load_entry(entry_name or ENTRY)
+    determinism.find_holders()
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, int(control_fd))
     zygote = Zygote(control, entry, unconfined=mode == "unconfined")
     gc.collect()

@@ -68,6 +68,7 @@ class _Search:
         self._found: dict[str, Module] = {}
         self._unread: deque[tuple[str, Module]] = deque()
         self._bytes = 0
+        self._beside = {name.removesuffix(".py") for name in self._list(folder)}
 
     def run(self, text: bytes) -> list[Module]:
         self._bytes = len(text)
@@ -81,6 +82,8 @@ class _Search:
         """Look for what a module in `package` imports ("" is the program's folder)."""
         for dots, name, taken in imports:
             base = name
+            if not dots and name.partition(".")[0] not in self._beside:
+                continue  # nearly every import: it is installed
             if dots:
                 above = package.split(".")[: len(package.split(".")) - (dots - 1)]
                 if not package or not above:
@@ -108,7 +111,7 @@ class _Search:
         folder = os.path.join(self._folder, *parents)
         names = self._list(folder)
         if last not in names and f"{last}.py" not in names:
-            return False  # nearly every import: it is installed
+            return False
         inside = self._list(os.path.join(folder, last)) if last in names else frozenset[str]()
         if "__init__.py" in inside:
             kind, path = PACKAGE, os.path.join(folder, last, "__init__.py")

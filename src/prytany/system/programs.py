@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from prytany.abi.errors import Eacces, Einval, Enoent
-from prytany.abi.program import pack_program
+from prytany.abi.program import pack_program, unpack_program
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
 from prytany.system.modules import modules_beside, read_text
@@ -19,8 +19,10 @@ from prytany.system.modules import modules_beside, read_text
 PLACE_CHARS_MAX = 1_024  # of a path, in what is said of it
 
 
-def find_program(target: str, beside: str, closed: Sequence[str] = ()) -> Program:
+def find_program(target: str, beside: str, recorded: bytes = b"", *, closed: Sequence[str] = ()) -> Program:
     """Resolve `file.py:function`, or `:function` for one in the file of the program `beside`.
+
+    With `recorded`, that program is taken as it was recorded, wherever its file is.
 
     Raises:
         Eacces: the file lies in one of the folders in `closed`, under whatever name.
@@ -37,7 +39,7 @@ def find_program(target: str, beside: str, closed: Sequence[str] = ()) -> Progra
     try:
         if place and closed:
             _refuse_closed(path, closed)
-        source = read_text(path)
+        source = unpack_program(recorded).main if recorded else read_text(path)
     except OSError as error:
         raise Enoent(f"there is no program {(place or str(path))[:PLACE_CHARS_MAX]}: {error.strerror}") from None
     except ValueError as error:
@@ -53,7 +55,7 @@ def find_program(target: str, beside: str, closed: Sequence[str] = ()) -> Progra
     pledge, serves = _pledge(declared.get("pledge", ""), path), "serves" in declared
     if serves and "ipc" not in pledge:
         raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
-    recorded = pack_program(source, modules_beside(path, source))
+    recorded = recorded or pack_program(source, modules_beside(path, source))
     return Program(f"{path}:{name}", declared.get("name") or name, recorded, pledge, serves)
 
 

@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prytany.abi.errors import Eacces, Enoent
+from prytany.abi.errors import Eacces, Einval, Enoent
 
 NAMES = frozenset({".git", ".prytany", ".venv"})
 MARKER = "pyvenv.cfg"
@@ -29,8 +29,11 @@ def unveil_for_run(
     Raises:
         Enoent: the input is not there.
         Eacces: the output holds, or lies in, what must never be written.
+        Einval: there is an output and no input.
     """
     if input is None:
+        if output is not None:
+            raise Einval("--output goes with --input: a program is given both, or neither")
         return {}, {}
     source = input.absolute()
     if not source.is_dir():

@@ -123,7 +123,8 @@ class ModelEndpoint:
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         fault = self.faults.popleft() if self.faults else self.always
         self.tokens.add(headers.get("authorization", "").removeprefix("Bearer "))
-        self.bodies.append(msgspec.json.decode(raw))
+        asked: dict[str, Any] = msgspec.json.decode(raw)
+        self.bodies.append(asked)
         self.calls[hashlib.sha256(raw).hexdigest()] += 1
         async with self._arrived:
             self._arrived.notify_all()
@@ -134,7 +135,7 @@ class ModelEndpoint:
         if fault.body is not None:
             body, kind = fault.body, "application/json"
         else:
-            body, kind = await self._answer(head[0].split(" ")[1], self.bodies[-1])
+            body, kind = await self._answer(head[0].split(" ")[1], asked)
         given = {"content-type": kind, "content-length": str(len(body)), **fault.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
         answer = f"HTTP/1.1 {fault.status} {REASONS.get(fault.status, 'No')}\r\n{lines}\r\n".encode()

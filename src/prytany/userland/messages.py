@@ -14,8 +14,10 @@ class Received:
         self._calls = calls
         self.number: int = value["message"]
         self.sender: int = value["sender"]
+        """The pid of who sent it; below 0 is the operator: -1 less the uid."""
         self.type: str = value["type"]
         self.body: Any = value["body"]
+        """Plain data; of `Process.send` and `Process.call`, the fields by name."""
         self.attempt: int = value["attempt"]
         """From 1; more where the process failed at it before."""
         self.awaited: bool = value["awaited"]

@@ -18,15 +18,20 @@ from prytany.userland.tools import Tools
 
 
 class Exit:
-    """How a child ended."""
+    """How a child ended; `Process.wait` gives it."""
 
     def __init__(self, value: dict[str, Any]) -> None:
         self.pid: int = value["pid"]
         self.status: int = value["status"]
+        """0 is success; 128 and the signal's number where a signal ended it."""
         self.signal: int = value["signal"]
+        """The signal that ended it, or 0."""
         self.reason: str = value["reason"]
+        """For people: `returned`, `raised ValueError`."""
         self.result: Any = value["result"]
+        """What it returned, as plain data."""
         self.error: dict[str, Any] | None = value["error"]
+        """`type`, `message` and `traceback`, where it raised."""
 
     @property
     def ok(self) -> bool:
@@ -38,7 +43,7 @@ class Exit:
 
 
 class ChildFailed(Exception):
-    """A child that was run for its result ended without one; `exit` says how."""
+    """A child that was run for its result ended without one; its `exit` says how."""
 
     def __init__(self, ended: Exit) -> None:
         said = f": {ended.error.get('message', '')}" if ended.error else ""
@@ -47,7 +52,7 @@ class ChildFailed(Exception):
 
 
 class Files:
-    """The operator's files, on unveiled paths; `proc.files`."""
+    """The operator's files; `proc.files`. Paths are those that the run was unveiled, such as its `input`, and below."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -70,7 +75,11 @@ class Files:
 
 
 class Process(Asking, Comforts):
-    """A running program's view of itself and of everything else."""
+    """A running program's view of itself, and its only way to anything else. It is the program's first argument.
+
+    Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class
+    that the program did not pledge raises Eperm; every other error is a subclass of `KernelError` as well.
+    """
 
     def __init__(
         self,
@@ -80,6 +89,7 @@ class Process(Asking, Comforts):
         ambient: Ambient,
     ) -> None:
         self.calls = Calls(call)
+        """The system calls as they are; the methods here are made of them."""
         self._settle_in(start, ambient)
         self._stream = stream
         self.files = Files(self.calls)
@@ -87,8 +97,10 @@ class Process(Asking, Comforts):
         self.tools = Tools(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
+        """0 where the operator started it."""
         self.name: str = start.get("name", "")
         self.pledged: tuple[str, ...] = tuple(start.get("pledge", ()))
+        """What it may do: its declaration, narrowed by its parent."""
 
     def conversation(self, system: str = "", labels: Sequence[str] = ()) -> Conversation:
         """A conversation that the kernel keeps: the model is asked all of it at each turn. Opened at its first use.
@@ -145,6 +157,11 @@ class Process(Asking, Comforts):
             restarts: how many times the kernel restarts it when it fails.
             tools: narrower than the caller's own; an empty list is none.
             kwargs: its keyword arguments; plain data.
+
+        Raises:
+            Enoent: there is no such program.
+            Eperm: it would have more than its parent, or `proc` is not pledged.
+            Eagain: there are too many processes, or children of this one.
         """
         target = program if isinstance(program, str) else f":{program.__qualname__}"
         return await self.calls.process_spawn(
@@ -152,18 +169,22 @@ class Process(Asking, Comforts):
         )
 
     async def wait(self, pid: int) -> Exit:
-        """Wait until a child has ended, and reap it. Raises Echild."""
+        """Wait until a child has ended, and take it off the table. Raises Echild where there is none, or no more."""
         return Exit(await self.calls.process_wait(pid))
 
     async def run(self, program: Callable[..., Any] | str, *args: Any, name: str = "", **kwargs: Any) -> Any:
-        """Spawn a child, wait for it, and answer its result. Raises ChildFailed when it ended without one."""
+        """Spawn a child, wait for it, and answer its result. `pledge`, `restarts` and `tools` are as for `spawn`.
+
+        Raises:
+            ChildFailed: it ended without one.
+        """
         ended = await self.wait(await self.spawn(program, *args, name=name, **kwargs))
         if not ended.ok:
             raise ChildFailed(ended)
         return ended.result
 
     async def kill(self, pid: int, signal: int = 15) -> None:
-        """Send a signal to a descendant; TERM by default. Raises Esrch, Eperm."""
+        """Signal a child, or a child's child: by TERM, which lets it tidy up; 9 does not. Raises Esrch, Eperm."""
         await self.calls.process_signal(pid, signal)
 
     async def nop(self, data: bytes = b"") -> None:
@@ -171,5 +192,5 @@ class Process(Asking, Comforts):
         await self.calls.nop(data)
 
     def exit(self, status: int = 0) -> NoReturn:
-        """End this process."""
+        """End this process with a status from 0 to 255, and no result. A program ends with a result by returning it."""
         raise ProcessExit(status)

@@ -87,7 +87,18 @@ def test_a_program_where_agents_may_write_is_refused_unread(tmp_path: Path) -> N
     (tmp_path / "outside.py").write_text("async def main(proc): ...\n")
     for name in ("out/main.py", "link/main.py", "x/../out/main.py"):
         with pytest.raises(Eacces):
-            find_program(f"{tmp_path}/{name}:main", "/x.py:main", [f"{tmp_path}/out"])
-    assert find_program(f"{tmp_path}/outside.py:main", "/x.py:main", [f"{tmp_path}/out"])
+            find_program(f"{tmp_path}/{name}:main", "/x.py:main", closed=[f"{tmp_path}/out"])
+    assert find_program(f"{tmp_path}/outside.py:main", "/x.py:main", closed=[f"{tmp_path}/out"])
     own = f"{tmp_path}/outside.py:main"
-    assert find_program(":main", own, [str(tmp_path)]), "its own file is the operator's choice"
+    assert find_program(":main", own, closed=[str(tmp_path)]), "its own file is the operator's choice"
+
+
+def test_a_program_whose_file_is_gone_is_found_in_what_was_recorded_of_it(tmp_path: Path) -> None:
+    place = tmp_path / "gone.py"
+    place.write_text("async def one(proc): ...\nasync def two(proc): ...\n")
+    first = find_program(f"{place}:one", "")
+    place.unlink()
+    second = find_program(":two", first.program, first.source)
+    assert (second.program, second.source) == (f"{place}:two", first.source)
+    with pytest.raises(Enoent):
+        find_program(":three", first.program, first.source)

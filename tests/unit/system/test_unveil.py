@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import prytany
-from prytany.abi.errors import Eacces, KernelError
+from prytany.abi.errors import Eacces, Einval, KernelError
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.system.unveil import check_writable, unveil_for_run
 
@@ -97,3 +97,9 @@ def test_a_link_below_what_is_unveiled_leads_to_nothing_protected(tmp_path: Path
     assert write("fine/a") == "1"
     assert [write(path) for path in ("hooks/pre-commit", "lib/a.py", "env/a.py", ".git/config")] == ["EACCES"] * 4
     assert not (root / ".git" / "hooks" / "pre-commit").exists()
+
+
+def test_an_output_without_an_input_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(Einval):
+        unveil_for_run(None, tmp_path / "output", "main.py:main", tmp_path / "home")
+    assert unveil_for_run(None, None, "main.py:main", tmp_path / "home") == ({}, {})

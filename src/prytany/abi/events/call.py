@@ -17,6 +17,8 @@ class CallDone(msgspec.Struct, array_like=True, frozen=True, tag="call.done/1"):
     errno: str
     result: Digest
     prev: int
+    spared: bool = False
+    """The argument's content was not kept: other events hold what it said, or it was too large."""
 
 
 class CallOpened(msgspec.Struct, array_like=True, frozen=True, tag="call.opened/1"):

@@ -24,6 +24,7 @@ from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatur
 
 if TYPE_CHECKING:
     from pyreqwest.client import Client
+    from pyreqwest.request import RequestBuilder
     from pyreqwest.response import Response
 
 STREAM_BYTES_MAX = 16 * limits.RESULT_BYTES_MAX  # a chunk wraps a word in some hundred bytes of JSON
@@ -31,7 +32,9 @@ ERROR_BYTES_MAX = 64 << 10
 CONNECT_TIMEOUT_MS = 10_000
 SECRET_CHARS_MIN = 16  # a shorter one may stand in any text by chance
 STRUCK = b"[struck out]"
-READ_AHEAD_BYTES = 1  # pyreqwest fills this before it hands the answer over: its 64 KiB would hold a stream back
+# pyreqwest fills this before it hands an answer over: a whole one then comes at once, and a stream would be held back.
+WHOLE_AHEAD_BYTES = 64 << 10
+STREAM_AHEAD_BYTES = 1
 
 
 class OpenAINative:
@@ -152,8 +155,15 @@ class OpenAINative:
         return listed_cost_usd_micros(usage, self._model, self._base_url, cached_tokens)
 
     async def _post(self, path: str, body: bytes) -> bytes:
-        async with self._open(path, body) as response:
-            return self._strike(await _read(response, limits.RESULT_BYTES_MAX))
+        # As `_open`, without a context manager of ours around the client's: this is on the way of every call.
+        try:
+            async with self._request(path, body, WHOLE_AHEAD_BYTES).build_streamed() as response:
+                await self._check(response)
+                return self._strike(await _read(response, limits.RESULT_BYTES_MAX))
+        except ModelFailure:
+            raise
+        except Exception as error:
+            raise _translated(error) from None
 
     def _strike(self, received: bytes) -> bytes:
         for secret in self._secrets:
@@ -164,22 +174,26 @@ class OpenAINative:
     async def _open(self, path: str, body: bytes) -> AsyncGenerator[Response, None]:
         """An answer with status 200 whose body is still to be read; everything else is a ModelFailure."""
         try:
-            builder = self._connect().post(self._base_url + path)
-            builder = builder.header("Content-Type", "application/json").headers(self._headers)
-            if self._key is not None:
-                builder = builder.header("Authorization", f"Bearer {self._key}", is_sensitive=True)
-            builder = builder.body_bytes(body).streamed_read_buffer_limit(READ_AHEAD_BYTES)
-            async with builder.build_streamed() as response:
-                if response.status != 200:
-                    text = self._strike(await _read(response, ERROR_BYTES_MAX, cut=True))
-                    raise from_status(response.status, response.get_header, text)
+            async with self._request(path, body, STREAM_AHEAD_BYTES).build_streamed() as response:
+                await self._check(response)
                 yield response
         except ModelFailure:
             raise
         except Exception as error:
-            if not type(error).__module__.startswith("pyreqwest") and not isinstance(error, ValueError | OSError):
-                raise  # thrown in by who reads the stream, or a bug: not the endpoint's doing
-            raise from_exception(error) from None
+            raise _translated(error) from None
+
+    def _request(self, path: str, body: bytes, ahead_bytes: int) -> RequestBuilder:
+        builder = self._connect().post(self._base_url + path).header("Content-Type", "application/json")
+        if self._headers:
+            builder = builder.headers(self._headers)
+        if self._key is not None:
+            builder = builder.header("Authorization", f"Bearer {self._key}", is_sensitive=True)
+        return builder.body_bytes(body).streamed_read_buffer_limit(ahead_bytes)
+
+    async def _check(self, response: Response) -> None:
+        if response.status != 200:
+            text = self._strike(await _read(response, ERROR_BYTES_MAX, cut=True))
+            raise from_status(response.status, response.get_header, text)
 
     def _connect(self) -> Client:
         if self._client is None:
@@ -190,6 +204,13 @@ class OpenAINative:
             builder = builder.connect_timeout(timedelta(milliseconds=min(self._timeout_ms, CONNECT_TIMEOUT_MS)))
             self._client = (builder if self._proxied else builder.no_proxy()).build()
         return self._client
+
+
+def _translated(error: Exception) -> Exception:
+    """The failure that `error` means; itself where it was thrown in by who reads a stream, or is a bug."""
+    if not type(error).__module__.startswith("pyreqwest") and not isinstance(error, ValueError | OSError):
+        return error
+    return from_exception(error)
 
 
 async def _read(response: Response, bytes_max: int, *, cut: bool = False) -> bytes:

@@ -29,7 +29,8 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
     if p.depth + 1 >= limits.DEPTH_MAX:
         raise Eagain(f"{limits.DEPTH_MAX} generations are the most", call="process_spawn")
     # The kernel reads and parses the text: an agent that wrote it could keep everybody waiting for a minute.
-    found = k.find_program(a.program, p.program, [folder for folder, mode in p.unveil.items() if "w" in mode])
+    closed = [folder for folder, mode in p.unveil.items() if "w" in mode]
+    found = k.find_program(a.program, p.program, p.source, closed)
     if a.pledge is None:
         pledge = [c for c in found.pledge if c in p.pledge]
     else:
