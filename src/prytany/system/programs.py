@@ -6,6 +6,7 @@ What a program declares of itself is read from its text: the kernel does not exe
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +45,7 @@ def find_program(target: str, beside: str, recorded: bytes = b"", *, closed: Seq
         raise Enoent(f"there is no program {(place or str(path))[:PLACE_CHARS_MAX]}: {error.strerror}") from None
     except ValueError as error:
         raise Einval(f"{place[:PLACE_CHARS_MAX]!r} is no path: {error}") from None
+    _look_for(name, source, path)
     try:
         declared = _functions(source).get(name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -57,6 +59,22 @@ def find_program(target: str, beside: str, recorded: bytes = b"", *, closed: Seq
         raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
     recorded = recorded or pack_program(source, modules_beside(path, source))
     return Program(f"{path}:{name}", declared.get("name") or name, recorded, pledge, serves)
+
+
+def _look_for(name: str, source: bytes, path: Path) -> None:
+    """Refuse a text in which `name` cannot be found, before it is parsed.
+
+    Parsing is dear, the kernel waits for it, and whoever spawns may name any file that there is.
+    """
+    # Python takes several spellings for a name that is not ASCII, so any such name will do for it.
+    word = name.encode() + rb"\b" if name.isascii() else rb"\w*[\x80-\xff]"
+    at_line = rb"^[ \t\f]*(async[ \t\\]+|)(def|class)[ \t]+" + word
+    found = {(match[1] != b"", match[2]) for match in re.finditer(at_line, source, re.MULTILINE)}
+    if (True, b"def") in found or ((False, b"class") in found and b"Server" in source):
+        return
+    if (False, b"def") in found:
+        raise Einval(f"{name} in {path} has to be `async def`")
+    raise Enoent(f"{path} has no function or Server {name!r}")
 
 
 def _refuse_closed(path: Path, closed: Sequence[str]) -> None:

@@ -102,3 +102,21 @@ def test_a_program_whose_file_is_gone_is_found_in_what_was_recorded_of_it(tmp_pa
     assert (second.program, second.source) == (f"{place}:two", first.source)
     with pytest.raises(Enoent):
         find_program(":three", first.program, first.source)
+
+
+def test_a_text_without_the_name_is_refused_before_it_is_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(text: bytes) -> None:
+        raise AssertionError("it was parsed")
+
+    monkeypatch.setattr("prytany.system.programs._functions", parse)
+    place = tmp_path / "other.py"
+    place.write_text("class main: ...\ndef sync(): ...\nmain = 'async def main'\n" + "\n" * 100_000)
+    for name, error in (("main", Enoent), ("nothing", Enoent), ("sync", Einval), ("naïve", Enoent)):
+        with pytest.raises(error):
+            find_program(f"{place}:{name}", "/x.py:main")
+    place.write_text("async  def main(proc): ...\nasync def naïve(proc): ...\n")
+    for name in ("main", "naïve"):
+        with pytest.raises(AssertionError, match="it was parsed"):
+            find_program(f"{place}:{name}", "/x.py:main")
