@@ -66,3 +66,5 @@ CONTROL_REQUESTS_MAX = 16  # of one connection in flight
 CONTROL_REQUEST_BYTES_MAX = 1 << 20  # one request
 CONTROL_OUTPUT_BYTES_MAX = 8 << 20  # answers that one connection has not taken
 WORKER_START_MS = 30_000
+WORKER_LOSSES_MAX = 3  # of one process through no act of its program, while it comes no further
+ZYGOTE_TRIES_MAX = 3  # to start one worker, where the zygote that was asked for it dies

@@ -23,6 +23,7 @@ from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.live import Live
+from prytany.kernel.losses import lose
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program
 from prytany.kernel.places import Places
@@ -208,6 +209,12 @@ class Kernel:
         if live is None or live.leaving or self.closing or process is None or process.epoch != live.epoch:
             return
         self.end(pid, status, signal, reason, cpu_us)
+
+    def on_lost(self, pid: int, reason: str) -> None:
+        """A worker is gone through no act of its program; see ports.runner."""
+        live = self.workers.live.get(pid)
+        if live is not None and not live.leaving and not self.closing:
+            lose(self, live, reason)
 
     def end(self, pid: int, status: int, signal: int, reason: str, cpu_us: int = 0) -> None:
         """The process terminates by something other than its own call."""

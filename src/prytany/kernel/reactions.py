@@ -66,7 +66,7 @@ class Reactions:
     def _deliver(self, pid: int, item: Item, seq: int) -> None:
         live = self._k.workers.live.get(pid)
         if live is None:
-            self._come_back(pid)
+            self.come_back(pid)
         elif seq <= live.upto:
             return  # its record was read up to there
         elif live.cursor is None:
@@ -75,7 +75,7 @@ class Reactions:
             live.cursor.add(item)
             self._k.workers.advance(live)
 
-    def _come_back(self, pid: int) -> None:
+    def come_back(self, pid: int) -> None:
         """Something waits for a process that has no worker: it comes back when there is a place for it."""
         process = self._k.table.get(pid)
         if process is None or process.state is not State.RUNNING:
@@ -189,7 +189,7 @@ class Reactions:
         if process is not None and process.state is State.RUNNING:
             self.begin_open(process)
             if not process.idle:
-                self._come_back(e.pid)
+                self.come_back(e.pid)
         self.fill()
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:

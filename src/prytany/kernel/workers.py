@@ -85,6 +85,8 @@ class Workers:
         self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
+        self.losses: dict[int, tuple[int, int]] = {}
+        """Where processes stood when they lost their workers, and how many times they did there."""
         self.leaving: dict[int, int] = {}
         """Workers that were killed and are not gone yet: the run of each, by pid."""
 
@@ -308,6 +310,7 @@ class Workers:
         if (process := self._kernel.table.get(pid)) is None or not process.alive:
             self._warned.discard(pid)
             self._taken.pop(pid, None)
+            self.losses.pop(pid, None)
         elif live is not None and live.epoch != process.epoch:
             self._taken[pid] = 0  # it begins again: nothing that it prints was printed before
         elif live is not None and not (live.cursor is not None and live.cursor.reading):
@@ -319,6 +322,17 @@ class Workers:
         process = self._kernel.table.get(pid)
         run = self.leaving.pop(pid, 0)
         return process.run if process is not None else run
+
+    def lost(self, live: Live) -> None:
+        """The worker of `live` is gone through no act of its program.
+
+        It may have been in the middle of a step: what it printed in that comes again, rather than not at all.
+        """
+        pid, cursor = live.pid, live.cursor
+        self.kill(pid)
+        self.leaving.pop(pid, None)
+        if pid in self._taken and not (cursor is not None and (cursor.reading or cursor.quiet)):
+            self._taken[pid] = max(live.delivered - live.cut, 0)
 
     def forget(self, pid: int) -> Live | None:
         """The worker of `pid` is gone."""

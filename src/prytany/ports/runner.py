@@ -55,6 +55,11 @@ class Host(Protocol):
         """The worker of `pid` is gone by itself. Called once, and after it nothing else for that worker."""
         ...
 
+    def on_lost(self, pid: int, reason: str) -> None:
+        """The worker of `pid` is gone through no act of its program, e.g. with what it was forked from; its process
+        goes on in another. Called once, and after it nothing else for that worker."""
+        ...
+
     def on_left(self, pid: int, cpu_us: int) -> None:
         """A worker of `pid` that was killed is gone, and took so much."""
         ...

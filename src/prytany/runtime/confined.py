@@ -21,7 +21,7 @@ from prytany.abi.errors import Eagain, Einval
 from prytany.abi.program import is_whole
 from prytany.ports.runner import Call, Host
 from prytany.runtime.confinement import Confinement
-from prytany.runtime.launcher import ExitStatus, Launcher, Register, WorkerHandle
+from prytany.runtime.launcher import ExitStatus, Launcher, Register, WorkerHandle, ZygoteDied
 from prytany.runtime.messages import ENTRY, WorkerSpec
 
 _READ_BYTES = 1 << 18
@@ -60,6 +60,7 @@ class ConfinedWorker:
         self._muted = True
         self._killed = False
         self._broken = ""
+        self._hung_up = False  # it was broken by that alone, which its zygote's death does as well
         self._loop.add_reader(handle.sock, self._on_readable)
         os.set_blocking(handle.output_fd, False)
         self._loop.add_reader(handle.output_fd, self._on_output)
@@ -129,6 +130,7 @@ class ConfinedWorker:
         except OSError:
             data = b""
         if not data:
+            self._hung_up = not self._broken
             self._break("its worker closed its connection")
             return
         try:
@@ -199,6 +201,8 @@ class ConfinedWorker:
         status = exited.result()
         if self._killed:
             self._host.on_left(self._pid, status.cpu_us)
+        elif status.lost and (self._hung_up or not self._broken):
+            self._host.on_lost(self._pid, "the zygote that its worker was forked from died")
         elif status.signal:
             ours = self._broken if status.signal == signal.SIGKILL else ""  # it may have died before it could be ended
             reason = ours or f"its worker was ended by signal {status.signal}"
@@ -242,9 +246,15 @@ class ConfinedRunner:
         beside = Path(start.program.rpartition(":")[0]).parent
         folder = () if is_whole(start.source) or not beside.is_dir() else (str(beside),)
         confinement = Confinement(read_only=folder, unconfined=self._unconfined)
-        launcher = await self._launcher(start.python or self._python)
-        handle = await launcher.fork(WorkerSpec(name=f"prytany:{pid}", confinement=confinement))
-        return ConfinedWorker(handle, pid, host, launcher, self._sink)
+        spec = WorkerSpec(name=f"prytany:{pid}", confinement=confinement)
+        for tries in range(1, limits.ZYGOTE_TRIES_MAX + 1):
+            launcher = await self._launcher(start.python or self._python)
+            try:
+                return ConfinedWorker(await launcher.fork(spec), pid, host, launcher, self._sink)
+            except ZygoteDied:
+                if tries == limits.ZYGOTE_TRIES_MAX:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def _launcher(self, python: str) -> Launcher:
         """The launcher of that interpreter. Raises Eagain when as many others as there may be have workers."""

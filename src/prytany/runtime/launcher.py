@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import array
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -67,6 +66,12 @@ class ExitStatus:
     signal: int | None
     cpu_us: int = 0
     maxrss_kb: int = 0
+    lost: bool = False
+    """It was killed with its zygote, or because of it: that says nothing about what it ran."""
+
+
+class ZygoteDied(Eio):
+    """A zygote died that was asked for a worker. Another one can be asked."""
 
 
 @dataclass(slots=True, eq=False)
@@ -186,7 +191,8 @@ class Launcher:
         Cancelling it leaves nothing behind: a worker that is made nevertheless is killed.
 
         Raises:
-            Eio: it could not be forked or confined for, e.g. a granted path does not exist; or the zygote died.
+            Eio: it could not be forked or confined for, e.g. a granted path does not exist.
+            ZygoteDied: its zygote died meanwhile.
             Eagain: no uid is free, or the kernel has as many descriptors open as it may.
         """
         await self.start()
@@ -342,15 +348,15 @@ class Launcher:
         loop.remove_writer(self._control.fileno())
         self._control.close()
         self._control = None
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
         if self._process is not None:
+            pids.send_signal(
+                *self._zygote, signal.SIGKILL
+            )  # asyncio's own would take its status from asyncio's watcher
             self._strike(*self._zygote)
             task = loop.create_task(self._process.wait())
             self._reaping.add(task)
             task.add_done_callback(self._reaping.discard)
-        error = Eio("the zygote died")
+        error = ZygoteDied("the zygote died")
         for _, descriptors in self._outbox:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -368,7 +374,7 @@ class Launcher:
 
     def _end_orphan(self, handle: WorkerHandle) -> None:
         """Kill a worker that nobody reports on any more, and resolve it once it has really ended."""
-        status = ExitStatus(None, int(signal.SIGKILL))
+        status = ExitStatus(None, int(signal.SIGKILL), lost=True)
         pids.send_signal(handle.os_pid, handle.start_time, signal.SIGKILL)
         pidfd = pids.open_pidfd(handle.os_pid, handle.start_time)
         if pidfd is None:

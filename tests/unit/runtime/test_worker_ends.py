@@ -14,7 +14,7 @@ import pytest
 
 from prytany.abi.errors import Eio
 from prytany.runtime import landlock, pids
-from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle
+from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle, ZygoteDied
 from prytany.runtime.roster import kill_leftovers
 from tests.unit.runtime.runtime_harness import ENTRY, ask, printed, release, spec, tell, wait_ended, with_launcher
 
@@ -120,7 +120,7 @@ def test_forks_that_wait_for_a_zygote_that_dies_fail() -> None:
         os.kill(launcher.zygote_pid, signal.SIGKILL)
         return list(await asyncio.gather(*forks, return_exceptions=True))
 
-    assert [type(error) for error in with_launcher(body)] == [Eio, Eio, Eio]
+    assert [type(error) for error in with_launcher(body)] == [ZygoteDied] * 3
 
 
 def test_a_fork_that_is_cancelled_as_its_worker_comes_leaves_nothing_behind() -> None:
