@@ -102,7 +102,8 @@ async def _session(
                 return _broken(home, shard.failed.result())
             say(f"stopped; go on with: {command('resume', home)}")
             return INTERRUPTED
-        end_leftovers(shard.kernel, say)
+        if not shard.failed.done():  # else resume does it
+            end_leftovers(shard.kernel, say)
         return _report(ended.result(), progress)
     finally:
         await shard.close()
