@@ -14,6 +14,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, KernelError
 from prytany.abi.syscalls import SYSCALLS, arguments_type
+from prytany.abi.wire import UNREADABLE
 from prytany.kernel.gate import deny
 from prytany.kernel.handlers import HANDLERS
 from prytany.kernel.handlers.process import exit_events
@@ -35,7 +36,7 @@ def decode_arguments(call: str, raw: bytes) -> Any:
     """The arguments of `call`; raises Einval when they do not fit the table."""
     try:
         return _DECODERS[call].decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Einval(f"the arguments do not fit: {error}", call=call) from None
 
 
@@ -94,7 +95,7 @@ class Trap:
             return
         if isinstance(outcome, Ended):
             contents = {ledger.digest(content): content for content in outcome.contents}
-            ledger.commit(outcome.events, contents, reserve=True)
+            ledger.commit(outcome.events, contents, payer=process.pid, reserve=True)
             return
         idle = live.idle_after(n, process)
         opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
@@ -129,7 +130,9 @@ class Trap:
         if process.usage.denials - process.refused_from >= self._quotas.refusals_max:
             reason = f"it went on after {self._quotas.refusals_max} of its calls were denied"
             events, left = exit_events(self._context, process, 1, 0, reason, b"")
-            self._ledger.commit(events, {self._ledger.digest(content): content for content in left}, reserve=True)
+            self._ledger.commit(
+                events, {self._ledger.digest(content): content for content in left}, payer=live.pid, reserve=True
+            )
             return
         # The name is the worker's own words: what is not in the table is recorded under one name, so that made-up names
         # cannot fill the journal.

@@ -101,7 +101,7 @@ def exit_events(
         if (ended_child := k.table.get(child)) is not None and not ended_child.alive:
             events.append(ev.ProcessReaped(child))
     parent = k.table.get(p.parent)
-    if waited or (p.parent and (parent is None or not parent.alive)):
+    if waited or (p.pid != p.run and (parent is None or not parent.alive)):
         events.append(ev.ProcessReaped(p.pid))
     return tuple(events), tuple(contents)
 
