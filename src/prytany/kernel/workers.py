@@ -142,7 +142,7 @@ class Workers:
         except KernelError as error:
             if self.live.get(process.pid) is live:
                 del self.live[process.pid]
-                if live.epoch == process.epoch:
+                if self._concerns(live):
                     self._unstarted(live, error)
             return
         live.worker = worker
@@ -299,7 +299,13 @@ class Workers:
         if live.worker is not None:
             live.worker.log(f"EREPLAY: {error.message}\n")
         self.kill(live.pid)
-        self._kernel.note((ev.ProcessPaused(live.pid, "EREPLAY"), ev.IncidentOpened(live.pid, "replay")))
+        if self._concerns(live):
+            self._kernel.note((ev.ProcessPaused(live.pid, "EREPLAY"), ev.IncidentOpened(live.pid, "replay")))
+
+    def _concerns(self, live: Live) -> bool:
+        """Whether its process goes on in it; that it was ended or stopped need not be durable yet."""
+        process = self._kernel.table.get(live.pid)
+        return process is not None and process.state is State.RUNNING and process.epoch == live.epoch
 
     def kill(self, pid: int) -> None:
         """End the worker of `pid`, if there is one; its process is not judged by it."""

@@ -47,8 +47,15 @@ def _started(table: Table, seq: int, e: ev.ProcessStarted) -> None:
     table.running[e.pid] = None
 
 
+def _alive(table: Table, pid: int) -> Process:
+    process = table.require(pid)
+    if not process.alive:
+        raise KernelPanic(f"process {pid} has ended, and an event would bring it back")
+    return process
+
+
 def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
-    process = table.require(e.pid)
+    process = _alive(table, e.pid)
     table.ready.pop(e.pid, None)
     table.running.pop(e.pid, None)
     table.restarting.pop(e.pid, None)
@@ -57,7 +64,7 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
 
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
-    process = table.require(e.pid)
+    process = _alive(table, e.pid)
     forget_incident(table, process, 0)
     process.reason = ""
     if process.tail:
