@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -70,7 +70,7 @@ async def test_an_entry_that_cannot_follow_is_not_written_and_stops_the_kernel()
     assert folded.state.digest() == fold_from_start(store.reader()).state.digest()
 
 
-def boss() -> Iterator[Any]:
+def boss() -> Generator[Any, Any, None]:
     _, pid = yield [("process_spawn", "kid", [], {}, "", None)]
     yield [("process_wait", pid)]
     yield [("timer_wait", NEVER_NS)]
@@ -84,7 +84,7 @@ async def test_a_divergence_says_nothing_of_a_process_that_was_killed(
     monkeypatch.setattr(SteppedWorker, "log", lambda worker, text: None)
     said = [b"x"]
 
-    def kid() -> Iterator[Any]:
+    def kid() -> Generator[Any, Any, None]:
         yield [("nop", said[0])]
         yield [("model_chat", [{"role": "user", "content": "q"}], "", {})]
 
@@ -115,10 +115,10 @@ async def test_a_divergence_says_nothing_of_a_process_that_was_killed(
 @pytest.mark.parametrize("event", [ev.ProcessPaused(1, "late"), ev.ProcessContinued(1)])
 @looped
 async def test_nothing_brings_a_process_back_that_has_ended(event: ev.Event) -> None:
-    def done() -> Iterator[Any]:
+    def done() -> Generator[Any, Any, None]:
         yield [("process_exit", 0, None, None)]
 
-    life = Life(MemoryStore(), {"done": done}, 9)  # type: ignore[dict-item]
+    life = Life(MemoryStore(), {"done": done}, 9)
     pid = life.spawn("done")
     await life.ended(pid)
     with pytest.raises(KernelPanic):

@@ -95,6 +95,7 @@ class Effects:
             awaited = effect(process, n, args)
             if awaited is not None:
                 task = asyncio.ensure_future(self._run(process, n, call, awaited))
+                task.add_done_callback(self._owner.lost)
                 self._tasks.setdefault(process.pid, {})[n] = task
 
     def under_way(self, pid: int, n: int) -> bool:
