@@ -66,7 +66,7 @@ class Journal:
             head: the last row's number and hash, or `START`.
             on_durable: called with a number: it and everything before it is durable.
             on_failure: called once, when a commit failed.
-            anchor: where each durable head is written.
+            anchor: where each durable head is written; closed at the end.
         """
         self._store = store
         self._loop = loop
@@ -107,6 +107,16 @@ class Journal:
     def failure(self) -> StoreError | None:
         """What broke the journal, or None."""
         return self._failure
+
+    def next_seq(self) -> int:
+        """The number that the next entry will have. Raises as `append`, which then does not."""
+        if self._failure is not None or self._closing is not None:
+            raise self._refusal()
+        return self._seq + 1
+
+    def give_up(self, error: BaseException) -> None:
+        """Take nothing any more: its owner's state is no good. What was appended is still committed."""
+        self._failed(StoreError(f"the kernel failed: {type(error).__name__}: {error}"))
 
     def append(self, record: bytes, bodies: bytes = b"", large: Sequence[Body] = (), reserve: bool = False) -> int:
         """Chain `record` and queue it; its number. It is durable when `on_durable` says so, and not before.
@@ -171,7 +181,7 @@ class Journal:
         return self._command(lambda: self._store.forget(tenant, digests, packs))
 
     async def close(self) -> None:
-        """Commit what is queued, sync the anchor, end the thread. The store stays open: it is its opener's."""
+        """Commit what is queued, close the anchor, end the thread. The store stays open: it is its opener's."""
         if self._closing is None:
             self._flush()
             self._closing = self._loop.create_future()
@@ -213,6 +223,8 @@ class Journal:
         self._on_durable(seq)
 
     def _failed(self, error: StoreError) -> None:
+        if self._failure is not None:
+            return
         self._failure = error
         for _, waiter in self._waiters:
             if not waiter.done():
@@ -280,7 +292,7 @@ class Journal:
     def _end(self, failure: StoreError | None) -> None:
         if self._anchor is not None:
             try:
-                self._anchor.sync()
+                self._anchor.close()
             except OSError as error:
                 if failure is None:
                     self._call(self._failed, StoreError(f"the anchor could not be synced: {error.strerror}"))

@@ -15,7 +15,7 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
     close_all(table, process)
     table.ready.pop(e.pid, None)
     table.running.pop(e.pid, None)
-    table.restarting[e.pid] = e.until_ns
+    table.restarting[e.pid] = process.restart_ns = e.until_ns
     process.state, process.reason, process.incarnation = State.WAITING, f"restart: {e.reason}", e.incarnation
     process.usage.cpu_us += e.cpu_us
     process.account(table.time_ns, goes_on=False)
@@ -27,6 +27,8 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
 def _cut(table: Table, process: Process, seq: int, base: int) -> None:
     process.cut_seq, process.cut_ns, process.base = seq, table.time_ns, base
     process.cut_unasked = process.unasked
+    process.history_from = process.usage.calls
+    process.warned.clear()
 
 
 def _begins_again(table: Table, process: Process, seq: int, prev: int) -> None:

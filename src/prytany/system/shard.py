@@ -81,15 +81,9 @@ def _open(path: Path, *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]
         return home, roster, journal, stack.pop_all()
 
 
-def _models(
-    find: Callable[[Collection[str]], dict[str, Model]], state: ShardState, opened: ExitStack
-) -> dict[str, Model]:
-    """The models of the runs that go on, by their roots, which their children share; or the home is closed again."""
-    try:
-        return find({p.model for p in state.table.processes.values() if p.alive and p.pid == p.run})
-    except BaseException:
-        opened.close()
-        raise
+def _live_models(state: ShardState) -> set[str]:
+    """The recorded models of the runs that go on, by their roots: children have the same."""
+    return {p.model for p in state.table.processes.values() if p.alive and p.pid == p.run}
 
 
 class Shard:
@@ -147,24 +141,25 @@ class Shard:
         """
         look_less_often()
         home, roster, (store, reader, keyring, folded), opened = _open(path, create=create)
-        given = _models(models, folded.state, opened) if callable(models) else models
-        failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
-        logs = Logs(path)
-        made = runners(logs) if runners else _confined(logs, roster, unconfined)
-        loaded: dict[str, Tools] = {}
-        reactions: list[Callable[[Durable], None]] = []
-        ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
-        kernel = Kernel(
-            ledger, Outside(SystemClock(), given, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
-            running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
-            environment=Environments().identity,
-        )  # fmt: skip
-        kernel.idle = idle
-        reactions.append((lambda entry: None) if idle else kernel.react)
-        ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
-        ledger.snapshots.begin(folded)
-        facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
-        shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened)
+        with opened:  # until the shard has it
+            failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
+            given = models(_live_models(folded.state)) if callable(models) else models
+            logs = Logs(path)
+            made = runners(logs) if runners else _confined(logs, roster, unconfined)
+            loaded: dict[str, Tools] = {}
+            reactions: list[Callable[[Durable], None]] = []
+            ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+            kernel = Kernel(
+                ledger, Outside(SystemClock(), given, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
+                running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
+                environment=Environments().identity,
+            )  # fmt: skip
+            kernel.idle = idle
+            reactions.append((lambda entry: None) if idle else kernel.react)
+            ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
+            ledger.snapshots.begin(folded)
+            facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
+            shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened.pop_all())
         return shard if idle else await shard.begin(loaded, tools)
 
     async def begin(self, loaded: dict[str, Tools], tools: Sequence[Path]) -> Shard:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, Etimedout, KernelError
 from prytany.kernel.effects.context import ContextEffects
@@ -43,8 +42,8 @@ class Outside(NamedTuple):
 class Owner(ModelOwner, ContextOwner, Protocol):
     """The kernel, as effects see it."""
 
-    def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
-        """Call `n` has its result."""
+    def complete(self, pid: int, n: int, errno: str, value: bytes, made: Finished) -> None:
+        """Call `n` has its result: `value`, packed, or an error; and the events that `made` has for it."""
         ...
 
     def tool_path(self, run: int, name: str) -> str:
@@ -95,6 +94,7 @@ class Effects:
             awaited = effect(process, n, args)
             if awaited is not None:
                 task = asyncio.ensure_future(self._run(process, n, call, awaited))
+                task.add_done_callback(self._owner.lost)
                 self._tasks.setdefault(process.pid, {})[n] = task
 
     def under_way(self, pid: int, n: int) -> bool:
@@ -136,7 +136,8 @@ class Effects:
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
         except InDoubt:
-            if self._take(process.pid, n) is not None:
+            # Where it was killed or cancelled meanwhile, and that is not durable yet, nobody asks any more.
+            if self._take(process.pid, n) is not None and n in process.open:
                 self._owner.note(doubt_events(process.pid, n))
             return
         except KernelError as error:
@@ -145,4 +146,4 @@ class Effects:
             # A driver that fails in its own way must not leave its caller waiting for ever.
             errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
         if self._take(process.pid, n) is not None:
-            self._owner.complete(process.pid, n, errno, value, (*made.used, *(() if errno else made.events)))
+            self._owner.complete(process.pid, n, errno, value, made)
