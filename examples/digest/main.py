@@ -28,8 +28,9 @@ async def editor(proc: Process, input: str, output: str) -> str:
 
     async def gist(name: str) -> str:
         async with places:
-            ended = await proc.wait(await proc.spawn(reader, f"{input}/{name}", name=f"reader {name}"))
-        return ended.result if ended.ok else f"(not read: {ended.reason})"
+            ended = await proc.wait(await proc.spawn(reader, f"{input}/{name}", name=f"reader {name[:28]}"))
+        why = ended.error["message"] if ended.error else ended.reason
+        return ended.result if ended.ok else f"(not read: {why})"
 
     gists = await asyncio.gather(*(gist(name) for name in names))
     lines = ["# Digest", ""]

@@ -141,4 +141,4 @@ def test_a_worker_that_was_asked_of_a_zygote_that_dies_is_asked_of_the_next(tmp_
         return await shard.kernel.operator.wait_ended(second)
 
     end = with_shard(tmp_path / "home", body)
-    assert (end["status"], end["reason"]) == (143, "raised CancelledError"), end
+    assert (end["status"], end["reason"]) == (143, "ended by SIGTERM"), end

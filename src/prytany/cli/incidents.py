@@ -38,6 +38,8 @@ def list_incidents(home: Path, as_json: bool) -> None:
         what = f"{row.call} of {row.name}" if row.n else row.name
         since = duration(now_ns - row.since_ns)
         print(f"{format_pid(Pid(row.pid)):>6} {row.n:>6}  {safe(row.kind):<10} {since:>10}  {safe(what)}")
+    for pid in dict.fromkeys(format_pid(Pid(row.pid)) for row in rows if row.kind == "replay"):
+        print(f"what process {pid} asked for instead: {command(f'logs {pid}', home)}", file=sys.stderr)
     if status.incidents > len(rows):
         print(f"and {status.incidents - len(rows)} more", file=sys.stderr)
     print(f"settle one with: {command('incidents retry|skip|give PID N', home)}", file=sys.stderr)

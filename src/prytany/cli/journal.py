@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from prytany.abi.errors import Einval, Eio, Enoent
 from prytany.cli.text import safe
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
+from prytany.journal.chain import HASH_BYTES
 from prytany.journal.verify import Finding, verify
 from prytany.kernel.content import said
 from prytany.ports.store import StoreError
@@ -106,8 +108,8 @@ def keep_sound_part(home: Path, target: Path, as_json: bool) -> None:
 
 
 def _head(text: str) -> Head:
-    seq, _, digest = text.partition(":")
-    try:
-        return Head(int(seq), bytes.fromhex(digest))
-    except ValueError:
-        raise Einval(f"{text!r} is no head; `prytany journal head` prints one") from None
+    """What `journal head` printed; raises Einval."""
+    found = re.fullmatch(rf"([0-9]{{1,18}}):([0-9a-f]{{{2 * HASH_BYTES}}})|0:", text.strip())
+    if found is None:
+        raise Einval(f"{text[:100]!r} is no head; `prytany journal head` prints one: a number, `:`, and a hash")
+    return Head(int(found[1] or 0), bytes.fromhex(found[2] or ""))

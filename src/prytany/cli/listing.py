@@ -81,8 +81,18 @@ def _facts(event: ev.Event) -> dict[str, object]:
 
 def show_log(home: Path, pid_text: str) -> None:
     """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped."""
-    if not home.is_dir():
-        raise Enoent(f"no home at {home}")
+    reader = open_reader(home)  # a folder without a journal is no home
     kind, _, name = pid_text.partition(".")
-    printed = Logs(home).read(pid_text if kind == "tools" and name.isidentifier() else pid_of(pid_text))
-    sys.stdout.write(safe(printed.decode("utf-8", "replace"), lines=True))
+    of_tools = kind == "tools" and name.isidentifier()
+    pid = 0 if of_tools else pid_of(pid_text)
+    printed = Logs(home).read(pid or pid_text)
+    if printed:
+        sys.stdout.write(safe(printed.decode("utf-8", "replace"), lines=True))
+    elif of_tools:
+        raise Enoent(f"no file of tools {name!r} has printed anything here")
+    elif not any(
+        isinstance(event, ev.ProcessSpawned) and event.pid == pid
+        for row in reader.rows(1)
+        for event in ev.decode_entry(row.record).events
+    ):
+        raise Esrch(f"the journal knows no process {pid_text}")

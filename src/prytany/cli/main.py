@@ -71,7 +71,15 @@ def run(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="a folder that it may write, with --input; by default ./output"),
+        typer.Option("--output", metavar="DIR", help="a folder that it may write; with --input, ./output by default"),
+    ] = None,
+    unveil: Annotated[
+        list[str] | None,
+        typer.Option("--unveil", metavar="DIR[:rw]", help="another folder to read, or to write; may be given again"),
+    ] = None,
+    arg: Annotated[
+        list[str] | None,
+        typer.Option("--arg", metavar="NAME=VALUE", help="an argument, as JSON or else text; may be given again"),
     ] = None,
     home: HomeOption = None,
     tools: ToolsOption = None,
@@ -84,24 +92,28 @@ def run(
 ) -> None:
     """Run a program to its end, with everything that it starts.
 
+    Its arguments are `input` and `output`, the whole paths of these folders, where they are given, and each --arg.
+
     Ctrl-C stops it so that it can be resumed. Exits with the program's status.
     """
+    from prytany.cli.arguments import given_arguments
     from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import run_program
-    from prytany.cli.text import safe
+    from prytany.cli.text import say
     from prytany.system.unveil import unveil_for_run
 
     place = find_home(home)
     files = list(tools or ())
-    kwargs, unveil = unveil_for_run(input, output, target, place, files)
-    print(f"home {safe(str(place))}  (look at it with: {command('ps', place)})", file=sys.stderr)
+    folders, unveiled = unveil_for_run(input, output, target, place, files, unveil or ())
+    kwargs = given_arguments(arg or (), folders)
+    say(f"home {place}  (look at it with: {command('ps', place)})")
     raise typer.Exit(
         run_program(
             place,
             target,
             kwargs,
-            unveil,
+            unveiled,
             model=model,
             running_max=running,
             unconfined=unconfined,
@@ -122,10 +134,10 @@ def resume(
     from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import resume as resume_home
-    from prytany.cli.text import safe
+    from prytany.cli.text import say
 
     place = find_home(home)
-    print(f"home {safe(str(place))}  (look at it with: {command('ps', place)})", file=sys.stderr)
+    say(f"home {place}  (look at it with: {command('ps', place)})")
     raise typer.Exit(resume_home(place, model=model, running_max=running, unconfined=unconfined))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import uvloop
 
 from prytany.abi.errors import Ebusy
 from prytany.cli.attached import command
+from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
-from prytany.cli.text import safe
+from prytany.cli.text import safe, say
 from prytany.cli.wait import show_end
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
-from prytany.system.models import open_models
+from prytany.system.models import name_model, open_models
 from prytany.system.shard import Shard
 from prytany.system.tools import tool_path
 
@@ -33,12 +34,14 @@ def run_program(
     unconfined: bool, python: str = "", tools: Sequence[Path] = (),
 ) -> int:  # fmt: skip
     """Run one program to its end; the exit code of the command."""
-    found = find_python(python)
+    found, asked = find_python(python), name_model(model)
 
     async def start(shard: Shard) -> list[int]:
-        granted = [tool_path(path) for path in tools]
-        operator = shard.kernel.operator
-        return [operator.spawn(target, [], kwargs, uid=os.getuid(), unveil=unveil, python=found, tools=granted)]
+        pid = shard.kernel.operator.spawn(
+            target, [], kwargs, uid=os.getuid(), unveil=unveil, model=asked, python=found,
+            tools=[tool_path(path) for path in tools],
+        )  # fmt: skip
+        return [pid]
 
     return uvloop.run(_session(home, start, model, running_max, unconfined, create=True, tools=tools))
 
@@ -55,14 +58,11 @@ def resume(home: Path, *, model: str, running_max: int, unconfined: bool) -> int
 async def _session(
     home: Path, start: Any, model: str, running_max: int, unconfined: bool, *, create: bool, tools: Sequence[Path] = ()
 ) -> int:
-    def say(line: str) -> None:
-        print(safe(line), file=sys.stderr, flush=True)
-
     progress = Progress(say, home)
     try:
         shard = await Shard.open(
-            home, open_models(model), create=create, running_max=running_max, unconfined=unconfined, watch=progress,
-            tools=tools,
+            home, partial(open_models, model, fresh=create), create=create, running_max=running_max,
+            unconfined=unconfined, watch=progress, tools=tools,
         )  # fmt: skip
     except Ebusy as error:
         raise Ebusy(
@@ -77,7 +77,10 @@ async def _session(
             progress.name(process.pid, process.name)
         if unconfined:
             say("workers are NOT confined (--unconfined)")
+        left = end_leftovers(shard.kernel, say)  # of runs whose root ended just before a kernel died
         roots = await start(shard)
+        if not roots and left:
+            return 0
         if not roots:
             say(f"nothing to resume in {home}")
             return 0
@@ -96,15 +99,16 @@ async def _session(
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
             if shard.failed.done():
-                return _broken(home, shard.failed.result(), say)
+                return _broken(home, shard.failed.result())
             say(f"stopped; go on with: {command('resume', home)}")
             return INTERRUPTED
-        return _report(ended.result(), progress, say)
+        end_leftovers(shard.kernel, say)
+        return _report(ended.result(), progress)
     finally:
         await shard.close()
 
 
-def _broken(home: Path, error: StoreError, say: Any) -> int:
+def _broken(home: Path, error: StoreError) -> int:
     """Say why the kernel stopped, that nothing is lost, and how to go on; the exit code."""
     full = isinstance(error, StoreFull)
     say(f"stopped: the disk under {home} is full" if full else f"stopped: the journal cannot be written ({error})")
@@ -113,7 +117,7 @@ def _broken(home: Path, error: StoreError, say: Any) -> int:
     return DISK_FULL if full else JOURNAL_FAILED
 
 
-def _report(ends: list[dict[str, Any]], progress: Progress, say: Any) -> int:
+def _report(ends: list[dict[str, Any]], progress: Progress) -> int:
     tokens = f"{progress.prompt_tokens} + {progress.completion_tokens} tokens"
     say(f"{progress.answered} model calls answered, {tokens}")
     status = 0

@@ -12,7 +12,7 @@ import msgspec
 from prytany.abi.control import Ended
 from prytany.abi.errors import Einval, Esrch, KernelError
 from prytany.cli.attached import json_line, pid_of, with_client
-from prytany.cli.text import safe
+from prytany.cli.text import safe, say
 from prytany.client import Client
 
 TIMED_OUT = 124
@@ -54,7 +54,7 @@ def show_end(result: object, error: object) -> None:
     if isinstance(error, dict):
         told: dict[str, object] = {str(key): value for key, value in error.items()}  # pyright: ignore
         text = str(told.get("traceback") or f"{told.get('type')}: {told.get('message')}")
-        print(safe(text, lines=True), file=sys.stderr)
+        say(safe(text, lines=True))
     if isinstance(result, str):
         print(safe(result, lines=True))
     elif result is not None:

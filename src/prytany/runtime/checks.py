@@ -75,7 +75,7 @@ def _seccomp() -> Check:
 def _uid_drop() -> Check:
     """Required of root only: an ordinary user's workers keep the uid, and are held by the other two."""
     if os.geteuid() != 0:
-        return Check("uid a worker", True, False)
+        return Check("workers keep this user's uid, as only root can give each its own", True, False)
     capabilities = int(_status("CapEff") or "0", 16)
     lacks = capabilities & _CAP_SETUID_SETGID != _CAP_SETUID_SETGID
     missing = "root without CAP_SETUID and CAP_SETGID cannot give a worker a uid of its own" if lacks else ""

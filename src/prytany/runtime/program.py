@@ -20,6 +20,7 @@ from typing import Any
 
 from prytany.abi.errors import Einval, Enoent, KernelError
 from prytany.abi.program import unpack_program
+from prytany.abi.signals import Signal
 from prytany.runtime.recorded import explain, load_recorded
 
 TRACEBACK_BYTES_MAX = 8 << 10
@@ -98,6 +99,19 @@ def exit_error(error: BaseException) -> dict[str, Any]:
     if isinstance(error, KernelError):
         record["errno"] = error.errno
     return record
+
+
+def ended_by(signum: int) -> dict[str, Any]:
+    """What the exit record of a program says that a signal ended."""
+    name = f"SIG{Signal(signum).name}"
+    return {"type": name, "message": f"ended by {name}", "traceback": ""}
+
+
+def unsent(error: KernelError) -> dict[str, Any]:
+    """What the exit record says where the program returned, and its result could not be sent."""
+    why = _bounded(error.message.removeprefix("an argument cannot be sent: "), MESSAGE_BYTES_MAX // 2)
+    message = f"what the program returned is no plain data, or is too large: {why}"
+    return {"type": type(error).__name__, "message": message, "traceback": "", "errno": error.errno}
 
 
 def _bounded(text: str, size_bytes: int) -> str:

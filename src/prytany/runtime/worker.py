@@ -25,7 +25,7 @@ from prytany.runtime.determinism import install
 from prytany.runtime.drbg import seed_of
 from prytany.runtime.loop import Disconnected, WorkerLoop
 from prytany.runtime.ordered import install_ordering
-from prytany.runtime.program import exit_error, load_program
+from prytany.runtime.program import ended_by, exit_error, load_program, unsent
 
 DISCONNECTED = 70  # how the worker itself ends when the kernel has gone first
 ProcessFactory = Callable[[WorkerLoop, dict[str, Any]], Any]
@@ -99,7 +99,8 @@ def _run(loop: WorkerLoop, start: dict[str, Any], make_process: ProcessFactory) 
     except Disconnected:
         raise
     except asyncio.CancelledError as error:
-        ending = (128 + asked[-1] if asked else 1, None, exit_error(error))
+        # Who is ended from outside did not fail: there is no place in the program to be shown.
+        ending = (128 + asked[-1], None, ended_by(asked[-1])) if asked else (1, None, exit_error(error))
     except BaseException as error:
         ending = _ending_of(error)
     try:
@@ -165,7 +166,7 @@ def _report(loop: WorkerLoop, ending: Ending) -> int:
     try:
         answer = loop.call("process_exit", ending)
     except KernelError as error:  # the result cannot be sent, or is too large
-        answer = loop.call("process_exit", (1, None, exit_error(error)))
+        answer = loop.call("process_exit", (1, None, unsent(error)))
 
     async def wait_answered() -> None:
         await asyncio.wait([answer])

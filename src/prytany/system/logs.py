@@ -12,25 +12,31 @@ from prytany.abi.errors import Eio, Enoent
 from prytany.journal.plain import open_plain, read_plain
 
 
+def log_path(home: Path, name: int | str) -> Path:
+    """The log of a process, or of a file of tools (`tools.NAME`); it may not exist."""
+    return home / "logs" / f"{name}.log"
+
+
 class Logs:
     """The logs of one home."""
 
     def __init__(self, home: Path) -> None:
         """Open or make the folder; raises Enoent when there is no home, Eio when what is there is no folder."""
-        self._folder = home / "logs"
+        self._home = home
+        folder = home / "logs"
         try:
-            self._folder.mkdir(mode=0o700)
+            folder.mkdir(mode=0o700)
         except FileExistsError:
-            if not stat.S_ISDIR(self._folder.lstat().st_mode):
-                raise Eio(f"{self._folder} is not a folder") from None
+            if not stat.S_ISDIR(folder.lstat().st_mode):
+                raise Eio(f"{folder} is not a folder") from None
         except FileNotFoundError:
             raise Enoent(f"no home at {home}") from None
         except OSError as error:
-            raise Eio(f"cannot make {self._folder}: {error.strerror}") from None
+            raise Eio(f"cannot make {folder}: {error.strerror}") from None
 
     def path(self, pid: int | str) -> Path:
-        """The log of a process, or of a file of tools (`tools.NAME`); it may not exist."""
-        return self._folder / f"{pid}.log"
+        """As `log_path` says."""
+        return log_path(self._home, pid)
 
     def append(self, pid: int | str, data: bytes) -> None:
         """Add what it printed, as it is; who shows it escapes it."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
+from prytany.kernel.state import ShardState
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import Store, StoreError, StoreLocked
@@ -80,6 +81,11 @@ def _open(path: Path, *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]
         return home, roster, journal, stack.pop_all()
 
 
+def _models(find: Callable[[Collection[str]], dict[str, Model]], state: ShardState) -> dict[str, Model]:
+    """The models of the runs that go on, by their roots, which their children share."""
+    return find({p.model for p in state.table.processes.values() if p.alive and p.pid == p.run})
+
+
 class Shard:
     """An opened home with its running kernel."""
 
@@ -101,7 +107,7 @@ class Shard:
     async def open(
         cls,
         path: Path,
-        models: dict[str, Model],
+        models: dict[str, Model] | Callable[[Collection[str]], dict[str, Model]],
         *,
         create: bool = True,
         running_max: int = limits.RUNNING_MAX,
@@ -117,7 +123,7 @@ class Shard:
 
         Args:
             path: the home; made when it is not there and `create` says so.
-            models: by name; "" is the default one.
+            models: by name, "" is the default one; or what gives them for the names that are recorded of what goes on.
             create: whether a new home may be made.
             running_max: how many processes run at once.
             workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
@@ -136,6 +142,7 @@ class Shard:
         look_less_often()
         home, roster, (store, reader, keyring, folded), opened = _open(path, create=create)
         with opened:  # until the shard has it
+            given = _models(models, folded.state) if callable(models) else models
             failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
@@ -143,7 +150,7 @@ class Shard:
             reactions: list[Callable[[Durable], None]] = []
             ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
             kernel = Kernel(
-                ledger, Outside(SystemClock(), models, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
+                ledger, Outside(SystemClock(), given, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
                 running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
                 environment=Environments().identity,
             )  # fmt: skip

@@ -2,12 +2,13 @@
 
 Whoever could write its own program, a tool, an environment from which one of them or the kernel runs, or what git runs
 by itself, would be confined by nothing. So none of these can be unveiled for writing, nor a folder that holds one of
-them or lies in one, under whatever name or link. Below what is unveiled, `drivers.files.beneath` looks again at each
-write.
+them or lies in one, under whatever name or link; but for a folder beside a program that holds no code. Below what is
+unveiled, `drivers.files.beneath` looks again at each write.
 """
 
 from __future__ import annotations
 
+import os
 import site
 import sys
 import sysconfig
@@ -20,29 +21,65 @@ NAMES = frozenset({".git", ".prytany", ".venv"})
 MARKER = "pyvenv.cfg"
 """What a virtual environment has in its folder, whatever that is called."""
 
+PROGRAM = "the program's folder"
+CODE = (".py", ".pyc", ".so", ".pth")
+
 
 def unveil_for_run(
-    input: Path | None, output: Path | None, target: str, home: Path, tools: Sequence[Path] = ()
-) -> tuple[dict[str, str], dict[str, str]]:
+    input: Path | None, output: Path | None, target: str, home: Path, tools: Sequence[Path] = (),
+    folders: Sequence[str] = (),
+) -> tuple[dict[str, str], dict[str, str]]:  # fmt: skip
     """The program's keyword arguments and the unveiled folders of `prytany run`.
 
+    Args:
+        input: a folder to be read; with it, the output is `output` here unless it is said.
+        output: a folder to be written, which is made when it is not there.
+        target: of the program, `file.py:function`.
+        home: the kernel's.
+        tools: the files of its tools.
+        folders: others, as `DIR` or `DIR:rw`, which are no arguments of the program.
+
     Raises:
-        Enoent: the input is not there.
-        Eacces: the output holds, or lies in, what must never be written.
-        Einval: there is an output and no input.
+        Enoent: a folder that is to be read is not there.
+        Eacces: what would be written holds, or lies in, what must never be; or the output cannot be made.
+        Einval: the output is no folder.
     """
-    if input is None:
-        if output is not None:
-            raise Einval("--output goes with --input: a program is given both, or neither")
-        return {}, {}
-    source = input.absolute()
-    if not source.is_dir():
-        raise Enoent(f"there is no folder {input}")
-    place = (output or Path("output")).absolute()
-    check_writable(place, target, home, tools)
-    place.mkdir(parents=True, exist_ok=True)
-    check_writable(place, target, home, tools)  # what was made is looked at, not what it was going to be
-    return {"input": str(source), "output": str(place)}, {str(source): "r", str(place): "rw"}
+    kwargs: dict[str, str] = {}
+    unveil: dict[str, str] = {}
+    for text in folders:
+        name, rights = (text[:-3], "rw") if text.endswith(":rw") else (text.removesuffix(":r"), "r")
+        folder = _there(Path(name))
+        if rights == "rw":
+            check_writable(folder, target, home, tools)
+        unveil[str(folder)] = rights
+    if input is not None:
+        kwargs["input"] = str(_there(input))
+        unveil.setdefault(kwargs["input"], "r")
+    if input is not None or output is not None:
+        place = (output or Path("output")).absolute()
+        check_writable(place, target, home, tools)
+        _make(place)
+        check_writable(place, target, home, tools)  # what was made is looked at, not what it was going to be
+        kwargs["output"] = str(place)
+        unveil[str(place)] = "rw"
+    return kwargs, unveil
+
+
+def _there(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise Enoent(f"there is no folder {folder}")
+    return folder.absolute()
+
+
+def _make(place: Path) -> None:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise Eacces(f"the output {place} cannot be made: {error.strerror}") from None
+    except (FileExistsError, NotADirectoryError):
+        raise Einval(f"the output {place} is a file, or lies below one, and has to be a folder") from None
+    except OSError as error:
+        raise Einval(f"the output {place} cannot be made: {error.strerror}") from None
 
 
 def check_writable(place: Path, target: str, home: Path, tools: Sequence[Path] = ()) -> None:
@@ -61,17 +98,26 @@ def check_writable(place: Path, target: str, home: Path, tools: Sequence[Path] =
     for folder in (real, *real.parents):
         if (folder / MARKER).exists():
             raise Eacces(f"{place} cannot be written to by agents: it lies in the environment {folder}")
+    own = Path(target.rpartition(":")[0]).absolute().parent.resolve()
+    beside = own in real.parents and not _holds_code(real)
     for kept, what in _kept(target, home, tools):
         held = kept.resolve()
+        if beside and held == own and what == PROGRAM:
+            continue
         if real == held or held in real.parents or real in held.parents:
             raise Eacces(
                 f"{place} cannot be written to by agents: it holds or lies in {what} ({held}); choose another --output"
             )
 
 
+def _holds_code(folder: Path) -> bool:
+    """Whether something below `folder` may be a part of a program: what holds none may be written beside one."""
+    return any(name.endswith(CODE) for _, _, names in os.walk(folder) for name in names)
+
+
 def _kept(target: str, home: Path, tools: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     yield home, "the home"
-    yield Path(target.rpartition(":")[0]).absolute().parent, "the program's folder"
+    yield Path(target.rpartition(":")[0]).absolute().parent, PROGRAM
     for path in tools:
         yield path.absolute().parent, "the folder of a tool"
         yield path.resolve().parent, "the folder of a tool"

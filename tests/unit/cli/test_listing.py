@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from prytany.abi.errors import Enoent
+from prytany.abi.errors import Einval, Enoent, Esrch, KernelError
 from prytany.cli.inspect import inspect_process
 from prytany.cli.journal import show_head
 from prytany.cli.listing import list_processes, show_log, trace_process
+from tests.surfaces.homes import make_home
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,18 @@ def test_a_home_that_is_not_there_is_enoent(tmp_path: Path, look: Callable[[Path
     with pytest.raises(Enoent):
         look(tmp_path / "home")
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(("name", "error"), [("9", Esrch), ("tools.shop", Enoent), ("tools.", Einval), ("x/y", Einval)])
+def test_the_log_of_what_is_not_there_is_an_errno_and_leaves_nothing(
+    tmp_path: Path, name: str, error: type[KernelError]
+) -> None:
+    make_home(tmp_path / "home", count=1)
+    shutil.rmtree(tmp_path / "home" / "logs")
+    show_log(tmp_path / "home", "1")
+    with pytest.raises(error):
+        show_log(tmp_path / "home", name)
+    with pytest.raises(Enoent):
+        show_log(tmp_path, "1")
+    assert not (tmp_path / "logs").exists()
+    assert not (tmp_path / "home" / "logs").exists()

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from prytany.abi import events as ev
+from prytany.abi.control import IncidentRow, Status
 from prytany.abi.errors import Einval
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
 from prytany.abi.signals import Signal
+from prytany.cli import incidents
 from prytany.cli.attached import command, duration, json_line, pid_of
 from prytany.cli.incidents import given_value
 from prytany.cli.kill import signal_of
@@ -100,3 +102,21 @@ def test_a_run_says_how_to_settle_what_needs_a_person() -> None:
     tell: Callable[[str], None] = said.append
     Progress(tell, Path("/h"))(1, 1, [ev.IncidentOpened(3, "bad_key", 5)])
     assert "prytany incidents retry 3 5 --home /h" in said[0]
+
+
+def test_a_replay_that_needs_a_person_says_where_both_sides_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = Status(
+        version="0", os_pid=0, home="", confined=True, running_max=1, head=1, time_ns=1, processes=2, running=0,
+        ready=0, incidents=2,
+    )  # fmt: skip
+    rows = [
+        IncidentRow(pid=3, n=0, kind="replay", name="agent", call="", since_ns=1),
+        IncidentRow(pid=4, n=2, kind="doubt", name="agent", call="tool_call", since_ns=1),
+    ]
+    monkeypatch.setattr(incidents, "with_client", lambda home, action: (rows, status))
+    incidents.list_incidents(tmp_path, False)
+    told = capsys.readouterr().err
+    assert f"prytany logs 3 --home {tmp_path}" in told
+    assert "logs 4" not in told

@@ -73,7 +73,8 @@ def test_tasks_that_a_program_leaves_are_cancelled_in_their_order() -> None:
 @pytest.mark.parametrize("signum", [2, 15])
 def test_term_and_int_cancel_the_program_and_give_it_time(signum: int) -> None:
     ended = run("signals.py", "dies", signum)
-    assert ended.ending[0] == 128 + signum
+    name = "SIGINT" if signum == 2 else "SIGTERM"
+    assert ended.ending == (128 + signum, None, {"type": name, "message": f"ended by {name}", "traceback": ""})
     assert ended.named("tidied") == [[]]
 
 
@@ -102,3 +103,11 @@ def test_a_worker_whose_kernel_is_gone_ends_at_once() -> None:
     ended = run("endings.py", "leftovers", replay=[])
     assert ended.status == 70
     assert ended.named("tidied") == []
+
+
+def test_a_result_that_cannot_be_sent_is_said_to_be_the_programs_and_no_call_of_its() -> None:
+    error = run("endings.py", "unsendable").ending[2]
+    assert error is not None
+    assert "what the program returned is no plain data" in error["message"]
+    assert "object" in error["message"]
+    assert error["traceback"] == ""

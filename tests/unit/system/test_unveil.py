@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import prytany
-from prytany.abi.errors import Eacces, Einval, KernelError
+from prytany.abi.errors import Eacces, Einval, Enoent, KernelError
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.system.unveil import check_writable, unveil_for_run
 
@@ -19,6 +19,8 @@ from prytany.system.unveil import check_writable, unveil_for_run
 def place(tmp_path: Path) -> Path:
     for name in ("input", "program", "home", "tools", "out", "repo/.git/hooks", "env/lib", "deep/.venv/bin"):
         (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "program" / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "program" / "sub" / "deep" / "part.py").write_text("")
     (tmp_path / "env" / "pyvenv.cfg").write_text("home = /usr\n")
     (tmp_path / "linked.py").symlink_to(tmp_path / "tools" / "shop.py")
     (tmp_path / "tools" / "shop.py").write_text("")
@@ -99,7 +101,46 @@ def test_a_link_below_what_is_unveiled_leads_to_nothing_protected(tmp_path: Path
     assert not (root / ".git" / "hooks" / "pre-commit").exists()
 
 
-def test_an_output_without_an_input_is_refused_and_not_passed_over(tmp_path: Path) -> None:
-    with pytest.raises(Einval):
-        unveil_for_run(None, tmp_path / "output", "main.py:main", tmp_path / "home")
-    assert unveil_for_run(None, None, "main.py:main", tmp_path / "home") == ({}, {})
+def test_what_is_said_is_what_is_given(place: Path) -> None:
+    target, home = f"{place}/program/m.py:f", place / "home"
+    out, source = str(place / "out"), str(place / "input")
+    assert unveil_for_run(None, None, target, home) == ({}, {})
+    assert unveil_for_run(None, place / "out", target, home) == ({"output": out}, {out: "rw"})
+    folders = [source, f"{place}/deep:r", f"{out}:rw"]
+    assert unveil_for_run(None, None, target, home, folders=folders) == (
+        {}, {source: "r", str(place / "deep"): "r", out: "rw"},
+    )  # fmt: skip
+
+
+def test_a_folder_beside_a_program_may_be_written_to_while_it_holds_no_code(place: Path) -> None:
+    target = f"{place}/program/main.py:main"
+    output = place / "program" / "output"
+    check_writable(output, target, place / "home")
+    output.mkdir()
+    (output / "digest.md").write_text("")
+    check_writable(output, target, place / "home")
+    (output / "new.py").write_text("")
+    with pytest.raises(Eacces):
+        check_writable(output, target, place / "home")
+
+
+@pytest.mark.parametrize(
+    ("output", "folder", "error"),
+    [
+        ("file", "", Einval),
+        ("file/below", "", Einval),
+        ("/proc/x", "", KernelError),
+        ("", "nowhere", Enoent),
+        ("", "file", Enoent),
+        ("", "nowhere:rw", Enoent),
+        ("", "program:rw", Eacces),
+        ("", "home:rw", Eacces),
+        ("", ".:rw", Eacces),
+    ],
+)
+def test_what_cannot_be_unveiled_is_an_errno(place: Path, output: str, folder: str, error: type[KernelError]) -> None:
+    (place / "file").write_text("")
+    folders = [str(place / folder.removesuffix(":rw")) + (":rw" if folder.endswith(":rw") else "")] if folder else []
+    with pytest.raises(error):
+        unveil_for_run(None, place / output if output else None, f"{place}/program/m.py:f", place / "home",
+                       folders=folders)  # fmt: skip

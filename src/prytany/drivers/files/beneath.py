@@ -145,11 +145,16 @@ def _refuse_other_kinds(folder_fd: int, name: str, path: str) -> None:
 
 
 def _list(unveil: dict[str, str], path: str) -> list[str]:
+    """A name that is no UTF-8 is left out: no call could say it."""
     with _beneath(unveil, path, "r") as (root, rest):
         fd = _openat2(root, rest, os.O_RDONLY | os.O_DIRECTORY)
         try:
             with os.scandir(fd) as found:
-                names = [e.name + "/" if e.is_dir(follow_symlinks=False) else e.name for e in found]
+                names = [
+                    e.name + "/" if e.is_dir(follow_symlinks=False) else e.name
+                    for e in found
+                    if not any("\udc80" <= c <= "\udcff" for c in e.name)  # as os.fsdecode gives what is no UTF-8
+                ]
         finally:
             os.close(fd)
     if len(names) > NAMES_MAX:

@@ -10,7 +10,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval
 from prytany.kernel.handlers.message import check_state, failed_messages
-from prytany.kernel.handlers.process import exit_events, kind_of
+from prytany.kernel.handlers.process import exit_events, raised
 from prytany.kernel.outcome import Context, Ended, Program
 from prytany.process.process import Process, State
 
@@ -45,7 +45,7 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The program's own end."""
     if not 0 <= a.status <= 255:
         raise Einval("a status is a number from 0 to 255", call="process_exit")
-    reason = "returned" if a.error is None else f"raised {kind_of(a.error)}"
+    reason = "returned" if a.error is None else raised(a.error)
     return Ended(*end_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
 
 

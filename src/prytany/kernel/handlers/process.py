@@ -114,6 +114,12 @@ def kind_of(error: dict[str, Any]) -> str:
     return kind if isinstance(kind, str) and kind.isidentifier() and len(kind) <= KIND_CHARS_MAX else "an error"
 
 
+def raised(error: dict[str, Any]) -> str:
+    """The reason of an exit with an error; a worker says by a signal's name that one ended the program."""
+    kind = kind_of(error)
+    return f"ended by {kind}" if kind in ("SIGTERM", "SIGINT") else f"raised {kind}"
+
+
 def signal_events(k: Context, p: Process, signal: int, sender: int) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
     """What a signal does to a process."""
     if signal == Signal.KILL:
