@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from random import Random  # noqa: TID251 seeded
 from typing import Any
 
-from prytany.abi.errors import Emodel, KernelError
+from prytany.abi import limits
+from prytany.abi.errors import KernelError
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import START
@@ -20,15 +23,31 @@ from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import fold
+from prytany.kernel.quotas import Quotas
+from prytany.kernel.state import ShardState, fold_from_snapshot
 from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
-from prytany.process.table import Table
+from prytany.ports.tool import ToolFailure
 from prytany.runtime.inline import InlineRunner
 from prytany.testing.virtual_time import SteppedJournal, VirtualClock, VirtualLoop
-from prytany.userland.process import Process
+from tests.simulation.tools import CountingTools
+from tests.simulation.wandering import Counter as CounterServer
+from tests.simulation.wandering import wander
 
 PROCESSES_MAX = 40
 LIVES_MAX = 12
+PROGRAMS: dict[str, Any] = {"wander": wander, "Counter": CounterServer.serve}
+
+
+def leftovers(kernel: Kernel) -> list[str]:
+    """What a kernel still holds for processes that have ended."""
+    if kernel.ledger.journal.durable < kernel.ledger.journal.head.seq:
+        return []  # what it does for an end follows when that is durable
+    alive = {p.pid for p in kernel.table.processes.values() if p.alive}
+    held: dict[str, Iterable[int]] = {
+        "effects": kernel.effects._tasks, "restarts": kernel.table.restarting, "ready": kernel.table.ready,
+        "running": kernel.table.running, "calls of tools": kernel.turns.calls,
+    }  # fmt: skip
+    return [f"{what} of {pid}" for what, pids in held.items() for pid in pids if pid not in alive]
 
 
 class SlowModel:
@@ -38,7 +57,7 @@ class SlowModel:
         self._rng = rng
         self.asked: Counter[str] = Counter()
         self.name = "slow"
-        self.features = ModelFeatures(deterministic=True)
+        self.features = ModelFeatures(deterministic=True, streaming=True)
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:
         question = str(request.messages[-1]["content"])
@@ -49,8 +68,13 @@ class SlowModel:
             raise ModelFailure(kind, "told to fail", retryable=True)
         return ModelAnswer(question[::-1], "stop", usage=Usage(len(question), len(question)))
 
-    def stream(self, request: ModelRequest) -> Any:
-        raise AssertionError("not streamed")
+    async def stream(self, request: ModelRequest) -> Any:
+        for piece in ("one ", "two ", "three"):
+            await asyncio.sleep(self._rng.expovariate(5))  # noqa: TID251 virtual
+            if self._rng.random() < 0.05:
+                raise ModelFailure("interrupted", "told to be", retryable=True)
+            yield piece
+        yield ModelAnswer("one two three", "stop", usage=Usage(3, 3))
 
     async def embed(self, texts: list[str]) -> Embedded:
         raise AssertionError("not embedded")
@@ -59,44 +83,24 @@ class SlowModel:
         return
 
 
-async def wander(proc: Process, seed: int, depth: int, parallel: bool) -> list[str]:
-    """A program that does what its own seed says; its acts do not depend on time, so that a replay repeats them."""
-    rng = Random(seed)
-    said: list[str] = []
-    children: list[int] = []
-    for step in range(rng.randrange(1, 15)):
-        act = rng.randrange(9)
-        try:
-            if act <= 1:
-                said.append(await proc.llm(f"{seed} {step}"))
-            elif act == 2:
-                await proc.nop(rng.randbytes(rng.choice([10, 300, 9_000])))
-            elif act == 3 and depth < 2:
-                children.append(await proc.spawn("wander", rng.randrange(1 << 30), depth + 1, parallel))
-            elif act == 4 and children:
-                said.append(str((await proc.wait(children.pop(0))).status))
-            elif act == 5 and children:
-                await proc.kill(rng.choice(children), rng.choice([9, 15, 10]))
-            elif act == 6 and children and not parallel:
-                stopped = rng.choice(children)
-                await proc.kill(stopped, 19)
-                said.append(await proc.llm(f"{seed} {step} while it stands"))
-                await proc.kill(stopped, 18)
-            elif act == 7 and parallel:
-                said += await asyncio.gather(*(proc.llm(f"{seed} {step} {n}") for n in range(3)))
-            elif act == 8:
-                await proc.files.read("/etc/passwd")
-        except Emodel:
-            said.append("no answer")
-        except KernelError as error:
-            said.append(error.errno)
-    if rng.random() < 0.1:
-        raise ValueError("a program that fails")
-    return said
+class RandomTools(CountingTools):
+    """Tools that take a drawn while, and fail or die at random."""
 
+    def __init__(self, rng: Random) -> None:
+        super().__init__()
+        self._rng = rng
+        self.started: Counter[str] = Counter()
 
-def find_program(target: str, beside: str) -> Program:
-    return Program(target, target, b"# " + target.encode(), ("model", "proc"))
+    async def call(self, name: str, arguments: dict[str, Any], key: str) -> Any:
+        self.started[name] += 1
+        self.keys.setdefault(key, []).append(f"{name} {arguments}")
+        await asyncio.sleep(self._rng.expovariate(2))  # noqa: TID251 virtual
+        draw = self._rng.random()
+        if draw < 0.1:
+            raise ToolFailure("died", "it died", begun=True)
+        if draw < 0.2:
+            raise ToolFailure("raised", "it raised")
+        return f"{name} {arguments}"
 
 
 class Episode:
@@ -107,18 +111,31 @@ class Episode:
         self.kills = kills
         self.store = MemoryStore()
         self.model = SlowModel(self.rng)
+        self.tools = RandomTools(self.rng)
+        draw = Random(f"quotas {seed}")
+        self.quotas = Quotas(
+            process_bytes=draw.choice([3_000, 20_000, 1 << 30, 1 << 30]),
+            tenant_bytes=draw.choice([60_000, 1 << 30, 1 << 30]),
+            history_calls_warn=draw.choice([5, 1_000]),
+            history_calls_max=draw.choice([12, 1_000, 1_000]),
+            refusals_max=draw.choice([3, 1_000]),
+        )
+        self.version = 0
         self.keyring = Keyring(self.rng.randbytes)
         self.keyring.admit(TENANT)
         self.lives = 0
-        self.final: Table | None = None
+        self.leftovers: list[str] = []
+        self.final: ShardState | None = None
 
     def run(self) -> bytes:
         """Live until every root has ended; the journal's head."""
         loop = VirtualLoop()
+        entries, limits.SNAPSHOT_ENTRIES = limits.SNAPSHOT_ENTRIES, 40
         try:
             while not loop.run_until_complete(self._live(loop)):
                 self.lives += 1
         finally:
+            limits.SNAPSHOT_ENTRIES = entries
             loop.close()
         head = self.store.reader().head()
         assert head is not None
@@ -126,7 +143,8 @@ class Episode:
 
     async def _live(self, loop: VirtualLoop) -> bool:
         """One life of a kernel; whether all has ended."""
-        state, head = fold(self.store.reader())
+        folded = fold_from_snapshot(self.store.reader())
+        state, head = folded.state, folded.head
         clock = VirtualClock(loop)
         ledger = Ledger(state, self.keyring, clock, lambda entry: kernel.react(entry))
         store = self.store
@@ -140,20 +158,22 @@ class Episode:
         models: Any = {"": self.model, "slow": self.model}
         failed: asyncio.Future[Any] = loop.create_future()
         kernel = Kernel(
-            ledger, Outside(clock, models, files), {"inline": InlineRunner({"wander": wander})}, reader, find_program,
-            self.rng.randbytes, running_max=3,
+            ledger, Outside(clock, models, files, {self.tools.path: self.tools}), {"inline": InlineRunner(PROGRAMS)},
+            reader, self.find_program, self.rng.randbytes, running_max=3, quotas=self.quotas,
         )  # fmt: skip
         journal = SteppedJournal(
             store, loop, head or START, ledger.on_durable, failed.set_result,
             delay=lambda: self.rng.uniform(0.0005, 0.02),
         )  # fmt: skip
         ledger.attach(journal)
+        ledger.snapshots.begin(folded)
         kernel.begin("episode", 1)
         roots = [p.pid for p in state.table.processes.values() if p.pid == p.run]
         for _ in range(3 - len(roots)):
             argument = [self.rng.randrange(1 << 30), 0, not self.kills]
-            roots.append(kernel.operator.spawn("wander", argument, {}, uid=0, kind="inline"))
+            roots.append(kernel.operator.spawn("wander", argument, {}, uid=0, kind="inline", tools=[self.tools.path]))
         ended = asyncio.gather(*(kernel.operator.wait_ended(pid) for pid in roots))
+        person = asyncio.ensure_future(self._steer(kernel))
         stop = self.kills and self.lives < LIVES_MAX
         try:
             await asyncio.wait_for(asyncio.shield(ended), self.rng.uniform(0.001, 4) if stop else None)
@@ -164,9 +184,32 @@ class Episode:
             self._lose(journal)
             return False
         finally:
+            person.cancel()
+            await asyncio.gather(person, return_exceptions=True)
+            self.leftovers = leftovers(kernel)
             await kernel.close()
-        self.final = ledger.table
+        self.final = state
         return True
+
+    def find_program(self, target: str, beside: str) -> Program:
+        """Both programs; a newer version of them now and then."""
+        source = f"# {target} {self.version}".encode()
+        return Program(target, target, source, ("ipc", "model", "proc", "tools"), target == "Counter")
+
+    async def _steer(self, kernel: Kernel) -> None:
+        """A person who settles what is in doubt, and upgrades servers."""
+        while True:
+            await asyncio.sleep(self.rng.uniform(0.01, 2))  # noqa: TID251 virtual
+            for key in list(kernel.table.incidents):
+                pid, kind, n = key.split(":")
+                if kind == "doubt":
+                    choice = self.rng.choice(["retry", "skip", "give"])
+                    kernel.operator.settle(int(pid), int(n), choice, "given" if choice == "give" else None, uid=0)
+            servers = [p.pid for p in kernel.table.processes.values() if p.name == "Counter" and p.alive]
+            if servers and self.rng.random() < 0.3:
+                self.version += 1
+                with suppress(KernelError):
+                    kernel.operator.upgrade(self.rng.choice(servers), uid=0)
 
     @staticmethod
     def _lose(journal: SteppedJournal) -> None:

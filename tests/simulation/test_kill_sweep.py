@@ -28,13 +28,15 @@ ENTRIES_ABOUT = 40
 """Entries of the fleet, give or take what concurrent calls share; the sweep goes on until no kill happens."""
 
 
-async def live(home: Path, url: str, stop_at: int = 0, when: str = "before") -> dict[str, Any] | None:
+async def live(
+    home: Path, url: str, stop_at: int = 0, when: str = "before", driver: str = "killed_kernel"
+) -> dict[str, Any] | None:
     """One life of a kernel: the root's end, or None when it was killed."""
     output = home.parent / "out"
     output.mkdir(exist_ok=True)
     arguments = [str(home), str(output), url, str(stop_at), when]
     kernel = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.simulation.killed_kernel", *arguments,
+        sys.executable, "-m", f"tests.simulation.{driver}", *arguments,
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     said, errors = await kernel.communicate()
@@ -100,8 +102,7 @@ async def kill_and_resume(folder: Path, stop_at: int, when: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("stop_at", [2, 9, 21])
+@pytest.mark.parametrize(("stop_at", "when"), [(2, "before"), (9, "after"), (21, "before")])
 def test_a_kernel_that_is_killed_at_an_append_goes_on(tmp_path: Path, stop_at: int, when: str) -> None:
     assert asyncio.run(kill_and_resume(tmp_path, stop_at, when))
 

@@ -68,6 +68,7 @@ BYTES = {
     "another shape": sized(pack({"delivered": 1})),
     "a number for calls": sized(pack([1, 7])),
     "100 MB": (100 << 20).to_bytes(4, "little") + b"x" * 100_000,
+    "a name that is no text": frame(1, [[1, msgspec.Raw(b"\xa2\xff\xfe"), []]]),
     "many calls": frame(1, [[n, "nop", [b""]] for n in range(1, 5_000)]),
     "deep call": frame(1, [[1, "process_spawn", [":main", [msgspec.Raw(nested(500_000))]]]]),
     "deep frame": sized(b"\x92\x01\x91\x93\x01\xa3nop" + nested(500_000)),

@@ -28,6 +28,10 @@ async def escapes(proc, input, output):
     await attempt("device", proc.files.read("/dev/zero"))
     await attempt("write input", proc.files.write(f"{input}/x", "x"))
     await attempt("write git", proc.files.write(f"{output}/.git/config", "x"))
+    await attempt("write GIT", proc.files.write(f"{output}/.GIT/config", "x"))
+    await attempt("close it to all", proc.files.write(f"{output}/pyvenv.cfg", "x"))
+    await proc.files.write(f"{output}/own.py", "from prytany import agent\\n@agent()\\nasync def f(proc): pass")
+    await attempt("own program", proc.spawn(f"{output}/own.py:f"))
     await attempt("model", proc.llm("hello"))
     await attempt("parent", proc.kill(proc.parent or 1))
     for what, do in (("open", lambda: open("/etc/passwd")), ("socket", socket.socket), ("fork", os.fork)):
@@ -75,7 +79,8 @@ def test_nothing_leads_out_of_what_was_granted(folder: Path) -> None:
     assert status == 0
     assert said.strip().split(" | ") == [
         "climb: EACCES", "absolute: EACCES", "link: EACCES", "fifo: EINVAL", "device: EACCES", "write input: EACCES",
-        "write git: EACCES", "model: EPERM", "parent: EPERM", "open: refused", "socket: refused", "fork: refused",
+        "write git: EACCES", "write GIT: EACCES", "close it to all: EACCES", "own program: EACCES",
+        "model: EPERM", "parent: EPERM", "open: refused", "socket: refused", "fork: refused",
     ]  # fmt: skip
     assert (folder / "secret").read_text() == "secret"
 

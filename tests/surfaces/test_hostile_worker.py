@@ -36,6 +36,7 @@ NO_FRAME = "its worker sent what is no frame"
 BROKEN = {
     **dict.fromkeys(("garbage", "no msgpack", "another shape", "a number for calls"), NO_FRAME),
     **dict.fromkeys(("100 MB", "many calls", "deep call", "deep frame", "delivered a word"), NO_FRAME),
+    "a name that is no text": NO_FRAME,
     "number again": "its worker numbered a call 1 after 1",
     "number ahead": "its worker numbered a call 7 after 0",
     "number below": "its worker numbered a call -1 after 0",

@@ -28,6 +28,7 @@ REFUSALS_MAX = 100_000  # denied calls of one incarnation; a process that goes o
 LOG_BYTES_MAX = 1 << 20  # of what one process printed; older lines go first
 WORKER_MEMORY_BYTES = 1 << 30  # address space of one worker
 WORKER_FILES_MAX = 64  # open descriptors of one worker
+WORKER_THREADS_MAX = 128  # of one worker that has a uid of its own
 PROGRAM_MODULES_MAX = 1_000  # beside a program, recorded with it
 PROGRAM_BYTES_MAX = 3 << 20  # of a program with these modules
 PROCESS_JOURNAL_BYTES = 256 << 20  # one process may put into journal and bodies

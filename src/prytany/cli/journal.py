@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from prytany.abi.errors import Einval, Eio, Enoent
+from prytany.cli.text import safe
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
 from prytany.journal.verify import Finding, verify
@@ -46,7 +47,7 @@ def verify_home(home: Path, head: str, as_json: bool) -> int:
             found = {"kind": finding.kind, "entry": finding.seq, "message": finding.message}
             print(json.dumps({**found, "digest": finding.digest.hex()}), flush=True)
         else:
-            print(f"{finding.kind:<10} {finding.message}", flush=True)
+            print(f"{finding.kind:<10} {safe(finding.message)}", flush=True)
 
     anchor = _head(head) if head else None
     try:

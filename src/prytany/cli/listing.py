@@ -8,8 +8,9 @@ from pathlib import Path
 
 from prytany.abi import events as ev
 from prytany.abi.control import ProcessRow, Status
-from prytany.abi.errors import Enoent, Esrch
+from prytany.abi.errors import Eio, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.wire import UNREADABLE
 from prytany.cli.attached import json_line, pid_of, with_client
 from prytany.cli.journal import open_reader
 from prytany.cli.text import safe
@@ -42,7 +43,10 @@ def trace_process(home: Path, pid_text: str, as_json: bool) -> None:
     pid = pid_of(pid_text)
     known = False
     for row in open_reader(home).rows(1):
-        entry = ev.decode_entry(row.record)
+        try:
+            entry = ev.decode_entry(row.record)
+        except UNREADABLE as error:
+            raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
         for event in entry.events:
             if getattr(event, "pid", None) != pid:
                 continue
@@ -80,6 +84,5 @@ def show_log(home: Path, pid_text: str) -> None:
     if not home.is_dir():
         raise Enoent(f"no home at {home}")
     kind, _, name = pid_text.partition(".")
-    path = Logs(home).path(pid_text if kind == "tools" and name.isidentifier() else pid_of(pid_text))
-    if path.exists():
-        sys.stdout.write(safe(path.read_bytes().decode("utf-8", "replace"), lines=True))
+    printed = Logs(home).read(pid_text if kind == "tools" and name.isidentifier() else pid_of(pid_text))
+    sys.stdout.write(safe(printed.decode("utf-8", "replace"), lines=True))

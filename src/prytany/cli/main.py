@@ -89,12 +89,13 @@ def run(
     from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import run_program
+    from prytany.cli.text import safe
     from prytany.system.unveil import unveil_for_run
 
     place = find_home(home)
     files = list(tools or ())
     kwargs, unveil = unveil_for_run(input, output, target, place, files)
-    print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
+    print(f"home {safe(str(place))}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(
         run_program(
             place,
@@ -121,9 +122,10 @@ def resume(
     from prytany.cli.attached import command
     from prytany.cli.home import find_home
     from prytany.cli.run import resume as resume_home
+    from prytany.cli.text import safe
 
     place = find_home(home)
-    print(f"home {place}  (look at it with: {command('ps', place)})", file=sys.stderr)
+    print(f"home {safe(str(place))}  (look at it with: {command('ps', place)})", file=sys.stderr)
     raise typer.Exit(resume_home(place, model=model, running_max=running, unconfined=unconfined))
 
 

@@ -56,7 +56,7 @@ async def _session(
     home: Path, start: Any, model: str, running_max: int, unconfined: bool, *, create: bool, tools: Sequence[Path] = ()
 ) -> int:
     def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(safe(line), file=sys.stderr, flush=True)
 
     progress = Progress(say, home)
     try:

@@ -11,8 +11,8 @@ import msgspec
 from prytany.abi import control
 from prytany.abi.errors import Eacces, Eagain, Einval, Eio, Epipe, Etimedout, KernelError, error_of
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
-from prytany.abi.wire import LENGTH_BYTES, FrameReader
-from prytany.system.control import UNREADABLE, socket_address
+from prytany.abi.wire import LENGTH_BYTES, UNREADABLE, FrameReader
+from prytany.system.control import socket_address
 
 ANSWER_S = 30.0
 """How long a kernel may take to answer what it need not wait for; one that is stopped never does."""

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prytany.abi.errors import Eio
+from prytany.journal.plain import open_plain, read_plain
 
 SYNC_COMMITS = 1_024
 SLOT_BYTES = 512
@@ -61,7 +62,7 @@ def read_anchor(path: Path) -> Head | None:
         Eio: the file is there and neither of its slots can be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_plain(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -79,7 +80,7 @@ class Anchor:
 
     def __init__(self, path: Path) -> None:
         """Open or create the file at `path`, 0600. A damaged slot is overwritten first, then the older one."""
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._fd = open_plain(path, os.O_RDWR | os.O_CREAT)
         first = _unpacked(os.pread(self._fd, SLOT_BYTES, 0))
         second = _unpacked(os.pread(self._fd, SLOT_BYTES, SLOT_BYTES))
         self._slot = 0 if first is None or (second is not None and first < second) else 1

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from prytany.abi.errors import Eio
+from prytany.abi.wire import UNREADABLE
 from prytany.ports.store import Body
 
 SMALL_BYTES_MAX = 4_096
@@ -39,7 +40,7 @@ def unpack(packed: bytes) -> list[tuple[bytes, bytes]]:
         return []
     try:
         bodies = _decode(packed)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Eio(f"packed bodies are damaged: {error}") from error
     if pack(bodies) != packed:
         raise Eio("packed bodies are damaged: not in their one form")

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from prytany.abi.errors import Eio, Enoent
+from prytany.abi.wire import UNREADABLE
 
 DIGEST_BYTES = 16
 KEY_BYTES = 32
@@ -94,9 +95,14 @@ class Keyring:
         check, packed = saved[:_CHECK_BYTES], saved[_CHECK_BYTES:]
         if blake2b(packed, digest_size=_CHECK_BYTES).digest() != check:
             raise Eio("the keyring is damaged")
-        content = msgspec.msgpack.decode(packed, type=_Saved)
+        try:
+            content = msgspec.msgpack.decode(packed, type=_Saved)
+        except UNREADABLE as error:
+            raise Eio(f"the keyring is damaged: {error}") from None
         if content.format != 1:
             raise Eio(f"the keyring's format {content.format} is newer than this version's 1")
+        if any(len(secret) != KEY_BYTES for _, _, secret in content.keys):
+            raise Eio("the keyring is damaged: a key has another length than keys have")
         ring = cls(entropy)
         ring._keys = {tenant: Key(key_id, secret) for tenant, key_id, secret in content.keys}
         ring._next_key_id = content.next_key_id

@@ -116,11 +116,11 @@ class Kernel:
         """Random bytes; what is drawn goes into an event."""
         return self._entropy(size)
 
-    def find_program(self, target: str, beside: str, source: bytes = b"") -> Program:
+    def find_program(self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()) -> Program:
         """Resolve a program's name. Where the file of the program `beside` is gone, it is taken from its recorded
-        `source`: what is in flight goes on without it. Raises Enoent."""
+        `source`: what is in flight goes on without it. Raises Enoent, and Eacces for a file below one of `closed`."""
         try:
-            return self._find_program(target, beside)
+            return self._find_program(target, beside, **({"closed": closed} if closed else {}))
         except Enoent:
             if not source or not target.startswith(":"):
                 raise

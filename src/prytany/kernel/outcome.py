@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -97,8 +97,11 @@ class Context(Protocol):
         """Random bytes; what is drawn goes into an event."""
         ...
 
-    def find_program(self, target: str, beside: str, source: bytes = b"") -> Program:
-        """Resolve a program's name, on disk or else in the recorded `source` of the one `beside`; raises Enoent."""
+    def find_program(self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()) -> Program:
+        """Resolve a program's name, on disk or else in the recorded `source` of the one `beside`.
+
+        Raises Enoent, and Eacces for a file below one of the folders in `closed`.
+        """
         ...
 
     def environment(self, python: str) -> str:

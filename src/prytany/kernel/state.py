@@ -17,6 +17,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio
+from prytany.abi.wire import UNREADABLE
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
 from prytany.journal.anchor import Head
@@ -138,7 +139,7 @@ def _begun(reader: Reader) -> Folded:
     if snapshot is not None:
         try:
             state = msgspec.msgpack.decode(snapshot.state, type=ShardState)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             pass
         else:
             return Folded(state, Head(snapshot.seq, snapshot.hash), snapshot.seq, len(snapshot.state))
@@ -150,10 +151,13 @@ def _fold_rows(folded: Folded, rows: Iterator[Row]) -> Folded:
     for row in rows:
         try:
             entry = ev.decode_entry(row.record)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
-        for event in entry.events:
-            state.apply(row.seq, entry.time_ns, event)
+        try:
+            for event in entry.events:
+                state.apply(row.seq, entry.time_ns, event)
+        except Exception as error:  # folds trust what handlers decided; a journal from elsewhere can say anything
+            raise Eio(f"entry {row.seq} of the journal cannot follow what is before it: {error}") from error
         state.charge(entry.payer, len(row.record) + entry.content_bytes)
         head = Head(row.seq, row.hash)
     return folded._replace(head=head)

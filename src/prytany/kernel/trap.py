@@ -14,6 +14,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, KernelError
 from prytany.abi.syscalls import SYSCALLS, arguments_type
+from prytany.abi.wire import UNREADABLE
 from prytany.kernel.gate import deny
 from prytany.kernel.handlers import HANDLERS
 from prytany.kernel.handlers.process import exit_events
@@ -35,7 +36,7 @@ def decode_arguments(call: str, raw: bytes) -> Any:
     """The arguments of `call`; raises Einval when they do not fit the table."""
     try:
         return _DECODERS[call].decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Einval(f"the arguments do not fit: {error}", call=call) from None
 
 

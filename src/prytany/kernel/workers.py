@@ -199,7 +199,7 @@ class Workers:
                 "kwargs": kwargs,
                 "seed": process.seed,
                 "pid": process.pid,
-                "parent": process.parent,
+                "parent": process.spawned_by,
                 "incarnation": process.incarnation,
                 "name": process.name,
                 "pledge": process.pledge,

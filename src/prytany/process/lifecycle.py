@@ -18,7 +18,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
     table.processes[e.pid] = Process(
         pid=e.pid, parent=e.parent, run=e.run, name=e.name, kind=e.kind, program=e.program, source=e.source,
         argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
-        python=e.python, environment=e.environment,
+        python=e.python, environment=e.environment, spawned_by=e.parent,
         depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq, restarts=e.restarts,
     )  # fmt: skip
     if parent is not None:

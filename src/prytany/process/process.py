@@ -181,6 +181,8 @@ class Process(msgspec.Struct, array_like=True):
     environment: str = ""
     restart_ns: int = 0
     """When it begins again, where it failed; 0 when it has begun."""
+    spawned_by: int = 0
+    """The parent that it was born with, and is told of at each start; `parent` is 0 once that is reaped."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.

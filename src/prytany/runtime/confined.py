@@ -142,7 +142,7 @@ class ConfinedWorker:
                 self._host.on_frame(self._pid, frame.delivered, calls)
                 if self._killed:
                     return
-        except (Einval, msgspec.MsgspecError, RecursionError):
+        except (Einval, *wire.UNREADABLE):
             self._break("its worker sent what is no frame")
 
     def _on_output(self) -> None:

@@ -3,7 +3,9 @@
 The order matters, and each place in it was paid for: the uid goes first, while the right to change it is there; the
 parent-death signal comes after it, because a change of credentials clears that; Landlock and the filter want
 no_new_privs; RLIMIT_NOFILE comes last, since set earlier it fails descriptors that the steps themselves need.
-RLIMIT_NPROC is not used: it counts all processes of one uid, the operator's own among them.
+RLIMIT_NPROC counts all threads of one uid, so it is used where the worker has a uid of its own: with small stacks a
+thousand megabytes of addresses are enough for every thread that the machine can have. A uid that is the operator's too
+cannot be bounded by it.
 
 Must not run any code of a program, and must not go on after a step that failed: `confine` raises, and the caller ends
 the child.
@@ -123,6 +125,8 @@ def confine(granted: Confinement, prepared: Prepared | None, zygote_pid: int) ->
     if sys.platform.startswith("linux"):  # macOS refuses to bound the address space
         resource.setrlimit(resource.RLIMIT_AS, (granted.memory_bytes, granted.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if granted.uid is not None and not granted.unconfined:
+        resource.setrlimit(resource.RLIMIT_NPROC, (limits.WORKER_THREADS_MAX, limits.WORKER_THREADS_MAX))
     if prepared is not None and not granted.unconfined:
         prepared.filter.install()
     resource.setrlimit(resource.RLIMIT_NOFILE, (granted.files_max, granted.files_max))

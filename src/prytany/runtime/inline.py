@@ -34,6 +34,7 @@ class InlineWorker:
     __slots__ = (
         "_asked",
         "_asked_to_end",
+        "_begun",
         "_delivered",
         "_host",
         "_killed",
@@ -60,6 +61,7 @@ class InlineWorker:
         self._n = 0
         self._delivered = 0
         self._killed = False
+        self._begun = False
         self._replaying = True
         self._task: asyncio.Task[None] | None = None
 
@@ -109,7 +111,10 @@ class InlineWorker:
             self._n = start.get("base", 0)
             self._task = self._loop.create_task(self._run(start))
         elif n in (-2, -15) and self._task is not None:
-            self._task.cancel()
+            if self._begun:
+                self._task.cancel()
+            else:  # a task that is cancelled before its first step never runs, and would never say that it ended
+                self._loop.call_soon(self._task.cancel)
         if self._replaying or errno == PIECE:  # a stream is held up for who does not say what it took
             self._loop.call_soon(self._idle)
 
@@ -121,6 +126,7 @@ class InlineWorker:
         from prytany.userland.comforts import Ambient
         from prytany.userland.process import Process
 
+        self._begun = True
         ambient = Ambient(lambda: self._now_ns, self._say)
         ending: tuple[int, Any, dict[str, Any] | None]
         began_ns = time.perf_counter_ns()

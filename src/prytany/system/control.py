@@ -22,14 +22,12 @@ import msgspec
 
 from prytany.abi import control, limits
 from prytany.abi.errors import Eacces, Eagain, Einval, Eio, Epipe, KernelError
-from prytany.abi.wire import FrameReader
+from prytany.abi.wire import UNREADABLE, FrameReader
 from prytany.system.desk import Desk
 
 BACKLOG = 128
 GOODBYE_S = 2.0
 """How long last words may take to leave."""
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding bytes from outside can raise."""
 _UCRED = struct.Struct("3i")
 
 

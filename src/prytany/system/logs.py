@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from prytany.abi import limits
+from prytany.abi.errors import Eio, Enoent
+from prytany.journal.plain import open_plain, read_plain
 
 
 class Logs:
     """The logs of one home."""
 
     def __init__(self, home: Path) -> None:
+        """Open or make the folder; raises Enoent when there is no home, Eio when what is there is no folder."""
         self._folder = home / "logs"
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self._folder.mkdir(mode=0o700)
+        except FileExistsError:
+            if not stat.S_ISDIR(self._folder.lstat().st_mode):
+                raise Eio(f"{self._folder} is not a folder") from None
+        except FileNotFoundError:
+            raise Enoent(f"no home at {home}") from None
+        except OSError as error:
+            raise Eio(f"cannot make {self._folder}: {error.strerror}") from None
 
     def path(self, pid: int | str) -> Path:
         """The log of a process, or of a file of tools (`tools.NAME`); it may not exist."""
@@ -23,12 +36,22 @@ class Logs:
         """Add what it printed, as it is; who shows it escapes it."""
         path = self.path(pid)
         with suppress(OSError):  # on a full disk what is printed is lost, and nothing else
-            with path.open("ab") as file:
+            with os.fdopen(open_plain(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
                 file.write(data[-limits.LOG_BYTES_MAX :])
                 size = file.tell()
             if size > limits.LOG_BYTES_MAX:
-                kept = path.read_bytes()[-limits.LOG_BYTES_MAX // 2 :]
-                path.write_bytes(kept[kept.find(b"\n") + 1 :])
+                kept = read_plain(path)[-limits.LOG_BYTES_MAX // 2 :]
+                with os.fdopen(open_plain(path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+                    file.write(kept[kept.find(b"\n") + 1 :])
+
+    def read(self, pid: int | str) -> bytes:
+        """What it printed, b"" where there is nothing; raises Eio when it cannot be read."""
+        try:
+            return read_plain(self.path(pid))
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise Eio(f"{self.path(pid)} cannot be read: {error.strerror}") from None
 
     def forget(self, pid: int) -> bool:
         """Remove what a process printed; whether there was any."""

@@ -13,6 +13,7 @@ from prytany.journal.anchor import Head, read_anchor
 from prytany.journal.digests import Keyring
 from prytany.journal.home import Home
 from prytany.journal.opening import CheckedReader, Damaged, check_end
+from prytany.journal.plain import open_plain, read_plain
 from prytany.journal.verify import sound_prefix
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.state import Folded, fold_from_snapshot
@@ -32,7 +33,7 @@ class Opened(NamedTuple):
 def load_keyring(path: Path) -> Keyring:
     """The home's keys; raises Eio when they are not there or damaged."""
     try:
-        return Keyring.load(path.read_bytes(), os.urandom)
+        return Keyring.load(read_plain(path), os.urandom)
     except OSError as error:
         raise Eio(f"the keys of the home cannot be read: {path}: {error.strerror}") from None
 
@@ -49,7 +50,7 @@ def save_keyring(keyring: Keyring, path: Path) -> None:
     """Put the keys in place at once, 0600."""
     part = path.with_suffix(".part")
     try:
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = open_plain(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         with os.fdopen(fd, "wb") as file:
             file.write(keyring.save())
             file.flush()

@@ -6,10 +6,12 @@ What a program declares of itself is read from its text: the kernel does not exe
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from prytany.abi.errors import Einval, Enoent
+from prytany.abi.errors import Eacces, Einval, Enoent
 from prytany.abi.program import pack_program, unpack_program
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
@@ -18,12 +20,13 @@ from prytany.system.modules import modules_beside, read_text
 PLACE_CHARS_MAX = 1_024  # of a path, in what is said of it
 
 
-def find_program(target: str, beside: str, recorded: bytes = b"") -> Program:
+def find_program(target: str, beside: str, recorded: bytes = b"", *, closed: Sequence[str] = ()) -> Program:
     """Resolve `file.py:function`, or `:function` for one in the file of the program `beside`.
 
     With `recorded`, that program is taken as it was recorded, wherever its file is.
 
     Raises:
+        Eacces: the file lies in one of the folders in `closed`, under whatever name.
         Enoent: no such file, or no such function in it.
         Einval: the file is no Python, it is too large with its modules, or what it declares is no pledge.
     """
@@ -35,11 +38,14 @@ def find_program(target: str, beside: str, recorded: bytes = b"") -> Program:
         path = Path(beside.rpartition(":")[0]).parent / path
     path = path.absolute()
     try:
+        if place and closed:
+            _refuse_closed(path, closed)
         source = unpack_program(recorded).main if recorded else read_text(path)
     except OSError as error:
         raise Enoent(f"there is no program {(place or str(path))[:PLACE_CHARS_MAX]}: {error.strerror}") from None
     except ValueError as error:
         raise Einval(f"{place[:PLACE_CHARS_MAX]!r} is no path: {error}") from None
+    _look_for(name, source, path)
     try:
         declared = _functions(source).get(name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -53,6 +59,29 @@ def find_program(target: str, beside: str, recorded: bytes = b"") -> Program:
         raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
     recorded = recorded or pack_program(source, modules_beside(path, source))
     return Program(f"{path}:{name}", declared.get("name") or name, recorded, pledge, serves)
+
+
+def _look_for(name: str, source: bytes, path: Path) -> None:
+    """Refuse a text in which `name` cannot be found, before it is parsed.
+
+    Parsing is dear, the kernel waits for it, and whoever spawns may name any file that there is.
+    """
+    # Python takes several spellings for a name that is not ASCII, so any such name will do for it.
+    word = name.encode() + rb"\b" if name.isascii() else rb"\w*[\x80-\xff]"
+    at_line = rb"^[ \t\f]*(async[ \t\\]+|)(def|class)[ \t]+" + word
+    found = {(match[1] != b"", match[2]) for match in re.finditer(at_line, source, re.MULTILINE)}
+    if (True, b"def") in found or ((False, b"class") in found and b"Server" in source):
+        return
+    if (False, b"def") in found:
+        raise Einval(f"{name} in {path} has to be `async def`")
+    raise Enoent(f"{path} has no function or Server {name!r}")
+
+
+def _refuse_closed(path: Path, closed: Sequence[str]) -> None:
+    real = path.resolve()
+    for folder in closed:
+        if real.is_relative_to(Path(folder).resolve()):
+            raise Eacces(f"agents may write to {folder}, and what lies there is not run")
 
 
 @lru_cache(maxsize=64)

@@ -63,7 +63,7 @@ class Calls:
             restarts: how many times the kernel restarts it when it fails.
             tools: by name; never more than the caller's; None is what the caller has.
 
-        Errors: EAGAIN, ENOENT, EPERM.
+        Errors: EACCES, EAGAIN, ENOENT, EPERM.
         """
         return cast(
             "int",

@@ -40,7 +40,11 @@ async def seller(proc: Process, till: int, who: str) -> list[int]:
 async def talker(proc: Process) -> list[object]:
     talk = proc.conversation(system="Be brief.")
     first = await talk.llm("talk one")
-    pieces = [piece async for piece in await talk.stream("talk two")]
+    pieces: list[str] = []
+    try:
+        pieces += [piece async for piece in await talk.stream("talk two")]
+    except KernelError:
+        pieces.append("cut short")
     other = await talk.fork()
     await talk.append("user", "talk three")
     last = await talk.llm([])

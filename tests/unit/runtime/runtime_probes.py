@@ -166,6 +166,18 @@ def _descriptors() -> list[int]:
     return found
 
 
+def _threads() -> list[int]:
+    """Start threads with small stacks, past the interpreter: how many there were, and the errno that ended it."""
+    attributes, thread = ctypes.create_string_buffer(64), ctypes.c_ulong()
+    _libc.pthread_attr_init(attributes)
+    _libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(16_384))
+    pause = ctypes.cast(_libc.pause, ctypes.c_void_p)
+    for started in range(1_000):
+        if code := _libc.pthread_create(ctypes.byref(thread), attributes, pause, None):
+            return [started, code]
+    return [1_000, 0]
+
+
 FACTS: dict[str, Callable[[], object]] = {
     "descriptors": _descriptors,
     "environment": lambda: dict(os.environ),
@@ -175,6 +187,7 @@ FACTS: dict[str, Callable[[], object]] = {
     "terminal": lambda: [os.isatty(descriptor) for descriptor in (0, 1, 2)],
     "session": lambda: os.getsid(0) == os.getpid(),
     "arguments": lambda: sys.argv[1:],
+    "threads": _threads,
 }
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from prytany.abi import limits
 from prytany.runtime import landlock
 from prytany.runtime.launcher import Launcher
 from tests.unit.runtime.runtime_harness import PROBES_FILE, ask, release, spec, with_launcher
@@ -40,6 +42,8 @@ def answers() -> Answers:
         found = {(name, argument): await ask(handle, name, argument) for name, argument in probes}
         for fact in ("descriptors", "environment", "c_environment", "uids", "terminal", "session"):
             found[fact, ""] = await ask(handle, fact)
+        if os.geteuid() == 0:
+            found["threads", ""] = await ask(handle, "threads")
         release(handle)
         return found
 
@@ -131,3 +135,10 @@ def test_a_granted_file_is_granted_alone() -> None:
 @pytest.mark.parametrize("abi", range(1, landlock.abi_version() + 1))
 def test_a_ruleset_of_every_older_version_is_accepted(abi: int) -> None:
     os.close(landlock.build(["/usr", "/dev/null"], ["/tmp"], abi=abi))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a uid that is the operator's too cannot be bounded")
+def test_a_worker_cannot_take_every_thread_of_the_machine(answers: Answers) -> None:
+    started, code = cast(list[int], answers["threads", ""])
+    assert code == errno.EAGAIN
+    assert 0 < started <= limits.WORKER_THREADS_MAX

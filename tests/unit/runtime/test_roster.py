@@ -14,7 +14,7 @@ import pytest
 
 from prytany.runtime import pids
 from prytany.runtime.launcher import Launcher
-from prytany.runtime.roster import Roster
+from prytany.runtime.roster import Roster, kill_leftovers
 from tests.unit.runtime.runtime_harness import spec, with_launcher
 
 pytestmark = pytest.mark.skipif(not pids.start_time_of(os.getpid()), reason="no start times on this machine")
@@ -155,3 +155,18 @@ def test_a_launcher_enters_its_zygote_and_its_workers_and_takes_out_who_has_ende
     with_launcher(body, roster=noted)
     assert noted.seen == 2
     assert not noted.alive
+
+
+def test_a_roster_cannot_name_the_session_of_who_reads_it(monkeypatch: pytest.MonkeyPatch, leftover: Child) -> None:
+    # A tampered roster that names the operator's shell, or the kernel itself where that leads a session.
+    monkeypatch.setattr(os, "getsid", lambda os_pid: leftover.pid)
+    assert kill_leftovers([pair(leftover)]) == 0
+    assert leftover.poll() is None
+
+
+def test_a_process_of_another_user_is_none_of_ours(monkeypatch: pytest.MonkeyPatch, leftover: Child) -> None:
+    def refuse(os_pid: int, start_time: int, number: int) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(pids, "send_signal", refuse)
+    assert kill_leftovers([pair(leftover)]) == 0

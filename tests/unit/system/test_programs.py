@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prytany.abi.errors import Einval, Enoent
+from prytany.abi.errors import Eacces, Einval, Enoent
 from prytany.system.programs import find_program
 
 TEXT = """
@@ -80,6 +80,19 @@ def test_a_class_that_is_no_server_is_no_program_and_a_function_serves_nobody(pl
     assert not find_program(f"{place}:function", "").serves
 
 
+def test_a_program_where_agents_may_write_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "main.py").mkdir()  # reading it would be another error
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    (tmp_path / "outside.py").write_text("async def main(proc): ...\n")
+    for name in ("out/main.py", "link/main.py", "x/../out/main.py"):
+        with pytest.raises(Eacces):
+            find_program(f"{tmp_path}/{name}:main", "/x.py:main", closed=[f"{tmp_path}/out"])
+    assert find_program(f"{tmp_path}/outside.py:main", "/x.py:main", closed=[f"{tmp_path}/out"])
+    own = f"{tmp_path}/outside.py:main"
+    assert find_program(":main", own, closed=[str(tmp_path)]), "its own file is the operator's choice"
+
+
 def test_a_program_whose_file_is_gone_is_found_in_what_was_recorded_of_it(tmp_path: Path) -> None:
     place = tmp_path / "gone.py"
     place.write_text("async def one(proc): ...\nasync def two(proc): ...\n")
@@ -89,3 +102,21 @@ def test_a_program_whose_file_is_gone_is_found_in_what_was_recorded_of_it(tmp_pa
     assert (second.program, second.source) == (f"{place}:two", first.source)
     with pytest.raises(Enoent):
         find_program(":three", first.program, first.source)
+
+
+def test_a_text_without_the_name_is_refused_before_it_is_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(text: bytes) -> None:
+        raise AssertionError("it was parsed")
+
+    monkeypatch.setattr("prytany.system.programs._functions", parse)
+    place = tmp_path / "other.py"
+    place.write_text("class main: ...\ndef sync(): ...\nmain = 'async def main'\n" + "\n" * 100_000)
+    for name, error in (("main", Enoent), ("nothing", Enoent), ("sync", Einval), ("naïve", Enoent)):
+        with pytest.raises(error):
+            find_program(f"{place}:{name}", "/x.py:main")
+    place.write_text("async  def main(proc): ...\nasync def naïve(proc): ...\n")
+    for name in ("main", "naïve"):
+        with pytest.raises(AssertionError, match="it was parsed"):
+            find_program(f"{place}:{name}", "/x.py:main")

@@ -29,6 +29,7 @@ CALLS = (
         "int",
         {
             "ENOENT": "no such program",
+            "EACCES": "it lies where the caller may write",
             "EPERM": "the child would have more than its parent",
             "EAGAIN": "the table, the caller's children or the depth is at its bound",
         },

@@ -60,7 +60,7 @@ def _beneath(unveil: dict[str, str], path: str, mode: str) -> Generator[tuple[in
     if root is None or mode not in unveil[root]:
         raise Eacces(f"{path!r} is not unveiled for {'reading' if mode == 'r' else 'writing'}")
     rest = path[len(root) :].strip("/")
-    if mode == "w" and PROTECTED.intersection(rest.split("/")):
+    if mode == "w" and _is_protected(rest.split("/")):
         raise Eacces(f"{path!r} is protected")
     try:
         fd = os.open(root, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
@@ -116,10 +116,19 @@ def _write(unveil: dict[str, str], path: str, data: bytes) -> int:
     return len(data)
 
 
+def _is_protected(names: list[str]) -> bool:
+    """Whether one of these names is closed to agents; some file systems know no case.
+
+    The marker is one of them: whoever wrote it would close the folder to everybody.
+    """
+    folded = [name.casefold() for name in names]
+    return not PROTECTED.isdisjoint(folded) or ENVIRONMENT_MARKER in folded
+
+
 def _refuse_protected(folder_fd: int, path: str) -> None:
     """A link below what is unveiled may lead to what its own name does not say: look at what was opened."""
     real = os.readlink(f"/proc/self/fd/{folder_fd}").split("/")
-    if PROTECTED.intersection(real):
+    if _is_protected(real):
         raise Eacces(f"{path!r} is protected")
     for depth in range(len(real), 1, -1):
         if os.path.lexists("/".join([*real[:depth], ENVIRONMENT_MARKER])):

@@ -232,8 +232,10 @@ async def _lines(response: Response) -> AsyncIterator[bytes]:
     while (chunk := await response.body_reader.read_chunk()) is not None:
         total += len(chunk)
         rest += chunk
-        *lines, tail = bytes(rest).split(b"\n")
-        rest = bytearray(tail)
+        lines: list[bytes] = []
+        if b"\n" in chunk:  # a line that drips in byte by byte must not be copied at each of them
+            *lines, tail = bytes(rest).split(b"\n")
+            rest = bytearray(tail)
         if total > STREAM_BYTES_MAX or len(rest) > limits.RESULT_BYTES_MAX:
             raise wire.too_big()
         for line in lines:

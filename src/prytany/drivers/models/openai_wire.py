@@ -19,6 +19,7 @@ from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolCal
 
 FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter"})
 TOOL_CALLS_MAX = 128  # in one answer
+MODEL_CHARS_MAX = 256  # of the name that an endpoint gives itself
 
 
 class _Function(msgspec.Struct):
@@ -142,7 +143,7 @@ def decode(body: bytes) -> WireAnswer:
         raise failure("garbage", "the answer is not of OpenAI's form") from None
     if answer.error is not None:
         message, codes = read_error_object(answer.error)
-        status = next((int(code) for code in sorted(codes) if code.isdecimal()), 500)
+        status = next((int(code) for code in sorted(codes) if len(code) == 3 and code.isdecimal()), 500)
         kind = kind_of(status, codes, message)
         raise failure(kind, "the endpoint refused the key" if kind == "bad_key" else f"error in the answer: {message}")
     return answer
@@ -180,7 +181,7 @@ class Fold:
 
     def add(self, answer: WireAnswer) -> str:
         """Take one chunk and return the text in it."""
-        self._model = answer.model or self._model
+        self._model = (answer.model or self._model)[:MODEL_CHARS_MAX]
         if answer.usage is not None:
             used = answer.usage
             self.usage = Usage(max(0, used.prompt_tokens or 0), max(0, used.completion_tokens or 0))
@@ -209,7 +210,7 @@ class Fold:
             kept["id"] = kept["id"] or call.id or ""
             kept["name"] += function.name or ""
             kept["arguments"] += function.arguments or ""
-            self._grow(function.arguments or "", len(self._calls))
+            self._grow(f"{call.id or ''}{function.name or ''}{function.arguments or ''}", len(self._calls))
         return text
 
     def _grow(self, text: str, calls: int = 0) -> None:

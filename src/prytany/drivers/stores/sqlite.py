@@ -25,23 +25,13 @@ import apsw
 from prytany.abi import limits
 from prytany.drivers.stores.reserve import Reserve
 from prytany.drivers.stores.sqlite_reader import SqliteReader
+from prytany.drivers.stores.sqlite_schema import SCHEMA
 from prytany.ports.store import Body, Features, Row, Snapshot, StoreError, StoreFenced, StoreFull, StoreLocked
 
 _CHECKPOINT_PAGES = 2_000  # 16 MB of log: rare enough to be cheap, small enough to be read back at once
 _PAGE_BYTES = 8_192  # fewer frames a commit than 4,096; more would make a lone entry dear
 _BUSY_MS = 5_000
 _SNAPSHOTS_KEPT = 2
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS rows(
-    seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, record BLOB NOT NULL, bodies BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS bodies(
-    tenant INTEGER NOT NULL, digest BLOB NOT NULL, key_id INTEGER NOT NULL, content BLOB NOT NULL,
-    UNIQUE(tenant, digest)) STRICT;
-CREATE TABLE IF NOT EXISTS snapshots(
-    id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL, version TEXT NOT NULL, state BLOB NOT NULL,
-    digest BLOB NOT NULL) STRICT;
-"""
 _INSERT_ROW = "INSERT INTO rows VALUES(?, ?, ?, ?)"
 _ROWS_AT_ONCE = 32  # each step of a statement gives up the interpreter's lock; fewer steps, a third less time
 _INSERT_ROWS = "INSERT INTO rows VALUES" + ",".join(["(?, ?, ?, ?)"] * _ROWS_AT_ONCE)
@@ -110,7 +100,7 @@ class SqliteStore:
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'snapshots'").fetchall():
-            connection.execute(_SCHEMA)
+            connection.execute(SCHEMA)
         self._cursor: Any = connection.cursor()
 
     def _translated(self, error: apsw.Error, connection: apsw.Connection | None) -> StoreError:

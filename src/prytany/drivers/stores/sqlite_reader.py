@@ -14,6 +14,7 @@ from typing import Any
 
 import apsw
 
+from prytany.drivers.stores.sqlite_schema import check_schema
 from prytany.ports.store import Body, Row, Snapshot, StoreError
 
 _ROW = "SELECT seq, hash, record, bodies FROM rows"
@@ -68,11 +69,17 @@ class SqliteReader:
                 self._connection.execute("PRAGMA writable_schema = ON")
             if pinned:
                 self._connection.execute("BEGIN")
+            check_schema(self._connection)
             # A deferred transaction begins with its first read.
             self._connection.execute("SELECT 1 FROM rows LIMIT 1").fetchall()
-        except apsw.Error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             self._connection.close()
+            if isinstance(error, UnicodeDecodeError):
+                raise StoreError(f"cannot read {path}: its schema is no text") from None
             raise
+        except StoreError as error:
+            self._connection.close()
+            raise StoreError(f"cannot read {path}: {error}") from None
 
     def _select(
         self, sql: str, types: tuple[type, ...], bindings: tuple[int | bytes, ...] = ()

@@ -28,7 +28,9 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
         raise Eagain("too many children; wait for some", call="process_spawn")
     if p.depth + 1 >= limits.DEPTH_MAX:
         raise Eagain(f"{limits.DEPTH_MAX} generations are the most", call="process_spawn")
-    found = k.find_program(a.program, p.program, p.source)
+    # The kernel reads and parses the text: an agent that wrote it could keep everybody waiting for a minute.
+    closed = [folder for folder, mode in p.unveil.items() if "w" in mode]
+    found = k.find_program(a.program, p.program, p.source, closed)
     if a.pledge is None:
         pledge = [c for c in found.pledge if c in p.pledge]
     else:

@@ -85,6 +85,13 @@ def hangs() -> None:
     """Hang."""
     threading.Event().wait()
 
+@tool
+def babbles() -> None:
+    """Answer past the protocol, with what is no text."""
+    body = b"\\x95\\xa6answer\\x01\\xa2\\xff\\xfe\\xc4\\x00\\xa0"
+    os.write(int(sys.argv[1]), len(body).to_bytes(4, "little") + body)
+    threading.Event().wait()
+
 meeting = threading.Barrier(4)
 
 @tool
@@ -184,6 +191,13 @@ def test_a_process_holds_the_secrets_of_its_tools_and_nothing_else_of_the_operat
         assert first["echo"] == "<[FIRST_KEY]>", "a result is struck out as well"
         assert neither["session"] == neither["pid"]
         assert neither["read"] == "''"
+
+    using(test)
+
+
+def test_a_tool_that_answers_no_text_is_ended_and_its_caller_does_not_wait(using: Using) -> None:
+    async def test(shop: Loaded) -> None:
+        assert (await shop.fails("babbles")).kind == "died"
 
     using(test)
 

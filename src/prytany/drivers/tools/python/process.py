@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from prytany.abi import limits
-from prytany.abi.wire import LENGTH_BYTES
+from prytany.abi.wire import LENGTH_BYTES, UNREADABLE
 from prytany.drivers.tools.python.messages import (
     Answer,
     Call,
@@ -81,7 +81,7 @@ class ToolProcess:
         except TimeoutError:
             await made.close()
             raise ToolFailure("unavailable", "the tool process did not start in time") from None
-        except (OSError, EOFError, msgspec.MsgspecError):
+        except (OSError, EOFError, *UNREADABLE):
             await made.close()
             raise ToolFailure("unavailable", "the tool process died as it imported its file") from None
         except BaseException:
@@ -170,7 +170,7 @@ class ToolProcess:
                     answered.set_result(answer)
         except (OSError, EOFError):
             self.kill("the tool's process died")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             self.kill("the tool's process sent what is no answer")
 
     async def _keep_output(self, log: Callable[[bytes], None]) -> None:
