@@ -12,13 +12,9 @@ from __future__ import annotations
 from typing import NewType
 
 Pid = NewType("Pid", int)
-Seq = NewType("Seq", int)
-"""The place of an entry in its shard's journal, from 1."""
 
 SHARD_BITS = 40
 _NUMBER_MASK = (1 << SHARD_BITS) - 1
-KERNEL_PID = Pid(0)
-"""The kernel itself, as a parent and as a sender."""
 
 
 def pid_of(shard: int, number: int) -> Pid:
@@ -26,11 +22,6 @@ def pid_of(shard: int, number: int) -> Pid:
     if not 0 <= shard < 1 << 20 or not 0 < number <= _NUMBER_MASK:
         raise ValueError(f"no pid for shard {shard}, number {number}")
     return Pid(shard << SHARD_BITS | number)
-
-
-def shard_of(pid: Pid) -> int:
-    """The shard that owns `pid`."""
-    return pid >> SHARD_BITS
 
 
 def format_pid(pid: Pid) -> str:

@@ -31,6 +31,7 @@ WORKER_FILES_MAX = 64  # open descriptors of one worker
 WORKER_THREADS_MAX = 128  # of one worker that has a uid of its own
 PROGRAM_MODULES_MAX = 1_000  # beside a program, recorded with it
 PROGRAM_BYTES_MAX = 3 << 20  # of a program with these modules
+START_BYTES_MAX = FRAME_BYTES_MAX - PROGRAM_BYTES_MAX - (256 << 10)  # arguments and state that one start hands over
 PROCESS_JOURNAL_BYTES = 256 << 20  # one process may put into journal and bodies
 TENANT_JOURNAL_BYTES = 16 << 30
 OVERDRAFT_BYTES_MAX = 64 << 10  # of one result, which a call that was begun within its share may bring beyond it

@@ -20,8 +20,8 @@ from prytany.abi.errors import Einval
 from prytany.abi.limits import ARGUMENT_BYTES_MAX, FRAME_BYTES_MAX, FRAME_CALLS_MAX
 
 LENGTH_BYTES: Final = 4
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding bytes from outside can raise: of no form, text that is no UTF-8, nested too deeply."""
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
+"""What decoding bytes from outside can raise: of no form, text that is no UTF-8, nested too deeply, a map as a key."""
 OK: Final = ""
 PIECE: Final = "+"
 START: Final = 0

@@ -66,7 +66,7 @@ class Journal:
             head: the last row's number and hash, or `START`.
             on_durable: called with a number: it and everything before it is durable.
             on_failure: called once, when a commit failed.
-            anchor: where each durable head is written.
+            anchor: where each durable head is written; closed at the end.
         """
         self._store = store
         self._loop = loop
@@ -181,7 +181,7 @@ class Journal:
         return self._command(lambda: self._store.forget(tenant, digests, packs))
 
     async def close(self) -> None:
-        """Commit what is queued, sync the anchor, end the thread. The store stays open: it is its opener's."""
+        """Commit what is queued, close the anchor, end the thread. The store stays open: it is its opener's."""
         if self._closing is None:
             self._flush()
             self._closing = self._loop.create_future()
@@ -292,7 +292,7 @@ class Journal:
     def _end(self, failure: StoreError | None) -> None:
         if self._anchor is not None:
             try:
-                self._anchor.sync()
+                self._anchor.close()
             except OSError as error:
                 if failure is None:
                     self._call(self._failed, StoreError(f"the anchor could not be synced: {error.strerror}"))

@@ -22,8 +22,16 @@ def names_of(event: ev.Event) -> Iterator[tuple[str, bytes]]:
             yield name, digest
 
 
+def owners_of(event: ev.Event) -> tuple[int, ...]:
+    """Whose an event's content is: its process's; a message is its receiver's and, if a process sent it, its sender's.
+    0 is nobody's."""
+    if isinstance(event, ev.MessageSent):
+        return (event.receiver, event.sender) if event.sender > 0 else (event.receiver,)
+    return (getattr(event, "pid", 0),)
+
+
 def own_names(event: ev.Event) -> Iterator[bytes]:
-    """The digests of an event's content that belongs to its process."""
+    """The digests of an event's content that belongs to its owners."""
     return (digest for name, digest in names_of(event) if (type(event), name) not in SHARED)
 
 
@@ -35,7 +43,8 @@ def said(record: bytes) -> Said:
         if isinstance(event, ev.ContentForgotten):
             forgotten.append(event.pid)
             continue
-        pid = getattr(event, "pid", 0)
+        owners = owners_of(event)
         for name, digest in names_of(event):
-            names.append(Named(TENANT, digest, 0 if (type(event), name) in SHARED else pid))
+            of = (0,) if (type(event), name) in SHARED else owners
+            names.extend(Named(TENANT, digest, owner) for owner in of)
     return Said(names, forgotten)

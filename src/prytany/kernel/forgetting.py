@@ -2,7 +2,9 @@
 
 That it is forgotten is recorded before anything is destroyed, so that a crash in between leaves content that is there,
 never a loss that nobody explains; the command can be given again. What living processes name as well is kept, since
-they need it to come back. What the process handed to others (its result, in the answer that its parent got) is theirs.
+they need it to come back, and so is what an ended one left that its parent has not taken yet. What the process handed
+to others (its result, in the answer that its parent got) is theirs; a message goes with its sender and its receiver,
+whichever is forgotten first, once its receiver has ended.
 
 It reads the whole journal twice: an ended process may have left the table, and only the journal knows what it named.
 """
@@ -15,7 +17,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Ebusy, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.journal.bodies import pack, unpack
-from prytany.kernel.content import names_of, own_names
+from prytany.kernel.content import names_of, own_names, owners_of
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.ports.store import Reader
 from prytany.process.table import Table
@@ -77,9 +79,17 @@ def _refuse_needed(table: Table, pid: int) -> None:
         return
     if process.alive:
         raise Ebusy(f"process {format_pid(Pid(pid))} has not ended; what it was told is needed to bring it back")
-    parent = table.get(process.parent)
-    if parent is not None and parent.alive:
+    if _needed(table, pid):
         raise Ebusy(f"process {format_pid(Pid(pid))} has ended, and its parent has not taken its result yet")
+
+
+def _needed(table: Table, pid: int) -> bool:
+    """Whether that process is alive, or its parent is, which is still to be answered with its end."""
+    process = table.get(pid)
+    if process is None or process.alive:
+        return process is not None
+    parent = table.get(process.parent)
+    return parent is not None and parent.alive
 
 
 def _find(reader: Reader, table: Table, pid: int) -> _Found:
@@ -89,7 +99,7 @@ def _find(reader: Reader, table: Table, pid: int) -> _Found:
     known = False
     for row in reader.rows(1, last):
         for event in ev.decode_entry(row.record).events:
-            if getattr(event, "pid", None) == pid and not isinstance(event, ev.ContentForgotten | ev.OperatorCommanded):
+            if pid in owners_of(event) and not isinstance(event, ev.ContentForgotten | ev.OperatorCommanded):
                 known = True
                 own.update(own_names(event))
     if not known:
@@ -98,12 +108,12 @@ def _find(reader: Reader, table: Table, pid: int) -> _Found:
     naming: dict[int, set[bytes]] = {}
     for row in reader.rows(1, last):
         for event in ev.decode_entry(row.record).events:
-            whose = getattr(event, "pid", 0)
-            process = table.get(whose)
             names = {digest for _, digest in names_of(event)} & own
-            if process is not None and process.alive:
+            owners = owners_of(event)
+            # A message's sender was answered with its number: it needs no more of it to come back.
+            if names and _needed(table, owners[0]):
                 needed |= names
-            elif whose == pid and names:
+            elif names and pid in owners:
                 naming.setdefault(row.seq, set()).update(names)
     gone = own - needed
     return _measured(reader, naming, gone, len(own & needed))

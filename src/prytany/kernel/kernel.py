@@ -21,6 +21,7 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.mailbox import Post
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
+from prytany.kernel.effects.finished import Finished
 from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.live import Live
@@ -221,10 +222,12 @@ class Kernel:
         """The process terminates by something other than its own call."""
         process = self.table.get(pid)
         if process is not None and process.alive and not self.closing:
-            self._commit(*end_events(self, process, status, signal, reason, b"", cpu_us))
+            events, contents = end_events(self, process, status, signal, reason, b"", cpu_us)
+            named = {self.digest(content): content for content in contents}
+            self.ledger.commit(events, named, payer=pid, reserve=True)
 
-    def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
-        """An effect's result."""
+    def complete(self, pid: int, n: int, errno: str, value: bytes, made: Finished) -> None:
+        """An effect's result. Without it, what it would have changed is not recorded; what it took always is."""
         process = self.table.get(pid)
         if self.closing or process is None or n not in process.open:
             return
@@ -232,7 +235,8 @@ class Kernel:
             errno, value = "EDQUOT", denied_value("", cause)
         result = b"" if value == NIL else self.digest(value)
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
-        self.ledger.commit((*events, closed), {result: value} if result else {}, payer=pid)
+        changes = () if errno else made.events
+        self.ledger.commit((*made.used, *changes, closed), {result: value} if result else {}, payer=pid)
 
     def arguments(self, process: Process, n: int) -> Any:
         """The arguments of an open call whose effect is about to begin; None when they cannot be read, and then it is
@@ -245,7 +249,7 @@ class Kernel:
             why = _pack([f"what it was asked cannot be read: {error.message}", error.detail])
         except StoreError as error:
             why = _pack([f"what it was asked cannot be read: {error}", {}])
-        self.complete(process.pid, n, "EIO", why, ())
+        self.complete(process.pid, n, "EIO", why, Finished(None))
         return None
 
     def wait_durable(self, seq: int) -> Awaitable[None]:
@@ -262,6 +266,12 @@ class Kernel:
         process = self.table.get(pid)
         if self.closing or process is None or n not in process.open:
             return
+        if cause := self.quotas.full(process, self.table, len(value)):
+            denied = denied_value("", cause)
+            closed = ev.CallClosed(pid, n, "EDQUOT", self.digest(denied), process.tail)
+            charges = self.effects.models.unfinished(process, n, "cancelled")
+            self.ledger.commit((*charges, closed), {closed.result: denied}, payer=pid)
+            return
         piece = self.digest(value)
         self.ledger.commit((ev.CallPiece(pid, n, piece, process.tail),), {piece: value})
 
@@ -270,10 +280,6 @@ class Kernel:
         live = self.workers.live.get(pid)
         if live is not None:
             await live.wait_taken(limits.PIECES_AHEAD_MAX)
-
-    def _commit(self, events: Sequence[ev.Event], contents: Sequence[bytes]) -> None:
-        if events:
-            self.ledger.commit(events, {self.digest(content): content for content in contents}, reserve=True)
 
     def react(self, entry: Durable) -> None:
         """An entry is durable."""

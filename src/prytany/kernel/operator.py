@@ -15,7 +15,7 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
 from prytany.kernel.handlers.incarnation import upgrade_events
 from prytany.kernel.handlers.message import receiver_of, send_events
-from prytany.kernel.handlers.process import exit_value, signal_events
+from prytany.kernel.handlers.process import check_pledge, exit_value, signal_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
@@ -56,7 +56,7 @@ class Operator:
         Raises:
             Enoent: there is no such program.
             Eagain: the process table is full.
-            Einval: the name is too long, or a tool's file cannot be used.
+            Einval: the name is too long, there is no such pledge, or a tool's file cannot be used.
             Epolicy: a tool's manifest has changed.
         """
         k = self._k
@@ -64,6 +64,8 @@ class Operator:
             raise Eagain("the process table is full")
         if len(name.encode()) > limits.NAME_BYTES_MAX:
             raise Einval(f"a name has at most {limits.NAME_BYTES_MAX} bytes")
+        if pledge is not None:
+            check_pledge(pledge)
         found: Program = k.find_program(program, "")
         argument = _pack([args, kwargs])
         pid = k.table.next_number

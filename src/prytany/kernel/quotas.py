@@ -3,9 +3,10 @@
 A call that would go beyond is refused with EDQUOT, which is a denial: the first of a kind is recorded by itself, and
 repeats are counted. The end of a process is never refused, and nothing that the kernel or its operator does is.
 
-A call that was begun within its share may bring its result: a small one always, a large one only within the share. So a
-share can be overdrawn by the calls in flight, each by `limits.OVERDRAFT_BYTES_MAX`, by the answer of one call that is
-decided at once, and by what a process leaves when it ends.
+A call that was begun within its share may bring its result: a small one always, a large one only within the share; a
+stream ends at its first piece beyond it. So a share can be overdrawn by the calls in flight, each by
+`limits.OVERDRAFT_BYTES_MAX`, by the answer of one call that is decided at once, and by what a process leaves when it
+ends.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from prytany.kernel.effects.model import pack_vectors
 from prytany.kernel.handlers.context import answer_in
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.outcome import Context
+from prytany.kernel.replay import NIL
 from prytany.ports.model import ModelFailure
 from prytany.process.process import OpenCall, Process
 
@@ -28,7 +29,6 @@ TRIED_AGAIN = frozenset({"bad_key", "no_funds"})
 CHOICES = ("retry", "skip", "give")
 MODEL_CALLS = frozenset({"model_chat"})
 VALUE_DEPTH_MAX = 64
-NIL = b"\xc0"
 
 _pack = msgspec.msgpack.encode
 Settled = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]

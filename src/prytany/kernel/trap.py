@@ -95,7 +95,7 @@ class Trap:
             return
         if isinstance(outcome, Ended):
             contents = {ledger.digest(content): content for content in outcome.contents}
-            ledger.commit(outcome.events, contents, reserve=True)
+            ledger.commit(outcome.events, contents, payer=process.pid, reserve=True)
             return
         idle = live.idle_after(n, process)
         opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
@@ -130,7 +130,9 @@ class Trap:
         if process.usage.denials - process.refused_from >= self._quotas.refusals_max:
             reason = f"it went on after {self._quotas.refusals_max} of its calls were denied"
             events, left = exit_events(self._context, process, 1, 0, reason, b"")
-            self._ledger.commit(events, {self._ledger.digest(content): content for content in left}, reserve=True)
+            self._ledger.commit(
+                events, {self._ledger.digest(content): content for content in left}, payer=live.pid, reserve=True
+            )
             return
         # The name is the worker's own words: what is not in the table is recorded under one name, so that made-up names
         # cannot fill the journal.

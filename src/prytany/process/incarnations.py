@@ -27,6 +27,8 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
 def _cut(table: Table, process: Process, seq: int, base: int) -> None:
     process.cut_seq, process.cut_ns, process.base = seq, table.time_ns, base
     process.cut_unasked = process.unasked
+    process.history_from = process.usage.calls
+    process.warned.clear()
 
 
 def _begins_again(table: Table, process: Process, seq: int, prev: int) -> None:

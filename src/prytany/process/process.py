@@ -139,7 +139,7 @@ class Process(msgspec.Struct, array_like=True):
     journal_bytes: int = 0
     """What it put into the journal: records and contents."""
     history_from: int = 0
-    """`usage.calls` when this incarnation began."""
+    """`usage.calls` when this incarnation began, or its record was cut."""
     refused_from: int = 0
     """`usage.denials` when this incarnation began."""
     forgotten: bool = False
@@ -179,10 +179,10 @@ class Process(msgspec.Struct, array_like=True):
     """Since when it runs or waits; 0 when it does neither."""
     python: str = ""
     environment: str = ""
-    restart_ns: int = 0
-    """When it begins again, where it failed; 0 when it has begun."""
     spawned_by: int = 0
     """The parent that it was born with, and is told of at each start; `parent` is 0 once that is reaped."""
+    restart_ns: int = 0
+    """When it begins again, where it failed; 0 when it has begun."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.
@@ -195,7 +195,7 @@ class Process(msgspec.Struct, array_like=True):
 
     def account(self, now_ns: int, *, goes_on: bool = True) -> None:
         """Count the time since the last change of what it does, if this is one."""
-        waiting = not self.busy and bool(self.open)
+        waiting, goes_on = not self.busy and bool(self.open), goes_on and self.state is State.RUNNING
         if goes_on and self.mark_ns and waiting == self.waiting:
             return
         if self.mark_ns:
@@ -222,7 +222,7 @@ class Process(msgspec.Struct, array_like=True):
 
     @property
     def history(self) -> int:
-        """Recorded calls of this incarnation."""
+        """Calls of its record."""
         return self.usage.calls - self.history_from
 
     @property

@@ -31,6 +31,17 @@ LogSink = Callable[[int, bytes], None]
 """Takes what a process printed."""
 
 
+def _read(body: bytes) -> wire.Frame:
+    """A frame of a worker's; raises Einval when it is none."""
+    try:
+        frame = wire.decode_frame(body)
+    except wire.UNREADABLE:
+        raise Einval("no frame") from None
+    if len(body) > limits.ARGUMENT_BYTES_MAX or len(frame.calls) > limits.FRAME_CALLS_MAX:
+        _check_bounds(frame)
+    return frame
+
+
 def _check_bounds(frame: wire.Frame) -> None:
     """Hold a worker to the bounds that userland keeps by itself; raises Einval."""
     most = limits.ARGUMENT_BYTES_MAX
@@ -135,14 +146,12 @@ class ConfinedWorker:
             return
         try:
             for body in self._frames.feed(data):
-                frame = wire.decode_frame(body)
-                if len(body) > limits.ARGUMENT_BYTES_MAX or len(frame.calls) > limits.FRAME_CALLS_MAX:
-                    _check_bounds(frame)
+                frame = _read(body)
                 calls: list[Call] = [(call.n, call.name, call.args) for call in frame.calls]
                 self._host.on_frame(self._pid, frame.delivered, calls)
                 if self._killed:
                     return
-        except (Einval, *wire.UNREADABLE):
+        except Einval:
             self._break("its worker sent what is no frame")
 
     def _on_output(self) -> None:

@@ -135,23 +135,24 @@ class Shard:
         """
         look_less_often()
         home, roster, (store, reader, keyring, folded), opened = _open(path, create=create)
-        failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
-        logs = Logs(path)
-        made = runners(logs) if runners else _confined(logs, roster, unconfined)
-        loaded: dict[str, Tools] = {}
-        reactions: list[Callable[[Durable], None]] = []
-        ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
-        kernel = Kernel(
-            ledger, Outside(SystemClock(), models, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
-            running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
-            environment=Environments().identity,
-        )  # fmt: skip
-        kernel.idle = idle
-        reactions.append((lambda entry: None) if idle else kernel.react)
-        ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
-        ledger.snapshots.begin(folded)
-        facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
-        shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened)
+        with opened:  # until the shard has it
+            failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
+            logs = Logs(path)
+            made = runners(logs) if runners else _confined(logs, roster, unconfined)
+            loaded: dict[str, Tools] = {}
+            reactions: list[Callable[[Durable], None]] = []
+            ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+            kernel = Kernel(
+                ledger, Outside(SystemClock(), models, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
+                running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
+                environment=Environments().identity,
+            )  # fmt: skip
+            kernel.idle = idle
+            reactions.append((lambda entry: None) if idle else kernel.react)
+            ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
+            ledger.snapshots.begin(folded)
+            facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
+            shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened.pop_all())
         return shard if idle else await shard.begin(loaded, tools)
 
     async def begin(self, loaded: dict[str, Tools], tools: Sequence[Path]) -> Shard:

@@ -439,6 +439,6 @@ class Calls:
 
         Args:
 
-        Errors: only what every call can.
+        Errors: EPOLICY.
         """
         return cast("list[dict[str, Any]]", await self._call("tool_list", ()))

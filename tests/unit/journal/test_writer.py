@@ -217,12 +217,14 @@ def test_an_acknowledged_entry_is_anchored(tmp_path: Path) -> None:
 
     run(body, anchor)
     assert anchor.syncs == 1
-    anchor.close()
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(anchor._fd)
 
 
 def test_an_anchor_that_cannot_be_written_breaks_the_journal(tmp_path: Path) -> None:
     anchor = Anchor(tmp_path / "head")
-    os.close(anchor._fd)  # as if its disk had gone
+    with (tmp_path / "head").open("rb") as read_only:
+        os.dup2(read_only.fileno(), anchor._fd)  # as if its disk had gone
 
     async def body(journal: Journal, store: Watched, heard: Heard) -> None:
         with pytest.raises(Eio):

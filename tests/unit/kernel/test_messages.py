@@ -98,6 +98,19 @@ async def test_a_full_mailbox_says_so_and_takes_again_when_there_is_room(stage: 
 
 
 @staged
+async def test_a_state_that_its_program_could_not_begin_from_is_refused(stage: Stage) -> None:
+    one = await stage.root()
+    _, pid = await stage.ask(one, "process_spawn", "program", [b"x" * (3 << 20)], {})
+    two = stage.puppets[pid]
+    room = limits.START_BYTES_MAX - (3 << 20)
+    for call, args in (("message_done", (0,)), ("process_exec", ())):
+        errno, (said, _) = await stage.ask(two, call, *args, b"x" * room)
+        assert (errno, "arguments" in said) == ("EINVAL", True)
+    assert (await stage.ask(two, "message_done", 0, b"x" * (room - 1_000)))[0] == ""
+    assert (await stage.ask(one, "message_done", 0, b"x" * (limits.RESULT_BYTES_MAX - 1_000)))[0] == ""
+
+
+@staged
 async def test_who_waits_is_handed_the_message_and_the_messages_of_a_sender_keep_their_order(stage: Stage) -> None:
     one = await stage.root()
     two = await stage.child(one)

@@ -90,3 +90,12 @@ def test_what_reaped_descendants_took_goes_up_with_them(told: Told) -> None:
         told(3, ev.ProcessReaped(pid))
     below = told.table.require(1).below
     assert (below.cpu_us, below.calls) == (5, 1)
+
+
+def test_a_call_that_closes_while_its_process_is_stopped_lets_no_time_count(told: Told) -> None:
+    told(10, ev.CallOpened(1, 1, "model_chat", b"a", told.tail()))
+    told(20, ev.ProcessPaused(1, "SIGSTOP"))
+    told(30, ev.CallClosed(1, 1, "", b"", told.tail()))
+    told(1_000, ev.ProcessContinued(1))
+    told(1_005, ev.ProcessExited(1, 0, 0, "returned", b""))
+    assert times(told) == (20 + 5, 0)

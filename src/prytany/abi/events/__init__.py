@@ -20,7 +20,7 @@ from prytany.abi.events.context import (
     Source,
 )
 from prytany.abi.events.digest import Digest
-from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, digests_of, encode_entry
+from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, encode_entry
 from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.message import (
     MessageAwaited,
@@ -102,6 +102,5 @@ __all__ = [
     "ToolsGranted",
     "ToolsNarrowed",
     "decode_entry",
-    "digests_of",
     "encode_entry",
 ]

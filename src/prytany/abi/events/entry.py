@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -140,12 +140,3 @@ def digest_fields(kind: type) -> tuple[str, ...]:
         for name, hint in hints.items()
         if any(getattr(mark, "extra", None) == {"digest": True} for mark in getattr(hint, "__metadata__", ()))
     )
-
-
-def digests_of(record: bytes) -> Iterator[bytes]:
-    """The digests of content that an entry names, in order; empty ones stand for no content."""
-    for event in decode_entry(record).events:
-        for name in digest_fields(type(event)):
-            digest = getattr(event, name)
-            if digest:
-                yield digest

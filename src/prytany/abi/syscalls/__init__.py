@@ -17,6 +17,7 @@ COMMON_ERRORS: dict[str, str] = {
     "EINVAL": "an argument is missing, of the wrong type, or too large",
     "EAGAIN": "too many of the caller's calls are in flight",
     "EDQUOT": "a share of the journal is used up; `cause` says whether the process's, its tenant's, or its history's",
+    "EIO": "content that the journal named is missing or was forgotten; or a driver failed, or gave too large a result",
     "ECANCELED": "the caller cancelled the call before it had a result",
 }
 

@@ -28,7 +28,7 @@ CALLS = (
         "tools",
         (),
         "list[dict[str, Any]]",
-        {},
+        {"EPOLICY": "a tool is not loaded in this kernel"},
         "The tools that the caller may call: name, description, parameters (a JSON Schema) and effect.",
     ),
 )

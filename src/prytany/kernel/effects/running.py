@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, Etimedout, KernelError
 from prytany.kernel.effects.context import ContextEffects
@@ -43,8 +42,8 @@ class Outside(NamedTuple):
 class Owner(ModelOwner, ContextOwner, Protocol):
     """The kernel, as effects see it."""
 
-    def complete(self, pid: int, n: int, errno: str, value: bytes, events: tuple[ev.Event, ...]) -> None:
-        """Call `n` has its result."""
+    def complete(self, pid: int, n: int, errno: str, value: bytes, made: Finished) -> None:
+        """Call `n` has its result: `value`, packed, or an error; and the events that `made` has for it."""
         ...
 
     def tool_path(self, run: int, name: str) -> str:
@@ -147,4 +146,4 @@ class Effects:
             # A driver that fails in its own way must not leave its caller waiting for ever.
             errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
         if self._take(process.pid, n) is not None:
-            self._owner.complete(process.pid, n, errno, value, (*made.used, *(() if errno else made.events)))
+            self._owner.complete(process.pid, n, errno, value, made)

@@ -9,7 +9,7 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval
-from prytany.kernel.handlers.message import failed_messages
+from prytany.kernel.handlers.message import check_state, failed_messages
 from prytany.kernel.handlers.process import exit_events, kind_of
 from prytany.kernel.outcome import Context, Ended, Program
 from prytany.process.process import Process, State
@@ -51,8 +51,7 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
 
 def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The same program and incarnation, and another history."""
-    if len(a.state) > limits.RESULT_BYTES_MAX:
-        raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call="process_exec")
+    check_state(k, p, a.state, "process_exec")
     events, contents = failed_messages(k, p)
     return Ended((*events, *_charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
 

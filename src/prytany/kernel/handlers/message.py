@@ -59,8 +59,7 @@ def sys_message_done(k: Context, p: Process, n: int, a: Any) -> Done:
     if a.state is not None:
         if p.open:
             raise Ebusy("a snapshot cannot hold the calls that are in flight", call="message_done")
-        if len(a.state) > limits.RESULT_BYTES_MAX:
-            raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call="message_done")
+        check_state(k, p, a.state, "message_done")
     events: list[ev.Event] = []
     contents: list[bytes] = []
     if a.message:
@@ -77,6 +76,18 @@ def sys_message_done(k: Context, p: Process, n: int, a: Any) -> Done:
         if p.pending:
             after.append(ev.ProcessUpgraded(p.pid, p.pending, p.tail))
     return Done(None, before=tuple(events), after=tuple(after), contents=tuple(contents), spare=True)
+
+
+def check_state(k: Context, p: Process, state: bytes, call: str) -> None:
+    """Raise Einval for a state that its process could not begin from: it goes into one frame with its arguments."""
+    size_bytes = len(state)
+    if size_bytes > limits.RESULT_BYTES_MAX:
+        raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call=call)
+    if size_bytes + limits.ARGUMENT_BYTES_MAX > limits.START_BYTES_MAX:
+        size_bytes += len(k.content(p.argument, p.spawned_seq))
+        if size_bytes > limits.START_BYTES_MAX:
+            most = f"{limits.START_BYTES_MAX} bytes are the most"
+            raise Einval(f"the state and the program's arguments have {size_bytes} bytes, and {most}", call=call)
 
 
 def _deadline_ns(k: Context, timeout_ms: int, call: str) -> int:

@@ -53,11 +53,11 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
     return Done(int(pid), (spawned, *narrowed, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
 
 
-def check_pledge(pledge: list[str], call: str = "process_spawn") -> None:
+def check_pledge(pledge: list[str]) -> None:
     """Raise Einval for a class that does not exist."""
     unknown = sorted(set(pledge) - set(PLEDGES))
     if unknown:
-        raise Einval(f"there is no pledge {unknown[0]!r}; there are {', '.join(PLEDGES)}", call=call)
+        raise Einval(f"there is no pledge {unknown[0]!r}; there are {', '.join(PLEDGES)}")
 
 
 def exit_value(p: Process | ev.ProcessExited, left: bytes) -> dict[str, Any]:
