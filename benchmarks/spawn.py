@@ -1,9 +1,10 @@
 """How fast confined workers start, and what one costs: `python -m benchmarks.spawn --json`.
 
-`spawn_per_s`: workers started through the Launcher until the first byte of each has come, four at once as a fleet
-would, with none ended in between. `spawn_one_ms_p50`: the same, one at a time. `pss_kb`: the proportional set size of
-one, averaged over all, with that many alive and idle. Every worker is confined as in production; only the entry is
-replaced, by one that sends a byte and waits. Must not count the start of the zygote (`zygote_ms` says what it takes).
+`spawn_per_s`: workers started through the Launcher, each from the request of a fork until the first call of the
+program that was loaded in it has come, four at once as a fleet would, with none ended in between. `spawn_one_ms_p50`:
+the same, one at a time. `pss_kb`: the proportional set size of one, averaged over all, with that many alive and
+waiting in that call. Each is confined, entered and handed its start item as a kernel does it; what is left out is the
+kernel's own part, its journal. Must not count the start of the zygote (`zygote_ms` says what it takes).
 """
 
 from __future__ import annotations
@@ -13,31 +14,55 @@ import asyncio
 import json
 import os
 import resource
-import socket
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+from prytany.abi import wire
+from prytany.runtime.confinement import Confinement
 from prytany.runtime.launcher import Launcher, WorkerHandle
 from prytany.runtime.messages import WorkerSpec
+from prytany.system.programs import find_program
 
-ENTRY = f"{os.path.abspath(__file__)}:worker"
 TARGETS = {"spawn_per_s": 200, "pss_kb": 3_000}
 AT_ONCE = 4
+READ_BYTES = 1 << 16
+PROGRAM = """
+import asyncio
+from prytany import agent
 
 
-def worker(sock: socket.socket) -> int:
-    """The entry of every worker of this benchmark: one byte, then idle until the kernel hangs up."""
-    sock.sendall(b"r")
-    sock.recv(1)
-    return 0
+@agent(pledge="")
+async def main(proc):
+    await asyncio.sleep(3600)
+"""
 
 
-async def _spawn(launcher: Launcher) -> WorkerHandle:
-    handle = await launcher.fork(WorkerSpec())
-    if await asyncio.get_running_loop().sock_recv(handle.sock, 1) != b"r":
-        raise RuntimeError(f"a worker did not start: {os.read(handle.output_fd, 4_096).decode(errors='replace')}")
-    return handle
+def start_item(folder: Path) -> bytes:
+    """What a kernel sends to a worker of the program first."""
+    path = folder / "main.py"
+    path.write_text(PROGRAM)
+    found = find_program(f"{path}:main", "")
+    item = {
+        "program": found.program, "python": "", "source": found.source, "args": [], "kwargs": {}, "seed": bytes(32),
+        "pid": 1, "parent": 0, "incarnation": 1, "name": found.name, "pledge": list(found.pledge), "epoch": 0,
+        "base": 0, "state": None, "migrating": False,
+    }  # fmt: skip
+    return wire.encode_item(wire.START, time.time_ns(), wire.OK, item)
+
+
+async def _spawn(launcher: Launcher, item: bytes) -> WorkerHandle:
+    loop = asyncio.get_running_loop()
+    handle = await launcher.fork(WorkerSpec(confinement=Confinement()))
+    await loop.sock_sendall(handle.sock, item)
+    reader = wire.FrameReader()
+    while data := await loop.sock_recv(handle.sock, READ_BYTES):
+        for body in reader.feed(data):
+            if [call.name for call in wire.decode_frame(body).calls] == ["timer_wait"]:
+                return handle
+    raise RuntimeError(f"a worker did not start: {os.read(handle.output_fd, 4_096).decode(errors='replace')}")
 
 
 def _pss_kb(os_pid: int) -> int:
@@ -45,9 +70,9 @@ def _pss_kb(os_pid: int) -> int:
         return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
 
 
-async def measure(count: int) -> dict[str, float]:
-    """Start `count` workers and weigh them."""
-    launcher = Launcher(sys.executable, entry=ENTRY)
+async def measure(count: int, item: bytes) -> dict[str, float]:
+    """Start `count` workers with that first item, and weigh them."""
+    launcher = Launcher(sys.executable)
     began = time.perf_counter()
     await launcher.start()
     zygote_ms = (time.perf_counter() - began) * 1e3
@@ -56,7 +81,7 @@ async def measure(count: int) -> dict[str, float]:
 
     async def lane() -> None:
         for _ in left:
-            handles.append(await _spawn(launcher))
+            handles.append(await _spawn(launcher, item))
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as lanes:
@@ -67,7 +92,7 @@ async def measure(count: int) -> dict[str, float]:
     alone_ms: list[float] = []
     for _ in range(100):
         began = time.perf_counter()
-        handle = await _spawn(launcher)
+        handle = await _spawn(launcher, item)
         alone_ms.append((time.perf_counter() - began) * 1e3)
         handle.sock.close()
         await handle.exited
@@ -96,7 +121,9 @@ def main() -> int:
     arguments = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))  # a socket and a pipe for each alive
-    figures = asyncio.run(measure(arguments.count))
+    with tempfile.TemporaryDirectory() as folder:
+        item = start_item(Path(folder))
+    figures = asyncio.run(measure(arguments.count, item))
     if arguments.json:
         print(json.dumps(figures))
     else:

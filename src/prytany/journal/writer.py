@@ -108,6 +108,16 @@ class Journal:
         """What broke the journal, or None."""
         return self._failure
 
+    def next_seq(self) -> int:
+        """The number that the next entry will have. Raises as `append`, which then does not."""
+        if self._failure is not None or self._closing is not None:
+            raise self._refusal()
+        return self._seq + 1
+
+    def give_up(self, error: BaseException) -> None:
+        """Take nothing any more: its owner's state is no good. What was appended is still committed."""
+        self._failed(StoreError(f"the kernel failed: {type(error).__name__}: {error}"))
+
     def append(self, record: bytes, bodies: bytes = b"", large: Sequence[Body] = (), reserve: bool = False) -> int:
         """Chain `record` and queue it; its number. It is durable when `on_durable` says so, and not before.
 
@@ -213,6 +223,8 @@ class Journal:
         self._on_durable(seq)
 
     def _failed(self, error: StoreError) -> None:
+        if self._failure is not None:
+            return
         self._failure = error
         for _, waiter in self._waiters:
             if not waiter.done():

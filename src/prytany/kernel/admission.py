@@ -7,13 +7,13 @@ says so (`tool.started`) is durable: so a call that still waits when the machine
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.kernel.effects import Effects
 from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, doubt_events
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.trap import decode_arguments
+from prytany.process.process import Process
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns, parse_key
 
@@ -35,8 +35,8 @@ class Core(Protocol):
         """Open tool calls."""
         ...
 
-    def content(self, digest: bytes, seq: int = 0) -> bytes:
-        """Stored content."""
+    def arguments(self, process: Process, n: int) -> Any:
+        """The arguments of an open call; None when it is closed for want of them."""
         ...
 
 
@@ -64,8 +64,8 @@ class Admission:
             or not 0 < call.started <= self._k.ledger.journal.durable
         ):
             return
-        opened = process.open[n]
-        args = decode_arguments(opened.call, self._k.content(opened.argument, opened.seq))
+        if (args := self._k.arguments(process, n)) is None:
+            return
         self._k.effects.start(process, n, TOOL_RUN, ToolRun(call.tool, args.arguments, call.effect))
 
     def come_back(self) -> None:

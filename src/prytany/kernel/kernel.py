@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio, Enoent
+from prytany.abi.errors import Eio, Enoent, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.mailbox import Post
 from prytany.kernel.admission import Admission
@@ -35,12 +36,12 @@ from prytany.kernel.replay import NIL, denied_value
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
-from prytany.kernel.trap import Trap
+from prytany.kernel.trap import Trap, decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
-from prytany.ports.store import Reader
+from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
@@ -237,6 +238,20 @@ class Kernel:
         changes = () if errno else made.events
         self.ledger.commit((*made.used, *changes, closed), {result: value} if result else {}, payer=pid)
 
+    def arguments(self, process: Process, n: int) -> Any:
+        """The arguments of an open call whose effect is about to begin; None when they cannot be read, and then it is
+        closed: what one process asked for must not keep the others.
+        """
+        call = process.open[n]
+        try:
+            return decode_arguments(call.call, self.content(call.argument, call.seq))
+        except KernelError as error:
+            why = _pack([f"what it was asked cannot be read: {error.message}", error.detail])
+        except StoreError as error:
+            why = _pack([f"what it was asked cannot be read: {error}", {}])
+        self.complete(process.pid, n, "EIO", why, ())
+        return None
+
     def wait_durable(self, seq: int) -> Awaitable[None]:
         """Until entry `seq` can be read."""
         return self.ledger.journal.wait_durable(seq)
@@ -290,7 +305,7 @@ class Kernel:
         for pid in running:
             process = self.table.get(pid)
             if process is not None and process.state is State.RUNNING:
-                self.reactions.begin_open(process)
+                self.reactions.begin_open(process, self.ledger.journal.durable + 1)
                 if not process.idle:
                     self.places.ask(pid)
         for pid in list(self.table.restarting):
@@ -303,6 +318,14 @@ class Kernel:
         if process is not None:
             self.places.update(process)
             self.reactions.fill()
+
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task of the kernel's has ended. What it raised must not be lost with it: somebody would wait for ever."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not self.closing and self.ledger.journal.failure is None:
+            task.get_loop().call_exception_handler({"message": "a task failed", "exception": error, "task": task})
+            self.ledger.journal.give_up(error)
 
     def fail(self) -> None:
         """The journal is broken: take no input any more. What was acknowledged is in it, and goes on from there."""

@@ -1,4 +1,4 @@
-"""The ledger: append, apply, and hold back until durable.
+"""The ledger: apply, append, and hold back until durable.
 
 State is applied early, so that the next call is decided on it; what an entry means for the outside (an answer, an
 effect's start, a worker's end) is done when the journal's watermark has passed it, in the order of the entries.
@@ -117,7 +117,7 @@ class Ledger:
         payer: int = -1,
         reserve: bool = False,
     ) -> int:
-        """Append one entry, apply it, and hold its reactions until it is durable.
+        """Apply one entry, append it, and hold its reactions until it is durable.
 
         Args:
             events: what was decided.
@@ -127,6 +127,10 @@ class Ledger:
             payer: the process that caused it; that of the first event where it is not given. What is shared is not
                 counted to it: it is the operator's, or came in as somebody's argument or result before.
             reserve: a full disk makes this necessary; it may use the space that is kept for that.
+
+        Raises:
+            Enospc, Eio: the journal is broken, or closed.
+            Exception: what a fold raised. Nothing was written, and the journal is given up: the state is no good.
         """
         answered = events
         if self.denials.waiting:
@@ -142,11 +146,18 @@ class Ledger:
         if payer < 0:
             payer = getattr(answered[0], "pid", 0) if answered else flush
         record = ev.encode_entry(ev.Entry(now_ns, list(events), payer, content_bytes))
-        seq = self.journal.append(record, packed, large, reserve)
+        journal = self.journal
+        seq = journal.next_seq()
         apply = self.state.apply
-        for event in events:
-            apply(seq, now_ns, event)
-        self.state.charge(payer, len(record) + content_bytes)
+        try:
+            for event in events:
+                apply(seq, now_ns, event)
+            self.state.charge(payer, len(record) + content_bytes)
+        except Exception as error:
+            # It cannot follow, so it must not be written: no later kernel could fold it. The state may be half changed.
+            journal.give_up(error)
+            raise
+        journal.append(record, packed, large, reserve)
         self._held.append(Durable(seq, now_ns, answered, contents))
         return seq
 

@@ -26,7 +26,8 @@ class Places:
         """Who runs and holds none, in the order of what happened to them last."""
 
     def update(self, process: Process) -> None:
-        """Take note of what `process` does now."""
+        """Take note of what `process` does now: it is here, by whatever way it came, and asks no more."""
+        self.asked.pop(process.pid, None)
         if process.needs_place():
             self._held.add(process.pid)
             self.idle.pop(process.pid, None)

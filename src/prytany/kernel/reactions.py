@@ -42,6 +42,10 @@ class Core(Protocol):
         """The process table."""
         ...
 
+    def arguments(self, process: Process, n: int) -> Any:
+        """The arguments of an open call; None when it is closed for want of them."""
+        ...
+
 
 class Reactions:
     """Answers leave, effects and workers start, workers end."""
@@ -123,18 +127,21 @@ class Reactions:
         if self._k.recovery.reserved(e.pid, e.n) and process is not None and e.n in process.open:
             self._start(process, e.n)
 
-    def begin_open(self, process: Process) -> None:
-        """Begin the effects of all that is open, where they are not under way: it comes back, or was stopped."""
-        durable = self._k.ledger.journal.durable
+    def begin_open(self, process: Process, before: int) -> None:
+        """Begin the effects of all that was opened before entry `before`, where they are not under way: it comes back,
+        or was stopped. What was opened since has its own reaction.
+        """
         for n, call in list(process.open.items()):
             if call.settled:
                 # A retry that was ordered while nothing ran: from here on a crash is a doubt again.
                 self._k.ledger.commit((ev.CallSettled(process.pid, n, call.settled),), {})
-            elif not call.doubt and n not in process.incidents and call.seq <= durable:
+            elif not call.doubt and n not in process.incidents and call.seq < before:
                 self._begin(process, n)
 
     def _begin(self, process: Process, n: int) -> None:
         reserved = self._k.recovery.bound(process, n)
+        if n not in process.open:
+            return  # what it was asked cannot be read
         if reserved is None:
             self._start(process, n)
         elif not self._k.effects.under_way(process.pid, n):
@@ -147,8 +154,8 @@ class Reactions:
             return
         if not self._k.effects.has(call.call):
             return
-        argument = self._k.workers.content(call.argument, call.seq)
-        self._k.effects.start(process, n, call.call, decode_arguments(call.call, argument))
+        if (args := self._k.arguments(process, n)) is not None:
+            self._k.effects.start(process, n, call.call, args)
 
     def on_settled(self, entry: Durable, e: ev.CallSettled) -> None:
         """An effect begins again."""
@@ -187,9 +194,10 @@ class Reactions:
         """Somebody wants to run."""
         process = self._k.table.get(e.pid)
         if process is not None and process.state is State.RUNNING:
-            self.begin_open(process)
+            self.begin_open(process, entry.seq)
             if not process.idle:
                 self.come_back(e.pid)
+        self._k.restarts.schedule(e.pid)
         self.fill()
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
@@ -220,6 +228,7 @@ class Reactions:
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         self._k.restarts.schedule(e.pid)
+        self._k.admission.fill()
         self.fill()
 
     def on_begun_again(self, entry: Durable, e: ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted) -> None:
@@ -229,6 +238,7 @@ class Reactions:
         if (process := self._k.table.get(e.pid)) is not None:
             self._place(process)
             self._k.workers.wake(e.pid)
+        self._k.admission.fill()
 
     def on_activation_done(self, entry: Durable, e: ev.MessageDone) -> None:
         """What was sent so far is before the cut."""

@@ -7,7 +7,7 @@ but ends, since the program has seen them, and another answer would not go on wh
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,8 +16,6 @@ from prytany.kernel.effects.stream import interrupted
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.requests import read_chat
 from prytany.kernel.reserve import charge, context_bound, reserve_chat, reserve_embed
-from prytany.kernel.trap import decode_arguments
-from prytany.kernel.workers import Workers
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process, Reservation
@@ -27,11 +25,14 @@ class Core(Protocol):
     """The kernel, as recovery sees it."""
 
     ledger: Ledger
-    workers: Workers
 
     @property
     def contexts(self) -> Contexts:
         """Every process's contexts."""
+        ...
+
+    def arguments(self, process: Process, n: int) -> Any:
+        """The arguments of an open call; None when it is closed for want of them."""
         ...
 
     def model(self, name: str) -> Model | None:
@@ -71,7 +72,8 @@ class Recovery:
         call = process.open[n]
         if call.reserved is not None or call.call not in ("model_chat", "model_embed"):
             return call.reserved
-        args = decode_arguments(call.call, self._k.workers.content(call.argument, call.seq))
+        if (args := self._k.arguments(process, n)) is None:
+            return None
         model = self._k.model(args.model or process.model)
         if model is None:
             return None

@@ -22,6 +22,10 @@ class Owner(Protocol):
         """Record events."""
         ...
 
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
+
 
 class Restarts:
     """Timers of processes that failed. The times themselves are in the table."""
@@ -37,6 +41,7 @@ class Restarts:
         if not self._closing and pid not in self._tasks and pid in self._owner.table.restarting:
             task = self._tasks[pid] = asyncio.ensure_future(self._restart(pid))
             task.add_done_callback(lambda done: self._ended(pid))
+            task.add_done_callback(self._owner.lost)
 
     async def _restart(self, pid: int) -> None:
         # It may have been stopped, continued and failed again since: then it has another time.

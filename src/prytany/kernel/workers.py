@@ -58,6 +58,10 @@ class Owner(Host, Protocol):
         """Record events."""
         ...
 
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
+
     def settled(self, pid: int) -> None:
         """The worker of `pid` stands where its process stands."""
         ...
@@ -115,6 +119,7 @@ class Workers:
         task = asyncio.ensure_future(self._start(process, live, process.cut_seq, process.cut_ns))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
+        task.add_done_callback(self._kernel.lost)
         if self.too_many:
             self.put_away()
 
@@ -139,11 +144,11 @@ class Workers:
         try:
             item = self._start_item(process)
             worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
-        except KernelError as error:
+        except Exception as error:  # whatever it is, the process is not lost with it, nor its place
             if self.live.get(process.pid) is live:
                 del self.live[process.pid]
-                if live.epoch == process.epoch:
-                    self._unstarted(live, error)
+                if self._concerns(live):
+                    self._unstarted(process, error)
             return
         live.worker = worker
         if live.leaving:
@@ -174,13 +179,14 @@ class Workers:
             self._warned.add(process.pid)
             worker.log(f"its environment was {process.environment} when it began, and is {now} now\n")
 
-    def _unstarted(self, live: Live, error: KernelError) -> None:
+    def _unstarted(self, process: Process, error: Exception) -> None:
         """A process that has done nothing ends with it; one that has done something is kept for a person to see to."""
-        reason = f"no worker could be started: {error.message}"
-        if live.cursor is None or not live.cursor.record.asked:
-            self._kernel.end(live.pid, 1, 0, reason)
+        why = error.message if isinstance(error, KernelError) else type(error).__name__
+        reason = f"no worker could be started: {why}"
+        if process.untouched:
+            self._kernel.end(process.pid, 1, 0, reason)
         else:
-            self._kernel.note((ev.ProcessPaused(live.pid, reason), ev.IncidentOpened(live.pid, "worker")))
+            self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "worker")))
 
     def _start_item(self, process: Process) -> bytes:
         args, kwargs = msgspec.msgpack.decode(self.content(process.argument, process.spawned_seq))
@@ -299,7 +305,13 @@ class Workers:
         if live.worker is not None:
             live.worker.log(f"EREPLAY: {error.message}\n")
         self.kill(live.pid)
-        self._kernel.note((ev.ProcessPaused(live.pid, "EREPLAY"), ev.IncidentOpened(live.pid, "replay")))
+        if self._concerns(live):
+            self._kernel.note((ev.ProcessPaused(live.pid, "EREPLAY"), ev.IncidentOpened(live.pid, "replay")))
+
+    def _concerns(self, live: Live) -> bool:
+        """Whether its process goes on in it; that it was ended or stopped need not be durable yet."""
+        process = self._kernel.table.get(live.pid)
+        return process is not None and process.state is State.RUNNING and process.epoch == live.epoch
 
     def kill(self, pid: int) -> None:
         """End the worker of `pid`, if there is one; its process is not judged by it."""

@@ -8,7 +8,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
 from prytany.process.accounts import hold
 from prytany.process.incidents import forget_incident
-from prytany.process.process import WAITS, OpenCall, Process
+from prytany.process.process import OpenCall, Process, State
 from prytany.process.table import Table
 
 
@@ -36,10 +36,10 @@ def _opened(table: Table, seq: int, e: ev.CallOpened) -> None:
     process = table.require(e.pid)
     process.link(seq, e.prev)
     process.usage.calls += 1
-    process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
+    call = process.open[e.n] = OpenCall(e.call, e.argument, seq, e.subject, False, table.time_ns)
     if e.idle:
         process.idle_seq = seq
-    if e.call not in WAITS:
+    if not call.waits:
         process.busy += 1
     process.account(table.time_ns)
     if e.call == "process_wait":
@@ -50,13 +50,23 @@ def _tool_called(table: Table, seq: int, e: ev.ToolCalled) -> None:
     table.require(e.pid).open[e.n].tool = e.tool
 
 
+def _tool_started(table: Table, seq: int, e: ev.ToolStarted) -> None:
+    process = table.require(e.pid)
+    call = process.open[e.n]
+    if not call.started:
+        call.started = True
+        process.busy += 1
+        if process.state is State.RUNNING:
+            process.account(table.time_ns)
+
+
 def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     process = table.require(e.pid)
     process.link(seq, e.prev)
     call = process.open.pop(e.n, None)
     if call is None:
         raise KernelPanic(f"call {e.n} of process {e.pid} was closed and is not open")
-    if call.call not in WAITS:
+    if not call.waits:
         process.busy -= 1
     process.account(table.time_ns)
     if call.reserved is not None:
@@ -101,6 +111,7 @@ FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallDone: _done,  # type: ignore[dict-item]
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.ToolCalled: _tool_called,  # type: ignore[dict-item]
+    ev.ToolStarted: _tool_started,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
     ev.CallPiece: _piece,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]

@@ -15,7 +15,7 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
     close_all(table, process)
     table.ready.pop(e.pid, None)
     table.running.pop(e.pid, None)
-    table.restarting[e.pid] = e.until_ns
+    table.restarting[e.pid] = process.restart_ns = e.until_ns
     process.state, process.reason, process.incarnation = State.WAITING, f"restart: {e.reason}", e.incarnation
     process.usage.cpu_us += e.cpu_us
     process.account(table.time_ns, goes_on=False)

@@ -31,6 +31,7 @@ def _ready(table: Table, seq: int, e: ev.ProcessReady) -> None:
     process.state, process.reason, process.incarnation = State.READY, "", e.incarnation
     process.tail = process.idle_seq = process.unasked = process.cut_unasked = 0
     table.restarting.pop(e.pid, None)
+    process.restart_ns = 0
     process.history_from, process.refused_from = process.usage.calls, process.usage.denials
     process.warned.clear()
     table.ready[e.pid] = None
@@ -47,8 +48,15 @@ def _started(table: Table, seq: int, e: ev.ProcessStarted) -> None:
     table.running[e.pid] = None
 
 
+def _alive(table: Table, pid: int) -> Process:
+    process = table.require(pid)
+    if not process.alive:
+        raise KernelPanic(f"process {pid} has ended, and an event would bring it back")
+    return process
+
+
 def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
-    process = table.require(e.pid)
+    process = _alive(table, e.pid)
     table.ready.pop(e.pid, None)
     table.running.pop(e.pid, None)
     table.restarting.pop(e.pid, None)
@@ -57,10 +65,13 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
 
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
-    process = table.require(e.pid)
+    process = _alive(table, e.pid)
     forget_incident(table, process, 0)
     process.reason = ""
-    if process.tail:
+    if process.restart_ns:
+        process.state, process.reason = State.WAITING, "restart"
+        table.restarting[e.pid] = process.restart_ns
+    elif process.tail:
         process.state = State.RUNNING
         process.account(table.time_ns)
         table.running[e.pid] = None

@@ -59,6 +59,13 @@ class OpenCall(msgspec.Struct, array_like=True):
     asking: bool = False
     """An attempt at its model may be under way: where the kernel dies, it is lost."""
     tool: str = ""
+    started: bool = False
+    """Its tool was begun; until then it waits for a resource that another call has."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for others, and needs no place meanwhile."""
+        return self.call in WAITS or (self.call == "tool_call" and not self.started)
 
     @property
     def shown(self) -> str:
@@ -174,6 +181,8 @@ class Process(msgspec.Struct, array_like=True):
     environment: str = ""
     spawned_by: int = 0
     """The parent that it was born with, and is told of at each start; `parent` is 0 once that is reaped."""
+    restart_ns: int = 0
+    """When it begins again, where it failed; 0 when it has begun."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.
@@ -202,7 +211,7 @@ class Process(msgspec.Struct, array_like=True):
         if self.state is not State.RUNNING:
             return False
         for n, call in self.open.items():
-            if call.call not in WAITS and n not in self.incidents and not call.doubt:
+            if not call.waits and n not in self.incidents and not call.doubt:
                 return True
         return not self.open
 

@@ -76,7 +76,7 @@ def open_journal(home: Home) -> Opened:
         reader = SqliteReader(home.journal, pinned=False)
         try:
             folded = fold_from_snapshot(CheckedReader(reader))
-        except (StoreError, KernelError, KernelPanic) as error:
+        except (StoreError, KernelError, KernelPanic, LookupError) as error:
             reader.close()
             raise refusal(home.path, home.journal, anchor, error) from error
     except BaseException:

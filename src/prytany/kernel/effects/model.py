@@ -49,6 +49,10 @@ class Owner(Protocol):
         """Return when the process's worker can take more pieces."""
         ...
 
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
+
 
 class Answered(NamedTuple):
     """What an attempt came to: the result, what the endpoint reports, and what was asked and said."""
@@ -116,8 +120,11 @@ class ModelEffects:
     async def _stream(self, pid: int, n: int, model: Model, request: ModelRequest) -> ModelAnswer:
         """A streamed answer, of which every piece was recorded; an endpoint that cannot stream gives one piece."""
         pieces = Pieces(
-            self._clock, lambda value: self._owner.piece(pid, n, value), lambda: self._owner.room(pid)
-        )  # fmt: skip
+            self._clock,
+            lambda value: self._owner.piece(pid, n, value),
+            lambda: self._owner.room(pid),
+            self._owner.lost,
+        )
         answer: ModelAnswer | None = None
         try:
             if model.features.streaming:

@@ -94,6 +94,7 @@ class Effects:
             awaited = effect(process, n, args)
             if awaited is not None:
                 task = asyncio.ensure_future(self._run(process, n, call, awaited))
+                task.add_done_callback(self._owner.lost)
                 self._tasks.setdefault(process.pid, {})[n] = task
 
     def under_way(self, pid: int, n: int) -> bool:
@@ -135,7 +136,8 @@ class Effects:
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
         except InDoubt:
-            if self._take(process.pid, n) is not None:
+            # Where it was killed or cancelled meanwhile, and that is not durable yet, nobody asks any more.
+            if self._take(process.pid, n) is not None and n in process.open:
                 self._owner.note(doubt_events(process.pid, n))
             return
         except KernelError as error:

@@ -34,10 +34,18 @@ class Pieces:
         clock: for the time between groups.
         record: takes one group's text, packed, for the journal.
         room: returns when the program can take more.
+        lost: told when the timer of a group has ended, however it did.
     """
 
-    def __init__(self, clock: Clock, record: Callable[[bytes], None], room: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        record: Callable[[bytes], None],
+        room: Callable[[], Awaitable[None]],
+        lost: Callable[[asyncio.Task[None]], None],
+    ) -> None:
         self._clock = clock
+        self._lost = lost
         self._record = record
         self._room = room
         self._all: list[str] = []
@@ -70,6 +78,7 @@ class Pieces:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.ensure_future(self._later())
+            self._timer.add_done_callback(self._lost)
         await self._room()
 
     async def _later(self) -> None:

@@ -123,9 +123,18 @@ def signal_events(k: Context, p: Process, signal: int, sender: int) -> tuple[tup
     if signal == Signal.CONT:
         return ((ev.ProcessContinued(p.pid),) if p.state is State.STOPPED else ()), ()
     if p.state is not State.RUNNING:
-        # A process that never began has nobody to tell; the deadly ones end it all the same.
-        return exit_events(k, p, 128 + signal, signal, "ended before it ran", b"") if signal in (2, 15) else ((), ())
+        # Nobody is there to be told; the deadly ones end it all the same.
+        if signal not in (Signal.INT, Signal.TERM):
+            raise Eagain(f"process {format_pid(Pid(p.pid))} does not run now", call="process_signal")
+        return exit_events(k, p, 128 + signal, signal, _ended_as(p), b"")
     return (ev.ProcessSignalled(p.pid, signal, sender, p.tail),), ()
+
+
+def _ended_as(p: Process) -> str:
+    """The reason of a process's end that was signalled while it did not run."""
+    if not p.started_ns:
+        return "ended before it ran"
+    return "ended while it was stopped" if p.state is State.STOPPED else "ended before it ran again"
 
 
 def sys_process_signal(k: Context, p: Process, n: int, a: Any) -> Done:
