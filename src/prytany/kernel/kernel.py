@@ -249,7 +249,7 @@ class Kernel:
             why = _pack([f"what it was asked cannot be read: {error.message}", error.detail])
         except StoreError as error:
             why = _pack([f"what it was asked cannot be read: {error}", {}])
-        self.complete(process.pid, n, "EIO", why, ())
+        self.complete(process.pid, n, "EIO", why, Finished(None))
         return None
 
     def wait_durable(self, seq: int) -> Awaitable[None]:
