@@ -74,6 +74,20 @@ def test_a_run_that_is_killed_is_resumed_to_the_same_byte_with_no_answer_asked_t
     assert prytany("journal", "verify", home=home).returncode == 0
 
 
+def test_a_document_that_cannot_be_read_is_in_the_digest_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "away.md").symlink_to("/etc/hostname")
+    (tmp_path / "in" / ("long" * 50 + ".md")).write_text("A text.")
+    (tmp_path / "in" / os.fsdecode(b"\xff.md")).write_text("Whose name is no UTF-8.")
+    target = ["run", "examples/digest/main.py:editor", "--input", str(tmp_path / "in"), "--model", "scripted"]
+    done = prytany(*target, "--output", str(tmp_path / "out"), home=tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "digest.md").read_text()
+    assert text.count("## ") == 2
+    (why,) = [line for line in text.splitlines() if line.startswith("(not read")]
+    assert "leads out of what is unveiled" in why
+
+
 def test_a_program_that_is_not_there_is_a_line_and_not_a_traceback(tmp_path: Path) -> None:
     missing = prytany("run", "nowhere.py:main", "--model", "scripted", home=tmp_path / "home")
     assert missing.returncode == 2

@@ -15,7 +15,8 @@ from prytany.cli.attached import json_line, pid_of, with_client
 from prytany.cli.journal import open_reader
 from prytany.cli.text import safe
 from prytany.client import Client
-from prytany.system.logs import Logs
+from prytany.ports.store import Row
+from prytany.system.logs import read_log
 
 
 def list_processes(home: Path, as_json: bool) -> None:
@@ -43,10 +44,7 @@ def trace_process(home: Path, pid_text: str, as_json: bool) -> None:
     pid = pid_of(pid_text)
     known = False
     for row in open_reader(home).rows(1):
-        try:
-            entry = ev.decode_entry(row.record)
-        except UNREADABLE as error:
-            raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
+        entry = _entry(row)
         for event in entry.events:
             if getattr(event, "pid", None) != pid:
                 continue
@@ -59,6 +57,13 @@ def trace_process(home: Path, pid_text: str, as_json: bool) -> None:
                 print(f"{row.seq:>7}  {kind:<18}" + "  ".join(f"{k}={safe(str(v))}" for k, v in facts.items()))
     if not known:
         raise Esrch(f"the journal knows no process {pid_text}")
+
+
+def _entry(row: Row) -> ev.Entry:
+    try:
+        return ev.decode_entry(row.record)
+    except UNREADABLE as error:
+        raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
 
 
 def _facts(event: ev.Event) -> dict[str, object]:
@@ -85,14 +90,14 @@ def show_log(home: Path, pid_text: str) -> None:
     kind, _, name = pid_text.partition(".")
     of_tools = kind == "tools" and name.isidentifier()
     pid = 0 if of_tools else pid_of(pid_text)
-    printed = Logs(home).read(pid or pid_text)
-    if printed:
+    printed = read_log(home, pid or pid_text)
+    if printed is not None:
         sys.stdout.write(safe(printed.decode("utf-8", "replace"), lines=True))
     elif of_tools:
         raise Enoent(f"no file of tools {name!r} has printed anything here")
     elif not any(
         isinstance(event, ev.ProcessSpawned) and event.pid == pid
         for row in reader.rows(1)
-        for event in ev.decode_entry(row.record).events
+        for event in _entry(row).events
     ):
         raise Esrch(f"the journal knows no process {pid_text}")

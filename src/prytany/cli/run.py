@@ -16,7 +16,7 @@ from prytany.abi.errors import Ebusy
 from prytany.cli.attached import command
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
-from prytany.cli.text import safe, say
+from prytany.cli.text import say
 from prytany.cli.wait import show_end
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
@@ -72,7 +72,7 @@ async def _session(
         ) from None
     try:
         for note in shard.notes:
-            say(safe(note))
+            say(note)
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name)
         if unconfined:
@@ -102,7 +102,8 @@ async def _session(
                 return _broken(home, shard.failed.result())
             say(f"stopped; go on with: {command('resume', home)}")
             return INTERRUPTED
-        end_leftovers(shard.kernel, say)
+        if not shard.failed.done():  # else resume does it
+            end_leftovers(shard.kernel, say)
         return _report(ended.result(), progress)
     finally:
         await shard.close()

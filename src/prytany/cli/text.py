@@ -12,10 +12,10 @@ def safe(text: str, *, lines: bool = False) -> str:
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
-def say(line: str) -> None:
-    """A line on standard error. When nobody reads that any more, the rest goes nowhere: the work goes on."""
+def say(text: str, *, lines: bool = False) -> None:
+    """A line on standard error, made safe. When nobody reads that any more, it goes nowhere, and the work goes on."""
     try:
-        print(safe(line, lines=True), file=sys.stderr, flush=True)
+        print(safe(text, lines=lines), file=sys.stderr, flush=True)
     except BrokenPipeError:
         # What is still in the buffer is written at exit, where it would turn the exit code into 120.
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -54,7 +54,7 @@ def show_end(result: object, error: object) -> None:
     if isinstance(error, dict):
         told: dict[str, object] = {str(key): value for key, value in error.items()}  # pyright: ignore
         text = str(told.get("traceback") or f"{told.get('type')}: {told.get('message')}")
-        say(safe(text, lines=True))
+        say(text, lines=True)
     if isinstance(result, str):
         print(safe(result, lines=True))
     elif result is not None:

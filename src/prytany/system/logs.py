@@ -12,9 +12,17 @@ from prytany.abi.errors import Eio, Enoent
 from prytany.journal.plain import open_plain, read_plain
 
 
-def log_path(home: Path, name: int | str) -> Path:
-    """The log of a process, or of a file of tools (`tools.NAME`); it may not exist."""
-    return home / "logs" / f"{name}.log"
+def read_log(home: Path, name: int | str) -> bytes | None:
+    """What a process, or a file of tools (`tools.NAME`), printed, None where there is nothing; raises Eio."""
+    path = home / "logs" / f"{name}.log"
+    try:
+        if not stat.S_ISDIR(path.parent.lstat().st_mode):
+            raise Eio(f"{path.parent} is not a folder")
+        return read_plain(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Eio(f"{path} cannot be read: {error.strerror}") from None
 
 
 class Logs:
@@ -22,21 +30,20 @@ class Logs:
 
     def __init__(self, home: Path) -> None:
         """Open or make the folder; raises Enoent when there is no home, Eio when what is there is no folder."""
-        self._home = home
-        folder = home / "logs"
+        self._folder = home / "logs"
         try:
-            folder.mkdir(mode=0o700)
+            self._folder.mkdir(mode=0o700)
         except FileExistsError:
-            if not stat.S_ISDIR(folder.lstat().st_mode):
-                raise Eio(f"{folder} is not a folder") from None
+            if not stat.S_ISDIR(self._folder.lstat().st_mode):
+                raise Eio(f"{self._folder} is not a folder") from None
         except FileNotFoundError:
             raise Enoent(f"no home at {home}") from None
         except OSError as error:
-            raise Eio(f"cannot make {folder}: {error.strerror}") from None
+            raise Eio(f"cannot make {self._folder}: {error.strerror}") from None
 
     def path(self, pid: int | str) -> Path:
-        """As `log_path` says."""
-        return log_path(self._home, pid)
+        """The log of a process, or of a file of tools (`tools.NAME`); it may not exist."""
+        return self._folder / f"{pid}.log"
 
     def append(self, pid: int | str, data: bytes) -> None:
         """Add what it printed, as it is; who shows it escapes it."""
@@ -51,13 +58,8 @@ class Logs:
                     file.write(kept[kept.find(b"\n") + 1 :])
 
     def read(self, pid: int | str) -> bytes:
-        """What it printed, b"" where there is nothing; raises Eio when it cannot be read."""
-        try:
-            return read_plain(self.path(pid))
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise Eio(f"{self.path(pid)} cannot be read: {error.strerror}") from None
+        """As `read_log`; b"" where there is nothing."""
+        return read_log(self._folder.parent, pid) or b""
 
     def forget(self, pid: int) -> bool:
         """Remove what a process printed; whether there was any."""

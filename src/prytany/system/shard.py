@@ -81,9 +81,9 @@ def _open(path: Path, *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]
         return home, roster, journal, stack.pop_all()
 
 
-def _models(find: Callable[[Collection[str]], dict[str, Model]], state: ShardState) -> dict[str, Model]:
-    """The models of the runs that go on, by their roots, which their children share."""
-    return find({p.model for p in state.table.processes.values() if p.alive and p.pid == p.run})
+def _live_models(state: ShardState) -> set[str]:
+    """The recorded models of the runs that go on, by their roots: children have the same."""
+    return {p.model for p in state.table.processes.values() if p.alive and p.pid == p.run}
 
 
 class Shard:
@@ -142,8 +142,8 @@ class Shard:
         look_less_often()
         home, roster, (store, reader, keyring, folded), opened = _open(path, create=create)
         with opened:  # until the shard has it
-            given = _models(models, folded.state) if callable(models) else models
             failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
+            given = models(_live_models(folded.state)) if callable(models) else models
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
             loaded: dict[str, Tools] = {}
