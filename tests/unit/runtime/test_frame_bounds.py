@@ -84,3 +84,9 @@ def test_calls_in_a_frame_are_bounded(count: int, ended: bool) -> None:
     killed, calls = asyncio.run(sent([call_of(1)] * count))
     assert killed == ended
     assert len(calls) == (0 if ended else count)
+
+
+@pytest.mark.parametrize("odd", [b"\x93\x01\xa2\xff\xff\x90", b"\x81\x80\x01", b"\x93\x01\xa3nop" + b"\x91" * 99_000])
+def test_what_is_no_call_ends_its_worker_and_nobody_else(odd: bytes) -> None:
+    killed, calls = asyncio.run(sent([odd]))
+    assert (killed, calls) == (True, [])
