@@ -93,11 +93,15 @@ def show_log(home: Path, pid_text: str) -> None:
     printed = read_log(home, pid or pid_text)
     if printed is not None:
         sys.stdout.write(safe(printed.decode("utf-8", "replace"), lines=True))
-    elif of_tools:
-        raise Enoent(f"no file of tools {name!r} has printed anything here")
-    elif not any(
-        isinstance(event, ev.ProcessSpawned) and event.pid == pid
-        for row in reader.rows(1)
-        for event in _entry(row).events
-    ):
-        raise Esrch(f"the journal knows no process {pid_text}")
+        return
+
+    def names_it(event: ev.Event) -> bool:
+        if isinstance(event, ev.ToolsGranted):
+            return of_tools and Path(event.path).stem == name
+        return isinstance(event, ev.ProcessSpawned) and event.pid == pid
+
+    if any(names_it(event) for row in reader.rows(1) for event in _entry(row).events):
+        return  # it is known, and printed nothing
+    if of_tools:
+        raise Enoent(f"no run here was granted a file of tools {name!r}")
+    raise Esrch(f"the journal knows no process {pid_text}")
