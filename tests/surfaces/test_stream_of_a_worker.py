@@ -37,7 +37,12 @@ END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndat
 
 
 async def command(endpoint: ModelEndpoint, *arguments: str) -> asyncio.subprocess.Process:
-    environment = {**os.environ, "PRYTANY_MODEL_URL": endpoint.base_url, "PRYTANY_MODEL_KEY": KEY}
+    environment = {
+        **os.environ,
+        "PRYTANY_MODEL_URL": endpoint.base_url,
+        "PRYTANY_MODEL_NAME": "m",
+        "PRYTANY_MODEL_KEY": KEY,
+    }
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "prytany.cli", *arguments, cwd=ROOT, env=environment,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
