@@ -111,7 +111,7 @@ def test_what_asks_for_too_much_is_answered_with_an_errno(seen: Seen, how: str) 
 
 def test_calls_after_an_exit_change_nothing(seen: Seen) -> None:
     ended = seen.ends["exits and goes on"]
-    assert (ended["status"], ended["result"]) == (0, "done")
+    assert (ended["status"], ended["result"], ended["reason"]) == (0, "done", "returned"), ended
     after = [e for e in seen.events if getattr(e, "pid", 0) == ended["pid"] and isinstance(e, ev.CallDone)]
     assert after == []
 

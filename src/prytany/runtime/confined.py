@@ -144,6 +144,9 @@ class ConfinedWorker:
             self._hung_up = not self._broken
             self._break("its worker closed its connection")
             return
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         try:
             for body in self._frames.feed(data):
                 frame = _read(body)
@@ -153,6 +156,12 @@ class ConfinedWorker:
                     return
         except Einval:
             self._break("its worker sent what is no frame")
+
+    def _take_rest(self) -> None:
+        """It is gone, and that was heard before its last words, which still lie in the socket: they count."""
+        with suppress(OSError):
+            while not (self._killed or self._broken) and (data := self._handle.sock.recv(_READ_BYTES)):
+                self._take(data)
 
     def _on_output(self) -> None:
         with suppress(BlockingIOError):
@@ -202,6 +211,7 @@ class ConfinedWorker:
 
     def _on_exited(self, exited: asyncio.Future[ExitStatus]) -> None:
         self._on_output()
+        self._take_rest()
         for fd in (self._handle.sock, self._handle.output_fd):
             self._loop.remove_reader(fd)
         self._loop.remove_writer(self._handle.sock)
