@@ -102,7 +102,6 @@ async def run_journal(folder: Path, waiting: int, appends: int, tasks: bool) -> 
     await (by_tasks if tasks else by_watermark)(journal, held, waiting, appends)
     took = time.perf_counter() - began
     await journal.close()
-    anchor.close()
     store.close()
     return journal.durable / took, store.batches
 
