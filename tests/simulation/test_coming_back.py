@@ -186,6 +186,7 @@ def test_a_worker_cut_off_within_a_step_is_not_taken_for_idle() -> None:
             await first.stop()
             second = Life(stopping(cut, 0), PROGRAMS, 1)
             await second.until(lambda second=second: calls(second, 1) == 4)  # type: ignore[misc]
+            assert calls(second, 1) == 4, f"cut at entry {at}"
             await second.stop()
 
     run(body)
@@ -196,7 +197,8 @@ def test_a_step_that_fills_its_frame_is_not_taken_for_the_last() -> None:
         with frames_of(1):
             store = await lived("napper")
         life = Life(store, PROGRAMS, 1)
-        await life.until(lambda: life.runner.started == [1])
+        await life.until(lambda: bool(life.runner.started))
+        assert life.runner.started == [1]
         await life.stop()
 
     run(body)
