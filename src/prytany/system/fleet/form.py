@@ -1,0 +1,150 @@
+"""The form of a fleet file: every key that it can have, with its type, its bounds and what it means.
+
+The JSON Schema that editors use is made from these classes, and so is the page of the manual.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from prytany.abi import limits
+from prytany.system.fleet.reading import PROMPT
+
+NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, digits, `-` and `_`")]
+Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
+Place = Annotated[str, Meta(min_length=1, max_length=1_024, description="from the fleet file's folder")]
+Mode = Literal["r", "rw"]
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What all parts of the file have in common: a key that is not known is a fault."""
+
+
+class Secret(Form, frozen=True):
+    """Where a secret is taken from: one of the two."""
+
+    env: Annotated[str, Meta(description="a variable of the environment")] | None = None
+    file: Annotated[str, Meta(description="a file, 0600; its first line is the secret")] | None = None
+
+
+class Key(Form, frozen=True):
+    """The key of a model's endpoint."""
+
+    secret: Annotated[Name, Meta(description="one of `secrets`")]
+
+
+class Prices(Form, frozen=True):
+    """US dollars a million tokens."""
+
+    input: Annotated[float, Meta(ge=0)]
+    output: Annotated[float, Meta(ge=0)]
+
+
+class Limits(Form, frozen=True):
+    """What an endpoint is asked for at once."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=4_096, description="requests at a time")] | None = None
+
+
+class Model(Form, frozen=True):
+    """A model that agents can name."""
+
+    driver: Annotated[
+        Literal["openai", "local", "scripted"],
+        Meta(description="an OpenAI-compatible endpoint, a model file on this machine, or fixed answers for tests"),
+    ]
+    base_url: Annotated[str, Meta(description="of the endpoint, up to `/v1`")] | None = None
+    model: Annotated[str, Meta(description="the endpoint's own name of it")] | None = None
+    key: Key | None = None
+    file: Annotated[Place, Meta(description="a .gguf file; else the one that `prytany models fetch` gets")] | None = (
+        None
+    )
+    prices: Prices | None = None
+    limits: Limits | None = None
+
+
+class Tools(Form, frozen=True):
+    """A file of tools. Agents name them `FILE.TOOL`, or all of a file by the name it has here."""
+
+    python: Annotated[Place, Meta(description="a Python file of tools")]
+
+
+class Rights(Form, frozen=True):
+    """What an agent may have, whatever it is; `defaults` gives what an agent does not say."""
+
+    model: Annotated[Name, Meta(description="one of `models`; `default`, where there is one")] | None = None
+    tools: Annotated[list[str], Meta(description="tools, or files of tools; none, where nothing is said")] | None = None
+    unveil: (
+        Annotated[
+            dict[str, Mode], Meta(description="folders, by a name of `folders` or a path: `r` to read, `rw` to write")
+        ]
+        | None
+    ) = None
+    spawns: Annotated[list[Name], Meta(description="the agents of this file that it may start")] | None = None
+    restarts: (
+        Annotated[int, Meta(ge=0, le=limits.RESTARTS_MAX, description="how many times it is begun again when it fails")]
+        | None
+    ) = None
+
+
+class Agent(Rights, frozen=True):
+    """One agent. `instruction` makes it a chat agent, `program` a Python one; `kind` can say so too."""
+
+    kind: Literal["chat", "python", "inline"] | None = None
+    about: Annotated[str, Meta(max_length=200, description="one line for people, and for agents that can start it")] = (
+        ""
+    )
+    program: Annotated[str, Meta(description="`file.py:function`, from the fleet file's folder")] | None = None
+    pledge: (
+        Annotated[list[str], Meta(description="classes of system calls; what the program declares by default")] | None
+    ) = None
+    python: Annotated[Place, Meta(description="an interpreter or virtual environment of its own")] | None = None
+    instruction: Annotated[Prompt, Meta(description="what the model is told before anything else")] | None = None
+    instruction_from: (
+        Annotated[Place, Meta(description="a text file, or a folder with an AGENTS.md, that follows the instruction")]
+        | None
+    ) = None
+    skills: (
+        Annotated[list[Place], Meta(description="folders that hold folders with a SKILL.md; it can read them")] | None
+    ) = None
+    turns: (
+        Annotated[int, Meta(ge=1, le=1_000, description="how often it asks the model before it has to answer")] | None
+    ) = None
+    answer: Annotated[dict[str, Any], Meta(description="the JSON Schema of its answers")] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="of one answer")] | None = None
+
+
+class Notice(Form, frozen=True):
+    """Who is told of what needs a person: one of the two."""
+
+    command: (
+        Annotated[list[str], Meta(description="a program and its arguments; the notice is its standard input")] | None
+    ) = None
+    webhook: Annotated[str, Meta(description="an address that is sent the notice as JSON")] | None = None
+    of: (
+        Annotated[list[Literal["doubt", "incident", "storm"]], Meta(description="all, where nothing is said")] | None
+    ) = None
+
+
+class Fleet(Form, frozen=True, kw_only=True):
+    """A fleet file."""
+
+    version: Annotated[Literal[1], Meta(description="of this form")]
+    name: Annotated[Name, Meta(description="shown to people, and what `up` and `down` know it by")]
+    entry: Annotated[Name, Meta(description="the agent that `run` starts; the only one, where there is one")] | None = (
+        None
+    )
+    agents: Annotated[dict[Name, Agent], Meta(description="by name")]
+    models: Annotated[dict[Name, Model], Meta(description="by name; `default` is for agents that name none")] = {}
+    secrets: Annotated[dict[Name, Secret], Meta(description="by name; they never leave the kernel")] = {}
+    tools: Annotated[dict[Name, Tools], Meta(description="files of tools, by name")] = {}
+    folders: Annotated[
+        dict[Name, Place], Meta(description="by name; `--input` and `--output` replace `input` and `output`")
+    ] = {}
+    defaults: Annotated[Rights, Meta(description="what agents have that say nothing else")] = Rights()
+    notify: Annotated[list[Notice], Meta(description="who is told of what needs a person")] = []

@@ -1,0 +1,174 @@
+"""What a well-formed fleet file can still have wrong: names of nothing, keys that do not go together, files not there.
+
+Nothing of what it names is run or imported to find that out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path as File
+
+from prytany.abi.errors import KernelError
+from prytany.abi.syscalls import PLEDGES
+from prytany.kernel.outcome import Program
+from prytany.system.fleet.faults import Fault, Path, Place, meant, quoted
+from prytany.system.fleet.form import Agent, Fleet, Model, Rights
+
+DEFAULT = "default"
+CHAT_KEYS = ("instruction", "instruction_from", "skills", "turns", "answer", "temperature", "max_tokens")
+PROGRAM_KEYS = ("program", "pledge", "python")
+ENDPOINT_KEYS = ("base_url", "model", "key")
+FindProgram = Callable[[str], Program]
+Found = Iterator[tuple[Path, str]]
+"""Where, and what is wrong."""
+
+
+def kind_of(agent: Agent) -> str:
+    """`chat`, `python` or `inline`; "" where nothing says."""
+    if agent.kind is not None:
+        return agent.kind
+    if agent.program is not None:
+        return "python"
+    return "chat" if agent.instruction is not None or agent.instruction_from is not None else ""
+
+
+def entry_of(fleet: Fleet) -> str:
+    """The agent that `run` starts; "" where it has to be named."""
+    return fleet.entry or (next(iter(fleet.agents)) if len(fleet.agents) == 1 else "")
+
+
+def find_faults(fleet: Fleet, folder: File, places: Mapping[Path, Place], find: FindProgram) -> list[Fault]:
+    """Everything that is wrong, by the places that the values were read at.
+
+    Args:
+        fleet: as it was read.
+        folder: the file's: paths are from there.
+        places: of each value.
+        find: looks a program up by `file.py:function`, without running it; raises KernelError.
+    """
+    return [Fault(_place(places, path), path, what) for path, what in _all(fleet, folder, find)]
+
+
+def _place(places: Mapping[Path, Place], path: Path) -> Place:
+    """Of the value, or of what it would stand in."""
+    while path not in places:
+        path = path[:-1]
+    return places[path]
+
+
+def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
+    if not fleet.agents:
+        yield ("agents",), "there is none; name at least one"
+    if fleet.entry is not None and fleet.entry not in fleet.agents:
+        yield ("entry",), f"there is no agent {quoted(fleet.entry)}{meant(fleet.entry, fleet.agents)}"
+    for name, model in fleet.models.items():
+        yield from _model(fleet, model, ("models", name), folder)
+    for name, secret in fleet.secrets.items():
+        if (secret.env is None) == (secret.file is None):
+            yield ("secrets", name), "say where it is from: `env`, or `file`"
+    for name, tools in fleet.tools.items():
+        if not (folder / tools.python).is_file():
+            yield ("tools", name, "python"), f"there is no file {folder / tools.python}"
+    for at, notice in enumerate(fleet.notify):
+        if (notice.command is None) == (notice.webhook is None):
+            yield ("notify", at), "say who is told: `command`, or `webhook`"
+        if notice.command == []:
+            yield ("notify", at, "command"), "it is empty; name a program"
+        if notice.webhook is not None and not notice.webhook.startswith(("https://", "http://")):
+            yield ("notify", at, "webhook"), f"{quoted(notice.webhook)} has to begin with https:// or http://"
+    yield from _rights(fleet, fleet.defaults, ("defaults",), folder)
+    for name, agent in fleet.agents.items():
+        path = ("agents", name)
+        yield from _rights(fleet, agent, path, folder)
+        yield from _agent(agent, path, folder, find)
+
+
+def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
+    if model.driver == "openai":
+        for key in ("base_url", "model"):
+            if getattr(model, key) is None:
+                yield path, f"{key!r} is missing; an endpoint needs it"
+        if model.base_url is not None and not model.base_url.startswith(("https://", "http://")):
+            yield (*path, "base_url"), f"{quoted(model.base_url)} has to begin with https:// or http://"
+    else:
+        for key in ENDPOINT_KEYS:
+            if getattr(model, key) is not None:
+                yield (*path, key), f"a model of the driver `{model.driver}` has none; that is for `openai`"
+    if model.file is not None:
+        if model.driver != "local":
+            yield (*path, "file"), f"a model of the driver `{model.driver}` has none; that is for `local`"
+        elif not (folder / model.file).is_file():
+            yield (*path, "file"), f"there is no file {folder / model.file}"
+    if model.key is not None and model.key.secret not in fleet.secrets:
+        secret = model.key.secret
+        yield (*path, "key", "secret"), f"there is no secret {quoted(secret)}{meant(secret, fleet.secrets)}"
+
+
+def _rights(fleet: Fleet, rights: Rights, path: Path, folder: File) -> Found:
+    if rights.model is not None and rights.model not in fleet.models:
+        yield (*path, "model"), f"there is no model {quoted(rights.model)}{meant(rights.model, fleet.models)}"
+    for at, tool in enumerate(rights.tools or ()):
+        file = tool.partition(".")[0]
+        if file not in fleet.tools:
+            yield (*path, "tools", at), f"there are no tools {quoted(file)}{meant(file, fleet.tools)}"
+    for place in rights.unveil or ():
+        if place not in fleet.folders and not os.path.exists(folder / place):
+            yield (*path, "unveil", place), f"there is no folder {folder / place}, and none of that name in `folders`"
+    for at, name in enumerate(rights.spawns or ()):
+        if name not in fleet.agents:
+            yield (*path, "spawns", at), f"there is no agent {quoted(name)}{meant(name, fleet.agents)}"
+
+
+def _agent(agent: Agent, path: Path, folder: File, find: FindProgram) -> Found:
+    kind = kind_of(agent)
+    if not kind:
+        yield path, "say what it is: `instruction` for a chat agent, `program` for a Python one"
+        return
+    foreign, what = (PROGRAM_KEYS, "a chat agent") if kind == "chat" else (CHAT_KEYS, f"an agent of kind `{kind}`")
+    for key in foreign:
+        if getattr(agent, key) is not None:
+            yield (*path, key), f"{what} has none"
+    if kind == "chat":
+        yield from _chat(agent, path, folder)
+        return
+    for at, name in enumerate(agent.pledge or ()):
+        if name not in PLEDGES:
+            yield (*path, "pledge", at), f"there is no pledge {quoted(name)}{meant(name, PLEDGES)}"
+    if agent.program is None:
+        yield path, "'program' is missing: `file.py:function`"
+        return
+    if (declared := _declared(agent.program, folder, find)) and isinstance(declared, str):
+        yield (*path, "program"), declared
+    if agent.spawns and "proc" not in (declared if agent.pledge is None else agent.pledge):
+        yield (*path, "spawns"), "it starts others, so it has to pledge `proc`"
+
+
+def _declared(program: str, folder: File, find: FindProgram) -> tuple[str, ...] | str:
+    """What a program pledges of itself; or what is wrong with it."""
+    place, colon, name = program.rpartition(":")
+    if not colon or not place:
+        return f"{quoted(program)} has to be `file.py:function`"
+    try:
+        return find(f"{folder / place}:{name}").pledge
+    except KernelError as error:
+        return error.message
+
+
+def _chat(agent: Agent, path: Path, folder: File) -> Found:
+    if agent.instruction is None and agent.instruction_from is None:
+        yield path, "'instruction' is missing; a chat agent needs it"
+    if agent.instruction_from is not None and instruction_file(folder / agent.instruction_from) is None:
+        yield (
+            (*path, "instruction_from"),
+            f"{folder / agent.instruction_from} is no file, nor a folder with an AGENTS.md",
+        )
+    for at, place in enumerate(agent.skills or ()):
+        if not (folder / place).is_dir():
+            yield (*path, "skills", at), f"there is no folder {folder / place}"
+
+
+def instruction_file(place: File) -> File | None:
+    """The file that an instruction is read from: itself, or the AGENTS.md in a folder; None where there is none."""
+    found = place / "AGENTS.md" if place.is_dir() else place
+    return found if found.is_file() else None

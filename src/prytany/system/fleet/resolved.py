@@ -1,0 +1,140 @@
+"""A fleet as it will run: defaults filled in, names looked up, paths whole. What `fleet show --resolved` shows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from prytany.abi.errors import Enoent
+from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
+from prytany.system.fleet.meaning import DEFAULT, entry_of, instruction_file, kind_of
+
+INSTRUCTION_BYTES_MAX = 256 << 10
+TURNS = 30
+
+
+class Chat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a chat agent is."""
+
+    instruction: str
+    turns: int = TURNS
+    answer: dict[str, Any] | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    skills: list[str] = []
+
+
+class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One agent, whole."""
+
+    name: str
+    kind: str
+    about: str = ""
+    program: str = ""
+    """`/whole/path.py:function`; "" for a chat agent."""
+    pledge: list[str] | None = None
+    """None is what the program declares."""
+    model: str = ""
+    """A name of the fleet's, or "" for that of the run."""
+    tools: list[str] = []
+    unveil: dict[str, str] = {}
+    """By whole path."""
+    spawns: list[str] = []
+    restarts: int = 0
+    python: str = ""
+    chat: Chat | None = None
+
+
+class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A fleet, whole. It holds where secrets are from, and no secret."""
+
+    name: str
+    folder: str
+    entry: str
+    agents: dict[str, ResolvedAgent]
+    models: dict[str, Model] = {}
+    secrets: dict[str, Secret] = {}
+    tools: dict[str, str] = {}
+    """The files of tools, by name."""
+    folders: dict[str, str] = {}
+    notify: list[Notice] = []
+
+
+def resolve(fleet: Fleet, folder: Path, folders: dict[str, str]) -> ResolvedFleet:
+    """A fleet that has no faults, whole.
+
+    Args:
+        fleet: as it was read and checked.
+        folder: the file's; whole.
+        folders: instead of those that the file names.
+
+    Raises:
+        Enoent: an instruction cannot be read.
+    """
+    named = {name: _whole(folder, place) for name, place in fleet.folders.items()} | folders
+    return ResolvedFleet(
+        name=fleet.name,
+        folder=str(folder),
+        entry=entry_of(fleet),
+        agents={name: _agent(fleet, name, agent, folder, named) for name, agent in fleet.agents.items()},
+        models={
+            name: model if model.file is None else msgspec.structs.replace(model, file=_whole(folder, model.file))
+            for name, model in fleet.models.items()
+        },
+        secrets=fleet.secrets,
+        tools={name: _whole(folder, tools.python) for name, tools in fleet.tools.items()},
+        folders=named,
+        notify=fleet.notify,
+    )
+
+
+def _whole(folder: Path, place: str) -> str:
+    return os.path.normpath(folder / place)
+
+
+def _agent(fleet: Fleet, name: str, agent: Agent, folder: Path, named: dict[str, str]) -> ResolvedAgent:
+    def of(key: str) -> Any:
+        own = getattr(agent, key)
+        return getattr(fleet.defaults, key) if own is None else own
+
+    assert {"model", "tools", "unveil", "spawns", "restarts"} == set(Rights.__struct_fields__)
+    place, _, function = (agent.program or "").rpartition(":")
+    return ResolvedAgent(
+        name=name,
+        kind=kind_of(agent),
+        about=agent.about,
+        program=f"{_whole(folder, place)}:{function}" if place else "",
+        pledge=agent.pledge,
+        model=of("model") or (DEFAULT if DEFAULT in fleet.models else ""),
+        tools=of("tools") or [],
+        unveil={named.get(at) or _whole(folder, at): mode for at, mode in (of("unveil") or {}).items()},
+        spawns=of("spawns") or [],
+        restarts=of("restarts") or 0,
+        python=_whole(folder, agent.python) if agent.python else "",
+        chat=_chat(agent, folder) if kind_of(agent) == "chat" else None,
+    )
+
+
+def _chat(agent: Agent, folder: Path) -> Chat:
+    parts = [agent.instruction or ""]
+    if agent.instruction_from is not None:
+        parts.append(_text(instruction_file(folder / agent.instruction_from), agent.instruction_from))
+    return Chat(
+        instruction="\n\n".join(filter(None, (part.strip() for part in parts))),
+        turns=agent.turns or TURNS,
+        answer=agent.answer,
+        temperature=agent.temperature,
+        max_tokens=agent.max_tokens,
+        skills=[_whole(folder, place) for place in agent.skills or ()],
+    )
+
+
+def _text(place: Path | None, named: str) -> str:
+    try:
+        with (place or Path(named)).open("rb") as file:
+            return file.read(INSTRUCTION_BYTES_MAX).decode("utf-8", "replace")
+    except OSError as error:
+        raise Enoent(f"the instruction in {named} cannot be read: {error.strerror}") from None
