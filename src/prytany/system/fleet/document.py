@@ -77,7 +77,8 @@ def _check_depth(text: str, name: str) -> None:
     for event in yaml.parse(text, Loader=LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEPTH_MAX:
-            place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+            mark = event.start_mark
+            place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
             raise FleetError(name, [Fault(place, (), f"it is nested deeper than {DEPTH_MAX}")])
 
 

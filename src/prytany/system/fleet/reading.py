@@ -46,7 +46,8 @@ class Reader:
     def _value(self, node: Node, form: types.Type, path: Path, *, prompt: bool) -> Any:
         self.places[path] = place_of(node)
         while isinstance(form, types.Metadata):
-            prompt = prompt or bool((form.extra or {}).get(PROMPT))
+            extra: Any = form.extra
+            prompt = prompt or bool(extra and extra.get(PROMPT))
             form = form.type
         if isinstance(form, types.UnionType):
             return self._one_of(node, form, path, prompt=prompt)
@@ -156,7 +157,8 @@ class Reader:
             if match[1] is None:
                 self._fault(node, path, "a lone `$`: write `${NAME}` for a variable, `$$` for a dollar")
                 return ""
-            value = self._variables.get(match[1], match[2])
+            otherwise: str | None = match[2]
+            value = self._variables.get(match[1], otherwise)
             if value is None:
                 self._fault(node, path, f"{match[1]} is not set in the environment; `${{{match[1]}:-…}}` does without")
                 return ""

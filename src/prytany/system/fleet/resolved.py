@@ -14,6 +14,7 @@ from prytany.system.fleet.meaning import DEFAULT, entry_of, instruction_file, ki
 
 INSTRUCTION_BYTES_MAX = 256 << 10
 TURNS = 30
+RIGHTS = Rights.__struct_fields__
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,11 +97,8 @@ def _whole(folder: Path, place: str) -> str:
 
 
 def _agent(fleet: Fleet, name: str, agent: Agent, folder: Path, named: dict[str, str]) -> ResolvedAgent:
-    def of(key: str) -> Any:
-        own = getattr(agent, key)
-        return getattr(fleet.defaults, key) if own is None else own
-
-    assert {"model", "tools", "unveil", "spawns", "restarts"} == set(Rights.__struct_fields__)
+    rights = {key: getattr(agent if getattr(agent, key) is not None else fleet.defaults, key) for key in RIGHTS}
+    unveil: dict[str, str] = rights["unveil"] or {}
     place, _, function = (agent.program or "").rpartition(":")
     return ResolvedAgent(
         name=name,
@@ -108,11 +106,11 @@ def _agent(fleet: Fleet, name: str, agent: Agent, folder: Path, named: dict[str,
         about=agent.about,
         program=f"{_whole(folder, place)}:{function}" if place else "",
         pledge=agent.pledge,
-        model=of("model") or (DEFAULT if DEFAULT in fleet.models else ""),
-        tools=of("tools") or [],
-        unveil={named.get(at) or _whole(folder, at): mode for at, mode in (of("unveil") or {}).items()},
-        spawns=of("spawns") or [],
-        restarts=of("restarts") or 0,
+        model=rights["model"] or (DEFAULT if DEFAULT in fleet.models else ""),
+        tools=rights["tools"] or [],
+        unveil={named.get(at) or _whole(folder, at): mode for at, mode in unveil.items()},
+        spawns=rights["spawns"] or [],
+        restarts=rights["restarts"] or 0,
         python=_whole(folder, agent.python) if agent.python else "",
         chat=_chat(agent, folder) if kind_of(agent) == "chat" else None,
     )
