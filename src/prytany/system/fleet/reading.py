@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as Variables
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import inspect as types
@@ -46,8 +46,7 @@ class Reader:
     def _value(self, node: Node, form: types.Type, path: Path, *, prompt: bool) -> Any:
         self.places[path] = place_of(node)
         while isinstance(form, types.Metadata):
-            extra: Any = form.extra
-            prompt = prompt or bool(extra and extra.get(PROMPT))
+            prompt = prompt or bool((cast(Any, form).extra or {}).get(PROMPT))
             form = form.type
         if isinstance(form, types.UnionType):
             return self._one_of(node, form, path, prompt=prompt)
