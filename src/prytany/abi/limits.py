@@ -59,6 +59,7 @@ TOOL_TIMEOUT_MS = 60_000
 TOOL_ATTEMPTS_MAX = 3  # of a pure or keyed call whose process died under it
 TOOL_CALLS_MAX = 64  # at once in one tool process
 TOOL_QUEUE_MAX = 1_024  # calls that hold or wait for one resource
+FLEETS_MAX = 10_000  # of one kernel, with those of the runs that go on
 TOOLS_MAX = 256  # of one run
 TOOL_SECRET_BYTES_MAX = 64 << 10
 MODEL_TIMEOUT_MS = 120_000

@@ -22,6 +22,7 @@ from prytany.ipc.mailbox import Post
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
+from prytany.kernel.fleets import FleetOperator
 from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.live import Live
@@ -45,6 +46,7 @@ from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
+from prytany.supervision.fleets import Fleets
 
 _pack = msgspec.msgpack.encode
 
@@ -87,6 +89,7 @@ class Kernel:
         """Opened to be looked at and steered, and not to run anything."""
         self.reactions = Reactions(self, watch)
         self.operator = Operator(self)
+        self.fleet_operator = FleetOperator(self)
 
     # What handlers may look at (outcome.Context).
 
@@ -108,6 +111,11 @@ class Kernel:
     def contexts(self) -> Contexts:
         """Every process's contexts."""
         return self.ledger.state.contexts
+
+    @property
+    def fleets(self) -> Fleets:
+        """What operators declared that agents are."""
+        return self.ledger.state.fleets
 
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""

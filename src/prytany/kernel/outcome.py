@@ -15,6 +15,7 @@ from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
+from prytany.supervision.fleets import Fleets
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -79,6 +80,11 @@ class Context(Protocol):
     @property
     def post(self) -> Post:
         """The mailboxes."""
+        ...
+
+    @property
+    def fleets(self) -> Fleets:
+        """What operators declared that agents are."""
         ...
 
     def now_ns(self) -> int:

@@ -31,6 +31,8 @@ from prytany.process.fold import apply as fold_process
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
+from prytany.supervision.fleets import FOLDS as FLEETS
+from prytany.supervision.fleets import Fleets
 
 DIGEST_BYTES = 16
 
@@ -45,6 +47,7 @@ class ShardState(msgspec.Struct):
     turns: Turns = msgspec.field(default_factory=Turns)
     contexts: Contexts = msgspec.field(default_factory=Contexts)
     post: Post = msgspec.field(default_factory=Post)
+    fleets: Fleets = msgspec.field(default_factory=Fleets)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -80,6 +83,10 @@ def _into_post(into: Callable[[Post, int, Any], None], state: ShardState, seq: i
     into(state.post, seq, event)
 
 
+def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.fleets, seq, event)
+
+
 def _rooms() -> dict[type, tuple[Room, ...]]:
     """What other rooms than the process table fold, by the event's type."""
     folds: list[tuple[type, Room]] = [
@@ -94,6 +101,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         folds.append((ends, lambda state, seq, e: state.turns.ended(e.pid)))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
+    folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

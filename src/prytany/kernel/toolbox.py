@@ -71,6 +71,12 @@ class Toolbox:
             raise Epolicy(f"the tool {name} is not what it was when it was granted", call="tool_call")
         return tools.manifests[name]
 
+    def names(self, path: str) -> list[str]:
+        """The tools of a file. Raises Epolicy where it is not loaded."""
+        if (tools := self._loaded.get(path)) is None:
+            raise Epolicy(f"the tools of {path} are not loaded in this kernel")
+        return list(tools.manifests)
+
     def grant(self, run: int, paths: list[str]) -> tuple[list[ev.Event], list[bytes]]:
         """The events that grant the tools of these files to a new run, and the content that they name.
 

@@ -21,6 +21,7 @@ from prytany.abi.events.context import (
 )
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, encode_entry
+from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
 from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.message import (
     MessageAwaited,
@@ -52,6 +53,8 @@ from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, Too
 
 __all__ = [
     "UPCASTERS",
+    "AgentDeclared",
+    "AgentWithdrawn",
     "CallClosed",
     "CallDone",
     "CallDoubted",
@@ -68,6 +71,8 @@ __all__ = [
     "Digest",
     "Entry",
     "Event",
+    "FleetDeclared",
+    "FleetWithdrawn",
     "IncidentClosed",
     "IncidentOpened",
     "KernelStarted",

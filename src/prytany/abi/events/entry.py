@@ -16,6 +16,7 @@ from prytany.abi.events.context import (
     ContextForked,
     ContextOpened,
 )
+from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
 from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
 from prytany.abi.events.message import (
     MessageAwaited,
@@ -90,6 +91,10 @@ Event = (
     | ProcessUpgraded
     | ProcessReverted
     | ContentForgotten
+    | FleetDeclared
+    | FleetWithdrawn
+    | AgentDeclared
+    | AgentWithdrawn
 )
 
 

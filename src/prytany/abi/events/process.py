@@ -30,6 +30,10 @@ class ProcessSpawned(msgspec.Struct, array_like=True, frozen=True, tag="process.
     """What that interpreter was: version, place, and a digest of what is installed there."""
     restarts: int = 0
     """How many times the kernel restarts it when it fails."""
+    fleet: int = 0
+    """The number of its fleet; 0 where it is of none."""
+    agent: str = ""
+    """Which agent of its fleet it is, or belongs to."""
 
 
 class ProcessReady(msgspec.Struct, array_like=True, frozen=True, tag="process.ready/1"):

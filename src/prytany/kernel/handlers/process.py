@@ -12,9 +12,11 @@ from prytany.abi.errors import Eagain, Echild, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid, pid_of
 from prytany.abi.signals import Signal
 from prytany.abi.syscalls import PLEDGES
+from prytany.kernel.handlers.agent import spawn_agent
 from prytany.kernel.handlers.message import abandoned_messages
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process, State
+from prytany.supervision.fleets import NO_MEMBER
 
 _pack = msgspec.msgpack.encode
 KIND_CHARS_MAX = 64
@@ -28,6 +30,8 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
         raise Eagain("too many children; wait for some", call="process_spawn")
     if p.depth + 1 >= limits.DEPTH_MAX:
         raise Eagain(f"{limits.DEPTH_MAX} generations are the most", call="process_spawn")
+    if ":" not in a.program and p.pid in k.fleets.members:
+        return spawn_agent(k, p, a)
     # The kernel reads and parses the text: an agent that wrote it could keep everybody waiting for a minute.
     closed = [folder for folder, mode in p.unveil.items() if "w" in mode]
     found = k.find_program(a.program, p.program, p.source, closed)
@@ -43,11 +47,13 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
     if not 0 <= a.restarts <= limits.RESTARTS_MAX:
         raise Einval(f"restarts are from 0 to {limits.RESTARTS_MAX}", call="process_spawn")
     argument = _pack([a.args, a.kwargs])
+    member = k.fleets.members.get(p.pid, NO_MEMBER)  # a part of its parent's agent
     pid = pid_of(0, k.table.next_number)
     spawned = ev.ProcessSpawned(
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
         source=k.digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil, seed=k.entropy(32),
         model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
+        fleet=member.fleet, agent=member.agent,
     )  # fmt: skip
     narrowed = k.tools.narrowed(p, pid, a.tools)
     return Done(int(pid), (spawned, *narrowed, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))

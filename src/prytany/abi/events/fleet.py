@@ -1,0 +1,55 @@
+"""Events of fleets: what an operator declared that agents are, and what each may have."""
+
+from __future__ import annotations
+
+import msgspec
+
+from prytany.abi.events.digest import Digest
+
+
+class FleetDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.declared/1"):
+    """A fleet was brought, or brought again in another form. Its agents follow, each in an event of its own.
+
+    `resolved` is the digest of all that its file says, without secrets; `models` gives what its agents call a model to
+    the name that the kernel knows it by. One that does not stay goes with the last process of it.
+    """
+
+    fleet: int
+    name: str
+    resolved: Digest
+    models: dict[str, str]
+    tools: list[str]
+    """The files of its tools."""
+    stays: bool
+    uid: int
+
+
+class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_declared/1"):
+    """What an agent of a fleet is, for all that are spawned by its name from now on."""
+
+    fleet: int
+    name: str
+    kind: str
+    program: str
+    source: Digest
+    pledge: list[str]
+    model: str
+    tools: list[str]
+    unveil: dict[str, str]
+    spawns: list[str]
+    restarts: int
+    python: str = ""
+    about: str = ""
+
+
+class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):
+    """None is spawned by that name any more; those that run go on."""
+
+    fleet: int
+    name: str
+
+
+class FleetWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.withdrawn/1"):
+    """It was taken down. It goes with the last process of it."""
+
+    fleet: int

@@ -1,0 +1,41 @@
+"""Starting a child by the name of an agent of the caller's fleet. It has what the fleet grants it, not what its parent
+has: the operator said what it is, and by `spawns` who may start it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi import limits
+from prytany.abi.errors import Einval, Eperm
+from prytany.abi.ids import pid_of
+from prytany.kernel.outcome import Context, Denied, Done
+from prytany.process.process import Process
+
+_pack = msgspec.msgpack.encode
+
+
+def spawn_agent(k: Context, p: Process, a: Any) -> Done:
+    """A child by an agent's name. What the caller asks further can only take away from what the agent has."""
+    own, fleet = k.fleets.agent_of(p.pid), k.fleets.of(p.pid)
+    if own is None or fleet is None or a.program not in own.spawns or a.program not in fleet.agents:
+        raise Denied
+    agent = fleet.agents[a.program]
+    if a.pledge is not None and (beyond := sorted(set(a.pledge) - set(agent.pledge))):
+        raise Eperm(f"the agent {agent.name!r} has no pledge {beyond[0][:100]!r}", call="process_spawn")
+    if a.tools is not None and (beyond := sorted(set(a.tools) - set(agent.tools))):
+        raise Eperm(f"the agent {agent.name!r} has no tool {beyond[0][:100]!r}", call="process_spawn")
+    if len(a.name.encode()) > limits.NAME_BYTES_MAX:
+        raise Einval(f"a name has at most {limits.NAME_BYTES_MAX} bytes", call="process_spawn")
+    argument = _pack([a.args, a.kwargs])
+    pid = pid_of(0, k.table.next_number)
+    spawned = ev.ProcessSpawned(
+        pid=pid, parent=p.pid, run=p.run, name=a.name or agent.name, kind=agent.kind, program=agent.program,
+        source=agent.source, argument=k.digest(argument), pledge=sorted(agent.pledge if a.pledge is None else a.pledge),
+        unveil=agent.unveil, seed=k.entropy(32), model=fleet.models.get(agent.model, p.model), python=agent.python,
+        environment=k.environment(agent.python), restarts=agent.restarts, fleet=fleet.number, agent=agent.name,
+    )  # fmt: skip
+    tools = ev.ToolsNarrowed(pid, sorted(agent.tools if a.tools is None else a.tools))
+    return Done(int(pid), (spawned, tools, ev.ProcessReady(pid, 1)), contents=(argument,))

@@ -1,0 +1,118 @@
+"""The fleets of a shard: a fold of what operators declared.
+
+A fleet's agent has what its fleet grants it, whoever starts it; and who may start it is granted too, by `spawns`. So
+an agent that may start another does not get more itself, and nobody is started by whom the operator did not name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi.errors import KernelPanic
+
+
+class Fleet(msgspec.Struct, array_like=True):
+    """One fleet. `members` is how many processes of it are in the table, ended ones that were not reaped among them."""
+
+    number: int
+    name: str
+    resolved: bytes
+    models: dict[str, str]
+    tools: list[str]
+    stays: bool
+    agents: dict[str, ev.AgentDeclared] = {}
+    members: int = 0
+
+
+class Member(msgspec.Struct, array_like=True, frozen=True):
+    """What a process is in its fleet."""
+
+    fleet: int
+    agent: str
+
+
+NO_MEMBER = Member(0, "")
+
+
+class Fleets(msgspec.Struct):
+    """By number. One that does not stay is let go of with its last member."""
+
+    fleets: dict[int, Fleet] = {}
+    members: dict[int, Member] = {}
+    """By pid; who is not here is of no fleet."""
+    next_number: int = 1
+
+    def of(self, pid: int) -> Fleet | None:
+        """The fleet of a process."""
+        member = self.members.get(pid)
+        return None if member is None else self.fleets[member.fleet]
+
+    def agent_of(self, pid: int) -> ev.AgentDeclared | None:
+        """What a process is declared to be now; None where it is of no fleet, or its agent was withdrawn."""
+        member = self.members.get(pid)
+        return None if member is None else self.fleets[member.fleet].agents.get(member.agent)
+
+    def staying(self, name: str) -> Fleet | None:
+        """The fleet of that name that is up."""
+        return next((fleet for fleet in self.fleets.values() if fleet.stays and fleet.name == name), None)
+
+    def declared(self, seq: int, e: ev.FleetDeclared) -> None:
+        """Fold a fleet that is brought, or brought again."""
+        fleet = self.fleets.get(e.fleet)
+        if fleet is None:
+            self.fleets[e.fleet] = Fleet(e.fleet, e.name, e.resolved, e.models, e.tools, e.stays)
+            self.next_number = max(self.next_number, e.fleet + 1)
+        else:
+            fleet.resolved, fleet.models, fleet.tools, fleet.stays = e.resolved, e.models, e.tools, e.stays
+
+    def agent_declared(self, seq: int, e: ev.AgentDeclared) -> None:
+        """Fold what an agent is."""
+        self._require(e.fleet).agents[e.name] = e
+
+    def agent_withdrawn(self, seq: int, e: ev.AgentWithdrawn) -> None:
+        """Fold that none is started by that name any more."""
+        self._require(e.fleet).agents.pop(e.name, None)
+
+    def withdrawn(self, seq: int, e: ev.FleetWithdrawn) -> None:
+        """Fold that it is taken down."""
+        fleet = self._require(e.fleet)
+        fleet.stays = False
+        self._let_go(fleet)
+
+    def spawned(self, seq: int, e: ev.ProcessSpawned) -> None:
+        """Fold a new member."""
+        if e.fleet:
+            self.members[e.pid] = Member(e.fleet, e.agent)
+            self._require(e.fleet).members += 1
+
+    def reaped(self, seq: int, e: ev.ProcessReaped) -> None:
+        """Fold that a process has left the table."""
+        member = self.members.pop(e.pid, None)
+        if member is not None:
+            fleet = self._require(member.fleet)
+            fleet.members -= 1
+            self._let_go(fleet)
+
+    def _let_go(self, fleet: Fleet) -> None:
+        if not fleet.stays and not fleet.members:
+            del self.fleets[fleet.number]
+
+    def _require(self, number: int) -> Fleet:
+        fleet = self.fleets.get(number)
+        if fleet is None:
+            raise KernelPanic(f"an event names fleet {number}, which there is not")
+        return fleet
+
+
+FOLDS: dict[type, Callable[[Fleets, int, Any], None]] = {
+    ev.FleetDeclared: Fleets.declared,
+    ev.AgentDeclared: Fleets.agent_declared,
+    ev.AgentWithdrawn: Fleets.agent_withdrawn,
+    ev.FleetWithdrawn: Fleets.withdrawn,
+    ev.ProcessSpawned: Fleets.spawned,
+    ev.ProcessReaped: Fleets.reaped,
+}
