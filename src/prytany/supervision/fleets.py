@@ -46,7 +46,7 @@ class Fleets(msgspec.Struct):
     """By pid; who is not here is of no fleet."""
     next_number: int = 1
 
-    def of(self, pid: int) -> Fleet | None:
+    def fleet_of(self, pid: int) -> Fleet | None:
         """The fleet of a process."""
         member = self.members.get(pid)
         return None if member is None else self.fleets[member.fleet]

@@ -19,7 +19,7 @@ _pack = msgspec.msgpack.encode
 
 def spawn_agent(k: Context, p: Process, a: Any) -> Done:
     """A child by an agent's name. What the caller asks further can only take away from what the agent has."""
-    own, fleet = k.fleets.agent_of(p.pid), k.fleets.of(p.pid)
+    own, fleet = k.fleets.agent_of(p.pid), k.fleets.fleet_of(p.pid)
     if own is None or fleet is None or a.program not in own.spawns or a.program not in fleet.agents:
         raise Denied
     agent = fleet.agents[a.program]

@@ -46,7 +46,7 @@ class Reader:
     def _value(self, node: Node, form: types.Type, path: Path, *, prompt: bool) -> Any:
         self.places[path] = place_of(node)
         while isinstance(form, types.Metadata):
-            prompt = prompt or bool((cast(Any, form).extra or {}).get(PROMPT))
+            prompt = prompt or PROMPT in cast("dict[str, Any]", form.extra or {})  # pyright: ignore[reportUnknownMemberType]
             form = form.type
         if isinstance(form, types.UnionType):
             return self._one_of(node, form, path, prompt=prompt)
