@@ -116,7 +116,7 @@ class FleetOperator:
 
     def start(
         self, number: int, name: str, args: list[object], kwargs: dict[str, object], *, uid: int, model: str = "",
-        unveil: Mapping[str, str] = {},
+        unveil: Mapping[str, str] = {}, function: str = "",
     ) -> int:  # fmt: skip
         """Start an agent of a fleet as the root of a run; its pid.
 
@@ -128,6 +128,7 @@ class FleetOperator:
             uid: the operator's.
             model: the kernel's name of the model of the run, for agents that name none.
             unveil: folders of this run alone, which the agent is given besides its own.
+            function: another one of its program than the agent's own.
 
         Raises:
             Enoent: there is no such fleet or agent.
@@ -140,9 +141,10 @@ class FleetOperator:
         if len(k.table.processes) >= limits.PROCESSES_MAX:
             raise Eagain("the process table is full")
         argument = _pack([args, kwargs])
+        program = f"{agent.program.rpartition(':')[0]}:{function}" if function else agent.program
         pid = k.table.next_number
         spawned = ev.ProcessSpawned(
-            pid=pid, parent=0, run=pid, name=agent.name, kind=agent.kind, program=agent.program, source=agent.source,
+            pid=pid, parent=0, run=pid, name=agent.name, kind=agent.kind, program=program, source=agent.source,
             argument=k.digest(argument), pledge=agent.pledge, unveil={**agent.unveil, **unveil},
             seed=k.entropy(32), uid=uid, model=fleet.models.get(agent.model) or model, python=agent.python,
             environment=k.environment(agent.python), restarts=agent.restarts, fleet=number, agent=agent.name,

@@ -102,14 +102,17 @@ class Process(Asking, Comforts):
         self.pledged: tuple[str, ...] = tuple(start.get("pledge", ()))
         """What it may do: its declaration, narrowed by its parent."""
 
-    def conversation(self, system: str = "", labels: Sequence[str] = ()) -> Conversation:
+    def conversation(self, system: str = "", labels: Sequence[str] = (), *, number: int = 0) -> Conversation:
         """A conversation that the kernel keeps: the model is asked all of it at each turn. Opened at its first use.
 
         Args:
             system: an instruction that it begins with.
             labels: of all that is said in it; they are part of its hashes.
+            number: of one that this process has open, to go on with after a cut of its record; 0 opens a new one.
         """
-        return Conversation(self.calls, self._stream, system, labels)
+        talk = Conversation(self.calls, self._stream, system, labels)
+        talk.number = number
+        return talk
 
     @property
     def state(self) -> Any:

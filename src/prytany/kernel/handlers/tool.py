@@ -9,8 +9,8 @@ from urllib.parse import quote
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval
+from prytany.abi.schema import mismatch
 from prytany.kernel.outcome import Context, Denied, Done, Opened
-from prytany.kernel.schema import mismatch
 from prytany.ports.tool import ToolManifest
 from prytany.process.process import Process
 

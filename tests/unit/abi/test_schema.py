@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
+from prytany.abi.schema import mismatch
 from prytany.kernel.handlers.tool import resources_of
-from prytany.kernel.schema import mismatch
 from prytany.ports.tool import ToolManifest
 
 

@@ -1,0 +1,238 @@
+"""The program of a chat agent: an instruction, a model and tools, and no Python of its own.
+
+    asked -> the model -> what it wants done, all at once -> the model -> ... -> an answer
+
+`main` answers one question and ends; `Session` keeps a conversation, one question after the other, until it is ended.
+Both are ordinary programs. What the agent is stands in the module `agent_spec`, recorded beside this text when its
+fleet was brought: an agent in flight goes on with the instruction, and with the loop, that it began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from prytany import Process, Server
+from prytany.abi.errors import Emodel, KernelError
+from prytany.abi.schema import mismatch
+from prytany.userland.answers import Answer, ToolCall
+from prytany.userland.conversation import Conversation
+from prytany.userland.process import ChildFailed
+
+RESULT_CHARS_MAX = 64 << 10
+"""Of what a tool gives back to a model: more would drive out what was said before."""
+SKILL = "SKILL.md"
+ASK = "ask_"
+DOT = "__"
+"""Stands for the dot in a tool's name: endpoints allow letters, digits, `_` and `-`."""
+INTERRUPTED = "interrupted"
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What its fleet says of the agent."""
+
+    instruction: str
+    turns: int
+    answer: dict[str, Any] | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    skills: list[str] = []
+    spawns: dict[str, str] = {}
+    """The agents that it may ask, by name, with what each is for."""
+
+
+def read_spec() -> Spec:
+    """What was recorded of this agent."""
+    return msgspec.convert(importlib.import_module("agent_spec").SPEC, Spec)
+
+
+async def main(proc: Process, prompt: str) -> Any:
+    """Answer one question: text, or an object where the fleet gives its schema."""
+    chat = await Chat.begin(proc, read_spec(), 0)
+    return await chat.answer(prompt)
+
+
+class Session(Server):
+    """A conversation with whoever sends `say`. An interruption (USR1) ends the answer in hand, and nothing else."""
+
+    pledge = "ipc"
+    state: int = 0
+    """The number of its context."""
+
+    async def on_say(self, text: str) -> dict[str, Any]:
+        """The answer, or why there is none; either way the session goes on."""
+        chat = await Chat.begin(self.proc, read_spec(), self.state)
+        asked = asyncio.ensure_future(chat.answer(text))
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, asked.cancel, INTERRUPTED)
+        try:
+            return {"answer": await asked}
+        except asyncio.CancelledError as error:
+            if error.args != (INTERRUPTED,):
+                raise
+            return {"interrupted": True}
+        except KernelError as error:
+            return {"error": {"errno": error.errno, "message": error.message}}
+        finally:
+            loop.remove_signal_handler(signal.SIGUSR1)
+            self.state = chat.talk.number
+
+
+class Chat:
+    """One agent with one conversation."""
+
+    def __init__(
+        self, proc: Process, spec: Spec, talk: Conversation, tools: list[dict[str, Any]], skills: dict[str, str]
+    ) -> None:
+        """Made by `begin`. `tools` are as the model is told of them, `skills` by name their folders."""
+        self.talk = talk
+        self._proc = proc
+        self._spec = spec
+        self._tools = tools
+        self._skills = skills
+
+    @classmethod
+    async def begin(cls, proc: Process, spec: Spec, context: int) -> Chat:
+        """With a new conversation, or the one of that number."""
+        skills = await _skills(proc, spec.skills)
+        granted = await proc.tools.list() if "tools" in proc.pledged else []
+        tools = [_offered(tool) for tool in granted]
+        tools += [_ask_tool(name, about) for name, about in spec.spawns.items()]
+        if skills:
+            tools.append(_skill_tool(skills))
+        instruction = spec.instruction
+        if skills:
+            instruction += "\n\nSkills, to be read before they are used:\n"
+            instruction += "\n".join(f"- {name}: {about}" for name, (_, about) in skills.items())
+        folders = {name: folder for name, (folder, _) in skills.items()}
+        return cls(proc, spec, proc.conversation(instruction, number=context), tools, folders)
+
+    async def answer(self, prompt: str) -> Any:
+        """Ask, do what the model wants done, and ask again, until it answers.
+
+        Raises:
+            Emodel: it wanted more done than it has turns for, cause `turns`; or its answer never fitted the schema,
+                cause `not_json`.
+        """
+        said: str | list[dict[str, Any]] = prompt
+        wrong = ""
+        for turn in range(self._spec.turns):
+            last = turn + 1 == self._spec.turns
+            answer = await self._ask(said, () if last else self._tools)
+            if answer.tool_calls and last:
+                break  # nobody would hear what came of them
+            if answer.tool_calls:
+                said = list(await asyncio.gather(*map(self._do, answer.tool_calls)))
+                continue
+            value, wrong = self._fitting(answer)
+            if not wrong:
+                return value
+            said = f"That cannot be used: {wrong}. Answer again, as JSON of the schema."
+        cause, why = ("not_json", wrong) if wrong else ("turns", f"no answer within {self._spec.turns} turns")
+        raise Emodel(why, call="model_chat", detail={"cause": cause})
+
+    async def _ask(self, said: str | list[dict[str, Any]], tools: Sequence[dict[str, Any]]) -> Answer:
+        spec = self._spec
+        stream = await self.talk.stream(
+            said, tools=tools, schema=spec.answer, temperature=spec.temperature, max_tokens=spec.max_tokens
+        )
+        try:
+            async with stream:
+                await stream
+        except asyncio.CancelledError:  # what was said so far is a part of the conversation
+            for message in [{"role": "user", "content": said}] if isinstance(said, str) else said:
+                await self.talk.append(**message)
+            if stream.text:
+                await self.talk.append("assistant", stream.text)
+            raise
+        return stream.answer
+
+    def _fitting(self, answer: Answer) -> tuple[Any, str]:
+        if self._spec.answer is None:
+            return answer.text, ""
+        try:
+            value = answer.json()
+        except Emodel as error:
+            return None, error.message
+        return value, mismatch(self._spec.answer, value)
+
+    async def _do(self, call: ToolCall) -> dict[str, Any]:
+        """What a call came to, as a message: a failure too is for the model to read."""
+        try:
+            return call.result(_text(await self._done(call.name, call.args)))
+        except (KernelError, ChildFailed) as error:
+            return call.result(f"error: {error}")
+
+    async def _done(self, name: str, args: dict[str, Any]) -> Any:
+        if name == "read_skill":
+            return await self._read_skill(**_given(args, "name", "file"))
+        if name.startswith(ASK) and name[len(ASK) :] in self._spec.spawns:
+            return await self._proc.run(name[len(ASK) :], **_given(args, "prompt"))
+        return await self._proc.tools[name.replace(DOT, ".")](**args)
+
+    async def _read_skill(self, name: str = "", file: str = SKILL) -> str:
+        folder = self._skills.get(name)
+        if folder is None:
+            return f"there is no skill {name!r}; there are {', '.join(self._skills)}"
+        return await self._proc.files.read(f"{folder}/{file}")
+
+
+def _offered(tool: dict[str, Any]) -> dict[str, Any]:
+    """A granted tool, as a model is told of it."""
+    offered = {key: tool[key] for key in ("name", "description", "parameters")}
+    return {**offered, "name": tool["name"].replace(".", DOT)}
+
+
+def _given(args: dict[str, Any], *names: str) -> dict[str, str]:
+    return {name: str(args[name]) for name in names if name in args}
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= RESULT_CHARS_MAX else f"{text[:RESULT_CHARS_MAX]}\n(cut: {len(text)} characters)"
+
+
+def _ask_tool(name: str, about: str) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
+    return {"name": f"{ASK}{name}", "description": about or f"Ask the agent {name}.", "parameters": parameters}
+
+
+def _skill_tool(skills: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    properties = {
+        "name": {"type": "string", "enum": list(skills)},
+        "file": {"type": "string", "description": f"{SKILL} at first; then what that names"},
+    }
+    parameters = {"type": "object", "properties": properties, "required": ["name"]}
+    return {
+        "name": "read_skill",
+        "description": "Read a skill, or a file that belongs to it.",
+        "parameters": parameters,
+    }
+
+
+async def _skills(proc: Process, folders: list[str]) -> dict[str, tuple[str, str]]:
+    """By name: the folder, and what its SKILL.md says that it is for."""
+    found: dict[str, tuple[str, str]] = {}
+    for folder in folders:
+        for name in await proc.files.list(folder):
+            if name.endswith("/"):
+                try:
+                    text = await proc.files.read(f"{folder}/{name}{SKILL}")
+                except KernelError:
+                    continue
+                found[name[:-1]] = (f"{folder}/{name[:-1]}", _about(text))
+    return found
+
+
+def _about(text: str) -> str:
+    """The `description` of a SKILL.md's front matter, else its first line of prose."""
+    lines = text.splitlines()
+    for line in lines[:20]:
+        if line.startswith("description:"):
+            return line.partition(":")[2].strip().strip("\"'")
+    return next((line.strip() for line in lines if line.strip() and not line.startswith(("#", "---"))), "")
