@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.drivers.models.scripted import Rule, ScriptedCall, ScriptedModel
-from prytany.system.fleet.bringing import agents_of
+from prytany.ports.model import ModelAnswer
+from prytany.system.fleet.bringing import bring
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import resolve
-from prytany.system.programs import find_program
 from prytany.system.shard import Shard
 from tests.surfaces.shards import DEADLINE_S, events_of
 
@@ -52,13 +52,9 @@ def folder(tmp_path: Path) -> Path:
 def with_fleet(folder: Path, rules: list[Rule], body: Callable[[Shard, int], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         fleet = resolve(load_fleet(folder / "fleet.yaml").fleet, folder, {})
-        files = list(fleet.tools.values())
-        shard = await Shard.open(folder / "home", {"": ScriptedModel(rules)}, tools=[Path(file) for file in files])
+        shard = await Shard.open(folder / "home", {"": ScriptedModel(rules)})
         try:
-            agents = agents_of(fleet, shard.kernel.tools, lambda target: find_program(target, ""))
-            number = shard.kernel.fleet_operator.declare(
-                fleet.name, agents, models={}, tools=files, resolved=b"{}", uid=0
-            )
+            number = await bring(shard.kernel, shard.drivers, shard.logs, fleet, uid=0)
             async with asyncio.timeout(DEADLINE_S):
                 return await body(shard, number)
         finally:
@@ -157,7 +153,7 @@ def test_a_session_remembers_is_interrupted_and_outlives_its_kernel(folder: Path
     asked: list[list[str]] = []
 
     class Remembering(ScriptedModel):
-        async def stream(self, request: Any) -> Any:
+        async def stream(self, request: Any) -> AsyncGenerator[str | ModelAnswer, None]:
             asked.append([f"{m['role']}: {m['content']}" for m in request.messages])
             async for item in super().stream(request):
                 yield item
@@ -170,10 +166,11 @@ def test_a_session_remembers_is_interrupted_and_outlives_its_kernel(folder: Path
 
     changed = asyncio.Event()
 
+    def changed_by(seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
+        changed.set()
+
     async def life(body: Callable[[Shard], Awaitable[Any]]) -> Any:
-        shard = await Shard.open(
-            folder / "home", {"": Remembering(rules)}, tools=[folder / "prices.py"], watch=lambda *_: changed.set()
-        )
+        shard = await Shard.open(folder / "home", {"": Remembering(rules)}, watch=changed_by)
         try:
             async with asyncio.timeout(DEADLINE_S):
                 return await body(shard)
@@ -182,10 +179,7 @@ def test_a_session_remembers_is_interrupted_and_outlives_its_kernel(folder: Path
 
     async def first(shard: Shard) -> None:
         fleet = resolve(load_fleet(folder / "fleet.yaml").fleet, folder, {})
-        agents = agents_of(fleet, shard.kernel.tools, lambda target: find_program(target, ""))
-        number = shard.kernel.fleet_operator.declare(
-            fleet.name, agents, models={}, tools=list(fleet.tools.values()), resolved=b"{}", uid=0, stays=True
-        )
+        number = await bring(shard.kernel, shard.drivers, shard.logs, fleet, uid=0, stays=True)
         pid = shard.kernel.fleet_operator.start(number, "sales", [], {}, uid=0, function=SESSION)
         await say(shard, pid, "Hello there.")
         await replies(shard, 2)  # its beginning is one

@@ -82,7 +82,7 @@ def _open(name: str) -> Model:
 
         return ScriptedModel()
     if not name.startswith(REMOTE):
-        return _local(name)
+        return open_local(name)
     from prytany.drivers.models.openai import OpenAINative
 
     wanted = name.removeprefix(REMOTE)
@@ -103,7 +103,8 @@ def _url() -> str:
     return url
 
 
-def _local(name: str) -> Model:
+def open_local(name: str) -> Model:
+    """The model of a file, or `local`, the one that was fetched. Raises Enoent."""
     from prytany.drivers.models.local import LocalModel
     from prytany.drivers.models.weights import find_weights
 

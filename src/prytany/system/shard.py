@@ -34,6 +34,7 @@ from prytany.runtime.roster import Roster
 from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
+from prytany.system.fleet.bringing import Drivers, bring_back, tools_of
 from prytany.system.logs import Logs
 from prytany.system.opening import Opened, open_journal
 from prytany.system.programs import find_program
@@ -91,10 +92,11 @@ class Shard:
 
     def __init__(
         self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], desk: Desk,
-        opened: ExitStack,
+        drivers: Drivers, opened: ExitStack,
     ) -> None:  # fmt: skip
         self.home = home
         self.desk = desk
+        self.drivers = drivers
         self._opened = opened
         self.notes: list[str] = []
         """What the operator ought to know of how it was opened."""
@@ -159,14 +161,18 @@ class Shard:
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
             facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
-            shard = cls(home, kernel, logs, failed, Desk(kernel, facts), opened.pop_all())
-        return shard if idle else await shard.begin(loaded, tools)
+            shard = cls(home, kernel, logs, failed, Desk(kernel, facts), Drivers(given, loaded), opened.pop_all())
+        return shard if idle else await shard.begin(tools)
 
-    async def begin(self, loaded: dict[str, Tools], tools: Sequence[Path]) -> Shard:
+    async def begin(self, tools: Sequence[Path]) -> Shard:
         """Load the tools, let everything go on, and take commands on the home's control socket; raises KernelError."""
         try:
             ledger = self.kernel.ledger
-            loaded.update(await open_tools(tools, ledger.state, ledger.digest, self.logs, self.notes.append))
+            files = [*tools, *map(Path, tools_of(self.kernel))]
+            self.drivers.tools.update(
+                await open_tools(files, ledger.state, ledger.digest, self.logs, self.notes.append)
+            )
+            bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()

@@ -70,6 +70,11 @@ async def open_tools(
     return loaded
 
 
+async def load_tools(path: str, logs: Logs, environment: Mapping[str, str] = os.environ) -> Tools:
+    """Load one file of tools for a fleet; raises as `open_tools` does."""
+    return await _load(path, [], logs, environment)
+
+
 async def _load(path: str, runs: list[int], logs: Logs, environment: Mapping[str, str]) -> PythonTools:
     name = f"tools.{Path(path).stem}"
     try:

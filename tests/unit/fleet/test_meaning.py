@@ -87,7 +87,7 @@ ONE = "agents: {one: {program: main.py:main"
             "4:36: models.m.model: a model of the driver `local`",
         ),
         (f"{ONE}}}}}\nmodels: {{m: {{driver: local, file: y.gguf}}}}", "4:35: models.m.file: there is no file "),
-        (f"{ONE}}}}}\nmodels: {{m: {{driver: scripted, file: y}}}}", "4:38: models.m.file: a model of the driver"),
+        (f"{ONE}}}}}\nmodels: {{m: {{driver: scripted, file: y}}}}", "4:38: models.m.file: there is no file "),
         (
             f"{ONE}}}}}\nmodels: {{m: {{driver: openai, base_url: 'http://x', model: y, key: {{secret: s}}}}}}",
             "4:76: models.m.key.secret: there is no secret 's'; there are none",

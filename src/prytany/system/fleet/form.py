@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from prytany.abi import limits
-from prytany.system.fleet.reading import PROMPT
 
+PROMPT = "prompt"
+"""In the extra of a type's metadata: its text is handed to a model as it stands."""
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, digits, `-` and `_`")]
 Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
@@ -60,9 +61,15 @@ class Model(Form, frozen=True):
     base_url: Annotated[str, Meta(description="of the endpoint, up to `/v1`")] | None = None
     model: Annotated[str, Meta(description="the endpoint's own name of it")] | None = None
     key: Key | None = None
-    file: Annotated[Place, Meta(description="a .gguf file; else the one that `prytany models fetch` gets")] | None = (
-        None
-    )
+    file: (
+        Annotated[
+            Place,
+            Meta(
+                description="`local`: a .gguf file, else the one that `prytany models fetch` gets; `scripted`: a script"
+            ),
+        ]
+        | None
+    ) = None
     prices: Prices | None = None
     limits: Limits | None = None
 

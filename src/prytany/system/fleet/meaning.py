@@ -96,8 +96,8 @@ def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
             if getattr(model, key) is not None:
                 yield (*path, key), f"a model of the driver `{model.driver}` has none; that is for `openai`"
     if model.file is not None:
-        if model.driver != "local":
-            yield (*path, "file"), f"a model of the driver `{model.driver}` has none; that is for `local`"
+        if model.driver == "openai":
+            yield (*path, "file"), "a model of the driver `openai` has none; that is for `local` and `scripted`"
         elif not (folder / model.file).is_file():
             yield (*path, "file"), f"there is no file {folder / model.file}"
     if model.key is not None and model.key.secret not in fleet.secrets:

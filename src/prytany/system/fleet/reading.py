@@ -18,9 +18,8 @@ from msgspec import inspect as types
 
 from prytany.system.fleet.document import Document, Mapping, Node, Scalar, Sequence, entries, place_of
 from prytany.system.fleet.faults import Fault, Path, Place, meant, quoted
+from prytany.system.fleet.form import PROMPT
 
-PROMPT = "prompt"
-"""In the extra of a type's metadata: its text is handed to a model as it stands."""
 _TAG = "tag:yaml.org,2002:"
 _TAGS = frozenset(f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value"))
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|)")
