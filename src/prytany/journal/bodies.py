@@ -14,7 +14,7 @@ import msgspec
 
 from prytany.abi.errors import Eio
 from prytany.abi.wire import UNREADABLE
-from prytany.ports.store import Body
+from prytany.ports.store import Body, Reader
 
 SMALL_BYTES_MAX = 4_096
 """A body above this is a `Body` row."""
@@ -57,3 +57,33 @@ def split(tenant: int, key_id: int, bodies: Iterable[tuple[bytes, bytes]]) -> tu
         else:
             small.append((digest, content))
     return pack(small), large
+
+
+class Stored:
+    """The content that one record names: what lies in its row, and what has a row of its own."""
+
+    __slots__ = ("_of", "_reader", "_small", "_tenant")
+
+    def __init__(self, reader: Reader, tenant: int, packed: bytes, of: str) -> None:
+        """`packed` is the row's; `of` says what the record is part of, for people.
+
+        Raises:
+            Eio: `packed` is damaged.
+        """
+        self._reader, self._tenant, self._of = reader, tenant, of
+        self._small = dict(unpack(packed))
+
+    def read(self, digest: bytes) -> bytes:
+        """The content of that digest; none for an empty one.
+
+        Raises:
+            Eio: it is missing, or was forgotten.
+            StoreError: it cannot be read.
+        """
+        if not digest:
+            return b""
+        if (small := self._small.get(digest)) is not None:
+            return small
+        if (large := self._reader.body(self._tenant, digest)) is None:
+            raise Eio(f"content of {self._of} is missing or was forgotten")
+        return large.content

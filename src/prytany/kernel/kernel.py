@@ -12,18 +12,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, Enoent, KernelError
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.values import NIL, pack_error
 from prytany.ipc.mailbox import Post
+from prytany.journal.bodies import Stored
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
+from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.incarnation import end_events
-from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
 from prytany.kernel.operator import Operator
@@ -32,7 +33,6 @@ from prytany.kernel.places import Places
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.recovery import Recovery
-from prytany.kernel.replay import NIL, denied_value
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
@@ -45,8 +45,6 @@ from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
-
-_pack = msgspec.msgpack.encode
 
 
 class Kernel:
@@ -165,7 +163,10 @@ class Kernel:
         if not digest:
             return b""
         held = None if 0 < seq <= self.ledger.journal.durable else self.ledger.undurable(digest)
-        return self.workers.content(digest, seq) if held is None else held
+        if held is not None:
+            return held
+        row = self.reader.row(seq) if seq else None
+        return Stored(self.reader, TENANT, row.bodies if row is not None else b"", "the journal").read(digest)
 
     # Inputs.
 
@@ -246,9 +247,9 @@ class Kernel:
         try:
             return decode_arguments(call.call, self.content(call.argument, call.seq))
         except KernelError as error:
-            why = _pack([f"what it was asked cannot be read: {error.message}", error.detail])
+            why = pack_error(f"what it was asked cannot be read: {error.message}", error.detail)
         except StoreError as error:
-            why = _pack([f"what it was asked cannot be read: {error}", {}])
+            why = pack_error(f"what it was asked cannot be read: {error}")
         self.complete(process.pid, n, "EIO", why, Finished(None))
         return None
 

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
+from prytany.abi.values import pack
 from prytany.kernel.handlers.incarnation import upgrade_events
 from prytany.kernel.handlers.message import receiver_of, send_events
 from prytany.kernel.handlers.process import check_pledge, exit_value, signal_events
@@ -21,8 +20,6 @@ from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
 from prytany.kernel.settle import settle_events
 from prytany.process.process import Process, State
-
-_pack = msgspec.msgpack.encode
 
 
 class Core(Context, Protocol):
@@ -67,7 +64,7 @@ class Operator:
         if pledge is not None:
             check_pledge(pledge)
         found: Program = k.find_program(program, "")
-        argument = _pack([args, kwargs])
+        argument = pack([args, kwargs])
         pid = k.table.next_number
         spawned = ev.ProcessSpawned(
             pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,

@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
+from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.places import Places
 from prytany.kernel.recovery import Recovery
-from prytany.kernel.replay import NIL, Item, denied_value
+from prytany.kernel.replay import Item
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.trap import decode_arguments
 from prytany.kernel.workers import Workers

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import msgspec
-
 from prytany.abi import events as ev
+from prytany.abi.values import pack
 from prytany.kernel.effects.stream import interrupted
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.requests import read_chat
@@ -55,7 +54,7 @@ class Recovery:
         lost = call.asking or call.reserved is None
         events: list[ev.Event] = [charge(pid, n, reserved, 0, "lost")] if lost else []
         if call.pieces:
-            value = msgspec.msgpack.encode(interrupted(call.pieces, "lost"))
+            value = pack(interrupted(call.pieces, "lost"))
             result = ledger.digest(value)
             ledger.commit((*events, ev.CallClosed(pid, n, "EMODEL", result, process.tail)), {result: value})
             return

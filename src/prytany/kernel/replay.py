@@ -20,13 +20,12 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio, Ereplay
+from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
-from prytany.journal.bodies import unpack
+from prytany.journal.bodies import Stored
 from prytany.kernel.earlier import earlier_forms
-from prytany.kernel.gate import denial
+from prytany.kernel.gate import denied_value
 from prytany.ports.store import Reader
-
-NIL = b"\xc0"
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -51,11 +50,6 @@ class Record(NamedTuple):
     start_ns: int
     items: list[Item]
     asked: dict[int, Asked]
-
-
-def denied_value(call: str, cause: str = "") -> bytes:
-    """What a denied call is answered with."""
-    return msgspec.msgpack.encode([denial(call, cause), {"cause": cause} if cause else {}])
 
 
 AHEAD_ITEMS_MAX = 512
@@ -93,39 +87,30 @@ def read_record(
             yield None
     record = Record(cut_ns, [], {})
     last_ns = cut_ns
+    of = f"the record of process {pid}"
     for done, (time_ns, events, packed) in enumerate(reversed(chain), 1):
-        bodies = dict(unpack(packed))
-
-        def content(digest: bytes, bodies: dict[bytes, bytes] = bodies) -> bytes:
-            if not digest:
-                return NIL
-            if (found := bodies.get(digest)) is not None:
-                return found
-            if (body := reader.body(tenant, digest)) is None:
-                raise Eio(f"content of the record of process {pid} is missing or was forgotten")
-            return body.content
-
+        stored = Stored(reader, tenant, packed, of)
         for event in events:
             if isinstance(event, ev.ProcessStarted):
                 record = record._replace(start_ns=time_ns)
                 last_ns = time_ns
             else:
-                last_ns = _add(record, event, time_ns, last_ns, content)
+                last_ns = _add(record, event, time_ns, last_ns, stored)
         if done % ENTRIES_A_STEP == 0:
             yield None
     yield record
 
 
-def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: Callable[[bytes], bytes]) -> int:
+def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, stored: Stored) -> int:
     """Add what one event means for the process; the time of the last item so far."""
     match event:
         case ev.CallDone():
             record.asked[event.n] = Asked(event.call, event.argument)
-            record.items.append(Item(event.n, time_ns, event.errno, content(event.result)))
+            record.items.append(Item(event.n, time_ns, event.errno, stored.read(event.result) or NIL))
         case ev.CallClosed():
-            record.items.append(Item(event.n, time_ns, event.errno, content(event.result)))
+            record.items.append(Item(event.n, time_ns, event.errno, stored.read(event.result) or NIL))
         case ev.CallPiece():
-            record.items.append(Item(event.n, time_ns, PIECE, content(event.piece)))
+            record.items.append(Item(event.n, time_ns, PIECE, stored.read(event.piece) or NIL))
         case ev.ProcessSignalled():
             record.items.append(Item(-event.signal, time_ns, "", NIL))
         case ev.CallsDenied():

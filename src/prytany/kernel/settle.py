@@ -16,11 +16,11 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.values import NIL, pack, pack_error
 from prytany.kernel.effects.model import pack_vectors
 from prytany.kernel.handlers.context import answer_in
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.outcome import Context
-from prytany.kernel.replay import NIL
 from prytany.ports.model import ModelFailure
 from prytany.process.process import OpenCall, Process
 
@@ -30,7 +30,6 @@ CHOICES = ("retry", "skip", "give")
 MODEL_CALLS = frozenset({"model_chat"})
 VALUE_DEPTH_MAX = 64
 
-_pack = msgspec.msgpack.encode
 Settled = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 
 
@@ -96,13 +95,13 @@ def _settle_call(
         return (ev.CallSettled(p.pid, n, choice, uid, idle and call.doubt),), ()
     if choice == "skip":
         errno = "EINDOUBT" if kind == "doubt" else "EMODEL"
-        packed = _pack([f"the operator skipped {call.call} ({kind})", {"cause": "skipped", "incident": kind}])
+        packed = pack_error(f"the operator skipped {call.call} ({kind})", {"cause": "skipped", "incident": kind})
     else:
         errno, packed = "", given(call, value)
     appended: tuple[ev.Event, ...] = ()
     if not errno and call.call in MODEL_CALLS:
         answer, appended = answer_in(k, p, n, msgspec.msgpack.decode(packed), ev.Source("operator", str(uid)))
-        packed = _pack(answer)
+        packed = pack(answer)
     content = b"" if packed == NIL else packed
     closed = ev.CallClosed(p.pid, n, errno, k.digest(content), p.tail)
     return (ev.CallSettled(p.pid, n, choice, uid), *appended, closed), (content,) if content else ()
@@ -123,7 +122,7 @@ def given(call: OpenCall, value: object) -> bytes:
             value = pack_vectors(vectors, len(vectors))
         except (msgspec.ValidationError, ModelFailure) as error:
             raise Einval(f"vectors are lists of numbers of one length: {error}") from None
-    packed = _pack(value)
+    packed = pack(value)
     if len(packed) > limits.RESULT_BYTES_MAX:
         raise Einval(f"the value has {len(packed)} bytes, and {limits.RESULT_BYTES_MAX} is the most")
     return packed

@@ -14,6 +14,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, KernelError
 from prytany.abi.syscalls import SYSCALLS, arguments_type
+from prytany.abi.values import pack, pack_error
 from prytany.abi.wire import UNREADABLE
 from prytany.kernel.gate import deny
 from prytany.kernel.handlers import HANDLERS
@@ -29,7 +30,6 @@ _DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
 }
 FREES = frozenset({"call_cancel", "process_exit"})
 """Calls that end others: they are let through however many are in flight."""
-_pack = msgspec.msgpack.encode
 
 
 def decode_arguments(call: str, raw: bytes) -> Any:
@@ -84,7 +84,7 @@ class Trap:
             if cause:
                 self._deny(live, process, n, name, "EDQUOT", cause)
                 return
-            value = _pack([error.message, error.detail])
+            value = pack_error(error.message, error.detail)
             result = ledger.digest(value)
             contents[result] = value
             done = ev.CallDone(live.pid, n, name, argument, error.errno, result, process.tail, argument not in contents)
@@ -113,7 +113,7 @@ class Trap:
             contents[ledger.digest(content)] = content
         result = b""
         if outcome.result is not None:
-            value = _pack(outcome.result)
+            value = pack(outcome.result)
             result = ledger.digest(value)
             contents[result] = value
         done = ev.CallDone(process.pid, n, name, argument, "", result, process.tail, outcome.spare)

@@ -17,8 +17,7 @@ from typing import Protocol
 import msgspec
 
 from prytany.abi import events as ev
-from prytany.abi.errors import Eio, Ereplay, KernelError
-from prytany.journal.bodies import unpack
+from prytany.abi.errors import Ereplay, KernelError
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.places import Places
@@ -44,6 +43,10 @@ class Owner(Host, Protocol):
     @property
     def table(self) -> Table:
         """The process table."""
+        ...
+
+    def content(self, digest: bytes, seq: int = 0) -> bytes:
+        """Stored content, by its digest; `seq` is the entry that names it, where it may lie in its row."""
         ...
 
     def environment(self, python: str) -> str:
@@ -93,19 +96,6 @@ class Workers:
         """Where processes stood when they lost their workers, and how many times they did there."""
         self.leaving: dict[int, int] = {}
         """Workers that were killed and are not gone yet: the run of each, by pid."""
-
-    def content(self, digest: bytes, seq: int) -> bytes:
-        """Stored content: in the row that names it, or in a row of its own."""
-        reader = self._kernel.reader
-        row = reader.row(seq) if seq else None
-        if row is not None:
-            for name, content in unpack(row.bodies):
-                if name == digest:
-                    return content
-        body = reader.body(TENANT, digest)
-        if body is None:
-            raise Eio("content that the journal names is missing or was forgotten")
-        return body.content
 
     def wake(self, pid: int) -> None:
         """Bring the process back, unless it is here."""
@@ -189,7 +179,7 @@ class Workers:
             self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "worker")))
 
     def _start_item(self, process: Process) -> bytes:
-        args, kwargs = msgspec.msgpack.decode(self.content(process.argument, process.spawned_seq))
+        args, kwargs = msgspec.msgpack.decode(self._kernel.content(process.argument, process.spawned_seq))
         return msgspec.msgpack.encode(
             {
                 "program": process.program,
@@ -205,7 +195,7 @@ class Workers:
                 "pledge": process.pledge,
                 "epoch": process.epoch,
                 "base": process.base,
-                "state": self.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
+                "state": self._kernel.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
                 "migrating": bool(process.previous),
             }
         )
@@ -214,7 +204,7 @@ class Workers:
         """A program's text. Those that were used last are kept: a fleet begins the same few again and again."""
         source = self._sources.pop(digest, None)
         if source is None:
-            source = self.content(digest, 0)
+            source = self._kernel.content(digest, 0)
             if len(self._sources) >= SOURCES_KEPT:
                 del self._sources[next(iter(self._sources))]
         self._sources[digest] = source

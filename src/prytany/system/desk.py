@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
-
 from prytany.abi import control
 from prytany.abi.errors import Eagain, KernelError
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.values import pack
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.views import incident_rows, inspection, process_rows
 from prytany.process.table import Table
 
-_pack = msgspec.msgpack.encode
 Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents
 
 
@@ -61,7 +59,7 @@ class Desk:
         journal = self._kernel.ledger.journal
         try:
             # Packed now: what is shown is the state of this moment, which becomes durable, and not a later one.
-            answer, refusal = _pack(self._carry_out(command, uid)), None
+            answer, refusal = pack(self._carry_out(command, uid)), None
         except KernelError as error:
             answer, refusal = b"", error
         await journal.wait_durable(journal.head.seq)
@@ -87,4 +85,4 @@ class Desk:
         kernel = self._kernel
         if kernel.idle and kernel.operator.process(pid).alive:
             raise Eagain(f"nothing runs in this home, so process {format_pid(Pid(pid))} cannot end: resume it first")
-        return _pack(control.Ended(**await kernel.operator.wait_ended(pid)))
+        return pack(control.Ended(**await kernel.operator.wait_ended(pid)))

@@ -19,7 +19,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio
-from prytany.journal.bodies import unpack
+from prytany.journal.bodies import Stored
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.trap import decode_arguments
 from prytany.memory.context import assistant_message, message_bytes, node_of
@@ -139,13 +139,7 @@ class Chains:
         raise Eio(f"entry {row.seq} does not hold the call that its context names")
 
     def _content(self, row: Row, digest: bytes) -> bytes:
-        for name, content in unpack(row.bodies):
-            if name == digest:
-                return content
-        body = self._reader().body(TENANT, digest)
-        if body is None:
-            raise Eio("content of a context is missing or was forgotten")
-        return body.content
+        return Stored(self._reader(), TENANT, row.bodies, "a context").read(digest)
 
     def _extend(self, strand: Strand, length: int, links: list[Link]) -> tuple[Strand, int]:
         """Put what was read after message `length` of `strand`. Nothing is awaited here: others use it as well."""

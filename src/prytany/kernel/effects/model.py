@@ -18,6 +18,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.values import pack
 from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.stream import Pieces, interrupted
@@ -29,7 +30,6 @@ from prytany.process.process import Process
 
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
-_pack = msgspec.msgpack.encode
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 """Of a call that has its end already; it goes nowhere."""
 
@@ -210,7 +210,7 @@ def _answered(model: Model, request: ModelRequest, answer: ModelAnswer, *, strea
         "model": answer.model or model.name,
     }
     try:
-        _pack([value, answer.text])  # as it will be
+        pack([value, answer.text])  # as it will be
     except (UnicodeEncodeError, OverflowError):
         raise ModelFailure("garbage", "the answer is not text", retryable=False) from None
     return Answered(value, answer.usage, request.messages, [answer.text, calls] if answer.text or calls else None)

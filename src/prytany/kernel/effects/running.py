@@ -12,10 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from prytany.abi import limits
 from prytany.abi.errors import Eio, Etimedout, KernelError
+from prytany.abi.values import pack, pack_error
 from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.context import Owner as ContextOwner
 from prytany.kernel.effects.finished import Finished
@@ -132,7 +131,7 @@ class Effects:
         try:
             answer = await effect
             made = answer if isinstance(answer, Finished) else Finished(answer)
-            value, errno = msgspec.msgpack.encode(made.value), made.errno
+            value, errno = pack(made.value), made.errno
             if len(value) > limits.RESULT_BYTES_MAX:
                 raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
         except InDoubt:
@@ -141,9 +140,9 @@ class Effects:
                 self._owner.note(doubt_events(process.pid, n))
             return
         except KernelError as error:
-            errno, value = error.errno, msgspec.msgpack.encode([error.message, error.detail])
+            errno, value = error.errno, pack_error(error.message, error.detail)
         except Exception as error:
             # A driver that fails in its own way must not leave its caller waiting for ever.
-            errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
+            errno, value = "EIO", pack_error(f"the driver failed: {type(error).__name__}")
         if self._take(process.pid, n) is not None:
             self._owner.complete(process.pid, n, errno, value, made)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval
+from prytany.abi.values import pack
 from prytany.kernel.handlers.message import check_state, failed_messages
 from prytany.kernel.handlers.process import exit_events, raised
 from prytany.kernel.outcome import Context, Ended, Program
 from prytany.process.process import Process, State
 
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
-_pack = msgspec.msgpack.encode
 
 
 def end_events(k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0) -> Decided:
@@ -46,7 +44,7 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
     if not 0 <= a.status <= 255:
         raise Einval("a status is a number from 0 to 255", call="process_exit")
     reason = "returned" if a.error is None else raised(a.error)
-    return Ended(*end_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
+    return Ended(*end_events(k, p, a.status, 0, reason, pack([a.result, a.error])))
 
 
 def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:

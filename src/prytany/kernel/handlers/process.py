@@ -12,11 +12,11 @@ from prytany.abi.errors import Eagain, Echild, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid, pid_of
 from prytany.abi.signals import Signal
 from prytany.abi.syscalls import PLEDGES
+from prytany.abi.values import pack
 from prytany.kernel.handlers.message import abandoned_messages
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process, State
 
-_pack = msgspec.msgpack.encode
 KIND_CHARS_MAX = 64
 
 
@@ -42,7 +42,7 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
         raise Einval(f"a name has at most {limits.NAME_BYTES_MAX} bytes", call="process_spawn")
     if not 0 <= a.restarts <= limits.RESTARTS_MAX:
         raise Einval(f"restarts are from 0 to {limits.RESTARTS_MAX}", call="process_spawn")
-    argument = _pack([a.args, a.kwargs])
+    argument = pack([a.args, a.kwargs])
     pid = pid_of(0, k.table.next_number)
     spawned = ev.ProcessSpawned(
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
@@ -95,7 +95,7 @@ def exit_events(
         if (parent := k.table.get(waiter)) is None:
             continue
         ended = msgspec.structs.replace(p, status=status, signal=signal, reason=reason)
-        value = _pack(exit_value(ended, left))
+        value = pack(exit_value(ended, left))
         events.append(ev.CallClosed(waiter, n, "", k.digest(value), parent.tail))
         contents.append(value)
         waited = True
