@@ -16,6 +16,7 @@ from prytany.kernel.ledger import TENANT
 from prytany.kernel.replay import read_record
 from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
 from tests.simulation.episode import Episode
+from tests.simulation.sweep import again
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = [1045, 1080, 2085, 3124]
@@ -91,6 +92,11 @@ def check_messages(events: list[ev.Event], where: str) -> None:
 
 
 def check(seed: int, *, kills: bool) -> None:
+    with again(check, seed, kills=kills):
+        look(seed, kills=kills)
+
+
+def look(seed: int, *, kills: bool) -> None:
     episode = Episode(seed, kills=kills)
     episode.run()
     where = f"seed {seed}, kills {kills}"

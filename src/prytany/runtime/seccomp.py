@@ -59,7 +59,6 @@ class Filter:
         self._code = ctypes.create_string_buffer(code, len(code))
         self._program = _Program(len(code) // 8, ctypes.addressof(self._code))
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self.instructions = len(code) // 8
 
     def install(self) -> None:
         """Put the calling thread under the filter, for ever. Wants PR_SET_NO_NEW_PRIVS first."""
