@@ -20,7 +20,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio, Ereplay
-from prytany.abi.wire import PIECE
+from prytany.abi.wire import PIECE, UNREADABLE
 from prytany.journal.bodies import unpack
 from prytany.kernel.earlier import earlier_forms
 from prytany.kernel.gate import denial
@@ -67,14 +67,16 @@ ENTRIES_A_STEP = 256
 
 
 def read_record(
-    reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int = 0, cut_ns: int = 0
-) -> Iterator[Record | None]:
+    reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int = 0, cut_ns: int = 0,
+    digest_of: Callable[[bytes], bytes] | None = None,
+) -> Iterator[Record | None]:  # fmt: skip
     """Walk the record of `pid` back from its last entry to where it was cut, if it was, and give it in order.
 
-    It is read in steps: None says that a step is over and others may have a turn; the record comes last.
+    It is read in steps: None says that a step is over and others may have a turn; the record comes last. With
+    `digest_of`, what is handed to the program is held against the digest that names it.
 
     Raises:
-        Eio: an entry or a body of it is missing.
+        Eio: an entry or a body of it is missing or damaged.
         StoreError: it cannot be read.
     """
     chain: list[tuple[int, list[Any], bytes]] = []
@@ -83,10 +85,13 @@ def read_record(
         row = reader.row(at)
         if row is None:
             raise Eio(f"entry {at} of the record of process {pid} is missing")
-        entry = ev.decode_entry(row.record)
+        try:
+            entry = ev.decode_entry(row.record)
+        except UNREADABLE:
+            raise Eio(f"entry {at} of the record of process {pid} is damaged") from None
         own: list[Any] = [e for e in entry.events if getattr(e, "pid", 0) == pid and hasattr(e, "prev")]
-        if not own:
-            raise Eio(f"entry {at} is linked from the record of process {pid} and holds nothing of it")
+        if not own or own[0].prev >= at:
+            raise Eio(f"entry {at} is linked from the record of process {pid} and is none of it")
         chain.append((entry.time_ns, own, row.bodies))
         at = own[0].prev
         if len(chain) % ENTRIES_A_STEP == 0:
@@ -99,11 +104,13 @@ def read_record(
         def content(digest: bytes, bodies: dict[bytes, bytes] = bodies) -> bytes:
             if not digest:
                 return NIL
-            if (found := bodies.get(digest)) is not None:
-                return found
-            if (body := reader.body(tenant, digest)) is None:
-                raise Eio(f"content of the record of process {pid} is missing or was forgotten")
-            return body.content
+            if (found := bodies.get(digest)) is None:
+                if (body := reader.body(tenant, digest)) is None:
+                    raise Eio(f"content of the record of process {pid} is missing or was forgotten")
+                found = body.content
+            if digest_of is not None and digest_of(found) != digest:
+                raise Eio(f"content of the record of process {pid} is damaged")
+            return found
 
         for event in events:
             if isinstance(event, ev.ProcessStarted):
