@@ -13,7 +13,7 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.kernel.ledger import TENANT
-from prytany.kernel.replay import read_record
+from prytany.kernel.record import read_record
 from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
 from tests.simulation.episode import Episode
 from tests.simulation.sweep import again

@@ -12,6 +12,7 @@ from prytany import __version__
 from prytany.abi import control
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
+from prytany.kernel.pages import Pages
 from prytany.kernel.state import fold
 from prytany.system.desk import Facts, Look, look
 from prytany.system.shard import Shard, store_errors
@@ -38,4 +39,4 @@ def _look(home: Path, command: Look) -> object:
     with store_errors(), closing(SqliteReader(home / "journal.db")) as reader:
         state, head = fold(reader)
     now_ns = max(SystemClock().now_ns(), state.table.time_ns)
-    return look(command, state.table, head.seq, now_ns, Facts(__version__, 0, str(home), True, 0))
+    return look(command, state.table, Pages(state.table), head.seq, now_ns, Facts(__version__, 0, str(home), True, 0))

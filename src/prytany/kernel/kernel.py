@@ -166,7 +166,8 @@ class Kernel:
         if held is not None:
             return held
         row = self.reader.row(seq) if seq else None
-        return Stored(self.reader, TENANT, row.bodies if row is not None else b"", "the journal").read(digest)
+        packed = row.bodies if row is not None else b""
+        return Stored(self.reader, TENANT, packed, "the journal", self.digest).read(digest)
 
     # Inputs.
 

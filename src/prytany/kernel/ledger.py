@@ -18,6 +18,7 @@ from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
 from prytany.kernel.snapshots import Snapshots
 from prytany.kernel.state import ShardState
+from prytany.kernel.undurable import Undurable
 from prytany.ports.clock import Clock
 from prytany.ports.store import Body
 from prytany.process.table import Table
@@ -85,6 +86,7 @@ class Ledger:
         self._clock = clock
         self._react = react
         self._held: deque[Durable] = deque()
+        self._undurable = Undurable()
         self._journal: Journal | None = None
         self.denials = Denials(self)
         self.snapshots = Snapshots(state)
@@ -171,10 +173,7 @@ class Ledger:
 
     def undurable(self, digest: bytes) -> bytes | None:
         """Content that was committed and is not durable yet, or None. For deciding on it; it may not leave."""
-        for entry in reversed(self._held):
-            if (content := entry.contents.get(digest)) is not None:
-                return content
-        return None
+        return self._undurable.find(self._held, digest)
 
     def on_durable(self, seq: int) -> None:
         """The journal's watermark reached `seq`."""
@@ -182,5 +181,6 @@ class Ledger:
         react = self._react
         while held and held[0].seq <= seq:
             react(held.popleft())
+        self._undurable.passed(seq)
         if seq >= self.snapshots.due:
             self.snapshots.save(self.journal)

@@ -15,8 +15,8 @@ from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.places import Places
+from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
-from prytany.kernel.replay import Item
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.trap import decode_arguments
 from prytany.kernel.workers import Workers

@@ -2,7 +2,8 @@
 
 An incident is `(pid, kind, n)`. Those of a call (`bad_key`, `no_funds`: a model call that waits; `doubt`: an effect
 that may have happened before a crash) are settled by doing it again, by skipping it, or by giving its result. That of
-a process (`replay`, n 0: its program asks for something else than it did) by going on or by ending it.
+a process (n 0; `replay`: its program asks for something else than it did; `record`: what brings it back is missing or
+damaged; `worker`: none can be started; `fault`: the kernel failed at it) by going on or by ending it.
 """
 
 from __future__ import annotations

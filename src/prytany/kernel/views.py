@@ -7,6 +7,7 @@ import msgspec
 from prytany.abi import control, limits
 from prytany.abi.errors import Esrch
 from prytany.abi.ids import Pid, format_pid
+from prytany.kernel.pages import Pages
 from prytany.process.process import Process
 from prytany.process.table import Table
 
@@ -22,15 +23,9 @@ LIMITS = {
 }
 
 
-def process_rows(table: Table, after: int) -> list[control.ProcessRow]:
+def process_rows(pages: Pages, after: int) -> list[control.ProcessRow]:
     """The next processes with a pid above `after`."""
-    rows: list[control.ProcessRow] = []
-    for p in table.processes.values():  # pids only grow, and so does the table
-        if p.pid > after:
-            rows.append(_row(p))
-            if len(rows) == control.ROWS_MAX:
-                break
-    return rows
+    return [_row(p) for p in pages.after(after, control.ROWS_MAX)]
 
 
 def _row(p: Process) -> control.ProcessRow:

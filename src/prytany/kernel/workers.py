@@ -11,7 +11,6 @@ all that it was sent and all that it asked is durable, so that nobody can tell f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 from typing import Protocol
 
 import msgspec
@@ -21,8 +20,10 @@ from prytany.abi.errors import Ereplay, KernelError
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.places import Places
-from prytany.kernel.replay import Cursor, Record, read_record
+from prytany.kernel.record import Record, read_record
+from prytany.kernel.replay import Cursor
 from prytany.kernel.trap import Trap
+from prytany.kernel.turn import others_first
 from prytany.ports.runner import Host, Runner, Worker
 from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
@@ -70,13 +71,6 @@ class Owner(Host, Protocol):
         ...
 
 
-class _Turn:
-    """Awaited, it lets the loop do everything else that is due."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
 class Workers:
     """The workers of one kernel."""
 
@@ -94,8 +88,8 @@ class Workers:
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.losses: dict[int, tuple[int, int]] = {}
         """Where processes stood when they lost their workers, and how many times they did there."""
-        self.leaving: dict[int, int] = {}
-        """Workers that were killed and are not gone yet: the run of each, by pid."""
+        self.leaving: dict[int, list[int]] = {}
+        """Workers that were killed and are not gone yet: the run of each, by pid; it may have been woken meanwhile."""
 
     def wake(self, pid: int) -> None:
         """Bring the process back, unless it is here."""
@@ -122,23 +116,23 @@ class Workers:
             else:
                 async with self._reading:
                     record = await self._read(live, cut_seq, cut_ns)
-        except (KernelError, StoreError) as error:
-            if self.live.get(process.pid) is live:
-                del self.live[process.pid]
-                said = error.message if isinstance(error, KernelError) else error
-                self._kernel.end(process.pid, 1, 0, f"its record cannot be read: {said}")
+            item = self._start_item(process)
+        except Exception as error:  # whatever it is, it is about this process
+            if self._came_to_nothing(live):
+                self._unread(process, error)
             return
+        if live.leaving:
+            self._left_one(live.pid)
+            return  # nobody waits for it any more
         # Where nobody knows what was taken, all that is recorded counts as taken; with nothing recorded, nothing does.
         everything = 1 + len(record.items) if record.asked or record.items else 0
         cursor.load(record, self._taken.pop(process.pid, everything))
         try:
-            item = self._start_item(process)
             worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
         except Exception as error:  # whatever it is, the process is not lost with it, nor its place
-            if self.live.get(process.pid) is live:
-                del self.live[process.pid]
-                if self._concerns(live):
-                    self._unstarted(process, error)
+            if self._came_to_nothing(live):
+                self._taken[process.pid] = cursor.quiet
+                self._unstarted(process, error)
             return
         live.worker = worker
         if live.leaving:
@@ -154,10 +148,11 @@ class Workers:
 
     async def _read(self, live: Live, cut_seq: int, cut_ns: int) -> Record:
         """The record up to `live.upto`. A long one must not keep the loop, so others have turns in between."""
-        for record in read_record(self._kernel.reader, TENANT, live.pid, live.upto, cut_seq, cut_ns):
+        k = self._kernel
+        for record in read_record(k.reader, TENANT, live.pid, live.upto, cut_seq, cut_ns, k.ledger.digest):
             if record is not None:
                 return record
-            await _Turn()
+            await others_first()
         raise AssertionError("the record comes last")
 
     def _warn(self, process: Process, worker: Worker) -> None:
@@ -168,6 +163,24 @@ class Workers:
         if now != process.environment and process.pid not in self._warned:
             self._warned.add(process.pid)
             worker.log(f"its environment was {process.environment} when it began, and is {now} now\n")
+
+    def _came_to_nothing(self, live: Live) -> bool:
+        """There will be no worker. Whether that is for its process to know, which may have ended or begun again."""
+        if live.leaving:
+            self._left_one(live.pid)
+        if self.live.get(live.pid) is not live:
+            return False
+        del self.live[live.pid]
+        return self._concerns(live)
+
+    def _unread(self, process: Process, error: Exception) -> None:
+        """What brings it back is missing or damaged. It is kept for a person, who can put that in place or end it."""
+        if isinstance(error, KernelError):
+            why = error.message
+        else:
+            why = str(error) if isinstance(error, StoreError) else type(error).__name__
+        reason = f"its record cannot be read: {why}"
+        self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "record")))
 
     def _unstarted(self, process: Process, error: Exception) -> None:
         """A process that has done nothing ends with it; one that has done something is kept for a person to see to."""
@@ -307,7 +320,7 @@ class Workers:
         """End the worker of `pid`, if there is one; its process is not judged by it."""
         live = self.forget(pid)
         if live is not None:
-            self.leaving[pid] = live.run
+            self.leaving.setdefault(pid, []).append(live.run)
             live.kill()
         if (process := self._kernel.table.get(pid)) is None or not process.alive:
             self._warned.discard(pid)
@@ -322,8 +335,17 @@ class Workers:
     def left(self, pid: int) -> int:
         """A worker of `pid` that was killed is gone; its run, or 0."""
         process = self._kernel.table.get(pid)
-        run = self.leaving.pop(pid, 0)
+        run = self._left_one(pid)
         return process.run if process is not None else run
+
+    def _left_one(self, pid: int) -> int:
+        runs = self.leaving.get(pid)
+        if runs is None:
+            return 0
+        run = runs.pop()
+        if not runs:
+            del self.leaving[pid]
+        return run
 
     def lost(self, live: Live) -> None:
         """The worker of `live` is gone through no act of its program.
@@ -332,7 +354,7 @@ class Workers:
         """
         pid, cursor = live.pid, live.cursor
         self.kill(pid)
-        self.leaving.pop(pid, None)
+        self._left_one(pid)  # nothing more is heard of it
         if pid in self._taken and not (cursor is not None and (cursor.reading or cursor.quiet)):
             self._taken[pid] = max(live.delivered - live.cut, 0)
 

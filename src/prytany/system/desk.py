@@ -9,6 +9,7 @@ from prytany.abi.errors import Eagain, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import pack
 from prytany.kernel.kernel import Kernel
+from prytany.kernel.pages import Pages
 from prytany.kernel.views import incident_rows, inspection, process_rows
 from prytany.process.table import Table
 
@@ -25,8 +26,9 @@ class Facts(NamedTuple):
     running_max: int
 
 
-def look(command: Look, table: Table, head: int, now_ns: int, facts: Facts) -> object:
-    """What a command that changes nothing is answered with, from the fold at entry `head`. Raises Esrch."""
+def look(command: Look, table: Table, pages: Pages, head: int, now_ns: int, facts: Facts) -> object:
+    """What a command that changes nothing is answered with, from the fold at entry `head`; `pages` are of its table.
+    Raises Esrch."""
     match command:
         case control.GetStatus():
             return control.Status(
@@ -34,7 +36,7 @@ def look(command: Look, table: Table, head: int, now_ns: int, facts: Facts) -> o
                 running=len(table.running), ready=len(table.ready), incidents=len(table.incidents),
             )  # fmt: skip
         case control.ListProcesses():
-            return process_rows(table, command.after)
+            return process_rows(pages, command.after)
         case control.InspectProcess():
             return inspection(table, command.pid, now_ns)
         case control.ListIncidents():
@@ -47,6 +49,7 @@ class Desk:
     def __init__(self, kernel: Kernel, facts: Facts) -> None:
         self._kernel = kernel
         self._facts = facts
+        self._pages = Pages(kernel.table)
 
     async def answer(self, command: control.Command, uid: int) -> bytes:
         """Carry out `command` of the operator `uid`; its packed answer, once what it says is durable.
@@ -78,7 +81,7 @@ class Desk:
                 raise AssertionError("it is answered later")
             case _:
                 head, now_ns = kernel.ledger.journal.head.seq, kernel.ledger.now_ns()
-                return look(command, kernel.table, head, now_ns, self._facts)
+                return look(command, kernel.table, self._pages, head, now_ns, self._facts)
         return None
 
     async def _wait(self, pid: int) -> bytes:

@@ -11,7 +11,6 @@ A fork before the end of a strand begins a strand of its own with the same messa
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from prytany.abi.errors import Eio
 from prytany.journal.bodies import Stored
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.trap import decode_arguments
+from prytany.kernel.turn import others_first
 from prytany.memory.context import assistant_message, message_bytes, node_of
 from prytany.ports.store import Reader, Row
 
@@ -98,7 +98,7 @@ class Chains:
             place = (said.parent, said.at)
             self.entries_read += 1
             if not self.entries_read % STEPS_AT_ONCE:
-                await _turn()
+                await others_first()
         return self._extend(*known, [link for links in reversed(found) for link in links])
 
     def _entry(self, seq: int) -> tuple[Row, list[ev.Event], Said | None, ev.ContextOpened | None]:
@@ -201,11 +201,3 @@ class Chains:
             for link in oldest.links:
                 if (known := self._places.get(link.place)) is not None and known[0] is oldest:
                     del self._places[link.place]
-
-
-def _turn() -> asyncio.Future[None]:
-    """Done at the loop's next turn: a long walk holds nobody up."""
-    loop = asyncio.get_running_loop()
-    turn: asyncio.Future[None] = loop.create_future()
-    loop.call_soon(lambda: None if turn.done() else turn.set_result(None))
-    return turn
