@@ -15,7 +15,7 @@ EXTRAS := --extra local --extra prices
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /@/' | awk -F@ '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /@/' | awk -F@ '{ printf "make %-13s %s\n", $$1, $$2 }'
 
 env: $(UV) ## make .venv with everything that is locked
 	@$(UV) sync --locked --quiet $(EXTRAS)

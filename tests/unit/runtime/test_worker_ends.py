@@ -123,6 +123,25 @@ def test_forks_that_wait_for_a_zygote_that_dies_fail() -> None:
     assert [type(error) for error in with_launcher(body)] == [ZygoteDied] * 3
 
 
+def test_a_fork_whose_zygote_dies_as_it_has_come_up_fails_and_leaves_nothing_behind() -> None:
+    async def body(launcher: Launcher) -> None:
+        start = launcher.start
+
+        async def started_in_vain() -> None:
+            await start()
+            launcher._lose_zygote()
+
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(launcher, "start", started_in_vain)
+            with pytest.raises(ZygoteDied):
+                await launcher.fork(spec())
+        await launcher.close()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    with_launcher(body)
+
+
 def test_a_fork_that_is_cancelled_as_its_worker_comes_leaves_nothing_behind() -> None:
     async def body(launcher: Launcher) -> list[int]:
         await launcher.start()
