@@ -181,7 +181,7 @@ class Episode:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
             # The machine stops: what the journal has not committed is lost.
-            self._lose(journal)
+            journal.lose()
             return False
         finally:
             person.cancel()
@@ -210,13 +210,6 @@ class Episode:
                 self.version += 1
                 with suppress(KernelError):
                     kernel.operator.upgrade(self.rng.choice(servers), uid=0)
-
-    @staticmethod
-    def _lose(journal: SteppedJournal) -> None:
-        journal._rows.clear()
-        journal._large.clear()
-        while not journal._queue.empty():
-            journal._queue.get_nowait()
 
 
 def main() -> None:
