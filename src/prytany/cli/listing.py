@@ -85,14 +85,17 @@ def _facts(event: ev.Event) -> dict[str, object]:
 
 
 def show_log(home: Path, pid_text: str) -> None:
-    """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped."""
+    """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped, and what of it is
+    not there any more."""
     reader = open_reader(home)  # a folder without a journal is no home
     kind, _, name = pid_text.partition(".")
     of_tools = kind == "tools" and name.isidentifier()
     pid = 0 if of_tools else pid_of(pid_text)
-    printed = read_log(home, pid or pid_text)
-    if printed is not None:
-        sys.stdout.write(safe(printed.decode("utf-8", "replace"), lines=True))
+    log = read_log(home, pid or pid_text)
+    if log is not None:
+        if log.dropped:
+            print(f"[prytany: {log.dropped} bytes that it printed before this were dropped]")
+        sys.stdout.write(safe(log.printed.decode("utf-8", "replace"), lines=True))
         return
 
     def names_it(event: ev.Event) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.errors import KernelPanic
 from prytany.kernel.effects import Effects
 from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, doubt_events
 from prytany.kernel.ledger import Ledger
@@ -47,11 +48,18 @@ class Admission:
         self._k = kernel
 
     def fill(self) -> None:
-        """Admit every call whose turn has come, oldest first. Costs what is admitted, whoever waits."""
+        """Admit every call whose turn has come, oldest first. Costs what is admitted, whoever waits.
+
+        Raises:
+            KernelPanic: it failed; that is nobody's doing for whose sake it is done.
+        """
         due = self._k.turns.due
-        while due and not self._k.closing:
-            pid, n = parse_key(next(iter(due)))
-            self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
+        try:
+            while due and not self._k.closing:
+                pid, n = parse_key(next(iter(due)))
+                self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
+        except Exception as error:
+            raise KernelPanic("calls whose turn has come could not be admitted") from error
 
     def start(self, pid: int, n: int) -> None:
         """The effect begins, if its start is durable and it is still open."""

@@ -22,6 +22,7 @@ from prytany.journal.bodies import Stored
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
+from prytany.kernel.faults import contain, panic
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import TENANT, Durable, Ledger
@@ -179,22 +180,25 @@ class Kernel:
         if not live.delivered <= delivered <= live.sent:
             self._misbehaves(live, f"its worker said that it took {delivered} items of {live.sent}")
             return
-        live.delivered = delivered
-        live.frame_end = live.last_n + len(calls)
-        live.on_taken()
-        if live.cursor is not None and not self.workers.taken(live):
-            return
-        for n, name, args in calls:
-            if n != live.last_n + 1:
-                self._misbehaves(live, f"its worker numbered a call {n} after {live.last_n}")
+        try:
+            live.delivered = delivered
+            live.frame_end = live.last_n + len(calls)
+            live.on_taken()
+            if live.cursor is not None and not self.workers.taken(live):
                 return
-            live.last_n = n
-            if live.cursor is None:
-                self.trap.call(live, n, name, bytes(args))
-            elif not self.workers.replayed(live, n, name, bytes(args)):
-                return
-        if live.cursor is not None:
-            self.workers.advance(live)
+            for n, name, args in calls:
+                if n != live.last_n + 1:
+                    self._misbehaves(live, f"its worker numbered a call {n} after {live.last_n}")
+                    return
+                live.last_n = n
+                if live.cursor is None:
+                    self.trap.call(live, n, name, bytes(args))
+                elif not self.workers.replayed(live, n, name, bytes(args)):
+                    return
+            if live.cursor is not None:
+                self.workers.advance(live)
+        except Exception as error:
+            contain(self, self.reactions, pid, error, "a frame")
 
     def _misbehaves(self, live: Live, reason: str) -> None:
         self.workers.kill(live.pid)
@@ -303,11 +307,21 @@ class Kernel:
         # Not before this is durable: what began again on a full disk would be paid for, and its result lost.
         if begun.cancelled() or begun.exception() is not None or self.closing:
             return
+        try:
+            self._come_back(running)
+        except Exception as error:
+            panic(self, error, "what stands in the journal could not be gone on with")
+
+    def _come_back(self, running: list[int]) -> None:
         self.admission.come_back()
         for pid in running:
             process = self.table.get(pid)
             if process is not None and process.state is State.RUNNING:
-                self.reactions.begin_open(process, self.ledger.journal.durable + 1)
+                try:
+                    self.reactions.begin_open(process, self.ledger.journal.durable + 1)
+                except Exception as error:
+                    contain(self, self.reactions, pid, error, "coming back")
+                    continue
                 if not process.idle:
                     self.places.ask(pid)
         for pid in list(self.table.restarting):
@@ -323,11 +337,8 @@ class Kernel:
 
     def lost(self, task: asyncio.Task[None]) -> None:
         """A task of the kernel's has ended. What it raised must not be lost with it: somebody would wait for ever."""
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if not self.closing and self.ledger.journal.failure is None:
-            task.get_loop().call_exception_handler({"message": "a task failed", "exception": error, "task": task})
-            self.ledger.journal.give_up(error)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            panic(self, error, "a task failed")
 
     def fail(self) -> None:
         """The journal is broken: take no input any more. What was acknowledged is in it, and goes on from there."""

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.errors import KernelPanic
 from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
+from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
@@ -44,6 +46,10 @@ class Core(Protocol):
         """The process table."""
         ...
 
+    def fail(self) -> None:
+        """Take no input any more."""
+        ...
+
     def arguments(self, process: Process, n: int) -> Any:
         """The arguments of an open call; None when it is closed for want of them."""
         ...
@@ -59,15 +65,28 @@ class Reactions:
         """Who waits outside for the end of a process."""
 
     def react(self, entry: Durable) -> None:
-        """Do what a durable entry means for the outside."""
+        """Do what a durable entry means for the outside. What fails is seen to as `faults` says, and not raised."""
         if self._k.closing:
             return
         for event in entry.events:
             reaction = _REACTIONS.get(type(event))
             if reaction is not None:
-                reaction(self, entry, event)
+                try:
+                    reaction(self, entry, event)
+                except Exception as error:
+                    self._failed(event, error)
+                    if self._k.closing:
+                        return
         if self._watch is not None and entry.time_ns:
-            self._watch(entry.seq, entry.time_ns, entry.events)
+            try:
+                self._watch(entry.seq, entry.time_ns, entry.events)
+            except Exception as error:
+                self._watch = None
+                tell(error, "who watches is not told any more")
+
+    def _failed(self, event: ev.Event, error: Exception) -> None:
+        pid = getattr(event, "pid", 0)
+        contain(self._k, self, pid, error, named(event), whole=type(event) not in TAKES_AWAY)
 
     def _deliver(self, pid: int, item: Item, seq: int) -> None:
         live = self._k.workers.live.get(pid)
@@ -263,13 +282,20 @@ class Reactions:
             self.fill()
 
     def fill(self) -> None:
-        """Let in whom there is a place for: those that were in before, then the ready ones, oldest first."""
-        while (pid := self._k.places.next()) is not None:
-            self._k.workers.wake(pid)
-        while self._k.table.ready and self._k.places.free > 0:
-            process = self._k.table.require(next(iter(self._k.table.ready)))
-            self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
-            self._k.places.update(process)
+        """Let in whom there is a place for: those that were in before, then the ready ones, oldest first.
+
+        Raises:
+            KernelPanic: it failed; that is nobody's doing for whose sake it is done.
+        """
+        try:
+            while (pid := self._k.places.next()) is not None:
+                self._k.workers.wake(pid)
+            while self._k.table.ready and self._k.places.free > 0:
+                process = self._k.table.require(next(iter(self._k.table.ready)))
+                self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
+                self._k.places.update(process)
+        except Exception as error:
+            raise KernelPanic("those for whom there is a place could not be let in") from error
 
 
 _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from prytany.abi import events as ev
-from prytany.abi.errors import Ereplay, KernelError
+from prytany.abi.errors import Ereplay, KernelError, KernelPanic
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.places import Places
@@ -275,7 +275,7 @@ class Workers:
         return len(self.live) - len(self._inline) > self.most
 
     def put_away(self) -> None:
-        """Let go of those that wait, the longest first, until there are no more than there may be."""
+        """Let go of those that wait, the longest first, until there are as few as may be; KernelPanic if it fails."""
         idle = self._kernel.places.idle
         over = len(self.live) - len(self._inline) - self.most
         leaving: list[int] = []
@@ -290,8 +290,11 @@ class Workers:
                     break
         for pid in (*absent, *leaving):
             del idle[pid]
-        for pid in leaving:
-            self.kill(pid)
+        try:
+            for pid in leaving:
+                self.kill(pid)
+        except Exception as error:
+            raise KernelPanic("who waits could not be put away") from error
 
     def _may_leave(self, live: Live) -> bool:
         if live.cursor is not None or not live.in_steps:

@@ -1,4 +1,8 @@
-"""A new home from the sound part of a damaged one. The damaged one is only read."""
+"""A new home from the sound part of a damaged one. The damaged one is only read.
+
+The copy is made beside its place and moved there when it is whole, so that whoever finds a home there finds all of it.
+What a killed copy has left is its own to begin again with, and nobody else's.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +42,11 @@ def keep_home(source: Path, target: Path) -> KeptHome:
     Raises:
         Enoent: there is no home, or no journal in it.
         Ebusy: a kernel runs in it.
+            So is another copy to `target` that is under way.
         Einval: `target` is there and not empty.
         Eio: the keys are gone, nothing is sound, or the new home cannot be written.
     """
+    target = target.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Einval(f"{target} is not a new or empty folder")
     old = Home(source, create=False)
@@ -61,7 +67,43 @@ def keep_home(source: Path, target: Path) -> KeptHome:
 
 
 def _copy(old: Home, reader: SqliteReader, keyring: Keyring, target: Path) -> KeptHome:
-    new = Home(target)
+    part = target.with_name(f".{target.name}.unfinished")
+    new = Home(part)
+    try:
+        try:
+            _clear(part)
+            found = _fill(old, reader, keyring, new)
+            _sync(part)
+            part.rename(target)
+            _sync(target.parent)
+        except Exception as error:
+            shutil.rmtree(part, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise Eio(f"the new home cannot be written: {error}") from error
+            raise
+        return found
+    finally:
+        new.close()
+
+
+def _clear(part: Path) -> None:
+    """Remove what an earlier copy had come to; the lock is ours by now."""
+    for path in part.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in ("lock", "format"):
+            path.unlink()
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _fill(old: Home, reader: SqliteReader, keyring: Keyring, new: Home) -> KeptHome:
     try:
         store = SqliteStore(new.journal)
         try:
@@ -70,17 +112,15 @@ def _copy(old: Home, reader: SqliteReader, keyring: Keyring, target: Path) -> Ke
                 raise Eio(f"nothing of the journal in {old.path} is sound")
             of = max(kept.seq, _length(old, reader))
             _record(store, kept, of, new)
-        except StoreError as error:
-            raise Eio(f"the new home cannot be written: {error}") from error
         finally:
             store.close()
-        save_keyring(keyring, new.keys)
-        if (old.path / "logs").is_dir():
-            shutil.copytree(old.path / "logs", new.path / "logs")
-            (new.path / "logs").chmod(0o700)
-        return KeptHome(kept, of)
-    finally:
-        new.close()
+    except StoreError as error:
+        raise Eio(f"the new home cannot be written: {error}") from error
+    save_keyring(keyring, new.keys)
+    if (old.path / "logs").is_dir():
+        shutil.copytree(old.path / "logs", new.path / "logs")
+        (new.path / "logs").chmod(0o700)
+    return KeptHome(kept, of)
 
 
 def _length(old: Home, reader: SqliteReader) -> int:
