@@ -13,8 +13,6 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi.errors import Ereplay, KernelError, KernelPanic
 from prytany.kernel.ledger import TENANT, Ledger
@@ -22,14 +20,13 @@ from prytany.kernel.live import Live
 from prytany.kernel.places import Places
 from prytany.kernel.record import Record, read_record
 from prytany.kernel.replay import Cursor
+from prytany.kernel.start_item import StartItems
 from prytany.kernel.trap import Trap
 from prytany.kernel.turn import others_first
 from prytany.ports.runner import Host, Runner, Worker
 from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
-
-SOURCES_KEPT = 16
 
 
 class Owner(Host, Protocol):
@@ -77,13 +74,13 @@ class Workers:
     def __init__(self, kernel: Owner, runners: dict[str, Runner], most: int) -> None:
         self._kernel = kernel
         self._runners = runners
+        self._start_items = StartItems(kernel)
         self.most = most
         """Beyond so many, some are put away."""
         self.live: dict[int, Live] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
         self._inline: set[int] = set()  # who has a worker that costs nothing and is never put away
-        self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.losses: dict[int, tuple[int, int]] = {}
@@ -116,7 +113,7 @@ class Workers:
             else:
                 async with self._reading:
                     record = await self._read(live, cut_seq, cut_ns)
-            item = self._start_item(process)
+            item = self._start_items.make(process)
         except Exception as error:  # whatever it is, it is about this process
             if self._came_to_nothing(live):
                 self._unread(process, error)
@@ -190,38 +187,6 @@ class Workers:
             self._kernel.end(process.pid, 1, 0, reason)
         else:
             self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "worker")))
-
-    def _start_item(self, process: Process) -> bytes:
-        args, kwargs = msgspec.msgpack.decode(self._kernel.content(process.argument, process.spawned_seq))
-        return msgspec.msgpack.encode(
-            {
-                "program": process.program,
-                "python": process.python,
-                "source": self._source(process.source),
-                "args": args,
-                "kwargs": kwargs,
-                "seed": process.seed,
-                "pid": process.pid,
-                "parent": process.spawned_by,
-                "incarnation": process.incarnation,
-                "name": process.name,
-                "pledge": process.pledge,
-                "epoch": process.epoch,
-                "base": process.base,
-                "state": self._kernel.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
-                "migrating": bool(process.previous),
-            }
-        )
-
-    def _source(self, digest: bytes) -> bytes:
-        """A program's text. Those that were used last are kept: a fleet begins the same few again and again."""
-        source = self._sources.pop(digest, None)
-        if source is None:
-            source = self._kernel.content(digest, 0)
-            if len(self._sources) >= SOURCES_KEPT:
-                del self._sources[next(iter(self._sources))]
-        self._sources[digest] = source
-        return source
 
     def taken(self, live: Live) -> bool:
         """A frame comes during replay; False when the process was stopped for it."""

@@ -1,0 +1,65 @@
+"""What a worker is started with: item 0, made of what the journal names, so that every start of one process is alike."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from prytany.abi.values import pack
+from prytany.process.process import Process
+
+SOURCES_KEPT = 16
+
+
+class Owner(Protocol):
+    """The kernel, as its start items see it."""
+
+    def content(self, digest: bytes, seq: int = 0) -> bytes:
+        """Stored content, by its digest; `seq` is the entry that names it, where it may lie in its row."""
+        ...
+
+
+class StartItems:
+    """Makes them, and keeps the sources that were used last: a fleet begins the same few again and again."""
+
+    def __init__(self, kernel: Owner) -> None:
+        self._kernel = kernel
+        self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
+
+    def make(self, process: Process) -> bytes:
+        """The packed item.
+
+        Raises:
+            Eio: content of it is missing, was forgotten, or is damaged.
+            StoreError: it cannot be read.
+        """
+        args, kwargs = msgspec.msgpack.decode(self._kernel.content(process.argument, process.spawned_seq))
+        return pack(
+            {
+                "program": process.program,
+                "python": process.python,
+                "source": self._source(process.source),
+                "args": args,
+                "kwargs": kwargs,
+                "seed": process.seed,
+                "pid": process.pid,
+                "parent": process.spawned_by,
+                "incarnation": process.incarnation,
+                "name": process.name,
+                "pledge": process.pledge,
+                "epoch": process.epoch,
+                "base": process.base,
+                "state": self._kernel.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
+                "migrating": bool(process.previous),
+            }
+        )
+
+    def _source(self, digest: bytes) -> bytes:
+        source = self._sources.pop(digest, None)
+        if source is None:
+            source = self._kernel.content(digest)
+            if len(self._sources) >= SOURCES_KEPT:
+                del self._sources[next(iter(self._sources))]
+        self._sources[digest] = source
+        return source
