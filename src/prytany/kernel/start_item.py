@@ -1,4 +1,4 @@
-"""What a worker is started with: item 0, made of what the journal names, so that every start of one process is alike."""
+"""What a worker is started with: item 0, made of what the journal names, so that a process always starts alike."""
 
 from __future__ import annotations
 
