@@ -71,18 +71,10 @@ class LogicalClock:
         self.time_ns = max(self.time_ns, deadline_ns)
 
 
-class CountingModel:
-    """Answers with what it was asked, and counts by question."""
+class OnlyChats:
+    """What a model has beside answers, where nothing else is asked of it."""
 
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-        self.name = "counting"
-        self.features = ModelFeatures(deterministic=True)
-
-    async def chat(self, request: ModelRequest) -> ModelAnswer:
-        question = str(request.messages[-1]["content"])
-        self.asked[question] += 1
-        return ModelAnswer(f"answer to {question}", "stop", usage=Usage(3, 5))
+    features = ModelFeatures(deterministic=True)
 
     def stream(self, request: ModelRequest) -> Any:
         raise AssertionError("not streamed")
@@ -92,6 +84,20 @@ class CountingModel:
 
     async def close(self) -> None:
         return
+
+
+class CountingModel(OnlyChats):
+    """Answers with what it was asked, and counts by question."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        question = str(request.messages[-1]["content"])
+        self.asked[question] += 1
+        return ModelAnswer(f"answer to {question}", "stop", usage=Usage(3, 5))
 
 
 async def child(proc: Process, name: str) -> str:

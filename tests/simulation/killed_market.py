@@ -7,7 +7,6 @@ is even, a skip where it is odd. It prints the end of the root as JSON, or dies 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -22,7 +21,7 @@ from prytany.drivers.models.openai import OpenAINative
 from prytany.ports.store import Snapshot
 from prytany.system import opening as system_opening
 from prytany.system.shard import Shard
-from tests.simulation.killed_kernel import Deadly
+from tests.simulation.killed_kernel import Deadly, unless_failed
 from tests.simulation.news import News, settling
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -51,10 +50,8 @@ async def live(home: Path, output: str, url: str, choice: str) -> dict[str, Any]
             f"{PROGRAMS}/market.py:market", [output, f"{home}.tally"], {}, uid=os.getuid(), unveil={output: "rw"},
             tools=[str(shop)],
         )  # fmt: skip
-        ended = asyncio.ensure_future(settling(shard.kernel, news, shard.kernel.operator.wait_ended(pid), choice))
-        first: list[asyncio.Future[Any]] = [ended, shard.failed]
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        return ended.result()
+        end = shard.kernel.operator.wait_ended(pid)
+        return await unless_failed(shard, settling(shard.kernel, news, end, choice))
     finally:
         await shard.close()
 
