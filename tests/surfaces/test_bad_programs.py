@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prytany.system.shard import Shard
-from tests.surfaces.shards import process, spawn, with_shard
+from tests.surfaces.shards import process, spawn, turns_until, with_shard
 
 FILES = {
     "missing.py": "import not_installed_anywhere\nasync def main(proc): ...",
@@ -109,8 +109,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Ends:
             operator.signal(pid, 15, uid=0)
             operator.signal(pid, 9, uid=0)
         found = {target: await operator.wait_ended(pid) for target, pid in pids.items()}
-        while shard.kernel.workers.leaving:  # noqa: ASYNC110 - the zygote reports in this loop
-            await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+        await turns_until(lambda: not shard.kernel.workers.leaving)
         usage = process(shard, pids["main.py:takes_time"]).usage
         found["usage"] = {"cpu_us": usage.cpu_us, "run_us": usage.run_us, "wait_us": usage.wait_us}
         return found

@@ -15,7 +15,7 @@ from prytany.kernel.outcome import Program
 from prytany.runtime.environments import Environments, find_python
 from prytany.system.programs import find_program
 from prytany.system.shard import Shard
-from tests.surfaces.shards import end_of, process, spawn, with_shard
+from tests.surfaces.shards import end_of, process, spawn, turns_until, with_shard
 
 PROGRAM = """
 import helper
@@ -55,8 +55,7 @@ def test_a_program_whose_files_change_and_go_finishes_on_what_it_began_with(tmp_
 
     async def begin(shard: Shard) -> None:
         spawn(shard, f"{folder}/main.py:main")
-        while 2 not in shard.kernel.workers.live:  # noqa: ASYNC110 - the kernel runs in this loop
-            await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+        await turns_until(lambda: 2 in shard.kernel.workers.live)
 
     async def go_on(shard: Shard) -> tuple[dict[str, Any], str, str]:
         shard.kernel.operator.signal(2, 9, uid=0)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from prytany.runtime import landlock
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.launcher import Launcher
 from prytany.system.shard import Shard
-from tests.surfaces.shards import events_of, process, spawn, with_shard
+from tests.surfaces.shards import events_of, process, spawn, turns_until, with_shard
 
 pytestmark = pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")
 
@@ -66,11 +64,6 @@ def zygote_of(shard: Shard) -> int:
     found = launcher_of(shard).zygote_pid
     assert found is not None
     return found
-
-
-async def turns_until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - the kernel runs in this loop
-        await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
 
 
 def test_running_and_waiting_processes_finish_after_their_zygote_was_killed(tmp_path: Path) -> None:
