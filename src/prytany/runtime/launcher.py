@@ -36,6 +36,7 @@ from prytany.runtime.messages import (
 from prytany.runtime.uids import worker_uids
 from prytany.runtime.zygote_link import ZygoteLink
 
+_MESSAGE_CHARS_MAX = 500
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 
 
@@ -113,6 +114,7 @@ class Launcher:
         self._reaping: set[asyncio.Task[int]] = set()  # lost zygotes that are not waited for yet
         self._pending: dict[int, _Pending] = {}
         self._alive: dict[int, WorkerHandle] = {}
+        self._orphans: set[WorkerHandle] = set()  # whose zygote died first, and which are not known to have ended
 
     @property
     def zygote_pid(self) -> int | None:
@@ -231,30 +233,39 @@ class Launcher:
     async def close(self) -> None:
         """End every worker and the zygote; returns when all are gone and every `exited` has its status."""
         async with self._starting:
-            handles = list(self._alive.values())
+            handles = [*self._alive.values(), *self._orphans]
             if self._link is not None and self._ended is not None:
                 self._link.end()  # it kills, reaps and reports, and then closes its own half
                 await self._ended
             if self._reaping:
                 await asyncio.wait(self._reaping)
-        for handle in handles:
-            await handle.exited
+            if ending := {handle.exited for handle in (*handles, *self._orphans)}:
+                await asyncio.wait(ending)
 
-    def _on_report(self, report: Report) -> None:
+    def _on_report(self, report: Report) -> bool:
+        """Whether that is what a zygote of ours would say."""
         match report:
             case Ready():
                 if self._ready is not None and not self._ready.done():
                     self._ready.set_result(report)
-            case Started():
-                self._on_started(report)
-            case Failed():
-                self._abandon(self._pending.pop(report.id), Eio(f"no worker: {report.message}"))
+                return True
+            case Started() | Failed():
+                pending = self._pending.pop(report.id, None)
+                if pending is None:
+                    return False
+                if isinstance(report, Started):
+                    self._on_started(report, pending)
+                else:
+                    self._abandon(pending, Eio(f"no worker: {report.message[:_MESSAGE_CHARS_MAX]}"))
+                return True
             case Exited():
-                handle = self._alive.pop(report.id)
+                handle = self._alive.pop(report.id, None)
+                if handle is None:
+                    return False
                 self._resolve(handle, ExitStatus(report.code, report.signal, report.cpu_us, report.maxrss_kb))
+                return True
 
-    def _on_started(self, report: Started) -> None:
-        pending = self._pending.pop(report.id)
+    def _on_started(self, report: Started, pending: _Pending) -> None:
         handle = WorkerHandle(
             report.os_pid,
             report.start_time,
@@ -333,10 +344,12 @@ class Launcher:
             self._resolve(handle, status)
             return
         loop = asyncio.get_running_loop()
+        self._orphans.add(handle)
 
         def ended() -> None:
             loop.remove_reader(pidfd)
             os.close(pidfd)
+            self._orphans.discard(handle)
             self._resolve(handle, status)
 
         loop.add_reader(pidfd, ended)

@@ -129,9 +129,15 @@ class Zygote:
                 received = array.array("i")
                 received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
                 self._descriptors.extend(received)
-        for body in self._frames.feed(data):
-            self._fork(fork_decoder.decode(body))
-        return bool(data)
+        try:
+            requests = [fork_decoder.decode(body) for body in self._frames.feed(data)]
+        except ValueError:  # msgspec's DecodeError is one: whoever sends that is no launcher of ours
+            return False
+        for request in requests:
+            if len(self._descriptors) < FORK_DESCRIPTORS:
+                return False
+            self._fork(request)
+        return bool(data) and len(self._descriptors) <= _DESCRIPTORS_A_READ
 
     def _fork(self, request: Fork) -> None:
         sock, output = (self._descriptors.popleft() for _ in range(FORK_DESCRIPTORS))
@@ -141,8 +147,9 @@ class Zygote:
             os_pid = os.fork()
             if os_pid == 0:
                 self._become_worker(request, prepared, sock, output)
-        except OSError as error:
-            self._send(Failed(request.id, error.errno or errno.EIO, str(error)))
+        except (OSError, ValueError) as error:  # a path that is none is a ValueError
+            number = error.errno if isinstance(error, OSError) else None
+            self._send(Failed(request.id, number or errno.EIO, str(error)))
             return
         finally:
             os.close(sock)

@@ -21,8 +21,10 @@ _READ_BYTES = 1 << 16
 class ZygoteLink:
     """See the module."""
 
-    def __init__(self, sock: socket.socket, on_report: Callable[[Report], None], on_lost: Callable[[], None]) -> None:
-        """`sock` is non-blocking. `on_lost` is called when nothing more can come or go; it is to close this."""
+    def __init__(self, sock: socket.socket, on_report: Callable[[Report], bool], on_lost: Callable[[], None]) -> None:
+        """`sock` is non-blocking. `on_report` answers whether a zygote would say that. `on_lost` is called when nothing
+        more can come or go, or what came was no zygote's; it is to close this.
+        """
         self._sock = sock
         self._on_report = on_report
         self._on_lost = on_lost
@@ -81,7 +83,5 @@ class ZygoteLink:
             return
         except (OSError, ValueError):  # msgspec's DecodeError is a ValueError: whoever sends that is no zygote of ours
             data, reports = b"", []
-        for report in reports:
-            self._on_report(report)
-        if not data and self._open:
+        if not all(map(self._on_report, reports)) or not data:
             self._on_lost()

@@ -8,7 +8,7 @@ place. None of these is in doubt after a crash; an effect that would be has to s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -94,6 +94,8 @@ class Effects:
             if awaited is not None:
                 task = asyncio.ensure_future(self._run(process, n, call, awaited))
                 task.add_done_callback(self._owner.lost)
+                if isinstance(awaited, Coroutine):  # cancelled before its first step, it would never be awaited
+                    task.add_done_callback(lambda done: awaited.close())
                 self._tasks.setdefault(process.pid, {})[n] = task
 
     def under_way(self, pid: int, n: int) -> bool:
