@@ -236,7 +236,7 @@ def main(arguments: list[str]) -> int:
     for name in PRELOAD:
         importlib.import_module(name)
     entry = load_entry(entry_name or ENTRY)
-    determinism.find_holders()
+    determinism.prepare()
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, int(control_fd))
     zygote = Zygote(control, entry, unconfined=mode == "unconfined")
     gc.collect()
