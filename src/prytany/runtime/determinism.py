@@ -9,7 +9,7 @@ record; a zygote does that once, and is itself none the wiser. `install` gives t
 more than one assignment: what a worker writes to after the fork, it no longer shares with the others.
 
 This is for honest programs, so that their replay holds. It confines nobody: the sandbox does.
-Must not be installed in the kernel or a zygote; there is no way back.
+Must not be prepared or installed in the kernel: the stand-ins stay.
 """
 
 # pyright: reportPrivateUsage=false
@@ -71,10 +71,10 @@ class _Record:
         return self._pid
 
 
-_record: _Record | None = None
-"""Of this process; None until it is installed, and in a zygote always."""
-_prepared = False
 _PROBE_NS = 1_000_000_000
+_prepared = False
+_record: _Record | None = None
+"""Of this process; None until it is installed, and in a zygote whenever it forks."""
 
 
 def install(
@@ -101,6 +101,13 @@ def install(
 
     _restart_random()
     return reseed
+
+
+def uninstall() -> None:
+    """Have no record any more: for a zygote, whose rehearsal had one. Time, chance and identity are the machine's."""
+    global _record
+    _record = None
+    _restart_random()
 
 
 def prepare() -> None:
@@ -259,9 +266,9 @@ def _patch_random() -> None:
 
 
 def _restart_random() -> None:
-    """Begin the module's own generator again from the record, and let uuid1 take its node and clock from there too."""
+    """Begin the module's own generator again, and let uuid1 take its node and its clock from there, as uuid4 does."""
     generators: Any = random
     generators._inst.seed()
     module: Any = uuid
     module._generate_time_safe = module._UuidCreate = module._last_timestamp = None
-    module._node = random.getrandbits(48) | 1 << 40  # the multicast bit: not a card's address; uuid4 takes os.urandom
+    module._node = random.getrandbits(48) | 1 << 40  # the multicast bit: not a card's address

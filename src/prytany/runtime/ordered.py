@@ -92,7 +92,9 @@ class OrderedWeak:
 
 
 def install_ordering() -> None:
-    """Make asyncio's module functions keep the order that they are given. Idempotent; for a worker only."""
+    """Make asyncio's module functions keep the order that they are given, and number from 1. For a worker only."""
+    global _numbers
+    _numbers = itertools.count(1)
     tasks: Any = asyncio.tasks
     if getattr(tasks, "_prytany_ordered", False):
         return

@@ -28,7 +28,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from types import FrameType
 
-from prytany.runtime import confinement, determinism, landlock, seccomp
+from prytany.runtime import confinement, landlock, seccomp
 from prytany.runtime.confinement import SOCKET_FD, Confinement, Prepared
 from prytany.runtime.messages import (
     ENTRY,
@@ -45,6 +45,7 @@ from prytany.runtime.messages import (
     frame,
 )  # fmt: skip
 from prytany.runtime.pids import start_time_of
+from prytany.runtime.rehearsal import rehearse
 
 Entry = Callable[[socket.socket], int]
 
@@ -155,7 +156,7 @@ class Zygote:
         status = EXIT_CONFINEMENT
         try:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            confinement.forget_children()
             os.setsid()
             os.dup2(output, 1)
             os.dup2(output, 2)
@@ -236,9 +237,9 @@ def main(arguments: list[str]) -> int:
     for name in PRELOAD:
         importlib.import_module(name)
     entry = load_entry(entry_name or ENTRY)
-    determinism.prepare()
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, int(control_fd))
     zygote = Zygote(control, entry, unconfined=mode == "unconfined")
+    rehearse()
     gc.collect()
     gc.disable()
     gc.freeze()
