@@ -266,7 +266,10 @@ def _patch_random() -> None:
 
 
 def _restart_random() -> None:
-    """Begin the module's own generator again, and let uuid1 take its node and its clock from there, as uuid4 does."""
+    """Begin the module's own generator again, and let uuid1 take its node from it and its clock from the record.
+
+    uuid4 takes os.urandom.
+    """
     generators: Any = random
     generators._inst.seed()
     module: Any = uuid

@@ -45,7 +45,6 @@ class WorkerLoop(BaseEventLoop):
     _stopping: bool
     _thread_id: int | None
     _asyncgens: Any
-
     _sock: socket.socket
 
     def __init__(self, sock: socket.socket | None = None) -> None:

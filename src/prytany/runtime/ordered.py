@@ -4,7 +4,8 @@ asyncio keeps tasks in sets (`wait`, `as_completed`, `TaskGroup`, `all_tasks`), 
 hash, which is by default an address. Here it is the number of their creation. Only the order changes: equality stays
 identity. What is left to the program is its own sets of its own objects; a replay that they lead astray is EREPLAY.
 
-Must not be installed outside a worker. Source: probes/worker_loop_replay.py, which repeats in none of 16 runs without.
+Must not be installed outside a worker and the zygote that it is forked from.
+Source: probes/worker_loop_replay.py, which repeats in none of 16 runs without.
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,10 +1,10 @@
 """The program that workers are forked from. One for each virtual environment, executed afresh by the launcher.
 
 It is never forked from the kernel, so it holds nothing of the kernel: an empty environment, a fixed hash seed, one
-socket. It preloads what every worker needs, freezes the collector (so that a collection in a child does not copy
-every page), and then serves: a `Fork` makes a confined child, an ended child makes an `Exited`. When its control
-socket closes it kills every child, reaps them and ends. It runs no thread, or `fork` would not be safe, and no
-asyncio, which would not survive one.
+socket. It preloads what every worker needs, rehearses a worker's life, freezes the collector (so that a collection in a
+child does not copy every page), and then serves: a `Fork` makes a confined child, an ended child makes an `Exited`.
+When its control socket closes it kills every child, reaps them and ends. It runs no thread, or `fork` would not be
+safe, and serves without asyncio, which would not survive one.
 
 Must not run code of a program on this side of the fork, and must not be the interpreter's `-I`: that ignores
 PYTHONHASHSEED. `-s -P` and the empty environment give the same isolation.
