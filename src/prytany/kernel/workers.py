@@ -137,6 +137,7 @@ class Workers:
                 del self.live[process.pid]
                 said = error.message if isinstance(error, KernelError) else error
                 self._kernel.end(process.pid, 1, 0, f"its record cannot be read: {said}")
+            self._never_came(live)
             return
         # Where nobody knows what was taken, all that is recorded counts as taken; with nothing recorded, nothing does.
         everything = 1 + len(record.items) if record.asked or record.items else 0
@@ -149,6 +150,7 @@ class Workers:
                 del self.live[process.pid]
                 if self._concerns(live):
                     self._unstarted(process, error)
+            self._never_came(live)
             return
         live.worker = worker
         if live.leaving:
@@ -161,6 +163,11 @@ class Workers:
         self._warn(process, worker)
         live.send(0, cursor.record.start_ns, "", item)
         self.advance(live)
+
+    def _never_came(self, live: Live) -> None:
+        """There is no worker that could say that it is gone."""
+        if live.leaving:
+            self.leaving.pop(live.pid, None)
 
     async def _read(self, live: Live, cut_seq: int, cut_ns: int) -> Record:
         """The record up to `live.upto`. A long one must not keep the loop, so others have turns in between."""

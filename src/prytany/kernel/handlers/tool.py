@@ -37,6 +37,10 @@ def sys_tool_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     resources = [k.digest(resource.encode()) for resource in resources_of(manifest, a.arguments)]
     if k.turns.longest(resources) >= limits.TOOL_QUEUE_MAX:
         raise Eagain(f"{limits.TOOL_QUEUE_MAX} calls hold or wait for a resource of {manifest.name}", call="tool_call")
+    if manifest.effect not in ("pure", "keyed") and k.table.abandoned_of.get(p.run, 0) >= limits.ABANDONED_MAX:
+        raise Eagain(
+            f"{limits.ABANDONED_MAX} effects of this run were abandoned and wait for a person", call="tool_call"
+        )
     called = ev.ToolCalled(p.pid, n, manifest.name, manifest.effect, resources, tool.digest)
     if not k.turns.free(resources):
         return Opened(after=(called,))
