@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Einval, Enoent
+from prytany.abi.errors import Einval, Enoent, KernelError
 from prytany.abi.signals import Signal
 from prytany.kernel.state import fold, fold_from_start
 from prytany.kernel.views import incident_rows, inspection
+from prytany.ports.store import StoreError
 from prytany.process.process import State
 from prytany.userland.process import Process
+from tests.simulation.fleet import StoppingStore
 from tests.simulation.looped import looped
 from tests.simulation.steered import UID, Home, Steered
 from tests.simulation.tools import PATH, CountingTools
@@ -235,3 +238,45 @@ async def test_what_nobody_waits_for_is_bounded_and_a_person_makes_room(monkeypa
         assert k.kernel.table.abandoned_of == {pid: 2, other: 1}
         k.settle(pid, incident_rows(k.kernel.table)[0].n, "skip")
         assert k.kernel.table.abandoned_of == {pid: 1, other: 1}
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+def test_a_kernel_that_stops_at_any_append_around_a_kill_loses_no_doubt(after_commit: bool) -> None:
+    asked_as: set[str] = set()
+    for stop_at in range(3, 7):
+        home, tools = home_of()
+        home.store = StoppingStore(home.store, stop_at, after_commit=after_commit)
+        asyncio.run(asyncio.wait_for(crash(home, tools), 20))
+        home.store = StoppingStore(home.store, 0, after_commit=False)
+        begun_once = tools.begun["shop.ship a"]
+        asked = events_of(home, ev.CallAbandoned)
+        if not asked and begun_once:
+            asyncio.run(asyncio.wait_for(come_back(home), 20))
+            asked = events_of(home, ev.CallDoubted)
+        assert len(asked) == begun_once == tools.begun["shop.ship a"], f"stopped at {stop_at}"
+        asked_as |= {type(e).__name__ for e in asked}
+    # Where the entry of the kill is the first that is lost, nobody has decided to abandon the call.
+    assert asked_as == ({"CallAbandoned"} if after_commit else {"CallAbandoned", "CallDoubted"})
+
+
+async def crash(home: Home, tools: CountingTools) -> None:
+    """The kernel of a process that is killed in the middle of its call stops at an append, if it comes to that one."""
+    with suppress(StoreError, KernelError):
+        async with home.life() as k:
+            stopped = asyncio.ensure_future(k.stopped())
+            going = asyncio.ensure_future(until_killed(k, tools))
+            await asyncio.wait([stopped, going], return_when=asyncio.FIRST_COMPLETED)
+            for task in (stopped, going):
+                task.cancel()
+            await asyncio.gather(stopped, going, return_exceptions=True)
+
+
+async def until_killed(k: Steered, tools: CountingTools) -> None:
+    pid = k.spawn("waits", "shop.ship")
+    await k.until(begun(tools))
+    await killed(k, pid)
+
+
+async def come_back(home: Home) -> None:
+    async with home.life() as k:
+        await k.incident(1, 1)
