@@ -7,6 +7,7 @@ messages that nobody takes, a conversation, tools, refusals, timers, calls that 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
 from contextlib import suppress
 from random import Random  # noqa: TID251 seeded
 from typing import Any
@@ -29,7 +30,9 @@ from prytany.testing.virtual_time import SteppedJournal, VirtualClock, VirtualLo
 from prytany.userland.process import Process
 from prytany.userland.server import Server
 from tests.simulation.fleet import CountingModel, small_entropy
+from tests.simulation.looped import looped
 from tests.simulation.reachable import sizes_of
+from tests.simulation.stepped import HeldClock, Life, Stepped
 from tests.simulation.tools import CountingTools
 
 RUNS, AT_ONCE, KEPT = 1_000, 10, 20
@@ -170,3 +173,42 @@ def test_a_thousand_runs_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -
         assert fold_from_start(world.store.reader()).state.digest() == digest
     finally:
         loop.close()
+
+
+def boss(until_ns: int) -> Generator[Any, Any, None]:
+    _, pid = yield [("process_spawn", "waiter", [until_ns], {}, "", None)]
+    yield [("process_wait", pid)]
+    yield [("process_exit", 0, None, None)]
+
+
+def waiter(until_ns: int) -> Generator[Any, Any, None]:
+    yield [("nop", b"x")]
+    yield [("timer_wait", until_ns)]
+    yield [("process_exit", 0, None, None)]
+
+
+@looped
+async def test_workers_that_come_and_go_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ENDED_RUNS_MAX", KEPT)
+    store = Indexed()
+    life = Life(store, {"boss": boss, "waiter": waiter}, 9)
+    reader: Any = store
+    life.kernel.reader = reader
+    life.kernel.workers.most = 2
+    sizes: list[dict[str, int]] = []
+    for turn in range(12):
+        until_ns = life.clock.time_ns + 1_000_000_000
+        bosses = [life.spawn("boss", until_ns) for _ in range(AT_ONCE)]
+        await life.settled()
+        assert len(life.kernel.workers.live) <= 2, "the others were put away"
+        if turn % 3 == 0:
+            life.kernel.operator.signal(bosses[0] + AT_ONCE, 9, uid=0)
+            life.kernel.operator.signal(bosses[-1], 9, uid=0)
+        life.clock.pass_to(until_ns)
+        await asyncio.gather(*(life.ended(pid) for pid in bosses))
+        for left in [p.pid for p in life.kernel.table.processes.values() if p.alive]:
+            life.kernel.operator.signal(left, 9, uid=0)
+        await life.settled()
+        sizes.append(sizes_of(life.kernel, lambda held: isinstance(held, (*OUTSIDE, HeldClock, Stepped))))
+    assert {way: size for way, size in sizes[-1].items() if size > sizes[5].get(way, 0)} == {}
+    await life.stop()
