@@ -238,6 +238,8 @@ async def test_what_nobody_waits_for_is_bounded_and_a_person_makes_room(monkeypa
         assert k.kernel.table.abandoned_of == {pid: 2, other: 1}
         k.settle(pid, incident_rows(k.kernel.table)[0].n, "skip")
         assert k.kernel.table.abandoned_of == {pid: 1, other: 1}
+        monkeypatch.setattr(limits, "ABANDONED_ALL_MAX", 2)
+        assert (await k.ended(k.spawn("greedy")))["result"] == [False] * 4, "nor do all runs together go beyond theirs"
 
 
 @pytest.mark.parametrize("after_commit", [False, True])

@@ -62,6 +62,7 @@ TOOL_ATTEMPTS_MAX = 3  # of a pure or keyed call whose process died under it
 TOOL_CALLS_MAX = 64  # at once in one tool process
 TOOL_QUEUE_MAX = 1_024  # calls that hold or wait for one resource
 ABANDONED_MAX = 1_000  # unsafe calls of one run that nobody waits for, before a person has seen to some
+ABANDONED_ALL_MAX = 100_000  # of all runs
 TOOLS_MAX = 256  # of one run
 TOOL_SECRET_BYTES_MAX = 64 << 10
 MODEL_TIMEOUT_MS = 120_000
