@@ -205,6 +205,8 @@ class Episode:
                 if kind == "doubt":
                     choice = self.rng.choice(["retry", "skip", "give"])
                     kernel.operator.settle(int(pid), int(n), choice, "given" if choice == "give" else None, uid=0)
+                elif kind == "abandoned":
+                    kernel.operator.settle(int(pid), int(n), "skip", None, uid=0)
             servers = [p.pid for p in kernel.table.processes.values() if p.name == "Counter" and p.alive]
             if servers and self.rng.random() < 0.3:
                 self.version += 1

@@ -76,6 +76,8 @@ def test_a_running_fleet_is_looked_at_waited_for_and_killed_from_outside(tmp_pat
         assert prytany("wait", "9", home=home).exit_code == 127
         assert prytany("incidents", home=home).stdout == ""
         assert refused("incidents", "retry", "1", "2", home=home) == "ENOENT"
+        assert refused("incidents", "skip", "1", "@2", home=home) == "ENOENT"
+        assert prytany("incidents", "skip", "1", "two", home=home).exit_code == 2
         assert refused("inspect", "9", home=home) == "ESRCH"
         with pytest.raises(Ebusy, match=r"prytany kill PID"):
             raise prytany("resume", "--model", "scripted", home=home).exception or Eio("it was not refused")

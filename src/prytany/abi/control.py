@@ -54,7 +54,7 @@ class ListIncidents(msgspec.Struct, array_like=True, frozen=True, tag="incidents
 
 
 class SettleIncident(msgspec.Struct, array_like=True, frozen=True, tag="settle"):
-    """Decide what needs a person: `retry`, `skip`, or `give` with the result."""
+    """Decide what needs a person: `retry`, `skip`, or `give` with the result. `n` is as ListIncidents gave it."""
 
     pid: int
     n: int
@@ -97,6 +97,8 @@ class Status(msgspec.Struct, kw_only=True):
     ready: int
     incidents: int
     running_max: int
+    let_go: int = 0
+    """How many runs have ended and left the table; the journal has their records."""
 
 
 class ProcessRow(msgspec.Struct, kw_only=True):
@@ -131,7 +133,8 @@ class OpenRow(msgspec.Struct, kw_only=True):
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
-    """Something that needs a person; `n` is 0 where it is about the process itself."""
+    """Something that needs a person; `n` is 0 where it is about the process itself, and minus the entry that opened it
+    where it is about a call that nobody waits for any more."""
 
     pid: int
     n: int

@@ -13,7 +13,7 @@ from prytany.abi.errors import Einval
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
 from prytany.cli.attached import command, duration, json_line, pid_of, say_recorded, with_client
-from prytany.cli.text import safe
+from prytany.cli.text import safe, shown_number
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 
@@ -35,13 +35,15 @@ def list_incidents(home: Path, as_json: bool) -> None:
     now_ns = SystemClock().now_ns()
     print(f"{'PID':>6} {'N':>6}  {'KIND':<10} {'SINCE':>10}  CALL OF PROCESS")
     for row in rows:
-        what = f"{row.call} of {row.name}" if row.n else row.name
+        what = f"{row.call} of {row.name}" if row.call else row.name
         since = duration(now_ns - row.since_ns)
-        print(f"{format_pid(Pid(row.pid)):>6} {row.n:>6}  {safe(row.kind):<10} {since:>10}  {safe(what)}")
+        print(f"{format_pid(Pid(row.pid)):>6} {shown_number(row.n):>6}  {safe(row.kind):<10} {since:>10}  {safe(what)}")
     for pid in dict.fromkeys(format_pid(Pid(row.pid)) for row in rows if row.kind == "replay"):
         print(f"what process {pid} asked for instead: {command(f'logs {pid}', home)}", file=sys.stderr)
     if status.incidents > len(rows):
         print(f"and {status.incidents - len(rows)} more", file=sys.stderr)
+    if any(row.n < 0 for row in rows):
+        print("nobody waits for an answer of what is abandoned: see to it yourself, then skip it", file=sys.stderr)
     print(f"settle one with: {command('incidents retry|skip|give PID N', home)}", file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from prytany.abi.control import Inspection, Status
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command, duration, json_line, pid_of, with_client
-from prytany.cli.text import safe
+from prytany.cli.text import safe, shown_number
 from prytany.client import Client
 
 OPEN_SHOWN = 20
@@ -70,5 +70,6 @@ def _doing(p: Inspection, home: Path) -> Iterator[tuple[str, str]]:
     if len(p.open) > OPEN_SHOWN:
         yield "open", f"and {len(p.open) - OPEN_SHOWN} more"
     for incident in p.incidents:
-        settle = command(f"incidents retry {format_pid(Pid(p.pid))} {incident.n}", home)
+        choice = "retry" if incident.n >= 0 else "skip"
+        settle = command(f"incidents {choice} {format_pid(Pid(p.pid))} {shown_number(incident.n)}", home)
         yield "needs", f"a person: {incident.kind}, for {duration(p.now_ns - incident.since_ns)}; {settle}"

@@ -37,6 +37,10 @@ def list_processes(home: Path, as_json: bool) -> None:
             why = f"  ({safe(p.reason)})" if p.reason else ""
             line = f"{format_pid(Pid(p.pid)):>6} {p.parent:>6}  {p.state:<11}{p.calls:>7}{p.tokens:>9}"
             print(f"{line}  {safe(p.name)}{why}")
+    if status.let_go and not as_json:
+        print(
+            f"{status.let_go} older runs have ended and are listed no more; trace and logs show them", file=sys.stderr
+        )
 
 
 def trace_process(home: Path, pid_text: str, as_json: bool) -> None:

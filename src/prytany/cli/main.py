@@ -11,6 +11,7 @@ import typer
 
 from prytany import __version__
 from prytany.abi.errors import KernelError
+from prytany.cli.text import read_number
 from prytany.ports.store import StoreError
 
 app = typer.Typer(name="prytany", add_completion=False, pretty_exceptions_enable=False)
@@ -45,7 +46,7 @@ ToolsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
 PidArgument = Annotated[str, typer.Argument(metavar="PID", help="a process, as ps shows it")]
-CallArgument = Annotated[int, typer.Argument(metavar="N", min=0, help="its call, as incidents shows it")]
+CallArgument = Annotated[int, typer.Argument(metavar="N", parser=read_number, help="its call, as incidents shows it")]
 
 
 @app.callback(invoke_without_command=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prytany.abi import events as ev
 from prytany.cli.attached import command
-from prytany.cli.text import safe
+from prytany.cli.text import safe, shown_number
 
 
 class Progress:
@@ -54,12 +54,19 @@ class Progress:
             case ev.ModelUsed():
                 return self._of(event.pid, f"got no answer ({event.cause})")
             case ev.IncidentOpened():
-                settle = command(f"incidents retry {event.pid} {event.n}", self._home)
-                return self._of(event.pid, f"needs a person: {event.kind}; {settle}  (or skip, give)")
+                return self._of(event.pid, f"needs a person: {event.kind}; {self._settle(event)}")
             case ev.ProcessExited():
                 return self._of(event.pid, f"ends: {event.reason} (status {event.status})")
+            case ev.ProcessReaped():
+                self._names.pop(event.pid, None)
+                return ""
             case _:
                 return ""
+
+    def _settle(self, event: ev.IncidentOpened) -> str:
+        if event.n < 0:
+            return command(f"incidents skip {event.pid} {shown_number(event.n)}", self._home)
+        return command(f"incidents retry {event.pid} {event.n}", self._home) + "  (or skip, give)"
 
     def _of(self, pid: int, what: str) -> str:
         return f"{pid:>5}  {safe(self._names.get(pid, '?')):<28} {what}"

@@ -129,7 +129,7 @@ class Client:
 
         Args:
             pid: the process.
-            n: its call.
+            n: its call, as `incidents` gave it.
             choice: `retry`, `skip` or `give`.
             value: the result, for `give`.
 

@@ -26,6 +26,7 @@ from prytany.kernel.faults import contain, panic
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.incarnation import end_events
 from prytany.kernel.ledger import TENANT, Durable, Ledger
+from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
 from prytany.kernel.operator import Operator
@@ -135,8 +136,8 @@ class Kernel:
         return self.outside.models.get(name)
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
-        """What a model call that ends now, without its answer, is charged."""
-        return self.effects.models.unfinished(process, n, "cancelled")
+        """What is recorded of a call that ends now, without its answer: what a model's is charged, a tool's doubt."""
+        return self.effects.models.unfinished(process, n, "cancelled") or self.admission.abandoned(process, n)
 
     @property
     def tools(self) -> Toolbox:
@@ -296,6 +297,8 @@ class Kernel:
     def begin(self, version: str, os_pid: int) -> None:
         """Go on where the journal stands: effects begin again, processes come back by replay."""
         seq = self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
+        while long_ended := let_go(self.table, self.now_ns()):
+            self.ledger.commit(long_ended, {})
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
             if kind in TRIED_AGAIN:
@@ -324,6 +327,9 @@ class Kernel:
                     continue
                 if not process.idle:
                     self.places.ask(pid)
+        for process in list(self.table.processes.values()):
+            if process.state is State.STOPPED:
+                self.reactions.begin_deadlines(process)
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
         self.reactions.fill()

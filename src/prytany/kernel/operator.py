@@ -16,9 +16,10 @@ from prytany.kernel.handlers.incarnation import upgrade_events
 from prytany.kernel.handlers.message import receiver_of, send_events
 from prytany.kernel.handlers.process import check_pledge, exit_value, signal_events
 from prytany.kernel.ledger import Ledger
+from prytany.kernel.letting_go import absent, let_go
 from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
-from prytany.kernel.settle import settle_events
+from prytany.kernel.settle import settle_abandoned, settle_events
 from prytany.process.process import Process, State
 
 
@@ -40,7 +41,7 @@ class Operator:
         """The process; raises Esrch."""
         process = self._k.table.get(pid)
         if process is None:
-            raise Esrch(f"there is no process {format_pid(Pid(pid))}")
+            raise absent(self._k.table, pid)
         return process
 
     def spawn(
@@ -73,7 +74,7 @@ class Operator:
             uid=uid, model=model, python=python, environment=k.environment(python), restarts=restarts,
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, list(tools))
-        events = (spawned, *granted, ev.ProcessReady(pid, 1))
+        events = (spawned, *granted, ev.ProcessReady(pid, 1), *let_go(k.table, k.now_ns()))
         k.ledger.commit(events, {k.digest(argument): argument}, (found.source, *shared))
         return pid
 
@@ -124,7 +125,7 @@ class Operator:
 
         Args:
             pid: the process.
-            n: the call's number.
+            n: the call's number; of one that nobody waits for any more, minus the entry that opened it.
             choice: `retry`, `skip` or `give`.
             value: the call's result, for `give`.
             uid: the operator's.
@@ -134,7 +135,11 @@ class Operator:
             Enoent: nothing there needs a person, or no longer; nothing is changed.
             Einval: there is no such choice, or the value cannot be the result.
         """
-        events, contents = settle_events(self._k, self.process(pid), n, choice, value, uid, idle=self._k.idle)
+        contents: tuple[bytes, ...] = ()
+        if n < 0:
+            events = settle_abandoned(self._k.table, pid, n, choice, uid)
+        else:
+            events, contents = settle_events(self._k, self.process(pid), n, choice, value, uid, idle=self._k.idle)
         self._k.ledger.commit(events, {self._k.digest(content): content for content in contents}, reserve=True)
 
     async def wait_ended(self, pid: int) -> dict[str, Any]:

@@ -113,7 +113,8 @@ class Context(Protocol):
         ...
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
-        """What a model call that ends now, without its answer, is charged for what it was doing."""
+        """What is recorded of a call that ends now, without its answer, before what ends it: what a model's is charged
+        for what it was doing; the doubt of a tool's that may have happened."""
         ...
 
     @property

@@ -25,6 +25,8 @@ from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
+DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
+"""Calls that a time ends, by itself or beside something else."""
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
@@ -158,6 +160,14 @@ class Reactions:
                 self._k.ledger.commit((ev.CallSettled(process.pid, n, call.settled),), {})
             elif not call.doubt and n not in process.incidents and call.seq < before:
                 self._begin(process, n)
+
+    def begin_deadlines(self, process: Process) -> None:
+        """After a crash, of a process that is stopped: its times pass as they do while a kernel lives. What else it has
+        open waits until it goes on.
+        """
+        for n, call in list(process.open.items()):
+            if call.call in DEADLINES:
+                self._start(process, n)
 
     def _begin(self, process: Process, n: int) -> None:
         reserved = self._k.recovery.bound(process, n)

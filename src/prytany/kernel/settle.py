@@ -3,7 +3,8 @@
 An incident is `(pid, kind, n)`. Those of a call (`bad_key`, `no_funds`: a model call that waits; `doubt`: an effect
 that may have happened before a crash) are settled by doing it again, by skipping it, or by giving its result. That of
 a process (n 0; `replay`: its program asks for something else than it did; `record`: what brings it back is missing or
-damaged; `worker`: none can be started; `fault`: the kernel failed at it) by going on or by ending it.
+damaged; `worker`: none can be started; `fault`: the kernel failed at it) by going on or by ending it. That of a call
+which nobody waits for any more (`abandoned`, n below 0) by skipping it: whoever asked has ended, or gone on without it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from prytany.kernel.handlers.context import answer_in
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.outcome import Context
 from prytany.ports.model import ModelFailure
+from prytany.process.incidents import ABANDONED
 from prytany.process.process import OpenCall, Process
+from prytany.process.table import Table
 
 TRIED_AGAIN = frozenset({"bad_key", "no_funds"})
 """Kinds that a kernel tries again when it starts: they come up again if they must."""
@@ -76,6 +79,28 @@ def settle_events(k: Context, p: Process, n: int, choice: str, value: object, ui
     else:
         events, contents = _settle_call(k, p, n, kind, choice, value, uid, idle=idle)
     return (*head, *events), contents
+
+
+def settle_abandoned(table: Table, pid: int, n: int, choice: str, uid: int) -> tuple[ev.Event, ...]:
+    """What settling a call that nobody waits for leads to: it is known that a person has seen to it, and no more.
+
+    Args:
+        table: as it is.
+        pid: the process that made the call; it may have left the table.
+        n: minus the entry of the call's intent.
+        choice: `skip`.
+        uid: the operator's.
+
+    Raises:
+        Enoent: there is no such call, or no longer.
+        Einval: another choice.
+    """
+    abandoned = table.abandoned.get(-n)
+    if abandoned is None or abandoned.pid != pid:
+        raise Enoent(f"nothing to settle: process {pid} abandoned no call that entry {-n} opened, or it was seen to")
+    if choice != "skip":
+        raise Einval("nobody waits for this call any more, so there is only skip: it was seen to")
+    return ev.OperatorCommanded(uid, "settle skip", pid, n), ev.IncidentClosed(pid, ABANDONED, n, uid)
 
 
 def _settle_process(k: Context, p: Process, kind: str, choice: str) -> Settled:

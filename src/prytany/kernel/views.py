@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from prytany.abi import control, limits
-from prytany.abi.errors import Esrch
-from prytany.abi.ids import Pid, format_pid
+from prytany.kernel.letting_go import absent
 from prytany.kernel.pages import Pages
+from prytany.process.incidents import ABANDONED
 from prytany.process.process import Process
 from prytany.process.table import Table
 
@@ -43,7 +43,8 @@ def incident_rows(table: Table) -> list[control.IncidentRow]:
     rows: list[control.IncidentRow] = []
     for key in table.incidents:
         pid, _, n = key.split(":")
-        rows.append(_incident(table, table.require(int(pid)), int(n)))
+        number = int(n)
+        rows.append(_abandoned(table, number) if number < 0 else _incident(table, table.require(int(pid)), number))
         if len(rows) == control.ROWS_MAX:
             break
     return rows
@@ -56,11 +57,17 @@ def _incident(table: Table, p: Process, n: int) -> control.IncidentRow:
     return control.IncidentRow(pid=p.pid, n=n, kind=kind, name=p.name, call=call, since_ns=since_ns)
 
 
+def _abandoned(table: Table, n: int) -> control.IncidentRow:
+    a = table.abandoned[-n]
+    since_ns = table.incidents[f"{a.pid}:{ABANDONED}:{n}"]
+    return control.IncidentRow(pid=a.pid, n=n, kind=ABANDONED, name=a.name, call=a.call, since_ns=since_ns)
+
+
 def inspection(table: Table, pid: int, now_ns: int) -> control.Inspection:
     """Everything about one process; raises Esrch."""
     p = table.get(pid)
     if p is None:
-        raise Esrch(f"there is no process {format_pid(Pid(pid))}, or no longer")
+        raise absent(table, pid)
     state, reason = p.shown_state()
     return control.Inspection(
         pid=p.pid, parent=p.parent, run=p.run, name=p.name, kind=p.kind, program=p.program, source=p.source.hex(),
@@ -71,7 +78,8 @@ def inspection(table: Table, pid: int, now_ns: int) -> control.Inspection:
             for n, c in sorted(p.open.items())
         ],
         children=list(p.children), usage=msgspec.structs.asdict(p.usage), denied=p.denied,
-        incidents=[_incident(table, p, n) for n in p.incidents],
+        incidents=[_incident(table, p, n) for n in p.incidents]
+        + [_abandoned(table, -at) for at, a in table.abandoned.items() if a.pid == pid],
         now_ns=now_ns, spawned_ns=p.spawned_ns, started_ns=p.started_ns, ended_ns=p.ended_ns,
         spawned_seq=p.spawned_seq, tail=p.tail, ended_seq=p.ended_seq,
     )  # fmt: skip

@@ -27,7 +27,7 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
 def _cut(table: Table, process: Process, seq: int, base: int) -> None:
     process.cut_seq, process.cut_ns, process.base = seq, table.time_ns, base
     process.cut_unasked = process.unasked
-    process.history_from = process.usage.calls
+    process.history_from, process.refused_from = process.usage.calls, process.usage.denials
     process.warned.clear()
 
 

@@ -34,6 +34,7 @@ def look(command: Look, table: Table, pages: Pages, head: int, now_ns: int, fact
             return control.Status(
                 **facts._asdict(), head=head, time_ns=table.time_ns, processes=len(table.processes),
                 running=len(table.running), ready=len(table.ready), incidents=len(table.incidents),
+                let_go=table.runs_let_go,
             )  # fmt: skip
         case control.ListProcesses():
             return process_rows(pages, command.after)

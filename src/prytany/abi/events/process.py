@@ -96,7 +96,8 @@ class ProcessAccounted(msgspec.Struct, array_like=True, frozen=True, tag="proces
 
 
 class ProcessReaped(msgspec.Struct, array_like=True, frozen=True, tag="process.reaped/1"):
-    """Its status was taken; it leaves the table."""
+    """Its status was taken, or nobody is there to take it; or the run that it is the root of ended long ago. It leaves
+    the table; of a root, with all that was held for its run."""
 
     pid: int
 

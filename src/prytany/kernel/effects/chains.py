@@ -143,7 +143,8 @@ class Chains:
 
     def _extend(self, strand: Strand, length: int, links: list[Link]) -> tuple[Strand, int]:
         """Put what was read after message `length` of `strand`. Nothing is awaited here: others use it as well."""
-        self._touch(strand)
+        if links or strand.links:  # a root alone is read again as cheaply as it is held
+            self._touch(strand)
         # Another walk may have come first, and may have gone the same way.
         ahead = strand.links[length : length + len(links)]
         same = 0

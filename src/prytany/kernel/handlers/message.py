@@ -73,6 +73,8 @@ def sys_message_done(k: Context, p: Process, n: int, a: Any) -> Done:
     after: list[ev.Event] = [ev.MessageDone(p.pid, a.message, n, k.digest(a.state) if a.state is not None else b"")]
     if a.state is not None:
         contents.append(a.state)
+        if p.previous and p.incidents.get(0) == "upgrade":
+            after.append(ev.IncidentClosed(p.pid, "upgrade"))  # the version that is there now took the state over
         if p.pending:
             after.append(ev.ProcessUpgraded(p.pid, p.pending, p.tail))
     return Done(None, before=tuple(events), after=tuple(after), contents=tuple(contents), spare=True)

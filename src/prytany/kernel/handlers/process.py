@@ -14,6 +14,7 @@ from prytany.abi.signals import Signal
 from prytany.abi.syscalls import PLEDGES
 from prytany.abi.values import pack
 from prytany.kernel.handlers.message import abandoned_messages
+from prytany.kernel.letting_go import let_go
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process, State
 
@@ -105,6 +106,7 @@ def exit_events(
     parent = k.table.get(p.parent)
     if waited or (p.pid != p.run and (parent is None or not parent.alive)):
         events.append(ev.ProcessReaped(p.pid))
+    events += let_go(k.table, k.now_ns(), p.pid == p.run)
     return tuple(events), tuple(contents)
 
 
