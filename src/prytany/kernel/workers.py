@@ -11,7 +11,6 @@ all that it was sent and all that it asked is durable, so that nobody can tell f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 from typing import Protocol
 
 import msgspec
@@ -21,6 +20,7 @@ from prytany.abi.errors import Eio, Ereplay, KernelError
 from prytany.journal.bodies import unpack
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
+from prytany.kernel.others import Turn
 from prytany.kernel.places import Places
 from prytany.kernel.replay import Cursor, Record, read_record
 from prytany.kernel.trap import Trap
@@ -65,13 +65,6 @@ class Owner(Host, Protocol):
     def settled(self, pid: int) -> None:
         """The worker of `pid` stands where its process stands."""
         ...
-
-
-class _Turn:
-    """Awaited, it lets the loop do everything else that is due."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 class Workers:
@@ -167,7 +160,7 @@ class Workers:
         for record in read_record(self._kernel.reader, TENANT, live.pid, live.upto, cut_seq, cut_ns):
             if record is not None:
                 return record
-            await _Turn()
+            await Turn()
         raise AssertionError("the record comes last")
 
     def _warn(self, process: Process, worker: Worker) -> None:

@@ -111,8 +111,11 @@ def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
     parent = table.processes.get(process.parent)
     if parent is not None:
         parent.children.pop(e.pid, None)
-        parent.below.add(process.usage)
-        parent.below.add(process.below)
+    # What an orphan took counts for its run.
+    if (above := parent or table.processes.get(process.run)) is not None:
+        above.below.add(process.usage)
+        above.below.add(process.below)
+        above.reaped += 1 + process.reaped
     for child in process.children:
         # Orphans belong to the kernel from here on.
         if (orphan := table.processes.get(child)) is not None:

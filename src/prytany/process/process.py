@@ -183,6 +183,12 @@ class Process(msgspec.Struct, array_like=True):
     """The parent that it was born with, and is told of at each start; `parent` is 0 once that is reaped."""
     restart_ns: int = 0
     """When it begins again, where it failed; 0 when it has begun."""
+    pending_program: str = ""
+    """Where `pending` is from, if from elsewhere."""
+    previous_program: str = ""
+    """Where `previous` is from."""
+    reaped: int = 0
+    """How many descendants of it were reaped; what they took is in `below`."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.

@@ -74,7 +74,7 @@ def sys_message_done(k: Context, p: Process, n: int, a: Any) -> Done:
     if a.state is not None:
         contents.append(a.state)
         if p.pending:
-            after.append(ev.ProcessUpgraded(p.pid, p.pending, p.tail))
+            after.append(ev.ProcessUpgraded(p.pid, p.pending, p.tail, p.pending_program))
     return Done(None, before=tuple(events), after=tuple(after), contents=tuple(contents), spare=True)
 
 
