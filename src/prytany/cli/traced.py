@@ -106,8 +106,9 @@ class Traced:
                 facts["child"] = event.pid
             case ev.ProcessExited():
                 self.ended = True
-            case _ if isinstance(event, BEGINS_AGAIN):
-                self._open.clear()
+            case _:
+                if isinstance(event, BEGINS_AGAIN):
+                    self._open.clear()
         if "n" in facts and (open_call := self._open.get(facts["n"])) is not None:
             facts.setdefault("call", open_call.call)
 
@@ -116,14 +117,10 @@ def _sent_by(sent: ev.MessageSent, entry: ev.Entry) -> dict[str, Any]:
     """The call that sent a message: one that waits for the reply, or one that was done in the same entry."""
     if sent.call:
         return {"n": sent.call, "call": "message_call"}
-    return next(
-        (
-            {"n": e.n, "call": e.call}
-            for e in entry.events
-            if isinstance(e, ev.CallDone) and (e.pid, e.call) == (sent.sender, "message_send")
-        ),
-        {},
-    )
+    for e in entry.events:
+        if isinstance(e, ev.CallDone) and (e.pid, e.call) == (sent.sender, "message_send"):
+            return {"n": e.n, "call": e.call}
+    return {}
 
 
 def _begins(opened: ev.CallOpened, entry: ev.Entry) -> bool:
