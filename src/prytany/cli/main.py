@@ -163,7 +163,7 @@ def kill(
 @app.command(rich_help_panel=STEERING)
 def send(
     pid: PidArgument,
-    type: Annotated[str, typer.Argument(metavar="TYPE", help="the message's type: of a Server, its handler's name")],
+    type: Annotated[str, typer.Argument(metavar="TYPE", help="the message's type; a Server takes it by on_TYPE")],
     body: Annotated[
         str | None, typer.Argument(metavar="BODY", help="JSON, or else text; by default what standard input holds")
     ] = None,

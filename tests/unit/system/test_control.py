@@ -321,8 +321,9 @@ def test_whoever_follows_is_told_of_the_next_durable_entry_and_of_the_kernels_en
     async def test(it: Served) -> None:
         client = it.client()
         ledger = it.kernel.kernel.ledger
-        last = await client.wait_entry(-1)
-        assert last == ledger.journal.durable
+        await it.waiting()
+        assert await client.wait_entry(-1) == ledger.journal.durable
+        last = ledger.journal.head.seq
         following = asyncio.ensure_future(client.wait_entry(last))
         gone = it.raw()
         gone.send(framed(pack([1, ["follow", last]])) * 3)
