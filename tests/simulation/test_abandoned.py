@@ -134,7 +134,7 @@ async def test_a_call_under_way_that_its_process_leaves_is_asked_about_until_a_p
         assert table.require(pid).state is State.TERMINATED
         (row,) = incident_rows(table)
         assert (row.pid, row.n, row.kind, row.call) == (pid, -at, "abandoned", "tool_call shop.ship")
-        assert [r.n for r in inspection(table, pid, 0).incidents] == [-at]
+        assert [r.n for r in inspection(k.kernel.ledger.state, pid, 0).incidents] == [-at]
         for choice in ("retry", "give"):
             with pytest.raises(Einval):
                 k.settle(pid, -at, choice, "x" if choice == "give" else None)

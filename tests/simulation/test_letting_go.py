@@ -85,7 +85,7 @@ async def test_the_newest_are_kept_and_the_others_leave_with_all_that_was_held_f
             with pytest.raises(Esrch, match="was let go"):
                 operator.signal(pid, 9, uid=0)
             with pytest.raises(Esrch, match="was let go"):
-                inspection(state.table, pid, 0)
+                inspection(state, pid, 0)
         for pid in (pids[-1] + 1, 0, -1):
             with pytest.raises(Esrch, match="there is no process"):
                 operator.process(pid)

@@ -24,12 +24,12 @@ from prytany.system.keep import keep_home
 from prytany.system.opening import load_keyring
 
 
-def open_reader(home: Path, *, damaged: bool = False) -> SqliteReader:
-    """A view of the home's journal; raises Enoent when there is none."""
+def open_reader(home: Path, *, damaged: bool = False, pinned: bool = True) -> SqliteReader:
+    """A view of the home's journal, at one moment or always at its newest; raises Enoent when there is none."""
     path = home / "journal.db"
     if not path.exists():
         raise Enoent(f"there is no journal in {home}")
-    return SqliteReader(path, damaged=damaged)
+    return SqliteReader(path, damaged=damaged, pinned=pinned)
 
 
 def show_head(home: Path) -> None:

@@ -11,7 +11,16 @@ import typer
 
 from prytany import __version__
 from prytany.abi.errors import KernelError
-from prytany.cli.text import read_number
+from prytany.cli.options import (
+    CallArgument,
+    HomeOption,
+    JsonOption,
+    ModelOption,
+    PidArgument,
+    RunningOption,
+    ToolsOption,
+    UnconfinedOption,
+)  # fmt: skip
 from prytany.ports.store import StoreError
 
 app = typer.Typer(name="prytany", add_completion=False, pretty_exceptions_enable=False)
@@ -20,33 +29,6 @@ journal = typer.Typer(no_args_is_help=True)
 incidents = typer.Typer(invoke_without_command=True)
 
 RUNNING, STEERING, HOME = "Running", "Looking and steering", "The home"
-
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        help="the home; else PRYTANY_HOME, else the nearest .prytany upwards, else the user's state folder",
-    ),
-]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help="scripted, local, a .gguf file, or remote; by default remote where PRYTANY_MODEL_URL is set, else local",
-    ),
-]
-RunningOption = Annotated[int, typer.Option("--running", metavar="N", min=1, help="how many processes run at once")]
-UnconfinedOption = Annotated[
-    bool, typer.Option("--unconfined", help="accept that workers are not confined, where the machine cannot do it")
-]
-ToolsOption = Annotated[
-    list[Path] | None, typer.Option("--tools", metavar="FILE.py", help="a file of tools; may be given again")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
-PidArgument = Annotated[str, typer.Argument(metavar="PID", help="a process, as ps shows it")]
-CallArgument = Annotated[int, typer.Argument(metavar="N", parser=read_number, help="its call, as incidents shows it")]
 
 
 @app.callback(invoke_without_command=True)
@@ -179,6 +161,46 @@ def kill(
 
 
 @app.command(rich_help_panel=STEERING)
+def send(
+    pid: PidArgument,
+    type: Annotated[str, typer.Argument(metavar="TYPE", help="the message's type; a Server takes it by on_TYPE")],
+    body: Annotated[
+        str | None, typer.Argument(metavar="BODY", help="JSON, or else text; by default what standard input holds")
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="the body is text, whatever it looks like")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a message into the mailbox of a process that has pledged ipc.
+
+    Where nothing runs, it is recorded, and lies there when the home is resumed.
+    """
+    from prytany.cli.home import find_home
+    from prytany.cli.send import send_message
+
+    send_message(find_home(home), pid, type, body, text, as_json)
+
+
+@app.command(rich_help_panel=STEERING)
+def upgrade(
+    pid: PidArgument,
+    target: Annotated[
+        str, typer.Argument(metavar="[FILE.py:CLASS]", help="the program; by default its own, as it is on disk now")
+    ] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move a Server to another version of its program, between two messages; its state goes through `migrate`.
+
+    Where the new one fails to take the state over, the old one goes on, and an incident says so.
+    """
+    from prytany.cli.home import find_home
+    from prytany.cli.upgrade import upgrade_process
+
+    upgrade_process(find_home(home), pid, target, as_json)
+
+
+@app.command(rich_help_panel=STEERING)
 def wait(
     pid: PidArgument,
     timeout: Annotated[
@@ -241,12 +263,20 @@ def _settle(context: typer.Context, home: Path | None, choice: str, pid: str, n:
 
 
 @app.command(rich_help_panel=STEERING)
-def trace(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show every call of a process, and how each ended."""
+def trace(
+    pid: PidArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what it does, until it ends")] = False,
+    call: Annotated[
+        list[str] | None, typer.Option("--call", metavar="NAME", help="only calls of that name; may be given again")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every call of a process and how it ended, its messages, and its children's beginnings and ends."""
     from prytany.cli.home import find_home
-    from prytany.cli.listing import trace_process
+    from prytany.cli.trace import trace_process
 
-    trace_process(find_home(home), pid, as_json)
+    raise typer.Exit(trace_process(find_home(home), pid, as_json, follow=follow, calls=call or ()))
 
 
 @app.command(rich_help_panel=STEERING)
@@ -333,7 +363,7 @@ def verify(
 def forget(pid: PidArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Destroy the content of a process that has ended: arguments, results, and what it printed.
 
-    No kernel may be running. The chain still verifies.
+    The chain still verifies. A kernel may be running; what others name as well is kept.
     """
     from prytany.cli.forget import forget_process
     from prytany.cli.home import find_home

@@ -17,9 +17,6 @@ class Progress:
         self._say = say
         self._home = home
         self._names: dict[int, str] = {}
-        self.answered = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
 
     def name(self, pid: int, name: str) -> None:
         """A process that was there before."""
@@ -44,9 +41,6 @@ class Progress:
             case ev.ToolCalled():
                 return self._of(event.pid, f"calls {event.tool} ({event.effect})")
             case ev.ModelUsed(cause=""):
-                self.answered += 1
-                self.prompt_tokens += event.prompt_tokens
-                self.completion_tokens += event.completion_tokens
                 took = f"{event.took_us / 1e6:.1f} s"
                 return self._of(
                     event.pid, f"has its answer: {event.prompt_tokens} + {event.completion_tokens} tokens, {took}"

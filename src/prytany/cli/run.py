@@ -17,7 +17,9 @@ from prytany.cli.attached import command
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
 from prytany.cli.text import say
+from prytany.cli.totals import total_line
 from prytany.cli.wait import show_end
+from prytany.kernel.totals import tree_of
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
 from prytany.system.models import name_model, open_models
@@ -104,7 +106,7 @@ async def _session(
             return INTERRUPTED
         if not shard.failed.done():  # else resume does it
             end_leftovers(shard.kernel, say)
-        return _report(ended.result(), progress)
+        return _report(ended.result(), shard)
     finally:
         await shard.close()
 
@@ -118,11 +120,12 @@ def _broken(home: Path, error: StoreError) -> int:
     return DISK_FULL if full else JOURNAL_FAILED
 
 
-def _report(ends: list[dict[str, Any]], progress: Progress) -> int:
-    tokens = f"{progress.prompt_tokens} + {progress.completion_tokens} tokens"
-    say(f"{progress.answered} model calls answered, {tokens}")
+def _report(ends: list[dict[str, Any]], shard: Shard) -> int:
     status = 0
     for end in ends:
+        root = shard.kernel.table.get(end["pid"])
+        if root is not None:
+            say(f"run {root.pid}: {total_line(tree_of(shard.kernel.table, root))}")
         show_end(end["result"], end["error"])
         status = status or end["status"]
     return int(status)

@@ -82,7 +82,7 @@ class Link(asyncio.Protocol):
         self._asked[n] = answer
         self._transport.write(message)
         try:
-            async with asyncio.timeout(None if isinstance(command, control.WaitProcess) else ANSWER_S):
+            async with asyncio.timeout(None if isinstance(command, control.Unbounded) else ANSWER_S):
                 return msgspec.Raw(await answer)
         except TimeoutError:
             raise Etimedout("the kernel does not answer; is it stopped?") from None

@@ -7,8 +7,9 @@ Nothing else in the kernel may talk to the outside.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -89,6 +90,8 @@ class Ledger:
         self._undurable = Undurable()
         self._journal: Journal | None = None
         self.denials = Denials(self)
+        self.followers: list[asyncio.Future[int]] = []
+        """Who is to be told of the next durable entry."""
         self.snapshots = Snapshots(state)
 
     def attach(self, journal: Journal) -> None:
@@ -175,6 +178,10 @@ class Ledger:
         """Content that was committed and is not durable yet, or None. For deciding on it; it may not leave."""
         return self._undurable.find(self._held, digest)
 
+    def events_undurable(self) -> Iterator[ev.Event]:
+        """What was committed and is not durable yet. For deciding on it; it may not leave."""
+        return (event for entry in self._held for event in entry.events)
+
     def on_durable(self, seq: int) -> None:
         """The journal's watermark reached `seq`."""
         held = self._held
@@ -182,5 +189,25 @@ class Ledger:
         while held and held[0].seq <= seq:
             react(held.popleft())
         self._undurable.passed(seq)
+        if self.followers:
+            self._tell_followers(seq)
         if seq >= self.snapshots.due:
             self.snapshots.save(self.journal)
+
+    async def wait_entry(self, after: int) -> int:
+        """The number of the last durable entry, once it is above `after`."""
+        while (durable := self.journal.durable) <= after:
+            told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            self.followers.append(told)
+            try:
+                await told
+            finally:
+                if told in self.followers:
+                    self.followers.remove(told)
+        return durable
+
+    def _tell_followers(self, seq: int) -> None:
+        followers, self.followers = self.followers, []
+        for told in followers:
+            if not told.done():
+                told.set_result(seq)

@@ -99,8 +99,14 @@ class Operator:
         k.ledger.commit((commanded, *events), {k.digest(content): content for content in contents})
         return number
 
-    def upgrade(self, pid: int, *, uid: int) -> bool:
-        """Move a `Server` to its program as it is on disk now: its state goes through `migrate`.
+    def upgrade(self, pid: int, program: str = "", *, uid: int) -> bool:
+        """Move a `Server` to its program as it is on disk now, or to another: its state goes through `migrate`. Its
+        rights stay what they are.
+
+        Args:
+            pid: the process.
+            program: `file.py:Class`; "" is where its program was found.
+            uid: the operator's.
 
         Returns:
             whether it moves now; else it does when it is done with the message in hand. Where the new program fails
@@ -108,14 +114,14 @@ class Operator:
 
         Raises:
             Esrch: there is no such process alive.
-            Enoent: its program is not there any more.
-            Einval: it is no `Server`, or it runs this version already.
+            Enoent: the program is not there, or no longer.
+            Einval: either is no `Server`, or the process runs this version already.
         """
         k = self._k
         process = self.process(pid)
         if not process.alive:
             raise Esrch(f"process {format_pid(Pid(pid))} has ended")
-        found = k.find_program(process.program, "")
+        found = k.find_program(program or process.program, "")
         events = upgrade_events(k, process, found)
         k.ledger.commit((ev.OperatorCommanded(uid, "upgrade", pid), *events), {}, (found.source,))
         return isinstance(events[-1], ev.ProcessUpgraded)

@@ -123,9 +123,11 @@ def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
         root.kin -= 1
         if not (root.kin or root.alive):
             table.ended[root.pid] = table.time_ns
-    heir = parent or root
+    heir = parent or root  # what an orphan took counts for its run
     for took in (process.usage, process.below):
         (heir.below if heir is not None else table.past).add(took)
+    if heir is not None:
+        heir.reaped += 1 + process.reaped
     for child in process.children:
         # Orphans belong to the kernel from here on.
         if (orphan := table.processes.get(child)) is not None:

@@ -197,6 +197,12 @@ class Process(msgspec.Struct, array_like=True):
     """When it begins again, where it failed; 0 when it has begun."""
     kin: int = 0
     """Of a root: how many others of its run are in the table."""
+    pending_program: str = ""
+    """Where `pending` is from, if from elsewhere."""
+    previous_program: str = ""
+    """Where `previous` is from."""
+    reaped: int = 0
+    """How many descendants of it were reaped; what they took is in `below`."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.

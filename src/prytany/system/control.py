@@ -117,8 +117,8 @@ class ControlServer:
         if closing := [c.closed for c in (*self._connections, *self._leaving)]:
             await asyncio.wait(closing, timeout=GOODBYE_S)
 
-    async def until_stopping(self, command: control.WaitProcess, uid: int) -> bytes:
-        """The answer of a command that may take for ever; raises Epipe when the kernel stops first."""
+    async def until_stopping(self, command: control.Unbounded, uid: int) -> bytes:
+        """The answer of a command that takes as long as it takes; raises Epipe when the kernel stops first."""
         answer = asyncio.ensure_future(self.desk.answer(command, uid))
         try:
             first: list[asyncio.Future[Any]] = [answer, self.stopping]
@@ -240,7 +240,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, n: int, command: control.Command) -> None:
         try:
-            if isinstance(command, control.WaitProcess):
+            if isinstance(command, control.Unbounded):
                 self._send(n, await self._server.until_stopping(command, self._uid))
             else:
                 self._send(n, await self._server.desk.answer(command, self._uid))

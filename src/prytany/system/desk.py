@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from prytany.abi import control
-from prytany.abi.errors import Eagain, KernelError
+from prytany.abi.errors import Eagain, Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import pack
+from prytany.kernel.forgetting import forget
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.pages import Pages
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.kernel.state import ShardState
 from prytany.kernel.views import incident_rows, inspection, process_rows
-from prytany.process.table import Table
+from prytany.ports.store import StoreError
 
 Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents
+AtOnce = Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
 
 
 class Facts(NamedTuple):
@@ -26,9 +31,13 @@ class Facts(NamedTuple):
     running_max: int
 
 
-def look(command: Look, table: Table, pages: Pages, head: int, now_ns: int, facts: Facts) -> object:
+def look(
+    command: Look, state: ShardState, pages: Pages, head: int, now_ns: int, facts: Facts,
+    quotas: Quotas = DEFAULT_QUOTAS,
+) -> object:  # fmt: skip
     """What a command that changes nothing is answered with, from the fold at entry `head`; `pages` are of its table.
     Raises Esrch."""
+    table = state.table
     match command:
         case control.GetStatus():
             return control.Status(
@@ -37,9 +46,9 @@ def look(command: Look, table: Table, pages: Pages, head: int, now_ns: int, fact
                 let_go=table.runs_let_go,
             )  # fmt: skip
         case control.ListProcesses():
-            return process_rows(pages, command.after)
+            return process_rows(state, pages, command.after, now_ns)
         case control.InspectProcess():
-            return inspection(table, command.pid, now_ns)
+            return inspection(state, command.pid, now_ns, quotas)
         case control.ListIncidents():
             return incident_rows(table)
 
@@ -51,6 +60,7 @@ class Desk:
         self._kernel = kernel
         self._facts = facts
         self._pages = Pages(kernel.table)
+        self._forgetting = asyncio.Lock()
 
     async def answer(self, command: control.Command, uid: int) -> bytes:
         """Carry out `command` of the operator `uid`; its packed answer, once what it says is durable.
@@ -58,8 +68,17 @@ class Desk:
         Raises:
             KernelError: as the command says.
         """
-        if isinstance(command, control.WaitProcess):
-            return await self._wait(command.pid)
+        match command:
+            case control.WaitProcess():
+                return await self._wait(command.pid)
+            case control.ForgetProcess():
+                return await self._forget(command.pid, uid)
+            case control.AwaitEntry():
+                return await self._follow(command.after)
+            case _:
+                return await self._at_once(command, uid)
+
+    async def _at_once(self, command: AtOnce, uid: int) -> bytes:
         journal = self._kernel.ledger.journal
         try:
             # Packed now: what is shown is the state of this moment, which becomes durable, and not a later one.
@@ -71,19 +90,41 @@ class Desk:
             raise refusal
         return answer
 
-    def _carry_out(self, command: control.Command, uid: int) -> object:
+    def _carry_out(self, command: AtOnce, uid: int) -> object:
         kernel = self._kernel
+        operator = kernel.operator
         match command:
             case control.SignalProcess():
-                kernel.operator.signal(command.pid, command.signal, uid=uid)
+                operator.signal(command.pid, command.signal, uid=uid)
             case control.SettleIncident():
-                kernel.operator.settle(command.pid, command.n, command.choice, command.value, uid=uid)
-            case control.WaitProcess():
-                raise AssertionError("it is answered later")
+                operator.settle(command.pid, command.n, command.choice, command.value, uid=uid)
+            case control.SendMessage():
+                return operator.send(command.pid, command.kind, command.body, uid=uid)
+            case control.UpgradeProcess():
+                moved = operator.upgrade(command.pid, command.program, uid=uid)
+                p = operator.process(command.pid)
+                program, source = (p.program, p.source) if moved else (p.pending_program or p.program, p.pending)
+                return control.Upgrade(pending=not moved, program=program, source=source.hex())
             case _:
-                head, now_ns = kernel.ledger.journal.head.seq, kernel.ledger.now_ns()
-                return look(command, kernel.table, self._pages, head, now_ns, self._facts)
+                ledger = kernel.ledger
+                head, now_ns = ledger.journal.head.seq, ledger.now_ns()
+                return look(command, ledger.state, self._pages, head, now_ns, self._facts, kernel.quotas)
         return None
+
+    async def _forget(self, pid: int, uid: int) -> bytes:
+        kernel = self._kernel
+        async with self._forgetting:
+            try:
+                gone = await forget(kernel.ledger, kernel.reader, pid, uid)
+            except StoreError as error:
+                name = format_pid(Pid(pid))
+                raise Eio(f"the content of process {name} was not destroyed, or not all of it: {error}") from error
+        return pack(control.Forgotten(**gone._asdict()))
+
+    async def _follow(self, after: int) -> bytes:
+        if self._kernel.idle:
+            raise Eagain("nothing runs in this home, so nothing more will be recorded")
+        return pack(await self._kernel.ledger.wait_entry(after))
 
     async def _wait(self, pid: int) -> bytes:
         kernel = self._kernel

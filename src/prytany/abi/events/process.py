@@ -128,6 +128,8 @@ class ProcessUpgrading(msgspec.Struct, array_like=True, frozen=True, tag="proces
 
     pid: int
     source: Digest
+    program: str = ""
+    """Where that is from, if from elsewhere than the one before."""
 
 
 class ProcessUpgraded(msgspec.Struct, array_like=True, frozen=True, tag="process.upgraded/1"):
@@ -136,6 +138,8 @@ class ProcessUpgraded(msgspec.Struct, array_like=True, frozen=True, tag="process
     pid: int
     source: Digest
     prev: int
+    program: str = ""
+    """Where that is from, if from elsewhere than the one before."""
 
 
 class ProcessReverted(msgspec.Struct, array_like=True, frozen=True, tag="process.reverted/1"):

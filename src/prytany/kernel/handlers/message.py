@@ -76,7 +76,7 @@ def sys_message_done(k: Context, p: Process, n: int, a: Any) -> Done:
         if p.previous and p.incidents.get(0) == "upgrade":
             after.append(ev.IncidentClosed(p.pid, "upgrade"))  # the version that is there now took the state over
         if p.pending:
-            after.append(ev.ProcessUpgraded(p.pid, p.pending, p.tail))
+            after.append(ev.ProcessUpgraded(p.pid, p.pending, p.tail, p.pending_program))
     return Done(None, before=tuple(events), after=tuple(after), contents=tuple(contents), spare=True)
 
 
