@@ -69,6 +69,7 @@ async def forget(ledger: Ledger, reader: Reader, pid: int, uid: int) -> Forgotte
         packs = [(seq, _without(reader, seq, found.rows[seq])) for seq in rows[start : start + ROWS_AT_ONCE]]
         await ledger.journal.forget(TENANT, [], packs)
     for start in range(0, len(found.large), BODIES_AT_ONCE):
+        ledger.shared.forget(found.large)
         await ledger.journal.forget(TENANT, found.large[start : start + BODIES_AT_ONCE])
     return Forgotten(found.contents, found.freed_bytes, found.kept)
 

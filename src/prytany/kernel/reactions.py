@@ -16,7 +16,6 @@ from prytany.kernel.places import Places
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.replay import NIL, Item, denied_value
 from prytany.kernel.restarts import Restarts
-from prytany.kernel.trap import decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
@@ -100,7 +99,7 @@ class Reactions:
         if process is None or e.n not in process.open:
             return  # closed again by the time it was durable
         self._place(process)
-        self._k.effects.start(process, e.n, e.call, decode_arguments(e.call, entry.contents[e.argument]))
+        self._k.effects.start(process, e.n, e.call, entry.work)
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""

@@ -21,6 +21,8 @@ from prytany.kernel.effects.context import Owner as ContextOwner
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.model import ModelEffects
 from prytany.kernel.effects.model import Owner as ModelOwner
+from prytany.kernel.effects.process import Owner as ProcessOwner
+from prytany.kernel.effects.process import ProcessEffects
 from prytany.kernel.effects.tool import TOOL_RUN, InDoubt, ToolEffects, doubt_events
 from prytany.ports.clock import Clock
 from prytany.ports.files import Files
@@ -39,7 +41,7 @@ class Outside(NamedTuple):
     """By file."""
 
 
-class Owner(ModelOwner, ContextOwner, Protocol):
+class Owner(ModelOwner, ContextOwner, ProcessOwner, Protocol):
     """The kernel, as effects see it."""
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, made: Finished) -> None:
@@ -62,6 +64,7 @@ class Effects:
         contexts = ContextEffects(owner)
         self.models = ModelEffects(outside.clock, outside.models, owner, contexts)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any] | None]] = {
+            "process_spawn": ProcessEffects(owner).spawn,
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
             "model_chat": self.models.chat,
             "message_receive": self._deadline,
