@@ -10,6 +10,7 @@ CALLS_IN_FLIGHT_MAX = 4_096  # of one process
 PROCESSES_MAX = 100_000  # in one table, zombies included
 WORKERS_MAX = 256  # worker processes at once; beyond it those that wait are put away
 ZYGOTES_MAX = 8  # interpreters that have workers at once
+STARTS_AT_ONCE = 128  # processes whose start is not durable yet; a fleet begins in such steps, and works meanwhile
 RUNNING_MAX = 64  # processes at once, by default
 CHILDREN_MAX = 10_000  # of one process
 DEPTH_MAX = 64  # generations below a root

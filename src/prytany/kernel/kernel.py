@@ -43,7 +43,6 @@ from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
-from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
 
 _pack = msgspec.msgpack.encode
@@ -69,6 +68,7 @@ class Kernel:
         programs: Programs | None = None,
     ) -> None:
         self.ledger = ledger
+        self.table = ledger.table
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
@@ -91,11 +91,6 @@ class Kernel:
         self.operator = Operator(self)
 
     # What handlers may look at (outcome.Context).
-
-    @property
-    def table(self) -> Table:
-        """The process table."""
-        return self.ledger.table
 
     @property
     def post(self) -> Post:

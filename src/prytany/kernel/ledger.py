@@ -28,7 +28,7 @@ TENANT = 0
 DENIALS_MAX = 1024
 
 
-class Durable(msgspec.Struct, frozen=True):
+class Durable(msgspec.Struct, frozen=True, gc=False):
     """An entry whose reactions are due. A struct: one is made for each entry, and a tuple takes three times as long."""
 
     seq: int

@@ -17,7 +17,7 @@ from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """Decided at once. `contents` are what the events name."""
 
     result: Any = None
@@ -29,7 +29,7 @@ class Done(msgspec.Struct, frozen=True):
     """The events hold what the arguments said: their content need not be kept as well."""
 
 
-class Opened(msgspec.Struct, frozen=True):
+class Opened(msgspec.Struct, frozen=True, gc=False):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
@@ -40,7 +40,7 @@ class Opened(msgspec.Struct, frozen=True):
     """What the effect begins with, where that is more than the decoded arguments; it follows from them alone."""
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """The call has no answer."""
 
     events: tuple[ev.Event, ...]

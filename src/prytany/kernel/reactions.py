@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi import limits
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
@@ -52,6 +53,7 @@ class Reactions:
     def __init__(self, kernel: Core, watch: Watcher | None) -> None:
         self._k = kernel
         self._watch = watch
+        self._starting = 0  # starts that are not durable
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
 
@@ -199,9 +201,17 @@ class Reactions:
         self._k.restarts.schedule(e.pid)
         self.fill()
 
+    def on_spawned(self, entry: Durable, e: ev.ProcessSpawned) -> None:
+        """What it begins with need not be read again, if it begins soon."""
+        if (argument := entry.contents.get(e.argument)) is not None:
+            self._k.workers.keep(e.argument, argument)
+
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
-        """A worker starts."""
+        """A worker starts, and whoever could not yet is next."""
         self._k.workers.wake(e.pid)
+        self._starting -= 1
+        if self._k.table.ready:
+            self.fill()
 
     def on_stopped(self, entry: Durable, e: ev.ProcessPaused) -> None:
         """A worker is taken away."""
@@ -263,10 +273,12 @@ class Reactions:
         """Let in whom there is a place for: those that were in before, then the ready ones, oldest first."""
         while (pid := self._k.places.next()) is not None:
             self._k.workers.wake(pid)
-        while self._k.table.ready and self._k.places.free > 0:
-            process = self._k.table.require(next(iter(self._k.table.ready)))
+        table, places = self._k.table, self._k.places
+        while table.ready and places.free > 0 and self._starting < limits.STARTS_AT_ONCE:
+            process = table.require(next(iter(table.ready)))
             self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
-            self._k.places.update(process)
+            self._starting += 1
+            places.update(process)
 
 
 _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
@@ -281,6 +293,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessWarned: Reactions.on_warned,
     ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessSignalled: Reactions.on_signalled,
+    ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,
     ev.ProcessStarted: Reactions.on_started,

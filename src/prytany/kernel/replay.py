@@ -29,7 +29,7 @@ from prytany.ports.store import Reader
 NIL = b"\xc0"
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One recorded delivery."""
 
     n: int

@@ -75,7 +75,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tool_call_id: str | None = None
 
 
-class Chat(msgspec.Struct, frozen=True):
+class Chat(msgspec.Struct, frozen=True, gc=False):
     """A `model_chat` that was found sound."""
 
     request: ModelRequest

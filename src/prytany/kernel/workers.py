@@ -30,6 +30,8 @@ from prytany.process.process import Process, State
 from prytany.process.table import Table
 
 SOURCES_KEPT = 16
+ARGUMENTS_KEPT = 1_024
+ARGUMENT_BYTES_KEPT = 4_096
 
 
 class Owner(Host, Protocol):
@@ -87,6 +89,7 @@ class Workers:
         self._reading = asyncio.Lock()
         self._inline: set[int] = set()  # who has a worker that costs nothing and is never put away
         self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
+        self._arguments: dict[bytes, bytes] = {}  # small ones, by digest, of those that were spawned last
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.losses: dict[int, tuple[int, int]] = {}
@@ -106,6 +109,13 @@ class Workers:
         if body is None:
             raise Eio("content that the journal names is missing or was forgotten")
         return body.content
+
+    def keep(self, digest: bytes, argument: bytes) -> None:
+        """What a process begins with that was spawned right now."""
+        if len(argument) <= ARGUMENT_BYTES_KEPT:
+            self._arguments[digest] = argument
+            if len(self._arguments) > ARGUMENTS_KEPT:
+                del self._arguments[next(iter(self._arguments))]
 
     def wake(self, pid: int) -> None:
         """Bring the process back, unless it is here."""
@@ -189,7 +199,10 @@ class Workers:
             self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "worker")))
 
     def _start_item(self, process: Process) -> bytes:
-        args, kwargs = msgspec.msgpack.decode(self.content(process.argument, process.spawned_seq))
+        argument = self._arguments.get(process.argument) if process.untouched else None
+        if argument is None:
+            argument = self.content(process.argument, process.spawned_seq)
+        args, kwargs = msgspec.msgpack.decode(argument)
         return msgspec.msgpack.encode(
             {
                 "program": process.program,

@@ -30,6 +30,8 @@ from prytany.ports.model import Model
 from prytany.ports.tool import Tools
 from prytany.process.process import Process
 
+_pack = msgspec.msgpack.encode
+
 
 class Outside(NamedTuple):
     """What effects reach."""
@@ -96,9 +98,11 @@ class Effects:
         if effect is not None and n not in self._tasks.get(process.pid, ()):
             awaited = effect(process, n, args)
             if awaited is not None:
-                task = asyncio.ensure_future(self._run(process, n, call, awaited))
-                task.add_done_callback(self._owner.lost)
-                self._tasks.setdefault(process.pid, {})[n] = task
+                task = asyncio.get_running_loop().create_task(self._run(process, n, call, awaited))
+                own = self._tasks.get(process.pid)
+                if own is None:
+                    own = self._tasks[process.pid] = {}
+                own[n] = task
 
     def under_way(self, pid: int, n: int) -> bool:
         """Whether the effect of that call has begun here, and has not ended."""
@@ -133,20 +137,29 @@ class Effects:
     async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
         made = Finished(None)
         try:
-            answer = await effect
-            made = answer if isinstance(answer, Finished) else Finished(answer)
-            value, errno = msgspec.msgpack.encode(made.value), made.errno
-            if len(value) > limits.RESULT_BYTES_MAX:
-                raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
-        except InDoubt:
-            # Where it was killed or cancelled meanwhile, and that is not durable yet, nobody asks any more.
-            if self._take(process.pid, n) is not None and n in process.open:
-                self._owner.note(doubt_events(process.pid, n))
-            return
-        except KernelError as error:
-            errno, value = error.errno, msgspec.msgpack.encode([error.message, error.detail])
-        except Exception as error:
-            # A driver that fails in its own way must not leave its caller waiting for ever.
-            errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
-        if self._take(process.pid, n) is not None:
-            self._owner.complete(process.pid, n, errno, value, made)
+            try:
+                answer = await effect
+                made = answer if isinstance(answer, Finished) else Finished(answer)
+                value, errno = _pack(made.value), made.errno
+                if len(value) > limits.RESULT_BYTES_MAX:
+                    raise Eio(
+                        f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call
+                    )
+            except InDoubt:
+                # Where it was killed or cancelled meanwhile, and that is not durable yet, nobody asks any more.
+                if self._take(process.pid, n) is not None and n in process.open:
+                    self._owner.note(doubt_events(process.pid, n))
+                return
+            except KernelError as error:
+                errno, value = error.errno, _pack([error.message, error.detail])
+            except Exception as error:
+                # A driver that fails in its own way must not leave its caller waiting for ever.
+                errno, value = "EIO", _pack([f"the driver failed: {type(error).__name__}", {}])
+            if self._take(process.pid, n) is not None:
+                self._owner.complete(process.pid, n, errno, value, made)
+        except BaseException:
+            # Said here, and not at each start: hardly an effect ends like this.
+            task = asyncio.current_task()
+            assert task is not None
+            task.add_done_callback(self._owner.lost)
+            raise
