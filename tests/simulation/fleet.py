@@ -14,7 +14,7 @@ from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
-from prytany.kernel.outcome import Program
+from prytany.kernel.outcome import Program, Programs
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import fold, fold_from_snapshot
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
@@ -159,6 +159,8 @@ class Fleet:
         self.quotas = quotas
         self.programs = servers_as_functions(programs or PROGRAMS)
         self.find = find_program if programs is None else _find_any
+        self.programs_of: Programs | None = None
+        """Where agents' programs are looked up, if not by `find`."""
         self.store: MemoryStore = MemoryStore()
         self.model = CountingModel()
         self.keyring = Keyring(small_entropy)
@@ -182,7 +184,7 @@ class Fleet:
         models: Any = {"": self.model, "counting": self.model}
         kernel = Kernel(
             ledger, Outside(clock, models, files), {"inline": InlineRunner(self.programs)}, reader, self.find,
-            small_entropy, running_max=2, quotas=self.quotas,
+            small_entropy, running_max=2, quotas=self.quotas, programs=self.programs_of,
         )  # fmt: skip
         ledger.attach(Journal(store, loop, folded.head, ledger.on_durable, failed.set_result))
         ledger.snapshots.begin(folded)

@@ -10,6 +10,7 @@ CALLS_IN_FLIGHT_MAX = 4_096  # of one process
 PROCESSES_MAX = 100_000  # in one table, zombies included
 WORKERS_MAX = 256  # worker processes at once; beyond it those that wait are put away
 ZYGOTES_MAX = 8  # interpreters that have workers at once
+STARTS_AT_ONCE = 128  # processes whose start is not durable yet; a fleet begins in such steps, and works meanwhile
 RUNNING_MAX = 64  # processes at once, by default
 ENDED_RUNS_MAX = 10_000  # kept in the table for people to look at; older ones are let go, and stay in the journal
 ENDED_RUN_MS = 7 * 86_400_000  # that one is kept there

@@ -174,6 +174,7 @@ async def _destroy_large(ledger: Ledger, reader: Reader, pid: int, found: _Found
         gone = {digest: size for digest, size in sizes.items() if digest not in since.named_now()}
         spared += len(sizes) - len(gone)
         if gone:  # no turn of others between that look and this
+            ledger.shared.forget(gone)
             await ledger.journal.forget(TENANT, list(gone))
             _count(ledger, pid, len(gone), sum(gone.values()))
             contents, freed_bytes = contents + len(gone), freed_bytes + sum(gone.values())

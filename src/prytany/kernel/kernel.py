@@ -30,7 +30,7 @@ from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
 from prytany.kernel.operator import Operator
-from prytany.kernel.outcome import Program
+from prytany.kernel.outcome import Program, Programs
 from prytany.kernel.places import Places
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
@@ -45,7 +45,6 @@ from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
-from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
 
 
@@ -66,12 +65,15 @@ class Kernel:
         watch: Watcher | None = None,
         quotas: Quotas = DEFAULT_QUOTAS,
         environment: Callable[[str], str] = lambda python: "",
+        programs: Programs | None = None,
     ) -> None:
         self.ledger = ledger
+        self.table = ledger.table
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
         self._find_program = find_program
+        self._programs = programs
         self._environment = environment
         self.places = Places(running_max)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
@@ -91,11 +93,6 @@ class Kernel:
     # What handlers may look at (outcome.Context).
 
     @property
-    def table(self) -> Table:
-        """The process table."""
-        return self.ledger.table
-
-    @property
     def post(self) -> Post:
         """The mailboxes."""
         return self.ledger.state.post
@@ -113,6 +110,10 @@ class Kernel:
         """The keyed digest of `content`."""
         return self.ledger.digest(content)
 
+    def shared_digest(self, content: bytes) -> bytes:
+        """The same, of content that many entries name."""
+        return self.ledger.shared.digest(content)
+
     def entropy(self, size: int) -> bytes:
         """Random bytes; what is drawn goes into an event."""
         return self._entropy(size)
@@ -126,6 +127,25 @@ class Kernel:
             if not source or not target.startswith(":"):
                 raise
             return self._find_program(target, beside, self.content(source))
+
+    def known_program(
+        self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()
+    ) -> Program | None:
+        """As `find_program`, of a program that is known as it is now; None where it has to be read first."""
+        if self._programs is None:
+            return self.find_program(target, beside, source, closed)
+        return self._programs.known(target, beside, closed=closed)
+
+    async def look_up(self, target: str, beside: str, source: bytes, closed: Sequence[str]) -> Program:
+        """As `find_program`, while the kernel goes on."""
+        if self._programs is None:
+            return self.find_program(target, beside, source, closed)
+        try:
+            return await self._programs.look_up(target, beside, closed=closed)
+        except Enoent:
+            if not source or not target.startswith(":"):
+                raise
+            return await self._programs.look_up(target, beside, self.content(source))
 
     def environment(self, python: str) -> str:
         """What the environment of an interpreter is now."""
@@ -243,7 +263,10 @@ class Kernel:
         result = b"" if value == NIL else self.digest(value)
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
         changes = () if errno else made.events
-        self.ledger.commit((*made.used, *changes, closed), {result: value} if result else {}, payer=pid)
+        contents, shared = {result: value} if result else {}, () if errno else made.shared
+        if changes:
+            contents |= {self.digest(content): content for content in made.contents}
+        self.ledger.commit((*made.used, *changes, closed), contents, shared, payer=pid)
 
     def arguments(self, process: Process, n: int) -> Any:
         """The arguments of an open call whose effect is about to begin; None when they cannot be read, and then it is

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,7 @@ from prytany.abi import events as ev
 from prytany.journal.bodies import split
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
+from prytany.kernel.shared import Shared
 from prytany.kernel.snapshots import Snapshots
 from prytany.kernel.state import ShardState
 from prytany.kernel.undurable import Undurable
@@ -28,13 +30,15 @@ TENANT = 0
 DENIALS_MAX = 1024
 
 
-class Durable(msgspec.Struct, frozen=True):
+class Durable(msgspec.Struct, frozen=True, gc=False):
     """An entry whose reactions are due. A struct: one is made for each entry, and a tuple takes three times as long."""
 
     seq: int
     time_ns: int
     events: Sequence[ev.Event]
     contents: dict[bytes, bytes]
+    work: Any = None
+    """What the effect of the call that it opens begins with."""
 
 
 class Denials:
@@ -90,6 +94,7 @@ class Ledger:
         self._undurable = Undurable()
         self._journal: Journal | None = None
         self.denials = Denials(self)
+        self.shared = Shared(self.digest)
         self.followers: list[asyncio.Future[int]] = []
         """Who is to be told of the next durable entry."""
         self.snapshots = Snapshots(state)
@@ -121,6 +126,7 @@ class Ledger:
         flush: int = 0,
         payer: int = -1,
         reserve: bool = False,
+        work: Any = None,
     ) -> int:
         """Apply one entry, append it, and hold its reactions until it is durable.
 
@@ -132,6 +138,7 @@ class Ledger:
             payer: the process that caused it; that of the first event where it is not given. What is shared is not
                 counted to it: it is the operator's, or came in as somebody's argument or result before.
             reserve: a full disk makes this necessary; it may use the space that is kept for that.
+            work: what the effect of the call that is opened begins with.
 
         Raises:
             Enospc, Eio: the journal is broken, or closed.
@@ -147,7 +154,8 @@ class Ledger:
         if large:
             content_bytes += sum(len(body.content) for body in large)
         for content in shared:
-            large.append(Body(TENANT, self.digest(content), self.key_id, content))
+            if (digest := self.shared.hand_over(content)) is not None:
+                large.append(Body(TENANT, digest, self.key_id, content))
         if payer < 0:
             payer = getattr(answered[0], "pid", 0) if answered else flush
         record = ev.encode_entry(ev.Entry(now_ns, list(events), payer, content_bytes))
@@ -163,7 +171,7 @@ class Ledger:
             journal.give_up(error)
             raise
         journal.append(record, packed, large, reserve)
-        self._held.append(Durable(seq, now_ns, answered, contents))
+        self._held.append(Durable(seq, now_ns, answered, contents, work))
         return seq
 
     def after(self, events: Sequence[ev.Event]) -> None:

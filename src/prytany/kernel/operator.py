@@ -69,7 +69,7 @@ class Operator:
         pid = k.table.next_number
         spawned = ev.ProcessSpawned(
             pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,
-            source=k.digest(found.source), argument=k.digest(argument),
+            source=k.shared_digest(found.source), argument=k.digest(argument),
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
             uid=uid, model=model, python=python, environment=k.environment(python), restarts=restarts,
         )  # fmt: skip

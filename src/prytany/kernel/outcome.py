@@ -17,7 +17,7 @@ from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """Decided at once. `contents` are what the events name."""
 
     result: Any = None
@@ -29,16 +29,18 @@ class Done(msgspec.Struct, frozen=True):
     """The events hold what the arguments said: their content need not be kept as well."""
 
 
-class Opened(msgspec.Struct, frozen=True):
+class Opened(msgspec.Struct, frozen=True, gc=False):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
     after: tuple[ev.Event, ...] = ()
     """What else was decided of it, in the same entry."""
     contents: tuple[bytes, ...] = ()
+    work: Any = None
+    """What the effect begins with, where that is more than the decoded arguments; it follows from them alone."""
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """The call has no answer."""
 
     events: tuple[ev.Event, ...]
@@ -61,6 +63,18 @@ class Program(NamedTuple):
     pledge: tuple[str, ...]
     serves: bool = False
     """It is a `Server`: it can move to a new version at a message boundary."""
+
+
+class Programs(Protocol):
+    """Where programs are found."""
+
+    def known(self, target: str, beside: str, *, closed: Sequence[str] = ()) -> Program | None:
+        """A program that was looked up before and is as it was; None for one that has to be read. Raises Eacces."""
+        ...
+
+    async def look_up(self, target: str, beside: str, recorded: bytes = b"", *, closed: Sequence[str] = ()) -> Program:
+        """A program as it is on disk now, or in what was `recorded` of the one `beside`. Raises Enoent, Eacces."""
+        ...
 
 
 class Context(Protocol):
@@ -93,6 +107,10 @@ class Context(Protocol):
         """The keyed digest of `content`."""
         ...
 
+    def shared_digest(self, content: bytes) -> bytes:
+        """The same, of content that many entries name."""
+        ...
+
     def entropy(self, size: int) -> bytes:
         """Random bytes; what is drawn goes into an event."""
         ...
@@ -102,6 +120,12 @@ class Context(Protocol):
 
         Raises Enoent, and Eacces for a file below one of the folders in `closed`.
         """
+        ...
+
+    def known_program(
+        self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()
+    ) -> Program | None:
+        """As `find_program`, of a program that is known as it is now; None where it has to be read first."""
         ...
 
     def environment(self, python: str) -> str:

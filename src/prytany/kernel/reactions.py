@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi import limits
 from prytany.abi.errors import KernelPanic
 from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
@@ -20,7 +21,6 @@ from prytany.kernel.places import Places
 from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.restarts import Restarts
-from prytany.kernel.trap import decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
@@ -63,6 +63,7 @@ class Reactions:
     def __init__(self, kernel: Core, watch: Watcher | None) -> None:
         self._k = kernel
         self._watch = watch
+        self._starting = 0  # starts that are not durable
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
 
@@ -123,7 +124,7 @@ class Reactions:
         if process is None or e.n not in process.open:
             return  # closed again by the time it was durable
         self._place(process)
-        self._k.effects.start(process, e.n, e.call, decode_arguments(e.call, entry.contents[e.argument]))
+        self._k.effects.start(process, e.n, e.call, entry.work)
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
@@ -231,9 +232,17 @@ class Reactions:
         self._k.restarts.schedule(e.pid)
         self.fill()
 
+    def on_spawned(self, entry: Durable, e: ev.ProcessSpawned) -> None:
+        """What it begins with need not be read again, if it begins soon."""
+        if (argument := entry.contents.get(e.argument)) is not None:
+            self._k.workers.start_items.keep(e.argument, argument)
+
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
-        """A worker starts."""
+        """A worker starts, and whoever could not yet is next."""
         self._k.workers.wake(e.pid)
+        self._starting -= 1
+        if self._k.table.ready:
+            self.fill()
 
     def on_stopped(self, entry: Durable, e: ev.ProcessPaused) -> None:
         """A worker is taken away."""
@@ -297,13 +306,15 @@ class Reactions:
         Raises:
             KernelPanic: it failed; that is nobody's doing for whose sake it is done.
         """
+        table, places = self._k.table, self._k.places
         try:
-            while (pid := self._k.places.next()) is not None:
+            while (pid := places.next()) is not None:
                 self._k.workers.wake(pid)
-            while self._k.table.ready and self._k.places.free > 0:
-                process = self._k.table.require(next(iter(self._k.table.ready)))
+            while table.ready and places.free > 0 and self._starting < limits.STARTS_AT_ONCE:
+                process = table.require(next(iter(table.ready)))
                 self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
-                self._k.places.update(process)
+                self._starting += 1
+                places.update(process)
         except Exception as error:
             raise KernelPanic("those for whom there is a place could not be let in") from error
 
@@ -320,6 +331,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessWarned: Reactions.on_warned,
     ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessSignalled: Reactions.on_signalled,
+    ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,
     ev.ProcessStarted: Reactions.on_started,

@@ -23,7 +23,7 @@ ENTRIES_A_STEP = 256
 """How many entries of a record are read at once: some milliseconds."""
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One recorded delivery."""
 
     n: int

@@ -10,6 +10,8 @@ from prytany.abi.values import pack
 from prytany.process.process import Process
 
 SOURCES_KEPT = 16
+ARGUMENTS_KEPT = 1_024
+ARGUMENT_BYTES_KEPT = 4_096
 
 
 class Owner(Protocol):
@@ -21,11 +23,20 @@ class Owner(Protocol):
 
 
 class StartItems:
-    """Makes them, and keeps the sources that were used last: a fleet begins the same few again and again."""
+    """Makes them, and keeps what is likely to be wanted again: the sources that were used last, since a fleet begins
+    the same few again and again, and the small arguments of those that were spawned right now."""
 
     def __init__(self, kernel: Owner) -> None:
         self._kernel = kernel
         self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
+        self._arguments: dict[bytes, bytes] = {}  # by digest
+
+    def keep(self, digest: bytes, argument: bytes) -> None:
+        """What a process begins with that was spawned right now."""
+        if len(argument) <= ARGUMENT_BYTES_KEPT:
+            self._arguments[digest] = argument
+            if len(self._arguments) > ARGUMENTS_KEPT:
+                del self._arguments[next(iter(self._arguments))]
 
     def make(self, process: Process) -> bytes:
         """The packed item.
@@ -34,7 +45,10 @@ class StartItems:
             Eio: content of it is missing, was forgotten, or is damaged.
             StoreError: it cannot be read.
         """
-        args, kwargs = msgspec.msgpack.decode(self._kernel.content(process.argument, process.spawned_seq))
+        argument = self._arguments.get(process.argument) if process.untouched else None
+        if argument is None:
+            argument = self._kernel.content(process.argument, process.spawned_seq)
+        args, kwargs = msgspec.msgpack.decode(argument)
         return pack(
             {
                 "program": process.program,

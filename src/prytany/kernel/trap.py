@@ -76,7 +76,8 @@ class Trap:
                 raise Einval(f"the arguments have more than {limits.ARGUMENT_BYTES_MAX} bytes", call=name)
             if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX and name not in FREES:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
-            outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
+            args = decode_arguments(name, raw)
+            outcome = HANDLERS[name](self._context, process, n, args)
         except Denied:
             self._deny(live, process, n, name, "EPERM")
             return
@@ -101,7 +102,8 @@ class Trap:
         opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
         for content in outcome.contents:
             contents[ledger.digest(content)] = content
-        ledger.commit((opened, *outcome.after), contents)
+        work = args if outcome.work is None else outcome.work
+        ledger.commit((opened, *outcome.after), contents, work=work)
 
     def _done(
         self, process: Process, n: int, name: str, argument: bytes, contents: dict[bytes, bytes], outcome: Done

@@ -74,7 +74,7 @@ class Workers:
     def __init__(self, kernel: Owner, runners: dict[str, Runner], most: int) -> None:
         self._kernel = kernel
         self._runners = runners
-        self._start_items = StartItems(kernel)
+        self.start_items = StartItems(kernel)
         self.most = most
         """Beyond so many, some are put away."""
         self.live: dict[int, Live] = {}
@@ -113,7 +113,7 @@ class Workers:
             else:
                 async with self._reading:
                     record = await self._read(live, cut_seq, cut_ns)
-            item = self._start_items.make(process)
+            item = self.start_items.make(process)
         except Exception as error:  # whatever it is, it is about this process
             if self._came_to_nothing(live):
                 self._unread(process, error)

@@ -35,8 +35,8 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.logs import Logs
+from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal
-from prytany.system.programs import find_program
 from prytany.system.tools import open_tools
 
 
@@ -149,10 +149,11 @@ class Shard:
             loaded: dict[str, Tools] = {}
             reactions: list[Callable[[Durable], None]] = []
             ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+            programs = Programs(SystemClock().now_ns)
             kernel = Kernel(
-                ledger, Outside(SystemClock(), given, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
+                ledger, Outside(SystemClock(), given, BeneathFiles(), loaded), made, reader, programs.find, os.urandom,
                 running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
-                environment=Environments().identity,
+                environment=Environments().identity, programs=programs,
             )  # fmt: skip
             kernel.idle = idle
             reactions.append((lambda entry: None) if idle else kernel.react)

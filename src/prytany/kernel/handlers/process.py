@@ -15,23 +15,36 @@ from prytany.abi.syscalls import PLEDGES
 from prytany.abi.values import pack
 from prytany.kernel.handlers.message import abandoned_messages
 from prytany.kernel.letting_go import let_go
-from prytany.kernel.outcome import Context, Done, Opened
+from prytany.kernel.outcome import Context, Done, Opened, Program
 from prytany.process.process import Process, State
 
 KIND_CHARS_MAX = 64
 
 
-def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
-    """A child never has more than its parent: what it declares is cut down, what the caller asks is refused."""
+def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
+    """Decided at once where the program is known; else it is looked up while the kernel goes on, and decided then."""
+    _check_room(k, p)
+    found = k.known_program(a.program, p.program, p.source, closed_to(p))
+    return Opened() if found is None else spawn(k, p, a, found)
+
+
+def closed_to(p: Process) -> list[str]:
+    """Where no program is taken from: an agent that wrote the text could keep everybody waiting while it is parsed."""
+    return [folder for folder, mode in p.unveil.items() if "w" in mode]
+
+
+def _check_room(k: Context, p: Process) -> None:
     if len(k.table.processes) >= limits.PROCESSES_MAX:
         raise Eagain("the process table is full", call="process_spawn")
     if len(p.children) >= limits.CHILDREN_MAX:
         raise Eagain("too many children; wait for some", call="process_spawn")
     if p.depth + 1 >= limits.DEPTH_MAX:
         raise Eagain(f"{limits.DEPTH_MAX} generations are the most", call="process_spawn")
-    # The kernel reads and parses the text: an agent that wrote it could keep everybody waiting for a minute.
-    closed = [folder for folder, mode in p.unveil.items() if "w" in mode]
-    found = k.find_program(a.program, p.program, p.source, closed)
+
+
+def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
+    """A child never has more than its parent: what it declares is cut down, what the caller asks is refused."""
+    _check_room(k, p)
     if a.pledge is None:
         pledge = [c for c in found.pledge if c in p.pledge]
     else:
@@ -47,8 +60,8 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
     pid = pid_of(0, k.table.next_number)
     spawned = ev.ProcessSpawned(
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
-        source=k.digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil, seed=k.entropy(32),
-        model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
+        source=k.shared_digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil,
+        seed=k.entropy(32), model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
     )  # fmt: skip
     narrowed = k.tools.narrowed(p, pid, a.tools)
     return Done(int(pid), (spawned, *narrowed, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
