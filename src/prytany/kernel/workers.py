@@ -195,6 +195,8 @@ class Workers:
             why = error.message
         else:
             why = str(error) if isinstance(error, StoreError) else type(error).__name__
+            told = {"message": f"the record of process {process.pid} cannot be read", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(told)
         reason = f"its record cannot be read: {why}"
         self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "record")))
 
