@@ -12,6 +12,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
 from prytany.abi.signals import Signal
 from prytany.drivers.stores.memory import MemoryStore
+from prytany.kernel import kernel as kernel_module
 from prytany.kernel.handlers import HANDLERS
 from prytany.kernel.reactions import _REACTIONS
 from prytany.kernel.state import fold_from_start
@@ -20,7 +21,7 @@ from prytany.process.process import State
 from tests.simulation.looped import looped
 from tests.simulation.stepped import Life, SteppedWorker
 
-LATER_NS = 1 << 60
+LATER_NS = 10**14
 
 
 class Told(list[dict[str, Any]]):
@@ -243,6 +244,33 @@ async def test_a_fault_at_one_process_that_comes_back_keeps_no_other_from_it(mon
     assert life.kernel.table.require(pids[0]).incidents == {0: "fault"}
     assert not life.kernel.places.holds(pids[0])
     monkeypatch.undo()
+    life.kernel.operator.settle(pids[0], 0, "retry", None, uid=0)
+    await come_to_their_ends(life, pids)
+    await life.stop()
+
+
+@pytest.mark.parametrize("gone", ["by itself", "with its zygote"])
+@looped
+async def test_a_fault_at_the_end_of_a_worker_leaves_its_process_to_a_person(
+    gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    life, pids = await lived(MemoryStore())
+    await life.settled()
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise Broken
+
+    with monkeypatch.context() as patch:
+        if gone == "by itself":
+            patch.setattr(kernel_module, "end_events", fails)
+            life.kernel.on_exit(pids[0], 1, 0, "it is gone", 0)
+        else:
+            patch.setattr(kernel_module, "lose", fails)
+            life.kernel.on_lost(pids[0], "it is gone")
+    await life.settled()
+    assert life.kernel.table.require(pids[0]).incidents == {0: "fault"}
+    assert len(told) == 1
     life.kernel.operator.settle(pids[0], 0, "retry", None, uid=0)
     await come_to_their_ends(life, pids)
     await life.stop()

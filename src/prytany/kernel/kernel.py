@@ -237,13 +237,19 @@ class Kernel:
         process = self.table.get(pid)
         if live is None or live.leaving or self.closing or process is None or process.epoch != live.epoch:
             return
-        self.end(pid, status, signal, reason, cpu_us)
+        try:
+            self.end(pid, status, signal, reason, cpu_us)
+        except Exception as error:
+            contain(self, self.reactions, pid, error, "the end of its worker")
 
     def on_lost(self, pid: int, reason: str) -> None:
         """A worker is gone through no act of its program; see ports.runner."""
         live = self.workers.live.get(pid)
         if live is not None and not live.leaving and not self.closing:
-            lose(self, live, reason)
+            try:
+                lose(self, live, reason)
+            except Exception as error:
+                contain(self, self.reactions, pid, error, "the loss of its worker")
 
     def end(self, pid: int, status: int, signal: int, reason: str, cpu_us: int = 0) -> None:
         """The process terminates by something other than its own call."""

@@ -235,7 +235,7 @@ class Reactions:
     def on_spawned(self, entry: Durable, e: ev.ProcessSpawned) -> None:
         """What it begins with need not be read again, if it begins soon."""
         if (argument := entry.contents.get(e.argument)) is not None:
-            self._k.workers.start_items.keep(e.argument, argument)
+            self._k.workers.start_items.keep(e.pid, argument)
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
         """A worker starts, and whoever could not yet is next."""

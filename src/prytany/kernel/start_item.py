@@ -29,14 +29,18 @@ class StartItems:
     def __init__(self, kernel: Owner) -> None:
         self._kernel = kernel
         self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
-        self._arguments: dict[bytes, bytes] = {}  # by digest
+        self._arguments: dict[int, bytes] = {}  # by pid
 
-    def keep(self, digest: bytes, argument: bytes) -> None:
+    def keep(self, pid: int, argument: bytes) -> None:
         """What a process begins with that was spawned right now."""
         if len(argument) <= ARGUMENT_BYTES_KEPT:
-            self._arguments[digest] = argument
+            self._arguments[pid] = argument
             if len(self._arguments) > ARGUMENTS_KEPT:
                 del self._arguments[next(iter(self._arguments))]
+
+    def drop(self, pid: int) -> None:
+        """It has ended, perhaps before it began."""
+        self._arguments.pop(pid, None)
 
     def make(self, process: Process) -> bytes:
         """The packed item.
@@ -45,7 +49,7 @@ class StartItems:
             Eio: content of it is missing, was forgotten, or is damaged.
             StoreError: it cannot be read.
         """
-        argument = self._arguments.get(process.argument) if process.untouched else None
+        argument = self._arguments.pop(process.pid, None)
         if argument is None:
             argument = self._kernel.content(process.argument, process.spawned_seq)
         args, kwargs = msgspec.msgpack.decode(argument)

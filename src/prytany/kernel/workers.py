@@ -176,6 +176,8 @@ class Workers:
             why = error.message
         else:
             why = str(error) if isinstance(error, StoreError) else type(error).__name__
+            told = {"message": f"the record of process {process.pid} cannot be read", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(told)
         reason = f"its record cannot be read: {why}"
         self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "record")))
 
@@ -294,6 +296,7 @@ class Workers:
             self._warned.discard(pid)
             self._taken.pop(pid, None)
             self.losses.pop(pid, None)
+            self.start_items.drop(pid)
         elif live is not None and live.epoch != process.epoch:
             self._taken[pid] = 0  # it begins again: nothing that it prints was printed before
         elif live is not None and not (live.cursor is not None and live.cursor.reading):
