@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from pathlib import Path
 
-from prytany.abi.errors import Einval
-from prytany.abi.ids import parse_pid
+from prytany.abi.errors import Enoent, Esrch
+from prytany.cli.attached import no_home, no_process, pid_of
+from prytany.cli.text import json_line
 from prytany.kernel.forgetting import Forgotten
 from prytany.system.logs import Logs
 from prytany.system.offline import forget_in_home
@@ -16,14 +16,16 @@ from prytany.system.offline import forget_in_home
 
 def forget_process(home: Path, pid_text: str, as_json: bool) -> None:
     """Forget it, and say what is left elsewhere."""
+    pid = pid_of(pid_text)
     try:
-        pid = parse_pid(pid_text)
-    except ValueError as error:
-        raise Einval(str(error)) from None
-    gone: Forgotten = asyncio.run(forget_in_home(home, pid, os.getuid()))
+        gone: Forgotten = asyncio.run(forget_in_home(home, pid, os.getuid()))
+    except Enoent as error:
+        raise no_home(error) from None
+    except Esrch as error:
+        raise no_process(error, home) from None
     log = Logs(home).forget(pid)
     if as_json:
-        print(json.dumps({"pid": pid, **gone._asdict(), "log": log}))
+        print(json_line({"pid": pid, **gone._asdict(), "log": log}))
         return
     printed = ", and what it printed" if log else ""
     print(f"{gone.contents} pieces of content of process {pid_text} are destroyed ({gone.freed_bytes} bytes){printed}")

@@ -11,9 +11,9 @@ from prytany.abi.control import ProcessRow, Status
 from prytany.abi.errors import Eio, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.wire import UNREADABLE
-from prytany.cli.attached import json_line, pid_of, with_client
-from prytany.cli.journal import open_reader
-from prytany.cli.text import safe
+from prytany.cli.attached import no_process, pid_of, with_client
+from prytany.cli.reader import open_reader
+from prytany.cli.text import json_line, note, safe
 from prytany.client import Client
 from prytany.ports.store import Row
 from prytany.system.logs import read_log
@@ -27,7 +27,7 @@ def list_processes(home: Path, as_json: bool) -> None:
 
     rows, status = with_client(home, look)
     if status.os_pid and not status.confined:
-        print("workers are NOT confined (--unconfined)", file=sys.stderr)
+        note("workers are NOT confined (--unconfined)", as_json)
     if not as_json:
         print(f"{'PID':>6} {'PARENT':>6}  {'STATE':<11}{'CALLS':>7}{'TOKENS':>9}  NAME")
     for p in rows:
@@ -56,7 +56,7 @@ def trace_process(home: Path, pid_text: str, as_json: bool) -> None:
             else:
                 print(f"{row.seq:>7}  {kind:<18}" + "  ".join(f"{k}={safe(str(v))}" for k, v in facts.items()))
     if not known:
-        raise Esrch(f"the journal knows no process {pid_text}")
+        raise no_process(Esrch(f"the journal knows no process {pid_text}"), home)
 
 
 def _entry(row: Row) -> ev.Entry:
@@ -84,7 +84,7 @@ def _facts(event: ev.Event) -> dict[str, object]:
     return facts
 
 
-def show_log(home: Path, pid_text: str) -> None:
+def show_log(home: Path, pid_text: str, as_json: bool = False) -> None:
     """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped."""
     reader = open_reader(home)  # a folder without a journal is no home
     kind, _, name = pid_text.partition(".")
@@ -92,7 +92,12 @@ def show_log(home: Path, pid_text: str) -> None:
     pid = 0 if of_tools else pid_of(pid_text)
     printed = read_log(home, pid or pid_text)
     if printed is not None:
-        sys.stdout.write(safe(printed.decode("utf-8", "replace"), lines=True))
+        text = printed.decode("utf-8", "replace")
+        if as_json:
+            of: dict[str, object] = {"tools": name} if of_tools else {"pid": pid}
+            sys.stdout.writelines(f"{json_line({**of, 'line': line})}\n" for line in text.splitlines())
+        else:
+            sys.stdout.write(safe(text, lines=True))
         return
 
     def names_it(event: ev.Event) -> bool:
@@ -104,4 +109,4 @@ def show_log(home: Path, pid_text: str) -> None:
         return  # it is known, and printed nothing
     if of_tools:
         raise Enoent(f"no run here was granted a file of tools {name!r}")
-    raise Esrch(f"the journal knows no process {pid_text}")
+    raise no_process(Esrch(f"the journal knows no process {pid_text}"), home)

@@ -14,7 +14,7 @@ from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.kernel.state import fold
 from prytany.system.desk import Facts, Look, look
-from prytany.system.shard import Shard, store_errors
+from prytany.system.opening import store_errors
 
 
 async def answer(home: Path, command: control.Command) -> bytes:
@@ -26,6 +26,8 @@ async def answer(home: Path, command: control.Command) -> bytes:
     """
     if isinstance(command, Look):
         return msgspec.msgpack.encode(_look(home, command))
+    from prytany.system.shard import Shard  # all of a kernel, which a look does without
+
     shard = await Shard.open(home, {}, create=False, idle=True, runners=lambda logs: {})
     try:
         return await shard.desk.answer(command, os.getuid())

@@ -6,6 +6,7 @@ digested; one that is not is left out, and is then missing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prytany.journal.bodies import pack, unpack
@@ -17,6 +18,9 @@ from prytany.journal.verify import chained, large_body_fault, small_body_faults
 from prytany.ports.store import Reader, Row, Snapshot, Store, StoreError
 
 _ROWS_AT_ONCE = 1_024
+
+Progress = Callable[[int], None]
+"""Told the number of the last entry that was copied."""
 
 
 @dataclass(slots=True)
@@ -47,7 +51,9 @@ def _with_sound_bodies(row: Row, keyring: Keyring, read: ReadRecord, kept: Kept)
     return row._replace(bodies=pack(sound))
 
 
-def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadRecord) -> Kept:
+def keep_sound_part(
+    source: Reader, target: Store, keyring: Keyring, read: ReadRecord, progress: Progress = lambda seq: None
+) -> Kept:
     """Copy the sound part of `source` into `target`, which has to be empty.
 
     Raises:
@@ -70,6 +76,7 @@ def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadR
         if len(group) == _ROWS_AT_ONCE:
             target.commit(group, [])
             kept.seq, kept.hash, group = group[-1].seq, group[-1].hash, []
+            progress(kept.seq)
     if group:
         target.commit(group, [])
         kept.seq, kept.hash = group[-1].seq, group[-1].hash

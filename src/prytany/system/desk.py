@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from prytany.abi import control
 from prytany.abi.errors import Eagain, KernelError
 from prytany.abi.ids import Pid, format_pid
-from prytany.kernel.kernel import Kernel
 from prytany.kernel.views import incident_rows, inspection, process_rows
 from prytany.process.table import Table
+
+if TYPE_CHECKING:
+    from prytany.kernel.kernel import Kernel
 
 _pack = msgspec.msgpack.encode
 Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents

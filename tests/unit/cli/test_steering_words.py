@@ -16,10 +16,11 @@ from prytany.abi.errors import Einval
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
 from prytany.abi.signals import Signal
 from prytany.cli import incidents
-from prytany.cli.attached import command, duration, json_line, pid_of
+from prytany.cli.attached import command, duration, pid_of
 from prytany.cli.incidents import given_value
 from prytany.cli.kill import signal_of
 from prytany.cli.progress import Progress
+from prytany.cli.text import json_line
 from prytany.cli.wait import show_end, wait_process
 
 
