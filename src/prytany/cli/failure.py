@@ -49,7 +49,7 @@ def fail(error: BaseException, app: click.Group, arguments: Sequence[str]) -> in
             close_output()
             return OUTPUT_CLOSED
         case KeyboardInterrupt() | click.Abort() | EOFError():
-            _tell("EINTR", "interrupted", f"{_typed(app, arguments)} begins again", as_json)
+            _tell("EINTR", "interrupted", f"{_typed(app, arguments)} begins again", as_json, retryable=True)
             return INTERRUPTED
         case click.ClickException():
             # What click shows goes over several lines where it offers choices.

@@ -42,10 +42,18 @@ def main() -> None:
         from click.shell_completion import shell_complete
 
         sys.exit(shell_complete(app, {}, "prytany", options.COMPLETE, asked))
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # whatever the locale is: what it cannot show is shown as an escape
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     sys.exit(perform(sys.argv[1:]))
+
+
+def _prepare_streams() -> None:
+    """Whatever the locale is, what it cannot show is shown as an escape; a stream that was closed leads nowhere."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def perform(arguments: Sequence[str]) -> int:

@@ -18,6 +18,12 @@ SHORT_HELP_CHARS = 200
 """Of a command among others; more than its first sentence has."""
 
 
+class Number(click.IntRange):
+    """A whole number within bounds, called that."""
+
+    name = "whole number"
+
+
 def files(suffix: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """The shell's own completion of files; `suffix` is what it should look for, and not all shells do."""
     return lambda context, parameter, begun: [CompletionItem(begun, type="file", help=suffix)]
@@ -43,7 +49,7 @@ model = click.option(
 running = click.option(
     "--running",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Number(min=1),
     default=64,
     show_default=True,
     help="How many processes run at once.",
@@ -53,7 +59,7 @@ unconfined = click.option(
 )
 tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)
 pid = click.argument("pid", metavar="PID", help="A process, as ps shows it.")
-call = click.argument("n", metavar="N", type=click.IntRange(min=0), help="Its call, as incidents shows it.")
+call = click.argument("n", metavar="N", type=Number(min=0), help="Its call, as incidents shows it.")
 
 
 def help_if_bare(context: click.Context) -> None:

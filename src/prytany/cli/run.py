@@ -24,7 +24,7 @@ from prytany.cli.wait import show
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
 from prytany.system.models import name_model, open_models
-from prytany.system.programs import find_program
+from prytany.system.programs import find_program, programs_in
 from prytany.system.shard import Shard
 from prytany.system.tools import tool_path
 
@@ -32,6 +32,8 @@ DISK_FULL = 75  # EX_TEMPFAIL of sysexits.h
 JOURNAL_FAILED = 74  # EX_IOERR
 
 
+NAMED_MAX = 5
+"""How many programs of a file are named to who named another."""
 QUIET_S = 10.0
 """After how long without a word a run says that it still goes on."""
 
@@ -67,10 +69,21 @@ def run_program(terms: Terms, target: str, kwargs: dict[str, Any], unveil: dict[
 
 def check_program(target: str) -> None:
     """Raise what is wrong with a program, before a folder is made for it: Enoent, Einval, Eacces."""
+    advice = "name an async function of a Python file, such as agents/summaries.py:main"
     try:
         find_program(target, "")
     except (Enoent, Einval) as error:
-        raise advised(error, "name an async function of a Python file, such as agents/summaries.py:main") from None
+        path = Path(target if target.endswith(".py") else target.rpartition(":")[0])
+        if path.is_file():
+            try:
+                there = [f"{path}:{name}" for name in programs_in(path)]
+            except Einval as broken:
+                raise advised(broken, "mend the file, and try again") from None
+            if there:
+                advice = f"it can be run as {' or '.join(there[:NAMED_MAX])}"
+            else:
+                advice = f"write an `async def` with the process as its first argument into {path}"
+        raise advised(error, advice) from None
 
 
 def resume(terms: Terms) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import Any
@@ -31,9 +32,11 @@ def note(text: str, as_json: bool, **facts: Any) -> None:
 def json_line(value: object) -> str:
     """`value` as one line of JSON; what JSON does not have is written as text."""
     try:
-        return msgspec.json.encode(value, enc_hook=repr).decode()
+        line = msgspec.json.encode(value, enc_hook=repr).decode()
     except UnicodeEncodeError:  # of a half of a pair of surrogates, which Python's text can hold and UTF-8 cannot
         return json_line(_whole(value))
+    # What a terminal takes for a command can stand in texts alone, where JSON has escapes for it.
+    return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def _whole(value: Any) -> Any:

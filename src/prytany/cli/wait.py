@@ -38,7 +38,7 @@ def wait_process(home: Path, pid_text: str, timeout_s: float | None, as_json: bo
     except KernelError as error:
         if isinstance(error, Eagain):
             advised(error, f"let it go on with: {command('resume', home)}")
-        tell(error, as_json)
+        tell(error, as_json, "prytany wait --help shows what it takes")
         return NOT_THERE if isinstance(error, Esrch) else FAILED
     if ended is None:
         see = f"see what it waits for with: {command(f'inspect {pid_text}', home)}"
@@ -65,7 +65,7 @@ def show_end(result: object, error: object) -> None:
         kind, message = str(told.get("type")), str(told.get("message"))
         # Of a program that a signal ended, the message names it already.
         once = message if kind in message.split() else f"{kind}: {message}"
-        say(str(told.get("traceback") or once), lines=True)
+        say(str(told.get("traceback") or once).rstrip(), lines=True)
     if isinstance(result, str):
         print(safe(result, lines=True))
     elif result is not None:

@@ -49,7 +49,7 @@ def find_program(target: str, beside: str, recorded: bytes = b"", *, closed: Seq
     try:
         declared = _functions(source).get(name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Einval(f"{path} is not Python: {error}") from None
+        raise Einval(f"{path} is not Python: {_fault(error)}") from None
     if declared is None:
         raise Enoent(f"{path} has no function or Server {name!r}")
     if "sync" in declared:
@@ -59,6 +59,25 @@ def find_program(target: str, beside: str, recorded: bytes = b"", *, closed: Seq
         raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
     recorded = recorded or pack_program(source, modules_beside(path, source))
     return Program(f"{path}:{name}", declared.get("name") or name, recorded, pledge, serves)
+
+
+def programs_in(path: Path) -> list[str]:
+    """The names of what can be run of a file, for a person who named something else.
+
+    Raises:
+        Enoent: there is no such file.
+        Einval: it is no Python; the message says where.
+    """
+    try:
+        return [name for name, declared in _functions(read_text(path)).items() if "sync" not in declared]
+    except OSError as error:
+        raise Enoent(f"there is no program {path}: {error.strerror}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Einval(f"{path} is not Python: {_fault(error)}") from None
+
+
+def _fault(error: Exception) -> str:
+    return f"{error.msg} (line {error.lineno})" if isinstance(error, SyntaxError) else str(error)
 
 
 def _look_for(name: str, source: bytes, path: Path) -> None:
