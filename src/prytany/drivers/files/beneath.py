@@ -148,7 +148,10 @@ def _refuse_other_kinds(folder_fd: int, name: str, path: str) -> None:
 def _list(unveil: dict[str, str], path: str) -> list[str]:
     """A name that is no UTF-8 is left out: no call could say it."""
     with _beneath(unveil, path, "r") as (root, rest):
-        fd = _openat2(root, rest, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fd = _openat2(root, rest, os.O_RDONLY | os.O_DIRECTORY)
+        except NotADirectoryError:
+            raise Einval(f"{path!r} is not a folder") from None
         try:
             with os.scandir(fd) as found:
                 names = [
