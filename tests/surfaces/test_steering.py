@@ -108,8 +108,9 @@ def test_a_fleet_whose_kernel_died_is_looked_at_and_killed_by_what_is_recorded(t
     assert "prytany resume" in recorded.stderr
     assert [r["pid"] for r in rows("ps", home=home)] == [1]
     with kernel("resume", home=home) as resumed:
-        out, _ = resumed.communicate(timeout=60)
+        out, told = resumed.communicate(timeout=60)
     assert (resumed.returncode, out) == (0, "the child ended with 137\n")
+    assert "the kernel before died; what goes on from the journal, where it was: 1 process" in told
     commanded = [e for e in rows("trace", "2", home=home) if e["event"] == "operator.commanded"]
     assert [(e["command"], e["uid"]) for e in commanded] == [("signal 9", os.getuid())]
 

@@ -79,10 +79,11 @@ def _parts(error: KernelError | StoreError | OSError) -> tuple[str, str, bool, d
             return "EBUSY", str(error), True, {}
         case StoreError():
             return "EIO", str(error), False, {}
-    name = errno.errorcode.get(error.errno or errno.EIO, "EIO")
-    place = f"{error.filename}: " if error.filename else ""
-    known = ERRORS.get(name)
-    return name, f"{place}{error.strerror or error}", bool(known and known.retryable), {}
+        case OSError():
+            name = errno.errorcode.get(error.errno or errno.EIO, "EIO")
+            place = f"{error.filename}: " if error.filename else ""
+            known = ERRORS.get(name)
+            return name, f"{place}{error.strerror or error}", bool(known and known.retryable), {}
 
 
 def _tell(

@@ -112,8 +112,8 @@ async def _session(terms: Terms, start: Start, *, create: bool) -> int:
         roots = start(shard)
         if not create and roots:
             alive = sum(process.alive for process in shard.kernel.table.processes.values())
-            why = "the kernel before died; " if died else ""
-            tell_note(f"{why}{alive} processes go on from the journal, each where it was")
+            why, plural = "the kernel before died; " if died else "", "" if alive == 1 else "es"
+            tell_note(f"{why}what goes on from the journal, where it was: {alive} process{plural}")
         if not roots:
             if not left:
                 tell_note(f"nothing to resume in {home}: every run in it has ended")
