@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from prytany.abi.errors import Einval, Eio
-from prytany.cli.attached import command
+from prytany.abi.errors import Einval, Eio, Enoent
+from prytany.cli.attached import command, no_home
 from prytany.cli.bar import bar
 from prytany.cli.failure import advised
 from prytany.cli.reader import open_reader
@@ -81,8 +81,13 @@ def _length(reader: SqliteReader) -> int:
 
 def keep_sound_part(home: Path, target: Path, as_json: bool) -> None:
     """Make a new home of what is sound, and say what was lost."""
-    with bar("entries", 0) as move:
-        kept, of = keep_home(home, target, move)
+    try:
+        with bar("entries", 0) as move:
+            kept, of = keep_home(home, target, move)
+    except Enoent as error:
+        raise no_home(error) from None
+    except Einval as error:
+        raise advised(error, "name a folder that is not there yet: --to DIR") from None
     if as_json:
         said_of = {"kept": kept.seq, "of": of, "bodies": kept.bodies, "bodies_lost": kept.bodies_lost}
         print(json_line({**said_of, "complete": kept.complete, "home": str(target)}))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prytany.abi import events as ev
 from prytany.cli.attached import command
-from prytany.cli.text import json_line, safe
+from prytany.cli.text import json_line, processes, safe
 
 
 class Progress:
@@ -43,10 +43,10 @@ class Progress:
         else:
             self._say(f"{pid:>5}  {safe(name):<28} {what}")
 
-    def go_on(self, processes: int) -> None:
+    def go_on(self, alive: int) -> None:
         """Say how it stands, where nothing was said since this was asked before."""
         if self.lines == self._lines_before:
-            what = f"goes on: {processes} processes, {self.answered} model calls answered"
+            what = f"goes on: {processes(alive)}, {self.answered} model calls answered"
             self._say(json_line({"note": what}) if self._as_json else f"       {what}")
         self._lines_before = self.lines
 

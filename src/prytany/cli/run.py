@@ -19,7 +19,7 @@ from prytany.cli.attached import command, no_home
 from prytany.cli.failure import INTERRUPTED, advised, tell
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
-from prytany.cli.text import note, say
+from prytany.cli.text import note, processes, say
 from prytany.cli.wait import show
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
@@ -112,8 +112,8 @@ async def _session(terms: Terms, start: Start, *, create: bool) -> int:
         roots = start(shard)
         if not create and roots:
             alive = sum(process.alive for process in shard.kernel.table.processes.values())
-            why, plural = "the kernel before died; " if died else "", "" if alive == 1 else "es"
-            tell_note(f"{why}what goes on from the journal, where it was: {alive} process{plural}")
+            why = "the kernel before died; " if died else ""
+            tell_note(f"{why}what goes on from the journal, where it was: {processes(alive)}")
         if not roots:
             if not left:
                 tell_note(f"nothing to resume in {home}: every run in it has ended")
@@ -154,7 +154,7 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
         loop.add_signal_handler(number, interrupt)
     first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
     while not (await asyncio.wait(first, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED))[0]:
-        progress.go_on(len(shard.kernel.table.processes))
+        progress.go_on(sum(p.alive for p in shard.kernel.table.processes.values()))
     if not ended.done():
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)

@@ -29,6 +29,11 @@ def note(text: str, as_json: bool, **facts: Any) -> None:
     say(json_line({"note": text, **facts}) if as_json else text)
 
 
+def processes(count: int) -> str:
+    """How many, in words."""
+    return f"{count} process{'' if count == 1 else 'es'}"
+
+
 def json_line(value: object) -> str:
     """`value` as one line of JSON; what JSON does not have is written as text."""
     try:
