@@ -128,3 +128,11 @@ def test_no_way_to_another_process_works(ends: Ends) -> None:
 
 def test_what_a_program_took_is_known_when_its_worker_is_gone(ends: Ends) -> None:
     assert all(took > 0 for took in ends["usage"].values()), ends["usage"]
+
+
+@pytest.mark.parametrize("target", ["raises.py:main", "missing.py:main", "circle.py:main", "main.py:recursion"])
+def test_a_traceback_begins_with_the_program(ends: Ends, target: str) -> None:
+    told = ends[target]["error"]["traceback"]
+    first = next(line for line in told.splitlines() if line.startswith("  File "))
+    assert target.partition(":")[0] in first
+    assert "prytany/runtime/worker.py" not in told

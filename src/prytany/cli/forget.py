@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import msgspec
 
 from prytany.abi.control import Forgotten
 from prytany.cli.attached import pid_of, with_client
+from prytany.cli.text import json_line
 from prytany.client import Client
 from prytany.system.logs import Logs
 
@@ -23,7 +23,7 @@ def forget_process(home: Path, pid_text: str, as_json: bool) -> None:
     gone = with_client(home, forget)
     log = Logs(home).forget(pid)
     if as_json:
-        print(json.dumps({"pid": pid, **msgspec.structs.asdict(gone), "log": log}))
+        print(json_line({"pid": pid, **msgspec.structs.asdict(gone), "log": log}))
         return
     printed = ", and what it printed" if log else ""
     print(f"{gone.contents} pieces of content of process {pid_text} are destroyed ({gone.freed_bytes} bytes){printed}")

@@ -9,8 +9,8 @@ import msgspec
 
 from prytany.abi.control import Inspection, Status
 from prytany.abi.ids import Pid, format_pid
-from prytany.cli.attached import command, duration, json_line, pid_of, with_client
-from prytany.cli.text import safe
+from prytany.cli.attached import command, duration, pid_of, with_client
+from prytany.cli.text import json_line, safe
 from prytany.cli.totals import total_line
 from prytany.client import Client
 

@@ -10,15 +10,15 @@ import os
 from collections.abc import Callable
 
 from prytany.abi.signals import Signal
-from prytany.cli.text import safe
 from prytany.kernel.kernel import Kernel
 
 
-def end_leftovers(kernel: Kernel, say: Callable[[str], None]) -> int:
-    """Kill what is alive of runs that have ended, and say so; how many there were. Looks at every process once."""
+def end_leftovers(kernel: Kernel, tell: Callable[[int, str], None]) -> int:
+    """Kill what is alive of runs that have ended, and tell so; how many there were. Looks at every process once."""
     found = kernel.table.processes
     left = [p for p in found.values() if p.alive and p.pid != p.run and not ((r := found.get(p.run)) and r.alive)]
     for process in left:
-        say(f"{process.pid:>5}  {safe(process.name):<28} is ended: its run {process.run} has ended")
-        kernel.operator.signal(process.pid, Signal.KILL, uid=os.getuid())
+        reason = f"its run {process.run} has ended"
+        tell(process.pid, f"is ended: {reason}")
+        kernel.operator.signal(process.pid, Signal.KILL, uid=os.getuid(), reason=reason)
     return len(left)

@@ -10,9 +10,9 @@ from prytany.abi.control import ProcessRow, Status
 from prytany.abi.errors import Eio, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.wire import UNREADABLE
-from prytany.cli.attached import json_line, pid_of, with_client
-from prytany.cli.journal import open_reader
-from prytany.cli.text import safe
+from prytany.cli.attached import no_process, pid_of, with_client
+from prytany.cli.reader import open_reader
+from prytany.cli.text import json_line, note, safe, say
 from prytany.cli.totals import total_line
 from prytany.client import Client
 from prytany.ports.store import Row
@@ -27,7 +27,7 @@ def list_processes(home: Path, as_json: bool) -> None:
 
     rows, status = with_client(home, look)
     if status.os_pid and not status.confined:
-        print("workers are NOT confined (--unconfined)", file=sys.stderr)
+        note("workers are NOT confined (--unconfined)", as_json)
     if not as_json:
         print(f"{'PID':>6} {'PARENT':>6}  {'STATE':<11}{'CALLS':>7}{'TOKENS':>9}  NAME")
     for p in rows:
@@ -41,9 +41,7 @@ def list_processes(home: Path, as_json: bool) -> None:
         if p.tree is not None and not as_json:
             print(f"run {format_pid(Pid(p.pid))}: {total_line(p.tree)}")
     if status.let_go and not as_json:
-        print(
-            f"{status.let_go} older runs have ended and are listed no more; trace and logs show them", file=sys.stderr
-        )
+        say(f"{status.let_go} older runs have ended and are listed no more; trace and logs show them")
 
 
 def entry_of(row: Row) -> ev.Entry:
@@ -54,7 +52,7 @@ def entry_of(row: Row) -> ev.Entry:
         raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
 
 
-def show_log(home: Path, pid_text: str) -> None:
+def show_log(home: Path, pid_text: str, as_json: bool = False) -> None:
     """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped, and what of it is
     not there any more."""
     reader = open_reader(home)  # a folder without a journal is no home
@@ -63,9 +61,16 @@ def show_log(home: Path, pid_text: str) -> None:
     pid = 0 if of_tools else pid_of(pid_text)
     log = read_log(home, pid or pid_text)
     if log is not None:
+        text = log.printed.decode("utf-8", "replace")
+        if as_json:
+            of: dict[str, object] = {"tools": name} if of_tools else {"pid": pid}
+            if log.dropped:
+                print(json_line({**of, "dropped_bytes": log.dropped}))
+            sys.stdout.writelines(f"{json_line({**of, 'line': line})}\n" for line in text.splitlines())
+            return
         if log.dropped:
             print(f"[prytany: {log.dropped} bytes that it printed before this were dropped]")
-        sys.stdout.write(safe(log.printed.decode("utf-8", "replace"), lines=True))
+        sys.stdout.write(safe(text, lines=True))
         return
 
     def names_it(event: ev.Event) -> bool:
@@ -77,4 +82,4 @@ def show_log(home: Path, pid_text: str) -> None:
         return  # it is known, and printed nothing
     if of_tools:
         raise Enoent(f"no run here was granted a file of tools {name!r}")
-    raise Esrch(f"the journal knows no process {pid_text}")
+    raise no_process(Esrch(f"the journal knows no process {pid_text}"), home)

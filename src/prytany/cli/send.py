@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.arguments import json_or_text
-from prytany.cli.attached import json_line, pid_of, say_recorded, with_client
+from prytany.cli.attached import pid_of, say_recorded, with_client
 from prytany.cli.incidents import given_value
-from prytany.cli.text import safe
+from prytany.cli.text import json_line, safe
 from prytany.client import Client
 
 
@@ -20,7 +20,7 @@ def send_message(home: Path, pid_text: str, kind: str, body: str | None, as_text
 
     async def send(client: Client) -> int:
         number = await client.send(pid, kind, value)
-        say_recorded(client)
+        say_recorded(client, as_json)
         return number
 
     number = with_client(home, send)

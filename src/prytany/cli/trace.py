@@ -4,24 +4,23 @@ events say: digests of conversations in hexadecimal, and every text with its con
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prytany.abi.errors import Einval, Epipe, Esrch
+from prytany.abi.errors import Einval, Enoent, Epipe, Esrch
 from prytany.abi.syscalls import TABLE
-from prytany.cli.attached import command, pid_of
-from prytany.cli.journal import open_reader
+from prytany.cli.attached import command, no_home, no_process, pid_of
+from prytany.cli.failure import INTERRUPTED
 from prytany.cli.listing import entry_of
-from prytany.cli.text import safe
+from prytany.cli.reader import open_reader
+from prytany.cli.text import json_line, note, safe
 from prytany.cli.totals import money
 from prytany.cli.traced import Line, Traced
 from prytany.client import Client, attach
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 
-INTERRUPTED = 130
 HEAD = (
     f"{'SEQ':>7} {'AT':>10} {'N':>5}  {'EVENT':<18} {'WHAT':<26} {'OUTCOME':<12}"
     f" {'TOOK':>10} {'TOKENS':>13} {'COST':>10}"
@@ -44,7 +43,7 @@ def trace_process(home: Path, pid_text: str, as_json: bool, *, follow: bool = Fa
     try:
         shown.take(reader)
         if not shown.traced.known:
-            raise Esrch(f"the journal knows no process {pid_text}")
+            raise no_process(Esrch(f"the journal knows no process {pid_text}"), home)
         if follow and not shown.traced.ended:
             asyncio.run(_follow(home, reader, shown))
     except KeyboardInterrupt:
@@ -56,15 +55,17 @@ def trace_process(home: Path, pid_text: str, as_json: bool, *, follow: bool = Fa
 
 async def _follow(home: Path, reader: SqliteReader, shown: Shown) -> None:
     """Go on with what becomes durable, until the process has ended or nothing runs any more."""
-    client: Client = await attach(home)
+    try:
+        client: Client = await attach(home)
+    except Enoent as error:
+        raise no_home(error) from None
     try:
         while not shown.traced.ended:
             await client.reach()
             if not client.live:
                 shown.take(reader)  # what came between the last look and the kernel's end
                 if not shown.traced.ended:
-                    line = f"nothing runs here; go on with: {command('resume', home)}"
-                    print(line, file=sys.stderr)
+                    note(f"nothing runs here; go on with: {command('resume', home)}", shown.as_json)
                 return
             try:
                 await client.wait_entry(shown.last)
@@ -82,7 +83,7 @@ class Shown:
         self.traced = traced
         self.last = 0
         """The last entry that was read."""
-        self._as_json = as_json
+        self.as_json = as_json
         self._began_ns = 0
         self._head = not as_json
 
@@ -96,8 +97,8 @@ class Shown:
         sys.stdout.flush()
 
     def _print(self, seq: int, time_ns: int, line: Line) -> None:
-        if self._as_json:
-            print(json.dumps({"seq": seq, "time_ns": time_ns, "event": line.event, **line.facts}))
+        if self.as_json:
+            print(json_line({"seq": seq, "time_ns": time_ns, "event": line.event, **line.facts}))
             return
         if self._head:
             print(HEAD)

@@ -9,8 +9,8 @@ import msgspec
 from prytany.abi.control import Upgrade
 from prytany.abi.errors import Einval
 from prytany.abi.ids import Pid, format_pid
-from prytany.cli.attached import json_line, pid_of, say_recorded, with_client
-from prytany.cli.text import safe
+from prytany.cli.attached import pid_of, say_recorded, with_client
+from prytany.cli.text import json_line, safe
 from prytany.client import Client
 
 
@@ -21,7 +21,7 @@ def upgrade_process(home: Path, pid_text: str, target: str, as_json: bool) -> No
 
     async def upgrade(client: Client) -> Upgrade:
         moves = await client.upgrade(pid, program)
-        say_recorded(client)
+        say_recorded(client, as_json)
         return moves
 
     moves = with_client(home, upgrade)

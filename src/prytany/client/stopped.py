@@ -16,7 +16,7 @@ from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.kernel.pages import Pages
 from prytany.kernel.state import fold
 from prytany.system.desk import Facts, Look, look
-from prytany.system.shard import Shard, store_errors
+from prytany.system.opening import store_errors
 
 
 class Locked(Exception):
@@ -36,6 +36,8 @@ async def answer(home: Path, command: control.Command) -> bytes:
     """
     if isinstance(command, Look):
         return msgspec.msgpack.encode(_look(home, command))
+    from prytany.system.shard import Shard  # all of a kernel, which a look does without
+
     try:
         shard = await Shard.open(home, {}, create=False, idle=True, runners=lambda logs: {})
     except Ebusy as error:

@@ -6,6 +6,7 @@ digested; one that is not is left out, and is then missing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prytany.journal.bodies import pack, unpack
@@ -20,6 +21,9 @@ AT_ONCE = 1_024
 """Rows, or large bodies, in one transaction."""
 BYTES_AT_ONCE = 16 << 20
 """Of them; one more may go."""
+
+Progress = Callable[[int], None]
+"""Told the number of the last entry that was copied."""
 
 
 @dataclass(slots=True)
@@ -50,7 +54,9 @@ def _with_sound_bodies(row: Row, keyring: Keyring, read: ReadRecord, kept: Kept)
     return row._replace(bodies=pack(sound))
 
 
-def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadRecord) -> Kept:
+def keep_sound_part(
+    source: Reader, target: Store, keyring: Keyring, read: ReadRecord, progress: Progress = lambda seq: None
+) -> Kept:
     """Copy the sound part of `source` into `target`, which has to be empty.
 
     Raises:
@@ -75,6 +81,7 @@ def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadR
         if len(group) == AT_ONCE or size_bytes >= BYTES_AT_ONCE:
             target.commit(group, [])
             kept.seq, kept.hash, group, size_bytes = group[-1].seq, group[-1].hash, [], 0
+            progress(kept.seq)
     if group:
         target.commit(group, [])
         kept.seq, kept.hash = group[-1].seq, group[-1].hash

@@ -78,14 +78,17 @@ class Operator:
         k.ledger.commit(events, {k.digest(argument): argument}, (found.source, *shared))
         return pid
 
-    def signal(self, pid: int, signal: int, *, uid: int) -> None:
-        """Signal a process. Raises Esrch when there is none alive, Einval when there is no such signal."""
+    def signal(self, pid: int, signal: int, *, uid: int, reason: str = "killed") -> None:
+        """Signal a process; `reason` is recorded where KILL ends it.
+
+        Raises Esrch when there is none alive, Einval when there is no such signal.
+        """
         process = self.process(pid)
         if not process.alive:
             raise Esrch(f"process {format_pid(Pid(pid))} has ended")
         if signal not in list(Signal):
             raise Einval(f"there is no signal {signal}")
-        events, contents = signal_events(self._k, process, signal, -1 - uid)
+        events, contents = signal_events(self._k, process, signal, -1 - uid, reason)
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
         self._k.ledger.commit(
             (commanded, *events), {self._k.digest(content): content for content in contents}, reserve=True

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from prytany.abi import control
 from prytany.abi.errors import Eagain, Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import pack
-from prytany.kernel.forgetting import forget
-from prytany.kernel.kernel import Kernel
 from prytany.kernel.pages import Pages
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
 from prytany.kernel.views import incident_rows, inspection, process_rows
 from prytany.ports.store import StoreError
+
+if TYPE_CHECKING:
+    from prytany.kernel.kernel import Kernel
 
 Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents
 AtOnce = Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
@@ -112,6 +113,8 @@ class Desk:
         return None
 
     async def _forget(self, pid: int, uid: int) -> bytes:
+        from prytany.kernel.forgetting import forget  # who only looks does without
+
         kernel = self._kernel
         async with self._forgetting:
             try:

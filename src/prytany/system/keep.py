@@ -20,7 +20,7 @@ from prytany.journal.anchor import Anchor, read_anchor
 from prytany.journal.chain import next_hash
 from prytany.journal.digests import Keyring
 from prytany.journal.home import Home
-from prytany.journal.salvage import Kept, keep_sound_part
+from prytany.journal.salvage import Kept, Progress, keep_sound_part
 from prytany.kernel.content import said
 from prytany.ports.store import Row, StoreError
 from prytany.system.opening import load_keyring, save_keyring
@@ -33,11 +33,11 @@ class KeptHome(NamedTuple):
     of: int
 
 
-def keep_home(source: Path, target: Path) -> KeptHome:
+def keep_home(source: Path, target: Path, progress: Progress = lambda seq: None) -> KeptHome:
     """Copy what is sound of the home at `source` into a new one at `target`: journal, keys and logs.
 
     The new journal ends with a record of this; its anchor names that record, so that it is sound by itself and says
-    nothing of what was lost.
+    nothing of what was lost. `progress` is told the number of the last entry that was copied.
 
     Raises:
         Enoent: there is no home, or no journal in it.
@@ -59,20 +59,20 @@ def keep_home(source: Path, target: Path) -> KeptHome:
         except StoreError as error:
             raise Eio(f"nothing can be read: {error}") from error
         try:
-            return _copy(old, reader, keyring, target)
+            return _copy(old, reader, keyring, target, progress)
         finally:
             reader.close()
     finally:
         old.close()
 
 
-def _copy(old: Home, reader: SqliteReader, keyring: Keyring, target: Path) -> KeptHome:
+def _copy(old: Home, reader: SqliteReader, keyring: Keyring, target: Path, progress: Progress) -> KeptHome:
     part = target.with_name(f".{target.name}.unfinished")
     new = Home(part)
     try:
         try:
             _clear(part)
-            found = _fill(old, reader, keyring, new)
+            found = _fill(old, reader, keyring, new, progress)
             _sync(part)
             part.rename(target)
             _sync(target.parent)
@@ -103,11 +103,11 @@ def _sync(folder: Path) -> None:
         os.close(fd)
 
 
-def _fill(old: Home, reader: SqliteReader, keyring: Keyring, new: Home) -> KeptHome:
+def _fill(old: Home, reader: SqliteReader, keyring: Keyring, new: Home, progress: Progress) -> KeptHome:
     try:
         store = SqliteStore(new.journal)
         try:
-            kept = keep_sound_part(reader, store, keyring, said)
+            kept = keep_sound_part(reader, store, keyring, said, progress)
             if not kept.seq:
                 raise Eio(f"nothing of the journal in {old.path} is sound")
             of = max(kept.seq, _length(old, reader))

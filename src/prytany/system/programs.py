@@ -93,7 +93,7 @@ def read_program(path: str, name: str, recorded: bytes, looks: Looks) -> Read:
     try:
         functions = _functions(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Einval(f"{path} is not Python: {error}") from None
+        raise Einval(f"{path} is not Python: {_fault(error)}") from None
     Read(path, functions, b"").program(name)
     return Read(path, functions, recorded or pack_program(source, modules_beside(Path(path), source, looks)))
 
@@ -103,6 +103,25 @@ def _unread(path: str, error: OSError | ValueError) -> Enoent | Einval:
     if isinstance(error, OSError):
         return Enoent(f"there is no program {place}: {error.strerror}")
     return Einval(f"{place!r} is no path: {error}")
+
+
+def programs_in(path: Path) -> list[str]:
+    """The names of what can be run of a file, for a person who named something else.
+
+    Raises:
+        Enoent: there is no such file.
+        Einval: it is no Python; the message says where.
+    """
+    try:
+        return [name for name, declared in _functions(Looks().text(str(path))).items() if "sync" not in declared]
+    except OSError as error:
+        raise Enoent(f"there is no program {path}: {error.strerror}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Einval(f"{path} is not Python: {_fault(error)}") from None
+
+
+def _fault(error: Exception) -> str:
+    return f"{error.msg} (line {error.lineno})" if isinstance(error, SyntaxError) else str(error)
 
 
 def _look_for(name: str, source: bytes, path: str) -> None:

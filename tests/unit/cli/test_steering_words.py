@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from prytany.abi import events as ev
-from prytany.abi.control import IncidentRow, Status
+from prytany.abi.control import Ended, IncidentRow, Status
 from prytany.abi.errors import Einval
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
 from prytany.abi.signals import Signal
 from prytany.cli import incidents, listing
-from prytany.cli.attached import command, duration, json_line, pid_of
+from prytany.cli.attached import command, duration, pid_of
 from prytany.cli.incidents import given_value
 from prytany.cli.kill import signal_of
 from prytany.cli.progress import Progress
-from prytany.cli.text import read_number, shown_number
-from prytany.cli.wait import show_end, wait_process
+from prytany.cli.text import json_line, read_number, shown_number
+from prytany.cli.wait import show, show_end, wait_process
 
 
 @pytest.mark.parametrize("text", ["TERM", "term", "SIGTERM", "15", " sigterm "])
@@ -91,6 +91,33 @@ def test_an_end_is_shown_without_control_characters(error: Any, capsys: pytest.C
     show_end({"\x1b": 1}, None)
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ({"type": "SIGTERM", "message": "ended by SIGTERM", "traceback": ""}, "ended by SIGTERM\n"),
+        ({"type": "Einval", "message": "no plain data"}, "Einval: no plain data\n"),
+        ({"type": "ValueError", "message": "", "traceback": "a\nb\n"}, "a\nb\n"),
+    ],
+)
+def test_what_ended_a_program_is_said_once(
+    error: dict[str, str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_end(None, error)
+    assert capsys.readouterr() == ("", text)
+
+
+def test_an_end_without_an_error_or_a_result_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Ended(pid=3, status=137, signal=9, reason="its run 1 has ended", result=None, error=None), False)
+    assert capsys.readouterr() == ("", "process 3 ended: its run 1 has ended (status 137)\n")
+
+
+def test_a_line_of_json_holds_nothing_that_a_terminal_would_obey_and_means_the_same() -> None:
+    value = {"a\x9b": ["\u202e\U000e0041é", "\udcff"]}
+    line = json_line(value)
+    assert line.isprintable()
+    assert json.loads(line) == {"a\x9b": ["\u202e\U000e0041é", "\\udcff"]}
 
 
 @pytest.mark.parametrize(("pid", "timeout"), [("x", None), ("1", float("nan")), ("1", float("inf"))])

@@ -135,10 +135,12 @@ def raised(error: dict[str, Any]) -> str:
     return f"ended by {kind}" if kind in ("SIGTERM", "SIGINT") else f"raised {kind}"
 
 
-def signal_events(k: Context, p: Process, signal: int, sender: int) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
-    """What a signal does to a process."""
+def signal_events(
+    k: Context, p: Process, signal: int, sender: int, reason: str = "killed"
+) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
+    """What a signal does to a process; `reason` is that of its end, where it is KILL."""
     if signal == Signal.KILL:
-        return exit_events(k, p, 128 + signal, signal, "killed", b"")
+        return exit_events(k, p, 128 + signal, signal, reason, b"")
     if signal == Signal.STOP:
         return ((ev.ProcessPaused(p.pid, "SIGSTOP"),) if p.state is not State.STOPPED else ()), ()
     if signal == Signal.CONT:
