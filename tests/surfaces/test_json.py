@@ -101,7 +101,8 @@ def test_a_run_tells_its_end_and_what_it_does_as_json(tmp_path: Path) -> None:
 
 
 WRONG = [
-    ("run nowhere.py:main", "ENOENT"), ("run", "EINVAL"), ("run x --nope", "EINVAL"), ("resume", "ENOENT"),
+    ("run nowhere.py:main", "ENOENT"), (f"run {'a' * 5_000}.py:main", "ENOENT"), ("run", "EINVAL"),
+    ("run x --nope", "EINVAL"), ("resume", "ENOENT"),
     ("ps", "ENOENT"), ("inspect 1", "ENOENT"), ("inspect x", "EINVAL"), ("trace 1", "ENOENT"), ("logs 1", "ENOENT"),
     ("kill 1", "ENOENT"), ("kill 1 -s BOOM", "EINVAL"), ("kill", "EINVAL"), ("wait 1", "ENOENT"), ("wait x", "EINVAL"),
     ("incidents", "ENOENT"), ("incidents retry 1 1", "ENOENT"), ("incidents skip 1 x", "EINVAL"),
@@ -113,7 +114,7 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("line", "errno"), WRONG, ids=[line for line, _ in WRONG])
+@pytest.mark.parametrize(("line", "errno"), WRONG, ids=[line[:40] for line, _ in WRONG])
 def test_an_error_says_what_is_wrong_and_what_to_do_next(
     tmp_path: Path, line: str, errno: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

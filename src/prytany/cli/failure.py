@@ -24,6 +24,8 @@ INTERRUPTED = 130
 OUTPUT_CLOSED = 141
 """As the shell has it for a command that SIGINT (2) or SIGPIPE (13) ended: 128 and the signal's number."""
 
+PLACE_CHARS_MAX = 1_024
+"""Of a path, in what is said of it."""
 AGAIN = "try again in a moment"
 NEXT = {
     "ESRCH": "prytany ps shows which processes there are",
@@ -81,7 +83,7 @@ def _parts(error: KernelError | StoreError | OSError) -> tuple[str, str, bool, d
             return "EIO", str(error), False, {}
         case OSError():
             name = errno.errorcode.get(error.errno or errno.EIO, "EIO")
-            place = f"{error.filename}: " if error.filename else ""
+            place = f"{str(error.filename)[:PLACE_CHARS_MAX]}: " if error.filename else ""
             known = ERRORS.get(name)
             return name, f"{place}{error.strerror or error}", bool(known and known.retryable), {}
 

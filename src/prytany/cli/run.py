@@ -76,7 +76,7 @@ def check_program(target: str) -> None:
         find_program(target, "")
     except (Enoent, Einval) as error:
         path = Path(target if target.endswith(".py") else target.rpartition(":")[0])
-        if path.is_file():
+        if os.path.isfile(path):  # False for what is no path, or is too long for one
             try:
                 there = [f"{path}:{name}" for name in programs_in(path)]
             except Einval as broken:
