@@ -1,8 +1,8 @@
 """Effects: what is done outside once its intent is durable. What comes back is the next input.
 
 Each effect is started from the call's recorded arguments alone, so that recovery can start it again: a model is asked
-again (a lost attempt is a lost attempt), reading, listing and looking up is done again, writing puts the same content in the same
-place. None of these is in doubt after a crash; an effect that would be has to say so.
+again (a lost attempt is a lost attempt), reading, listing and looking up is done again, writing puts the same content
+in the same place. None of these is in doubt after a crash; an effect that would be has to say so.
 """
 
 from __future__ import annotations
