@@ -125,7 +125,7 @@ def test_an_upgrade_that_makes_no_sense_is_refused_and_nothing_is_recorded(tmp_p
     home = tmp_path / "home"
 
     async def begin(shard: Shard, client: Client) -> int:
-        return homes.spawn(shard, home, "waits", 1, 8)
+        return homes.spawn(shard, home, "listens", 1, pledge=["ipc"])
 
     pid = str(with_kernel(home, begin))
     before = with_kernel(home, lambda shard, client: client.inspect(int(pid))).source
@@ -145,7 +145,7 @@ def test_what_a_run_took_stays_when_its_children_are_gone(tmp_path: Path, capsys
     async def life(shard: Shard, client: Client) -> int:
         root = homes.spawn(shard, home, "family", "text")
         await client.wait(root)
-        homes.spawn(shard, home, "waits", 3, 8)
+        homes.spawn(shard, home, "listens", 1, pledge=["ipc"])
         return root
 
     root = str(with_kernel(home, life))
