@@ -14,7 +14,8 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
 from prytany.cli.attached import command, duration, pid_of, say_recorded, with_client
 from prytany.cli.failure import advised
-from prytany.cli.text import json_line, safe, say, shown_number
+from prytany.cli.numbers import shown_number
+from prytany.cli.text import json_line, safe, say
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from prytany.cli.text import read_number
+from prytany.cli.numbers import read_number
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from prytany.abi import events as ev
 from prytany.cli.attached import command
-from prytany.cli.text import json_line, processes, safe, shown_number
+from prytany.cli.numbers import shown_number
+from prytany.cli.text import json_line, processes, safe
 
 
 class Progress:

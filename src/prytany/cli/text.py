@@ -16,19 +16,6 @@ def safe(text: str, *, lines: bool = False) -> str:
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
-def shown_number(n: int) -> str:
-    """How people read the number of what needs a person: `4`, or `@57` for a call that nobody waits for any more."""
-    return str(n) if n >= 0 else f"@{-n}"
-
-
-def read_number(text: str) -> int:
-    """The number that a person wrote; raises ValueError when it is none."""
-    digits = text.removeprefix("@")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 15:
-        raise ValueError(f"{text!r} is not the number of a call, as `incidents` shows it")
-    return int(digits) if digits == text else -int(digits)
-
-
 def say(text: str, *, lines: bool = False) -> None:
     """A line on standard error, made safe. When nobody reads that any more, it goes nowhere, and the work goes on."""
     try:

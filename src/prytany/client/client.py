@@ -11,7 +11,7 @@ import msgspec
 
 from prytany.abi import control
 from prytany.abi.errors import Eacces, Einval, Eio, Enoent
-from prytany.client.link import Link, connect
+from prytany.client.link import Link, Locked, connect
 from prytany.drivers.clocks.system import SystemClock
 
 BUSY_TRIES = 40
@@ -207,7 +207,7 @@ class Client:
                 return msgspec.msgpack.decode(packed, type=control.ANSWERS[type(command)])
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise Eio(f"the kernel's answer is none that this version knows: {error}") from None
-            except stopped.Locked as locked:
+            except Locked as locked:
                 # A kernel that is just starting, or another's command: it is soon there, or soon done.
                 if tries + 1 == BUSY_TRIES:
                     raise locked.error from None

@@ -11,20 +11,13 @@ import msgspec
 from prytany import __version__
 from prytany.abi import control
 from prytany.abi.errors import Ebusy
+from prytany.client.link import Locked
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.kernel.pages import Pages
 from prytany.kernel.state import fold
 from prytany.system.desk import Facts, Look, look
 from prytany.system.opening import store_errors
-
-
-class Locked(Exception):
-    """The home cannot be steered now; what it holds is the errno that says so."""
-
-    def __init__(self, error: Ebusy) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 async def answer(home: Path, command: control.Command) -> bytes:

@@ -19,8 +19,9 @@ from prytany.cli import incidents, listing
 from prytany.cli.attached import command, duration, pid_of
 from prytany.cli.incidents import given_value
 from prytany.cli.kill import signal_of
+from prytany.cli.numbers import read_number, shown_number
 from prytany.cli.progress import Progress
-from prytany.cli.text import json_line, read_number, shown_number
+from prytany.cli.text import json_line
 from prytany.cli.wait import show, show_end, wait_process
 
 
