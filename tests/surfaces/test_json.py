@@ -97,13 +97,15 @@ def test_a_run_tells_its_end_and_what_it_does_as_json(tmp_path: Path) -> None:
     assert [(note["pid"], note["name"], note["note"]) for note in notes if "pid" in note] == [
         (1, "alone", "starts"), (1, "alone", "ends: returned (status 0)"),
     ]  # fmt: skip
-    assert notes[-1]["model_calls"] == 0
+    assert (notes[-1]["run"], notes[-1]["took"]["model_calls"], notes[-1]["took"]["processes"]) == (1, 0, 3)
 
 
 WRONG = [
     ("run nowhere.py:main", "ENOENT"), (f"run {'a' * 5_000}.py:main", "ENOENT"), ("run", "EINVAL"),
     ("run x --nope", "EINVAL"), ("resume", "ENOENT"),
     ("ps", "ENOENT"), ("inspect 1", "ENOENT"), ("inspect x", "EINVAL"), ("trace 1", "ENOENT"), ("logs 1", "ENOENT"),
+    ("send 1 hello {}", "ENOENT"), ("send x hello {}", "EINVAL"), ("send 1", "EINVAL"),
+    ("upgrade 1", "ENOENT"), ("upgrade 1 nothing", "EINVAL"), ("trace 1 --call nothing", "EINVAL"),
     ("kill 1", "ENOENT"), ("kill 1 -s BOOM", "EINVAL"), ("kill", "EINVAL"), ("wait 1", "ENOENT"), ("wait x", "EINVAL"),
     ("incidents", "ENOENT"), ("incidents retry 1 1", "ENOENT"), ("incidents skip 1 x", "EINVAL"),
     ("incidents give 1 1 { --from-json", "EINVAL"), ("journal head", "ENOENT"), ("journal verify", "ENOENT"),

@@ -14,6 +14,7 @@ import pytest
 
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Enoent, Eperm, Esrch, KernelError
+from prytany.abi.signals import Signal
 from prytany.cli.inspect import inspect_process
 from prytany.cli.listing import list_processes
 from prytany.cli.send import send_message
@@ -74,7 +75,8 @@ def test_a_full_mailbox_says_so(tmp_path: Path) -> None:
     home = tmp_path / "home"
 
     async def life(shard: Shard, client: Client) -> None:
-        slow = homes.spawn(shard, home, "waits", 1, 8, pledge=["ipc"])
+        slow = homes.spawn(shard, home, "listens", 1, pledge=["ipc"])
+        await client.signal(slow, Signal.STOP)
         for n in range(limits.MAILBOX_MESSAGES_MAX):
             shard.kernel.operator.send(slow, "x", n, uid=0)
         await refused(Eagain, client.send(slow, "x", None))

@@ -144,7 +144,11 @@ def test_a_file_of_tools_that_was_changed_is_used_only_where_it_says_the_same(ki
         command("resume", "--model", "scripted", home=killed / "home"), stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as run:
         assert run.stderr is not None
-        first = [run.stderr.readline() for _ in range(2)]
+        first: list[str] = []
+        while line := run.stderr.readline():
+            first.append(line)
+            if "was changed" in line:
+                break
         run.send_signal(signal.SIGINT)
     assert "was changed since run 1 began" in "".join(first)
     tools.write_text(TOOLS.replace('"""Send."""', '"""Burn."""'))

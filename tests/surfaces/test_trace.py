@@ -167,7 +167,6 @@ def test_a_process_is_followed_until_it_ends(tmp_path: Path, capsys: pytest.Capt
         while not shard.kernel.ledger.followers:
             await others_first()
         operator.signal(second, Signal.STOP, uid=0)
-        await shard.kernel.wait_durable(shard.kernel.ledger.journal.head.seq)
         await shard.close()
         await asyncio.wait_for(following, 20)
         reader.close()

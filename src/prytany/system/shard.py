@@ -12,6 +12,7 @@ from pathlib import Path
 
 from prytany import __version__
 from prytany.abi import limits
+from prytany.abi.errors import KernelError
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.journal.anchor import Anchor, Head
@@ -170,6 +171,9 @@ class Shard:
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
         if self._control is not None:
+            journal = self.kernel.ledger.journal
+            with contextlib.suppress(KernelError):  # it is broken, and says so elsewhere
+                await journal.wait_durable(journal.head.seq)  # whoever follows is to see the last of it
             await self._control.close()
         await self.kernel.close()
         for tools in self.kernel.outside.tools.values():

@@ -365,6 +365,8 @@ def test_a_call_that_is_cancelled_before_it_had_a_result_is_ecanceled(tmp_path: 
         await w.context("one", "two")
         met: dict[str, str] = {}
         for call in TABLE:
+            if call == "process_spawn":
+                continue  # of a program that is known it has its result at once
             if w.kernel.effects.has(call) or call in WAIT_FOR_OTHERS:
                 n = w.parent.call(call, *SOUND[call])
                 w.parent.call("call_cancel", n)
