@@ -59,6 +59,43 @@ async def lost(proc: Process) -> str:
 MANY, LOST = offer(many, "proc"), offer(lost, "proc")
 
 
+class Changed(Unknown):
+    """The file that a program came from no longer has the function; its record does."""
+
+    def known(self, target: str, beside: str, *, closed: Sequence[str] = ()) -> Program | None:
+        raise Enoent(f"the file has no {target}")
+
+    async def look_up(self, target: str, beside: str, recorded: bytes = b"", *, closed: Sequence[str] = ()) -> Program:
+        self.asked.append(target)
+        if not recorded:
+            raise Enoent(f"the file has no {target}")
+        return find_program(target.lstrip(":"), beside)
+
+
+async def beside(proc: Process) -> list[str]:
+    said: list[str] = []
+    for target in (":child", "child"):
+        try:
+            await proc.spawn(target, "x")
+        except KernelError as error:
+            said.append(error.errno)
+        else:
+            said.append("found")
+    return said
+
+
+BESIDE = offer(beside, "proc")
+
+
+def test_what_a_file_no_longer_has_is_taken_from_the_record_and_nothing_else_is() -> None:
+    fleet = fleet_of(BESIDE)
+    fleet.programs_of = Changed()
+    ended = asyncio.run(fleet.live())
+    assert ended is not None
+    assert ended["result"] == ["found", "ENOENT"]
+    assert len(spawns(fleet)) == 1
+
+
 def spawns(fleet: Fleet) -> list[int]:
     return [e.pid for entry in fleet.entries() for e in entry.events if isinstance(e, ev.ProcessSpawned) and e.parent]
 

@@ -97,7 +97,7 @@ def test_a_run_tells_its_end_and_what_it_does_as_json(tmp_path: Path) -> None:
     assert [(note["pid"], note["name"], note["note"]) for note in notes if "pid" in note] == [
         (1, "alone", "starts"), (1, "alone", "ends: returned (status 0)"),
     ]  # fmt: skip
-    assert (notes[-1]["run"], notes[-1]["took"]["model_calls"], notes[-1]["took"]["processes"]) == (1, 0, 3)
+    assert (notes[-1]["run"], notes[-1]["took"]["model_calls"], notes[-1]["took"]["processes"]) == (1, 0, 1)
 
 
 WRONG = [

@@ -134,7 +134,12 @@ class Kernel:
         """As `find_program`, of a program that is known as it is now; None where it has to be read first."""
         if self._programs is None:
             return self.find_program(target, beside, source, closed)
-        return self._programs.known(target, beside, closed=closed)
+        try:
+            return self._programs.known(target, beside, closed=closed)
+        except Enoent:
+            if not source or not target.startswith(":"):
+                raise
+            return None  # its file has it no more; what was recorded may
 
     async def look_up(self, target: str, beside: str, source: bytes, closed: Sequence[str]) -> Program:
         """As `find_program`, while the kernel goes on."""

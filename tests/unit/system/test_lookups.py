@@ -14,8 +14,8 @@ from prytany.abi.errors import Einval, Enoent
 from prytany.abi.limits import PROGRAM_BYTES_MAX
 from prytany.abi.program import unpack_program
 from prytany.system import looks, lookups
-from prytany.system import programs as programs_module
 from prytany.system.lookups import Programs
+from prytany.system.programs import read_program
 
 TEXT = "import helper\nasync def main(proc): return 1\nasync def other(proc): ...\n"
 DAY_NS = 86_400_000_000_000
@@ -160,7 +160,7 @@ def test_what_is_no_regular_file_is_refused_unopened_and_what_is_huge_unread(
 def test_the_loop_goes_on_while_a_program_is_read_and_it_is_read_once_for_all(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, began, go_on = programs_module.read_program, threading.Event(), threading.Event()
+    read, began, go_on = read_program, threading.Event(), threading.Event()
     reads: list[str] = []
 
     def slow(path: str, name: str, recorded: bytes, made: looks.Looks) -> object:
