@@ -144,13 +144,10 @@ def test_a_file_of_tools_that_was_changed_is_used_only_where_it_says_the_same(ki
         command("resume", "--model", "scripted", home=killed / "home"), stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as run:
         assert run.stderr is not None
-        first: list[str] = []
-        while line := run.stderr.readline():
-            first.append(line)
-            if "was changed" in line:
-                break
+        # Before it, the kernel may have to say that workers of the one before had not gone yet.
+        said_so = any("was changed since run 1 began" in line for line in run.stderr)
         run.send_signal(signal.SIGINT)
-    assert "was changed since run 1 began" in "".join(first)
+    assert said_so
     tools.write_text(TOOLS.replace('"""Send."""', '"""Burn."""'))
     refused = here("resume", "--model", "scripted", home=killed / "home")
     assert refused.returncode == 2
