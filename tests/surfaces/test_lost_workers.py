@@ -86,7 +86,11 @@ def test_running_and_waiting_processes_finish_after_their_zygote_was_killed(tmp_
         def asleep() -> list[Process]:
             return [p for p in table.processes.values() if p.parent and p.idle and p.open]
 
-        await turns_until(lambda: len(asleep()) == 3)
+        def all_wait() -> bool:  # a parent too: one that still ran, or came back, would have a worker again
+            at_rest = all(table.require(root).idle for root in roots)
+            return len(asleep()) == 3 and at_rest and all(live.cursor is None for live in workers.live.values())
+
+        await turns_until(all_wait)
         second = zygote_of(shard)
         os.kill(second, signal.SIGKILL)
         await turns_until(lambda: not workers.live)  # all wait: they come back when something reaches them
