@@ -79,7 +79,10 @@ def test_running_and_waiting_processes_finish_after_their_zygote_was_killed(tmp_
         def asleep() -> list[Process]:
             return [p for p in table.processes.values() if p.idle and p.open]
 
-        await turns_until(lambda: len(asleep()) == 6)  # parents too: who is not there yet would come back at once
+        def all_wait() -> bool:  # parents too: one that still ran, or came back, would have a worker again
+            return len(asleep()) == 6 and all(live.cursor is None for live in workers.live.values())
+
+        await turns_until(all_wait)
         second = zygote_of(shard)
         os.kill(second, signal.SIGKILL)
         await turns_until(lambda: not workers.live)  # all wait: they come back when something reaches them
