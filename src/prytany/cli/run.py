@@ -110,7 +110,7 @@ async def _session(terms: Terms, start: Start, *, create: bool) -> int:
             progress.name(process.pid, process.name)
         if terms.unconfined:
             tell_note("workers are NOT confined (--unconfined)")
-        left = end_leftovers(shard.kernel, progress.tell)  # of runs whose root ended just before a kernel died
+        left = await end_leftovers(shard.kernel)  # of runs whose root ended just before a kernel died
         roots = start(shard)
         if not create and roots:
             alive = sum(process.alive for process in shard.kernel.table.processes.values())
@@ -169,7 +169,7 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
             say(f"stopped; {go_on}")
         return INTERRUPTED
     if not shard.failed.done():  # else resume does it
-        end_leftovers(shard.kernel, progress.tell)
+        await end_leftovers(shard.kernel)
     return _report(ended.result(), shard, terms.as_json)
 
 
