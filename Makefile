@@ -11,11 +11,11 @@ UV := $(shell uv --version 2>/dev/null | grep -q '^uv $(basename $(UV_VERSION))\
 RUN := $(UV) run --no-sync
 EXTRAS := --extra local --extra prices
 
-.PHONY: help env test test-full bench demo clean
+.PHONY: help env test test-full test-pythons bench demo clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /@/' | awk -F@ '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /@/' | awk -F@ '{ printf "make %-13s %s\n", $$1, $$2 }'
 
 env: $(UV) ## make .venv with everything that is locked
 	@$(UV) sync --locked --quiet $(EXTRAS)
@@ -26,6 +26,14 @@ test: env ## the gate: format, lint, types, imports, generated files, fast tests
 test-full: env ## the gate with the slow sweeps
 	@$(RUN) python -m tools.gate --full
 
+test-pythons: $(UV) ## the fast tests on each Python that is promised, as far as uv finds them
+	@for python in 3.11 3.12 3.13; do \
+	  $(UV) python find --quiet $$python >/dev/null 2>&1 || { echo "no Python $$python here"; continue; }; \
+	  echo "Python $$python"; \
+	  UV_PROJECT_ENVIRONMENT=.venv-$$python $(UV) sync --locked --quiet $(EXTRAS) --python $$python && \
+	  .venv-$$python/bin/python -m pytest -q -p no:cacheprovider || exit 1; \
+	done
+
 bench: env ## run all benchmarks, print a table
 	@$(RUN) python -m tools.bench
 
@@ -34,7 +42,7 @@ demo: env ## an editor and its summarisers read eight documents with the embedde
 	$(RUN) prytany run examples/digest/main.py:editor --input examples/digest/documents
 
 clean: ## remove environments and caches (.prytany, with its journals, stays)
-	rm -rf .venv .tools .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .import_linter_cache .pytest_cache dist
+	rm -rf .venv .venv-3.* .tools .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .import_linter_cache .pytest_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/bin/uv:

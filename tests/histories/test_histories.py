@@ -32,6 +32,7 @@ from prytany.system import shard as system_shard
 from prytany.system.shard import Shard
 from prytany.testing.model_endpoint import ModelEndpoint
 from tests.histories.history import restore
+from tests.simulation.news import News, settling
 
 HERE = Path(__file__).parent
 HISTORIES = sorted(HERE.glob("*.jsonl"))
@@ -92,20 +93,21 @@ def look(home: Path) -> list[ev.Event]:
     return events
 
 
-async def never(shard: Shard, endpoint: ModelEndpoint) -> None:
+async def never(shard: Shard, endpoint: ModelEndpoint, news: News) -> None:
     raise AssertionError("a kernel opened what it has to refuse")
 
 
-def in_home(home: Path, body: Callable[[Shard, ModelEndpoint], Awaitable[Any]]) -> Any:
+def in_home(home: Path, body: Callable[[Shard, ModelEndpoint, News], Awaitable[Any]]) -> Any:
     """What `body` answers, in a kernel on that home."""
 
     async def run() -> Any:
         async with ModelEndpoint() as endpoint:
             model = OpenAINative("m", base_url=endpoint.base_url)
-            shard = await Shard.open(home, {"": model, "m": model})
+            news = News()
+            shard = await Shard.open(home, {"": model, "m": model}, watch=news)
             try:
                 async with asyncio.timeout(60):
-                    return await body(shard, endpoint)
+                    return await body(shard, endpoint, news)
             finally:
                 await shard.close()
 
@@ -134,15 +136,9 @@ def test_a_recorded_process_in_flight_is_finished_and_no_answered_call_is_made_a
     restore(path, home)
     before = look(home)
 
-    async def finish(shard: Shard, endpoint: ModelEndpoint) -> tuple[dict[str, Any], int]:
-        ended = asyncio.ensure_future(shard.kernel.operator.wait_ended(1))
-        while not ended.done():
-            for key in list(shard.kernel.table.incidents):
-                pid, kind, n = key.split(":")
-                assert kind == "doubt"
-                shard.kernel.operator.settle(int(pid), int(n), "give", "o1 sent", uid=0)
-            await asyncio.sleep(0.01)  # noqa: TID251 real workers
-        return ended.result(), endpoint.total
+    async def finish(shard: Shard, endpoint: ModelEndpoint, news: News) -> tuple[dict[str, Any], int]:
+        end = shard.kernel.operator.wait_ended(1)
+        return await settling(shard.kernel, news, end, "give", "o1 sent"), endpoint.total
 
     ended, asked = in_home(home, finish)
     assert ended["status"] == 0, ended
@@ -167,7 +163,7 @@ def test_a_finished_history_stays_as_it_is_and_asks_nobody(tmp_path: Path) -> No
         home = tmp_path / path.stem
         restore(path, home)
 
-        async def look_at(shard: Shard, endpoint: ModelEndpoint) -> tuple[dict[str, Any], int]:
+        async def look_at(shard: Shard, endpoint: ModelEndpoint, news: News) -> tuple[dict[str, Any], int]:
             return await shard.kernel.operator.wait_ended(1), endpoint.total
 
         ended, asked = in_home(home, look_at)
@@ -222,10 +218,10 @@ def test_a_program_that_now_does_something_else_is_stopped_and_not_looped(tmp_pa
     home = tmp_path / "home"
     restore(changed(relay, tmp_path / "other", 10, other), home)
 
-    async def watch(shard: Shard, endpoint: ModelEndpoint) -> tuple[State, str, int]:
+    async def watch(shard: Shard, endpoint: ModelEndpoint, news: News) -> tuple[State, str, int]:
         table = shard.kernel.table
-        while "3:replay:0" not in table.incidents or table.get(2) is not None:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)  # noqa: TID251 real workers
+        while "3:replay:0" not in table.incidents or table.get(2) is not None:
+            await news.wait()
         return table.require(3).state, table.require(3).reason, endpoint.total
 
     state, reason, asked = in_home(home, watch)

@@ -181,7 +181,7 @@ class Episode:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
             # The machine stops: what the journal has not committed is lost.
-            self._lose(journal)
+            journal.lose()
             return False
         finally:
             person.cancel()
@@ -205,18 +205,13 @@ class Episode:
                 if kind == "doubt":
                     choice = self.rng.choice(["retry", "skip", "give"])
                     kernel.operator.settle(int(pid), int(n), choice, "given" if choice == "give" else None, uid=0)
+                elif kind == "abandoned":
+                    kernel.operator.settle(int(pid), int(n), "skip", None, uid=0)
             servers = [p.pid for p in kernel.table.processes.values() if p.name == "Counter" and p.alive]
             if servers and self.rng.random() < 0.3:
                 self.version += 1
                 with suppress(KernelError):
                     kernel.operator.upgrade(self.rng.choice(servers), uid=0)
-
-    @staticmethod
-    def _lose(journal: SteppedJournal) -> None:
-        journal._rows.clear()
-        journal._large.clear()
-        while not journal._queue.empty():
-            journal._queue.get_nowait()
 
 
 def main() -> None:

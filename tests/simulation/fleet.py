@@ -14,7 +14,7 @@ from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
-from prytany.kernel.outcome import Program
+from prytany.kernel.outcome import Program, Programs
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import fold, fold_from_snapshot
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
@@ -71,18 +71,10 @@ class LogicalClock:
         self.time_ns = max(self.time_ns, deadline_ns)
 
 
-class CountingModel:
-    """Answers with what it was asked, and counts by question."""
+class OnlyChats:
+    """What a model has beside answers, where nothing else is asked of it."""
 
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-        self.name = "counting"
-        self.features = ModelFeatures(deterministic=True)
-
-    async def chat(self, request: ModelRequest) -> ModelAnswer:
-        question = str(request.messages[-1]["content"])
-        self.asked[question] += 1
-        return ModelAnswer(f"answer to {question}", "stop", usage=Usage(3, 5))
+    features = ModelFeatures(deterministic=True)
 
     def stream(self, request: ModelRequest) -> Any:
         raise AssertionError("not streamed")
@@ -92,6 +84,20 @@ class CountingModel:
 
     async def close(self) -> None:
         return
+
+
+class CountingModel(OnlyChats):
+    """Answers with what it was asked, and counts by question."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        question = str(request.messages[-1]["content"])
+        self.asked[question] += 1
+        return ModelAnswer(f"answer to {question}", "stop", usage=Usage(3, 5))
 
 
 async def child(proc: Process, name: str) -> str:
@@ -153,6 +159,8 @@ class Fleet:
         self.quotas = quotas
         self.programs = servers_as_functions(programs or PROGRAMS)
         self.find = find_program if programs is None else _find_any
+        self.programs_of: Programs | None = None
+        """Where agents' programs are looked up, if not by `find`."""
         self.store: MemoryStore = MemoryStore()
         self.model = CountingModel()
         self.keyring = Keyring(small_entropy)
@@ -176,7 +184,7 @@ class Fleet:
         models: Any = {"": self.model, "counting": self.model}
         kernel = Kernel(
             ledger, Outside(clock, models, files), {"inline": InlineRunner(self.programs)}, reader, self.find,
-            small_entropy, running_max=2, quotas=self.quotas,
+            small_entropy, running_max=2, quotas=self.quotas, programs=self.programs_of,
         )  # fmt: skip
         ledger.attach(Journal(store, loop, folded.head, ledger.on_durable, failed.set_result))
         ledger.snapshots.begin(folded)

@@ -11,9 +11,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -23,6 +23,7 @@ from prytany.ports.store import Body, Row
 from prytany.system import opening as system_opening
 from prytany.system.shard import Shard
 
+T = TypeVar("T")
 PROGRAM = Path(__file__).parent / "programs" / "relay.py"
 
 
@@ -42,6 +43,14 @@ class Deadly(SqliteStore):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def unless_failed(shard: Shard, awaited: Awaitable[T]) -> T:
+    """What `awaited` gives, if the kernel lives to see it."""
+    ended = asyncio.ensure_future(awaited)
+    first: list[asyncio.Future[Any]] = [ended, shard.failed]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    return ended.result()
+
+
 async def live(home: Path, output: str, url: str) -> dict[str, Any]:
     model = OpenAINative("m", base_url=url)
     shard = await Shard.open(home, {"": model, "m": model})
@@ -50,10 +59,7 @@ async def live(home: Path, output: str, url: str) -> dict[str, Any]:
         pid = roots[0] if roots else shard.kernel.operator.spawn(
             f"{PROGRAM}:start", [output], {}, uid=os.getuid(), unveil={output: "rw"}
         )  # fmt: skip
-        ended = asyncio.ensure_future(shard.kernel.operator.wait_ended(pid))
-        first: list[asyncio.Future[Any]] = [ended, shard.failed]
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        return ended.result()
+        return await unless_failed(shard, shard.kernel.operator.wait_ended(pid))
     finally:
         await shard.close()
 

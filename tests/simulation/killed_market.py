@@ -7,7 +7,6 @@ is even, a skip where it is odd. It prints the end of the root as JSON, or dies 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -19,11 +18,11 @@ import uvloop
 
 from prytany.abi import limits
 from prytany.drivers.models.openai import OpenAINative
-from prytany.kernel.kernel import Kernel
 from prytany.ports.store import Snapshot
 from prytany.system import opening as system_opening
 from prytany.system.shard import Shard
-from tests.simulation.killed_kernel import Deadly
+from tests.simulation.killed_kernel import Deadly, unless_failed
+from tests.simulation.news import News, settling
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -40,36 +39,20 @@ class DeadlyTwice(Deadly):
         super().save_snapshot(snapshot)
 
 
-async def settle(kernel: Kernel, choice: str) -> None:
-    """A person who looks every few milliseconds."""
-    while True:
-        for key in list(kernel.table.incidents):
-            pid, kind, n = key.split(":")
-            if kind != "doubt":
-                raise AssertionError(key)
-            kernel.operator.settle(int(pid), int(n), choice, None, uid=0)
-        await asyncio.sleep(0.002)  # noqa: TID251 real kernels
-
-
 async def live(home: Path, output: str, url: str, choice: str) -> dict[str, Any]:
     model = OpenAINative("m", base_url=url)
     shop = PROGRAMS / "shop.py"
-    shard = await Shard.open(home, {"": model, "m": model}, tools=[shop])
-    person = asyncio.ensure_future(settle(shard.kernel, choice))
+    news = News()
+    shard = await Shard.open(home, {"": model, "m": model}, tools=[shop], watch=news)
     try:
         roots = [p.pid for p in shard.kernel.table.processes.values() if p.pid == p.run]
         pid = roots[0] if roots else shard.kernel.operator.spawn(
             f"{PROGRAMS}/market.py:market", [output, f"{home}.tally"], {}, uid=os.getuid(), unveil={output: "rw"},
             tools=[str(shop)],
         )  # fmt: skip
-        ended = asyncio.ensure_future(shard.kernel.operator.wait_ended(pid))
-        first: list[asyncio.Future[Any]] = [ended, shard.failed, person]
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if person.done():
-            person.result()
-        return ended.result()
+        end = shard.kernel.operator.wait_ended(pid)
+        return await unless_failed(shard, settling(shard.kernel, news, end, choice))
     finally:
-        person.cancel()
         await shard.close()
 
 

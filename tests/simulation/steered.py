@@ -16,16 +16,16 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold
-from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
+from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.ports.tool import Tools
 from prytany.process.process import Process as Folded
 from prytany.runtime.inline import InlineRunner
-from tests.simulation.fleet import Following, LogicalClock, small_entropy
+from tests.simulation.fleet import Following, LogicalClock, OnlyChats, small_entropy
 
 UID = 1234
 
 
-class LockedModel:
+class LockedModel(OnlyChats):
     """Fails with `cause` until it is opened; counts."""
 
     name = "locked"
@@ -40,15 +40,6 @@ class LockedModel:
         if self.cause:
             raise ModelFailure(self.cause, "the door is shut", retryable=False)
         return ModelAnswer("opened", "stop", usage=Usage(1, 1))
-
-    def stream(self, request: ModelRequest) -> Any:
-        raise AssertionError("not streamed")
-
-    async def embed(self, texts: list[str]) -> Embedded:
-        raise AssertionError("not embedded")
-
-    async def close(self) -> None:
-        return
 
 
 class Steered:

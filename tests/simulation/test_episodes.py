@@ -13,9 +13,10 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.kernel.ledger import TENANT
-from prytany.kernel.replay import read_record
+from prytany.kernel.record import read_record
 from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
 from tests.simulation.episode import Episode
+from tests.simulation.sweep import again
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = [1045, 1080, 2085, 3124]
@@ -33,12 +34,17 @@ def check_ended(state: ShardState, where: str) -> None:
         assert p.alive or not (p.open or p.incidents or p.waiters), where
         assert all(table.processes[pid].open[n].subject == p.pid for pid, n in p.waiters.items()), where
         assert {f"{p.pid}:{kind}:{n}" for n, kind in p.incidents.items()} <= set(table.incidents), where
-    assert len(table.incidents) == sum(len(p.incidents) for p in table.processes.values()), where
+    of_processes = sum(len(p.incidents) for p in table.processes.values())
+    assert len(table.incidents) == of_processes + len(table.abandoned), where
+    assert len(table.abandoned) == sum(table.abandoned_of.values()), where
+    for root in (p for p in table.processes.values() if p.pid == p.run):
+        kin = sum(p.run == root.pid for p in table.processes.values()) - 1
+        assert (root.kin, root.pid in table.ended) == (kin, not (kin or root.alive)), where
     for queue in state.turns.queues.values():
         assert {int(key.partition(":")[0]) for key in queue} <= alive, where
     assert set(state.contexts.owned) <= set(table.processes), where
     assert set(state.post.boxes) <= set(table.processes), where
-    assert set(state.grants.narrowed) <= set(table.processes), where
+    assert set(state.grants.narrowed) | set(state.grants.runs) <= set(table.processes), where
 
 
 def check_tools(episode: Episode, events: list[ev.Event], where: str) -> None:
@@ -50,6 +56,8 @@ def check_tools(episode: Episode, events: list[ev.Event], where: str) -> None:
             unsafe.discard((event.pid, event.n))
             if event.effect == "unsafe":
                 unsafe.add((event.pid, event.n))
+        elif isinstance(event, ev.CallAbandoned):
+            assert (event.pid, event.n) in unsafe, where
         elif isinstance(event, ev.ToolStarted) or (isinstance(event, ev.CallSettled) and event.choice == "retry"):
             started += (event.pid, event.n) in unsafe
     assert episode.tools.started["shop.ship"] <= started, where
@@ -91,6 +99,11 @@ def check_messages(events: list[ev.Event], where: str) -> None:
 
 
 def check(seed: int, *, kills: bool) -> None:
+    with again(check, seed, kills=kills):
+        look(seed, kills=kills)
+
+
+def look(seed: int, *, kills: bool) -> None:
     episode = Episode(seed, kills=kills)
     episode.run()
     where = f"seed {seed}, kills {kills}"

@@ -73,6 +73,28 @@ async def test_a_process_that_no_runner_starts_ends_and_gives_its_place_up() -> 
 
 
 @looped
+async def test_a_worker_that_is_not_wanted_any_more_and_never_came_is_not_waited_for() -> None:
+    life = Life(MemoryStore(), {"asker": asker}, 9)
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def late(pid: int, item: bytes, host: Any) -> SteppedWorker:
+        asked.set()
+        await answer.wait()
+        raise Eagain("no process can be forked now")
+
+    life.runner.start = late  # type: ignore[method-assign]
+    pid = life.spawn("asker", "a")
+    await asked.wait()
+    life.kernel.operator.signal(pid, Signal.KILL, uid=UID)
+    await life.ended(pid)
+    assert life.kernel.workers.leaving == {pid: [pid]}
+    answer.set()
+    await life.settled()
+    assert life.kernel.workers.leaving == {}
+    await life.stop()
+
+
+@looped
 async def test_a_passing_failure_to_start_stops_a_process_that_has_a_state() -> None:
     def program() -> Program:
         yield [("nop", b"x")]

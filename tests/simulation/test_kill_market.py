@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.testing.model_endpoint import ModelEndpoint
+from tests.simulation.sweep import kill_everywhere, kill_once
 from tests.simulation.test_episodes import check_calls, check_messages
 from tests.simulation.test_kill_sweep import check_sound, events_of, live, rows_of
 
@@ -72,19 +72,16 @@ async def kill_and_resume(folder: Path, number: int, when: str) -> bool:
     return True
 
 
+def check(number: int, when: str) -> bool:
+    return kill_once(check, kill_and_resume, number, when)
+
+
 @pytest.mark.parametrize(("number", "when"), [(40, "before"), (71, "after"), (2, "snapshot")])
-def test_a_market_whose_kernel_is_killed_goes_on(tmp_path: Path, number: int, when: str) -> None:
-    assert asyncio.run(kill_and_resume(tmp_path, number, when))
+def test_a_market_whose_kernel_is_killed_goes_on(number: int, when: str) -> None:
+    assert check(number, when)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("when", "step"), [("before", STRIDE), ("after", STRIDE), ("snapshot", 1)])
-def test_a_market_whose_kernel_is_killed_anywhere_goes_on(tmp_path: Path, when: str, step: int) -> None:
-    number = 1
-    while True:
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        if not asyncio.run(kill_and_resume(folder, number, when)):
-            break
-        number += step
-    assert number > (3 if when == "snapshot" else 100)
+def test_a_market_whose_kernel_is_killed_anywhere_goes_on(when: str, step: int) -> None:
+    assert kill_everywhere(check, when, step) > (3 if when == "snapshot" else 100)

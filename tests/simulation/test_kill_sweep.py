@@ -21,6 +21,7 @@ from prytany.journal.verify import verify
 from prytany.kernel.content import said
 from prytany.kernel.state import fold
 from prytany.testing.model_endpoint import ModelEndpoint
+from tests.simulation.sweep import kill_everywhere, kill_once
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = 8
@@ -102,19 +103,16 @@ async def kill_and_resume(folder: Path, stop_at: int, when: str) -> bool:
     return True
 
 
+def check(stop_at: int, when: str) -> bool:
+    return kill_once(check, kill_and_resume, stop_at, when)
+
+
 @pytest.mark.parametrize(("stop_at", "when"), [(2, "before"), (9, "after"), (21, "before")])
-def test_a_kernel_that_is_killed_at_an_append_goes_on(tmp_path: Path, stop_at: int, when: str) -> None:
-    assert asyncio.run(kill_and_resume(tmp_path, stop_at, when))
+def test_a_kernel_that_is_killed_at_an_append_goes_on(stop_at: int, when: str) -> None:
+    assert check(stop_at, when)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_kernel_that_is_killed_at_any_append_goes_on(tmp_path: Path, when: str) -> None:
-    stop_at = 1
-    while True:
-        folder = tmp_path / str(stop_at)
-        folder.mkdir()
-        if not asyncio.run(kill_and_resume(folder, stop_at, when)):
-            break
-        stop_at += 1
-    assert stop_at > ENTRIES_ABOUT
+def test_a_kernel_that_is_killed_at_any_append_goes_on(when: str) -> None:
+    assert kill_everywhere(check, when) > ENTRIES_ABOUT

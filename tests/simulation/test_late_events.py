@@ -41,7 +41,7 @@ async def ship(proc: Any) -> Any:
 
 
 @looped
-async def test_a_tool_that_dies_after_its_process_was_killed_leaves_no_doubt() -> None:
+async def test_a_tool_that_dies_after_its_process_was_killed_is_asked_about_once() -> None:
     home = Home({"ship": ship}, pledge=("tools", "proc"))
     tools = home.tools[PATH] = DyingTools()
     async with home.life() as k:
@@ -50,7 +50,9 @@ async def test_a_tool_that_dies_after_its_process_was_killed_leaves_no_doubt() -
         tools.die.set()  # its task goes on in this turn of the loop's, before the end below can be durable
         k.kernel.operator.signal(pid, Signal.KILL, uid=0)
         await k.ended(pid)
-    assert not any(isinstance(e, ev.CallDoubted) for entry in home.entries() for e in entry.events)
+    recorded = [e for entry in home.entries() for e in entry.events]
+    assert not any(isinstance(e, ev.CallDoubted) for e in recorded)
+    assert [e.kind for e in recorded if isinstance(e, ev.IncidentOpened)] == ["abandoned"]
     assert fold_from_start(home.store.reader()).state.table.require(pid).state is State.TERMINATED
 
 

@@ -10,7 +10,7 @@ import pytest
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelError
 from prytany.kernel.ledger import TENANT
-from prytany.kernel.replay import read_record
+from prytany.kernel.record import read_record
 from prytany.kernel.state import fold
 from prytany.ports.model import ModelAnswer, ModelRequest
 from prytany.userland.process import Process

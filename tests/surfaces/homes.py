@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,25 @@ async def parent(proc: Any) -> None:
     await proc.calls.timer_wait(1 << 62)
 
 
-PROGRAMS: dict[str, Any] = {"steps": steps, "waits": waits, "says": says, "parent": parent}
+async def family(proc: Any, text: str) -> str:
+    """Hands on what its child leaves."""
+    child = await proc.spawn(":says", text, 1, "end")
+    return str((await proc.wait(child)).result)
+
+
+async def listens(proc: Any, times: int) -> list[Any]:
+    """Takes that many messages, and leaves them."""
+    taken: list[Any] = []
+    for _ in range(times):
+        message = await proc.receive()
+        taken.append([message.type, message.body, message.sender])
+        await message.done()
+    return taken
+
+
+PROGRAMS: dict[str, Any] = {
+    "steps": steps, "waits": waits, "says": says, "parent": parent, "family": family, "listens": listens,
+}  # fmt: skip
 
 
 async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS, watch: Watcher | None = None) -> Shard:
@@ -69,9 +88,9 @@ async def open_home(home: Path, *, quotas: Quotas = DEFAULT_QUOTAS, watch: Watch
     return await Shard.open(home, {}, runners=runners, quotas=quotas, watch=watch)
 
 
-def spawn(shard: Shard, home: Path, name: str, *args: object) -> int:
+def spawn(shard: Shard, home: Path, name: str, *args: object, pledge: Sequence[str] = ("proc",)) -> int:
     program = f"{home.parent / 'program.py'}:{name}"
-    return shard.kernel.operator.spawn(program, list(args), {}, uid=0, kind="inline", pledge=["proc"])
+    return shard.kernel.operator.spawn(program, list(args), {}, uid=0, kind="inline", pledge=list(pledge))
 
 
 def make_home(home: Path, *, count: int = 120, crashed: bool = False) -> None:

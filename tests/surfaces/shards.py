@@ -61,3 +61,9 @@ def events_of(shard: Shard) -> list[ev.Event]:
 def process(shard: Shard, pid: int) -> Process:
     """A row of the table."""
     return shard.kernel.table.require(pid)
+
+
+async def turns_until(condition: Callable[[], object]) -> None:
+    """Let the kernel, which runs in this loop, go on until that is so: for what no entry of the journal tells."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time

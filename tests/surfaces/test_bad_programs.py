@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prytany.system.shard import Shard
-from tests.surfaces.shards import process, spawn, with_shard
+from tests.surfaces.shards import process, spawn, turns_until, with_shard
 
 FILES = {
     "missing.py": "import not_installed_anywhere\nasync def main(proc): ...",
@@ -109,8 +109,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Ends:
             operator.signal(pid, 15, uid=0)
             operator.signal(pid, 9, uid=0)
         found = {target: await operator.wait_ended(pid) for target, pid in pids.items()}
-        while shard.kernel.workers.leaving:  # noqa: ASYNC110 - the zygote reports in this loop
-            await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+        await turns_until(lambda: not shard.kernel.workers.leaving)
         usage = process(shard, pids["main.py:takes_time"]).usage
         found["usage"] = {"cpu_us": usage.cpu_us, "run_us": usage.run_us, "wait_us": usage.wait_us}
         return found
@@ -129,3 +128,11 @@ def test_no_way_to_another_process_works(ends: Ends) -> None:
 
 def test_what_a_program_took_is_known_when_its_worker_is_gone(ends: Ends) -> None:
     assert all(took > 0 for took in ends["usage"].values()), ends["usage"]
+
+
+@pytest.mark.parametrize("target", ["raises.py:main", "missing.py:main", "circle.py:main", "main.py:recursion"])
+def test_a_traceback_begins_with_the_program(ends: Ends, target: str) -> None:
+    told = ends[target]["error"]["traceback"]
+    first = next(line for line in told.splitlines() if line.startswith("  File "))
+    assert target.partition(":")[0] in first
+    assert "prytany/runtime/worker.py" not in told

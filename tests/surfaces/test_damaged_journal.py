@@ -15,8 +15,8 @@ from prytany.cli.journal import verify_home
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import read_anchor
 from prytany.system.keep import keep_home
+from tests.surfaces.commands import here
 from tests.surfaces.homes import make_home, opens
-from tests.surfaces.test_digest import prytany
 
 
 @pytest.fixture(scope="module")
@@ -164,15 +164,15 @@ def test_the_commands_say_it_in_a_line(closed: Path, tmp_path: Path) -> None:
     shutil.copytree(closed, home)
     cut_in_the_middle(home)
     for command in (("resume", "--model", "scripted"), ("ps",), ("journal", "keep", "--to", str(home))):
-        done = prytany(*command, home=home)
+        done = here(*command, home=home)
         assert done.returncode == 2, command
         assert "Traceback" not in done.stderr
         assert "prytany: " in done.stderr
-    assert prytany("journal", "verify", home=home).returncode == 1
-    kept = prytany("journal", "keep", "--to", str(tmp_path / "new"), "--json", home=home)
+    assert here("journal", "verify", home=home).returncode == 1
+    kept = here("journal", "keep", "--to", str(tmp_path / "new"), "--json", home=home)
     assert kept.returncode == 0, kept.stderr
     assert json.loads(kept.stdout)["kept"] > 0
-    assert prytany("ps", home=tmp_path / "new").returncode == 0
-    again = prytany("journal", "keep", "--to", str(tmp_path / "new"), home=home)
+    assert here("ps", home=tmp_path / "new").returncode == 0
+    again = here("journal", "keep", "--to", str(tmp_path / "new"), home=home)
     assert again.returncode == 2
     assert "EINVAL" in again.stderr

@@ -6,18 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.surfaces.commands import ROOT, command, here, prytany
+
 DOCUMENTS = ROOT / "examples" / "digest" / "documents"
-
-
-def prytany(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "prytany.cli", *arguments, "--home", str(home)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
 
 
 def run_arguments(output: Path) -> list[str]:
@@ -41,15 +36,15 @@ def test_the_digest_names_every_document(finished: tuple[Path, str]) -> None:
 
 
 def test_the_journal_of_a_run_verifies_and_a_kept_head_fits(finished: tuple[Path, str]) -> None:
-    head = prytany("journal", "head", home=finished[0]).stdout.strip()
-    verified = prytany("journal", "verify", "--head", head, home=finished[0])
+    head = here("journal", "head", home=finished[0]).stdout.strip()
+    verified = here("journal", "verify", "--head", head, home=finished[0])
     assert verified.returncode == 0, verified.stdout
 
 
 def test_ps_and_trace_show_the_run_as_json(finished: tuple[Path, str]) -> None:
-    rows = [json.loads(line) for line in prytany("ps", "--json", home=finished[0]).stdout.splitlines()]
+    rows = [json.loads(line) for line in here("ps", "--json", home=finished[0]).stdout.splitlines()]
     assert [(row["name"], row["state"], row["status"]) for row in rows] == [("editor", "terminated", 0)]
-    events = [json.loads(line) for line in prytany("trace", "1", "--json", home=finished[0]).stdout.splitlines()]
+    events = [json.loads(line) for line in here("trace", "1", "--json", home=finished[0]).stdout.splitlines()]
     assert sum(e.get("call") == "process_spawn" for e in events) == len(list(DOCUMENTS.iterdir()))
 
 
@@ -58,8 +53,8 @@ def test_a_run_that_is_killed_is_resumed_to_the_same_byte_with_no_answer_asked_t
     tmp_path: Path, finished: tuple[Path, str], answers: int
 ) -> None:
     home = tmp_path / "home"
-    command = [sys.executable, "-m", "prytany.cli", *run_arguments(tmp_path / "out"), "--home", str(home)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
+    words = command(*run_arguments(tmp_path / "out"), home=home)
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
         assert run.stderr is not None
         seen = 0
         for line in run.stderr:
@@ -71,7 +66,7 @@ def test_a_run_that_is_killed_is_resumed_to_the_same_byte_with_no_answer_asked_t
     assert resumed.returncode == 0, resumed.stderr
     assert (tmp_path / "out" / "digest.md").read_text() == finished[1]
     assert resumed.stderr.count("has its answer") <= len(list(DOCUMENTS.iterdir())) - answers
-    assert prytany("journal", "verify", home=home).returncode == 0
+    assert here("journal", "verify", home=home).returncode == 0
 
 
 def test_a_document_that_cannot_be_read_is_in_the_digest_with_the_reason(tmp_path: Path) -> None:
@@ -89,7 +84,7 @@ def test_a_document_that_cannot_be_read_is_in_the_digest_with_the_reason(tmp_pat
 
 
 def test_a_program_that_is_not_there_is_a_line_and_not_a_traceback(tmp_path: Path) -> None:
-    missing = prytany("run", "nowhere.py:main", "--model", "scripted", home=tmp_path / "home")
+    missing = here("run", "nowhere.py:main", "--model", "scripted", home=tmp_path / "home")
     assert missing.returncode == 2
     assert "ENOENT" in missing.stderr
     assert "Traceback" not in missing.stderr
@@ -97,8 +92,8 @@ def test_a_program_that_is_not_there_is_a_line_and_not_a_traceback(tmp_path: Pat
 
 def test_a_run_that_is_interrupted_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    command = [sys.executable, "-m", "prytany.cli", *run_arguments(tmp_path / "out"), "--home", str(home)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
+    words = command(*run_arguments(tmp_path / "out"), home=home)
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
         assert run.stderr is not None
         for line in run.stderr:
             if "asks the model" in line:
@@ -114,14 +109,14 @@ def test_a_run_that_is_interrupted_says_how_to_go_on_and_nothing_else(tmp_path: 
 
 def test_a_second_kernel_on_one_home_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    command = [sys.executable, "-m", "prytany.cli", *run_arguments(tmp_path / "out"), "--home", str(home)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
+    words = command(*run_arguments(tmp_path / "out"), home=home)
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as run:
         assert run.stderr is not None
         for line in run.stderr:
             if "starts" in line:
                 os.kill(run.pid, signal.SIGSTOP)
                 break
-        second = prytany("resume", "--model", "scripted", home=home)
+        second = here("resume", "--model", "scripted", home=home)
         os.kill(run.pid, signal.SIGCONT)
         run.stderr.read()
     assert second.returncode == 2

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import typer
 
-from prytany.cli import run, wait
+from prytany.cli import failure, run, wait
 from prytany.cli.main import app
 from prytany.drivers.models.scripted import ScriptedModel
 from prytany.system.shard import Shard
@@ -34,8 +33,8 @@ PAGES = [ROOT / "README.md", *(path for path in files() if path.parent == ROOT /
 RETURNS = re.compile(r"^# returns (.+)$", re.M)
 FILE = re.compile(r'^(?:"""|# )([\w/]+\.py)\b')
 EVERYTHING = "proc ipc model tools files.read files.write"
-COMMANDS = typer.main.get_command(app)
-OTHERS = {"export"}
+COMMANDS = app
+OTHERS = {"export", "mkdir"}
 """What consoles show beside `prytany`, `make` and `python`."""
 
 
@@ -104,9 +103,13 @@ async def ends(folder: Path) -> dict[str, dict[str, Any]]:
             source, output = folder / f"{number}" / "program.py", folder / f"{number}" / "output"
             output.mkdir(parents=True)
             source.write_text(program_of(block))
-            takes_folders = "input: str" in block.text
+            taken: dict[str, Any] = {}
+            if "input: str" in block.text:
+                taken = {"input": str(DOCUMENTS), "output": str(output)}
+            elif "folders: list" in block.text:
+                taken = {"folders": [str(DOCUMENTS)]}
             pids[block.place] = shard.kernel.operator.spawn(
-                f"{source}:main", [], {"input": str(DOCUMENTS), "output": str(output)} if takes_folders else {},
+                f"{source}:main", [], taken,
                 uid=0, unveil={str(DOCUMENTS): "r", str(output): "rw"}, tools=granted.get(block.page, ()),
             )  # fmt: skip
         async with asyncio.timeout(DEADLINE_S):
@@ -132,7 +135,7 @@ def test_the_programs_of_the_pages_run_and_give_what_they_say(tmp_path: Path, mo
 
 def typed(block: Block) -> Iterator[list[str]]:
     """The commands of a console, as words, without comments and settings of the environment."""
-    for line in block.text.splitlines():
+    for line in block.text.replace("\\\n", " ").splitlines():
         if line.startswith("$ "):
             words = shlex.split(line[2:], comments=True)
             while words and re.match(r"[A-Z_]+=", words[0]):
@@ -188,6 +191,10 @@ def test_a_run_that_a_page_shows_works_when_it_is_typed(tmp_path: Path, page: st
             (tmp_path / block.named).parent.mkdir(exist_ok=True)
             (tmp_path / block.named).write_text(block.text)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for made in (made for block in blocks("console") if block.page == page for made in typed(block)):
+        if made[:2] == ["mkdir", "-p"]:
+            (tmp_path / made[2]).mkdir(exist_ok=True)
+    words = [word.replace("$PWD", str(tmp_path)) for word in words]
     done = subprocess.run(
         [sys.executable, "-m", "prytany.cli", *words[1:], "--model", "scripted", "--home", str(tmp_path / "home")],
         cwd=tmp_path, env={**os.environ, "SHOP_KEY": "a key"}, capture_output=True, text=True, timeout=60, check=False,
@@ -226,8 +233,19 @@ def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
         missing += [f"{name} {option}" for option in options if option not in shown and option not in common]
         known |= set(options)
     assert missing == []
-    assert set(re.findall(r"(?<![\w-])--[a-z]+", page)) <= known
-    codes = {run.INTERRUPTED, run.DISK_FULL, run.JOURNAL_FAILED, wait.TIMED_OUT, wait.FAILED, wait.NOT_THERE, 0, 1, 2}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) <= known
+    codes = {
+        failure.INTERRUPTED,
+        failure.OUTPUT_CLOSED,
+        run.DISK_FULL,
+        run.JOURNAL_FAILED,
+        wait.TIMED_OUT,
+        wait.FAILED,
+        wait.NOT_THERE,
+        0,
+        1,
+        2,
+    }
     assert codes <= {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.M)}
 
 

@@ -21,6 +21,8 @@ def test_when_the_root_of_a_run_ends_the_rest_of_it_is_ended(tmp_path: Path) -> 
     assert (run.returncode, out) == (0, "2\n")
     assert told.count("its run 1 has ended") == 2
     assert [row["state"] for row in rows("ps", home=home) if row["state"] != "terminated"] == []
+    exits = [e for pid in ("2", "3") for e in rows("trace", pid, home=home) if e["event"] == "process.exited"]
+    assert [e["reason"] for e in exits] == ["its run 1 has ended"] * 2
     commanded = [e for e in rows("trace", "2", home=home) if e["event"] == "operator.commanded"]
     assert [(e["command"], e["uid"]) for e in commanded] == [("signal 9", os.getuid())]
 

@@ -13,9 +13,10 @@ import pytest
 from prytany.abi.errors import Einval, Enoent
 from prytany.kernel.outcome import Program
 from prytany.runtime.environments import Environments, find_python
+from prytany.system.lookups import Programs
 from prytany.system.programs import find_program
 from prytany.system.shard import Shard
-from tests.surfaces.shards import end_of, process, spawn, with_shard
+from tests.surfaces.shards import end_of, process, spawn, turns_until, with_shard
 
 PROGRAM = """
 import helper
@@ -55,8 +56,7 @@ def test_a_program_whose_files_change_and_go_finishes_on_what_it_began_with(tmp_
 
     async def begin(shard: Shard) -> None:
         spawn(shard, f"{folder}/main.py:main")
-        while 2 not in shard.kernel.workers.live:  # noqa: ASYNC110 - the kernel runs in this loop
-            await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+        await turns_until(lambda: 2 in shard.kernel.workers.live)
 
     async def go_on(shard: Shard) -> tuple[dict[str, Any], str, str]:
         shard.kernel.operator.signal(2, 9, uid=0)
@@ -138,10 +138,10 @@ def test_a_record_from_before_modules_were_recorded_still_runs(tmp_path: Path, m
     (tmp_path / "main.py").write_text(PROGRAM)
     (tmp_path / "helper.py").write_text("VERSION = 'from disk'")
 
-    def as_it_was(target: str, beside: str) -> Program:
+    def as_it_was(programs: Programs, target: str, beside: str) -> Program:
         return find_program(target, beside)._replace(source=(tmp_path / "main.py").read_bytes())
 
-    monkeypatch.setattr("prytany.system.shard.find_program", as_it_was)
+    monkeypatch.setattr(Programs, "find", as_it_was)
 
     async def body(shard: Shard) -> dict[str, Any]:
         return await end_of(shard, f"{tmp_path}/main.py:where")

@@ -26,7 +26,7 @@ from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime import landlock
 from prytany.system import opening
 from tests.surfaces import homes
-from tests.surfaces.test_digest import prytany
+from tests.surfaces.commands import here, prytany
 
 DISK_BYTES, RESERVE_BYTES = 6 << 20, 1 << 20
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -187,7 +187,7 @@ def test_the_commands_say_what_is_full_and_how_to_go_on(tmp_path: Path) -> None:
         assert "is full" in run.stderr
         assert f"prytany resume --home {home}" in run.stderr
         fill(disk)
-        assert prytany("ps", home=home).returncode == 0
+        assert here("ps", home=home).returncode == 0
         again = prytany("resume", "--model", "scripted", home=home)
         assert again.returncode == 75, again.stderr
         for done in (run, again):

@@ -15,7 +15,8 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Eacces, Eio, Enoent, KernelError
 from prytany.cli.home import find_home
 from prytany.cli.journal import show_head, verify_home
-from prytany.cli.listing import list_processes, show_log, trace_process
+from prytany.cli.listing import list_processes, show_log
+from prytany.cli.trace import trace_process
 from prytany.drivers.stores.reserve import Reserve
 from prytany.journal.chain import next_hash
 from prytany.journal.digests import Keyring

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.surfaces.test_digest import prytany
+from tests.surfaces.commands import here, prytany
 
 PROGRAM = """
 import asyncio, os, socket
@@ -94,6 +94,6 @@ def test_an_exception_is_shown_with_its_escape_codes_made_visible(folder: Path) 
     assert status == 1
     assert "ValueError" in said
     assert "\x1b" not in said
-    logs = prytany("logs", "1", home=folder / "home").stdout
+    logs = here("logs", "1", home=folder / "home").stdout
     assert "seen" in logs
     assert "\x1b" not in logs

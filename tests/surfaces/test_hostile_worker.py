@@ -15,7 +15,7 @@ from prytany.abi import limits
 from prytany.runtime.confined import ConfinedWorker
 from prytany.system.shard import Shard
 from tests.surfaces import hostile_worker
-from tests.surfaces.shards import events_of, process, spawn, with_shard
+from tests.surfaces.shards import events_of, process, spawn, turns_until, with_shard
 
 PROGRAM = """
 import asyncio
@@ -82,8 +82,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         seen.honest = await operator.wait_ended(honest)
         worker = shard.kernel.workers.live[never].worker
         assert isinstance(worker, ConfinedWorker)
-        while not worker.held_back:  # noqa: ASYNC110 - the kernel's own work goes on meanwhile
-            await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+        await turns_until(lambda: worker.held_back)
         calls = process(shard, never).usage.calls
         seen.alive_after = await operator.wait_ended(spawn(shard, f"{folder}/main.py:main"))
         assert process(shard, never).usage.calls - calls < 500

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from prytany.runtime import landlock
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.launcher import Launcher
 from prytany.system.shard import Shard
-from tests.surfaces.shards import events_of, process, spawn, with_shard
+from tests.surfaces.shards import events_of, process, spawn, turns_until, with_shard
 
 pytestmark = pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")
 
@@ -68,11 +66,6 @@ def zygote_of(shard: Shard) -> int:
     return found
 
 
-async def turns_until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - the kernel runs in this loop
-        await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
-
-
 def test_running_and_waiting_processes_finish_after_their_zygote_was_killed(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(PROGRAM)
 
@@ -84,13 +77,16 @@ def test_running_and_waiting_processes_finish_after_their_zygote_was_killed(tmp_
         os.kill(first, signal.SIGKILL)
 
         def asleep() -> list[Process]:
-            return [p for p in table.processes.values() if p.parent and p.idle and p.open]
+            return [p for p in table.processes.values() if p.idle and p.open]
 
-        await turns_until(lambda: len(asleep()) == 3)
+        def all_wait() -> bool:  # parents too: one that still ran, or came back, would have a worker again
+            return len(asleep()) == 6 and all(live.cursor is None for live in workers.live.values())
+
+        await turns_until(all_wait)
         second = zygote_of(shard)
         os.kill(second, signal.SIGKILL)
         await turns_until(lambda: not workers.live)  # all wait: they come back when something reaches them
-        for child in asleep():
+        for child in [p for p in asleep() if p.parent]:
             operator.signal(child.pid, signal.SIGTERM, uid=0)
         ends = [await operator.wait_ended(pid) for pid in roots]
         assert len({first, second, zygote_of(shard)}) == 3

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from prytany.testing.model_endpoint import Fault, ModelEndpoint
-from tests.surfaces.test_digest import ROOT
+from tests.surfaces.commands import ROOT
 
 KEY = "-".join(("sk", "very", "secret", "0123456789"))
 PROGRAM = """

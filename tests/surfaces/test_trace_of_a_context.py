@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prytany.cli.listing import trace_process
+from prytany.cli.trace import trace_process
 from prytany.drivers.models.scripted import ScriptedModel
 from prytany.ports.runner import Runner
 from prytany.runtime.inline import InlineRunner

@@ -18,6 +18,8 @@ SOCKET = "control"
 """The socket's name in the home."""
 ROWS_MAX = 500
 """Rows of one answer."""
+ROW_CALLS_MAX = 8
+"""Open calls in one row of `ps`: the oldest."""
 
 
 class GetStatus(msgspec.Struct, array_like=True, frozen=True, tag="status"):
@@ -54,7 +56,7 @@ class ListIncidents(msgspec.Struct, array_like=True, frozen=True, tag="incidents
 
 
 class SettleIncident(msgspec.Struct, array_like=True, frozen=True, tag="settle"):
-    """Decide what needs a person: `retry`, `skip`, or `give` with the result."""
+    """Decide what needs a person: `retry`, `skip`, or `give` with the result. `n` is as ListIncidents gave it."""
 
     pid: int
     n: int
@@ -62,9 +64,39 @@ class SettleIncident(msgspec.Struct, array_like=True, frozen=True, tag="settle")
     value: Any = None
 
 
+class ForgetProcess(msgspec.Struct, array_like=True, frozen=True, tag="forget"):
+    """Destroy the content of an ended process; answered when it is destroyed."""
+
+    pid: int
+
+
+class SendMessage(msgspec.Struct, array_like=True, frozen=True, tag="send"):
+    """Put a message of that type into its mailbox; answered with the message's number."""
+
+    pid: int
+    kind: str
+    body: Any = None
+
+
+class UpgradeProcess(msgspec.Struct, array_like=True, frozen=True, tag="upgrade"):
+    """Move a `Server` to its program as it is on disk now, or to `program`: the same class in another file."""
+
+    pid: int
+    program: str = ""
+
+
+class AwaitEntry(msgspec.Struct, array_like=True, frozen=True, tag="follow"):
+    """Answered with the number of the last durable entry once that is above `after`."""
+
+    after: int
+
+
 Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
+    | ForgetProcess | SendMessage | UpgradeProcess | AwaitEntry
 )  # fmt: skip
+Unbounded = WaitProcess | ForgetProcess | AwaitEntry
+"""Those whose answer takes as long as it takes."""
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):
@@ -97,10 +129,56 @@ class Status(msgspec.Struct, kw_only=True):
     ready: int
     incidents: int
     running_max: int
+    let_go: int = 0
+    """How many runs have ended and left the table; the journal has their records."""
+
+
+class UsageRow(msgspec.Struct, kw_only=True):
+    """What one process took, or several. The `reserved` stands for what their open model calls may still take."""
+
+    processes: int = 1
+    calls: int = 0
+    denials: int = 0
+    model_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd_micros: int = 0
+    model_us: int = 0
+    cpu_us: int = 0
+    run_us: int = 0
+    wait_us: int = 0
+    reserved_prompt_tokens: int = 0
+    reserved_completion_tokens: int = 0
+    reserved_usd_micros: int = 0
+
+    def add(self, other: UsageRow) -> None:
+        """Count in what another took."""
+        for field in self.__struct_fields__:
+            setattr(self, field, getattr(self, field) + getattr(other, field))
+
+
+class MailboxRow(msgspec.Struct, kw_only=True):
+    """How many messages a process has: not taken yet, taken and not done, and put aside."""
+
+    waiting: int = 0
+    in_hand: int = 0
+    dead: int = 0
+
+
+class OpenRow(msgspec.Struct, kw_only=True):
+    """A call that has no result yet."""
+
+    n: int
+    call: str
+    opened_ns: int
+    subject: int
+    doubt: bool
+    waits: str = ""
+    """What for; "" while it is being done."""
 
 
 class ProcessRow(msgspec.Struct, kw_only=True):
-    """A line of `ps`."""
+    """A line of `ps`. Times are the kernel's, 0 for what has not been."""
 
     pid: int
     parent: int
@@ -118,20 +196,41 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     """With what its descendants took that are reaped."""
     run_us: int = 0
     wait_us: int = 0
-
-
-class OpenRow(msgspec.Struct, kw_only=True):
-    """A call that has no result yet."""
-
-    n: int
-    call: str
-    opened_ns: int
-    subject: int
-    doubt: bool
+    wall_us: int = 0
+    """From its first start to its end, or until now."""
+    kind: str = ""
+    program: str = ""
+    source: str = ""
+    """Digest of the program's text, in hexadecimal: its version."""
+    model: str = ""
+    unveil: dict[str, str] = {}
+    incarnation: int = 0
+    failures: int = 0
+    restarts: int = 0
+    """How many times it may be restarted."""
+    children: int = 0
+    open: list[OpenRow] = []
+    """The ROW_CALLS_MAX oldest of `open_calls`."""
+    open_calls: int = 0
+    mailbox: MailboxRow = msgspec.field(default_factory=MailboxRow)
+    contexts: int = 0
+    incidents: int = 0
+    journal_bytes: int = 0
+    spawned_ns: int = 0
+    started_ns: int = 0
+    ended_ns: int = 0
+    forgotten: bool = False
+    usage: UsageRow = msgspec.field(default_factory=UsageRow)
+    """Its own."""
+    below: UsageRow = msgspec.field(default_factory=UsageRow)
+    """What its descendants took that are reaped."""
+    tree: UsageRow | None = None
+    """Of a root: what its whole run took, the reaped and itself included. `Client.ps` adds it up."""
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
-    """Something that needs a person; `n` is 0 where it is about the process itself."""
+    """Something that needs a person; `n` is 0 where it is about the process itself, and minus the entry that opened it
+    where it is about a call that nobody waits for any more."""
 
     pid: int
     n: int
@@ -139,6 +238,15 @@ class IncidentRow(msgspec.Struct, kw_only=True):
     name: str
     call: str
     since_ns: int
+
+
+class ContextRow(msgspec.Struct, kw_only=True):
+    """A conversation that a process holds; `node` is its head's, in hexadecimal."""
+
+    number: int
+    messages: int
+    size_bytes: int
+    node: str
 
 
 class Inspection(msgspec.Struct, kw_only=True):
@@ -163,7 +271,7 @@ class Inspection(msgspec.Struct, kw_only=True):
     limits: dict[str, int]
     open: list[OpenRow]
     children: list[int]
-    usage: dict[str, int]
+    usage: UsageRow
     denied: dict[str, int]
     incidents: list[IncidentRow]
     now_ns: int
@@ -174,6 +282,26 @@ class Inspection(msgspec.Struct, kw_only=True):
     tail: int
     """The last entry of its record."""
     ended_seq: int
+    wall_us: int = 0
+    """From its first start to its end, or until now."""
+    tree: UsageRow = msgspec.field(default_factory=UsageRow)
+    """What it took with all its descendants, the reaped included."""
+    used: dict[str, int] = {}
+    """How far it is, of those of `limits` that are counted."""
+    failures: int = 0
+    """How many times it failed; `limits` says how often it is restarted."""
+    warned: dict[str, int] = {}
+    """Bounds that this incarnation came near, and where it stood then."""
+    pending: str = ""
+    """Digest of the program that it moves to at its next message boundary, in hexadecimal."""
+    python: str = ""
+    tools: list[str] = []
+    """Those that it may call."""
+    contexts: list[ContextRow] = []
+    """The ROWS_MAX oldest."""
+    mailbox: MailboxRow = msgspec.field(default_factory=MailboxRow)
+    forgotten: bool = False
+    """Its content was destroyed."""
 
 
 class Ended(msgspec.Struct, kw_only=True):
@@ -187,6 +315,23 @@ class Ended(msgspec.Struct, kw_only=True):
     error: Any
 
 
+class Forgotten(msgspec.Struct, kw_only=True):
+    """What was destroyed of a process, and what was not since others name it as well."""
+
+    contents: int
+    freed_bytes: int
+    kept: int
+
+
+class Upgrade(msgspec.Struct, kw_only=True):
+    """What becomes of an upgrade: at once, or when the message in hand is done (`pending`)."""
+
+    pending: bool
+    program: str
+    source: str
+    """Digest of the new program, in hexadecimal."""
+
+
 ANSWERS: dict[type[Command], Any] = {
     GetStatus: Status,
     ListProcesses: list[ProcessRow],
@@ -195,6 +340,10 @@ ANSWERS: dict[type[Command], Any] = {
     WaitProcess: Ended,
     ListIncidents: list[IncidentRow],
     SettleIncident: None,
+    ForgetProcess: Forgotten,
+    SendMessage: int,
+    UpgradeProcess: Upgrade,
+    AwaitEntry: int,
 }
 """What each command is answered with."""
 

@@ -22,11 +22,12 @@ def given_arguments(texts: Sequence[str], taken: dict[str, str]) -> dict[str, An
             raise Einval(f"--arg {text[:100]!r} is not NAME=VALUE")
         if name in given:
             raise Einval(f"the argument {name!r} is given twice")
-        given[name] = _value(value)
+        given[name] = json_or_text(value, f"--arg {text[:100]!a}")
     return given
 
 
-def _value(text: str) -> Any:
+def json_or_text(text: str, what: str) -> Any:
+    """`text` as JSON where it is JSON, and else as it is; raises Einval of `what` where no program can be given it."""
     try:
         value = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
@@ -34,5 +35,5 @@ def _value(text: str) -> Any:
     try:
         msgspec.msgpack.encode(value)
     except (OverflowError, UnicodeEncodeError, RecursionError) as error:
-        raise Einval(f"--arg {text[:100]!a} cannot be given to a program: {error}") from None
+        raise Einval(f"{what} cannot be given to a program: {error}") from None
     return value

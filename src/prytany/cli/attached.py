@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
-from prytany.abi.errors import Einval
+from prytany.abi.errors import Einval, Enoent, Epipe, Esrch, KernelError
 from prytany.abi.ids import Pid, parse_pid
-from prytany.cli.text import safe
+from prytany.cli.failure import advised
+from prytany.cli.text import note, safe
 from prytany.client import Client, attach
 
 T = TypeVar("T")
@@ -23,13 +21,38 @@ def with_client(home: Path, action: Callable[[Client], Awaitable[T]]) -> T:
     """Run `action` with a client of the home."""
 
     async def session() -> T:
-        client = await attach(home)
+        try:
+            client = await attach(home)
+        except Enoent as error:
+            raise no_home(error) from None
         try:
             return await action(client)
+        except KernelError as error:
+            raise _known(error, home) from None
         finally:
             await client.close()
 
     return asyncio.run(session())
+
+
+def no_home(error: KernelError) -> KernelError:
+    """`error`, with what to do where there is no home, or nothing in it."""
+    return advised(error, "name another home with --home, or begin one with: prytany run FILE.py:FUNCTION")
+
+
+def no_process(error: KernelError, home: Path) -> KernelError:
+    """`error`, with what to do where there is no such process."""
+    return advised(error, f"see which there are with: {command('ps', home)}")
+
+
+def _known(error: KernelError, home: Path) -> KernelError:
+    match error:
+        case Esrch():
+            return no_process(error, home)
+        case Epipe():
+            return advised(error, f"go on with: {command('resume', home)}")
+        case _:
+            return error
 
 
 def pid_of(text: str) -> Pid:
@@ -37,7 +60,9 @@ def pid_of(text: str) -> Pid:
     try:
         return parse_pid(text)
     except ValueError:
-        raise Einval(f"not a pid: {text!r}") from None
+        raise advised(
+            Einval(f"not a pid: {text[:100]!r}"), "a pid is a number as prytany ps shows it, such as 3"
+        ) from None
 
 
 def command(line: str, home: Path) -> str:
@@ -45,15 +70,10 @@ def command(line: str, home: Path) -> str:
     return safe(f"prytany {line} --home {shlex.quote(str(home))}")
 
 
-def say_recorded(client: Client) -> None:
+def say_recorded(client: Client, as_json: bool) -> None:
     """Say that what was commanded waits, where nothing runs."""
     if not client.live:
-        print(f"nothing runs here: it is recorded; go on with: {command('resume', client.home)}", file=sys.stderr)
-
-
-def json_line(value: object) -> str:
-    """`value` as one line of JSON; what JSON does not have is written as text."""
-    return msgspec.json.encode(value, enc_hook=repr).decode()
+        note(f"nothing runs here: it is recorded; go on with: {command('resume', client.home)}", as_json)
 
 
 def duration(ns: int) -> str:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 from pathlib import Path
 
-from prytany.abi.errors import Einval
-from prytany.abi.ids import parse_pid
-from prytany.kernel.forgetting import Forgotten
+import msgspec
+
+from prytany.abi.control import Forgotten
+from prytany.cli.attached import pid_of, with_client
+from prytany.cli.text import json_line
+from prytany.client import Client
 from prytany.system.logs import Logs
-from prytany.system.offline import forget_in_home
 
 
 def forget_process(home: Path, pid_text: str, as_json: bool) -> None:
     """Forget it, and say what is left elsewhere."""
-    try:
-        pid = parse_pid(pid_text)
-    except ValueError as error:
-        raise Einval(str(error)) from None
-    gone: Forgotten = asyncio.run(forget_in_home(home, pid, os.getuid()))
+    pid = pid_of(pid_text)
+
+    async def forget(client: Client) -> Forgotten:
+        return await client.forget(pid)
+
+    gone = with_client(home, forget)
     log = Logs(home).forget(pid)
     if as_json:
-        print(json.dumps({"pid": pid, **gone._asdict(), "log": log}))
+        print(json_line({"pid": pid, **msgspec.structs.asdict(gone), "log": log}))
         return
     printed = ", and what it printed" if log else ""
     print(f"{gone.contents} pieces of content of process {pid_text} are destroyed ({gone.freed_bytes} bytes){printed}")
     if gone.kept:
-        print(f"{gone.kept} are kept: processes that have not ended name them as well")
+        print(f"{gone.kept} are kept: others name them as well")
     print("what it handed to others is theirs; backups and a provider's logs are out of reach")

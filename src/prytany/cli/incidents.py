@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 
 from prytany.abi.control import IncidentRow, Status
-from prytany.abi.errors import Einval
+from prytany.abi.errors import Einval, Enoent
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
-from prytany.cli.attached import command, duration, json_line, pid_of, say_recorded, with_client
-from prytany.cli.text import safe
+from prytany.cli.attached import command, duration, pid_of, say_recorded, with_client
+from prytany.cli.failure import advised
+from prytany.cli.numbers import shown_number
+from prytany.cli.text import json_line, safe, say
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 
@@ -30,36 +32,43 @@ def list_incidents(home: Path, as_json: bool) -> None:
             print(json_line(row))
         return
     if not rows:
-        print("nothing needs a person", file=sys.stderr)
+        say("nothing needs a person")
         return
     now_ns = SystemClock().now_ns()
     print(f"{'PID':>6} {'N':>6}  {'KIND':<10} {'SINCE':>10}  CALL OF PROCESS")
     for row in rows:
-        what = f"{row.call} of {row.name}" if row.n else row.name
+        what = f"{row.call} of {row.name}" if row.call else row.name
         since = duration(now_ns - row.since_ns)
-        print(f"{format_pid(Pid(row.pid)):>6} {row.n:>6}  {safe(row.kind):<10} {since:>10}  {safe(what)}")
+        print(f"{format_pid(Pid(row.pid)):>6} {shown_number(row.n):>6}  {safe(row.kind):<10} {since:>10}  {safe(what)}")
     for pid in dict.fromkeys(format_pid(Pid(row.pid)) for row in rows if row.kind == "replay"):
-        print(f"what process {pid} asked for instead: {command(f'logs {pid}', home)}", file=sys.stderr)
+        say(f"what process {pid} asked for instead: {command(f'logs {pid}', home)}")
     if status.incidents > len(rows):
-        print(f"and {status.incidents - len(rows)} more", file=sys.stderr)
-    print(f"settle one with: {command('incidents retry|skip|give PID N', home)}", file=sys.stderr)
+        say(f"and {status.incidents - len(rows)} more")
+    if any(row.n < 0 for row in rows):
+        say("nobody waits for an answer of what is abandoned: see to it yourself, then skip it")
+    say(f"settle one with: {command('incidents retry|skip|give PID N', home)}")
 
 
-def settle(home: Path, choice: str, pid_text: str, n: int, value: object = None) -> None:
+def settle(home: Path, choice: str, pid_text: str, n: int, as_json: bool = False, value: object = None) -> None:
     """Retry, skip, or give the result."""
     pid = pid_of(pid_text)
 
     async def settling(client: Client) -> None:
-        await client.settle(pid, n, choice, value)
-        say_recorded(client)
+        try:
+            await client.settle(pid, n, choice, value)
+        except Enoent as error:
+            raise advised(error, f"see what needs a person with: {command('incidents', home)}") from None
+        if as_json:
+            print(json_line({"pid": pid, "n": n, "choice": choice, "live": client.live}))
+        say_recorded(client, as_json)
 
     with_client(home, settling)
 
 
-def given_value(text: str | None, as_json: bool) -> object:
+def given_value(text: str | None, from_json: bool) -> object:
     """The value that a person gave, from the command line or from standard input; raises Einval."""
     written = _standard_input() if text is None else text
-    if not as_json:
+    if not from_json:
         return written
     try:
         value: object = msgspec.json.decode(written, type=Any)

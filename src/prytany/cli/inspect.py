@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from prytany.abi.control import Inspection, Status
 from prytany.abi.ids import Pid, format_pid
-from prytany.cli.attached import command, duration, json_line, pid_of, with_client
-from prytany.cli.text import safe
+from prytany.cli.attached import command, duration, pid_of, with_client
+from prytany.cli.text import json_line, safe
+from prytany.cli.totals import total_line
 from prytany.client import Client
 
 OPEN_SHOWN = 20
 CHILDREN_SHOWN = 40
+CONTEXTS_SHOWN = 10
 
 
 def inspect_process(home: Path, pid_text: str, as_json: bool) -> None:
@@ -37,12 +41,23 @@ def _lines(p: Inspection, status: Status, home: Path) -> Iterator[tuple[str, str
     if p.ended_ns:
         yield "status", f"{p.status}" + (f", by signal {p.signal}" if p.signal else "")
     yield "program", p.program
-    yield "source", p.source
+    yield "version", p.source
+    if p.pending:
+        yield "upgrade", f"at the end of the message in hand, to {p.pending}"
+    if p.python:
+        yield "python", p.python
     yield "family", f"parent {p.parent}, run {p.run}, depth {p.depth}, {len(p.children)} children"
     if p.children:
         more = " …" if len(p.children) > CHILDREN_SHOWN else ""
         yield "children", " ".join(format_pid(Pid(c)) for c in p.children[:CHILDREN_SHOWN]) + more
-    yield "incarnation", str(p.incarnation)
+    yield "incarnation", f"{p.incarnation}, failed {p.failures} times, restarted {p.limits.get('restarts', 0)} at most"
+    yield from _rights(p, status)
+    yield from _doing(p, home)
+    yield from _holding(p)
+    yield from _taken(p)
+
+
+def _rights(p: Inspection, status: Status) -> Iterator[tuple[str, str]]:
     yield "pledge", " ".join(p.pledge) or "nothing"
     if p.unveil:
         for path, rights in p.unveil.items():
@@ -52,23 +67,49 @@ def _lines(p: Inspection, status: Status, home: Path) -> Iterator[tuple[str, str
     if status.os_pid and not status.confined:
         yield "confined", "NO (--unconfined)"
     yield "model", p.model or "the default"
-    yield "limits", ", ".join(f"{name} {value}" for name, value in p.limits.items())
-    yield from _doing(p, home)
-    yield "usage", ", ".join(f"{name} {value}" for name, value in p.usage.items())
+    yield "tools", " ".join(p.tools) or "none"
+
+
+def _doing(p: Inspection, home: Path) -> Iterator[tuple[str, str]]:
+    for call in p.open[:OPEN_SHOWN]:
+        doubt = ", in doubt" if call.doubt else ""
+        waits = f", waits for {call.waits}" if call.waits else ""
+        yield f"open {call.n}", f"{call.call}, for {duration(p.now_ns - call.opened_ns)}{waits}{doubt}"
+    if len(p.open) > OPEN_SHOWN:
+        yield "open", f"and {len(p.open) - OPEN_SHOWN} more"
+    for incident in p.incidents:
+        settle = command(f"incidents retry {format_pid(Pid(p.pid))} {incident.n}", home)
+        yield "needs", f"a person: {incident.kind}, for {duration(p.now_ns - incident.since_ns)}; {settle}"
+
+
+def _holding(p: Inspection) -> Iterator[tuple[str, str]]:
+    box = p.mailbox
+    yield "mailbox", f"{box.waiting} waiting, {box.in_hand} in hand, {box.dead} dead"
+    for context in p.contexts[:CONTEXTS_SHOWN]:
+        size = f"{context.messages} messages, {context.size_bytes} bytes"
+        yield f"context {context.number}", f"{size}, head {context.node}"
+    if len(p.contexts) > CONTEXTS_SHOWN:
+        yield "context", f"and {len(p.contexts) - CONTEXTS_SHOWN} more"
+
+
+def _taken(p: Inspection) -> Iterator[tuple[str, str]]:
+    yield (
+        "limits",
+        ", ".join(
+            f"{name} {p.used[name]} of {most}" if name in p.used else f"{name} {most}"
+            for name, most in p.limits.items()
+        ),
+    )
+    for what, stood_at in p.warned.items():
+        yield "warned", f"{what} stood at {stood_at}"
+    took = {name: value for name, value in msgspec.structs.asdict(p.usage).items() if name != "processes"}
+    yield "usage", ", ".join(f"{name} {value}" for name, value in (took | {"wall_us": p.wall_us}).items())
+    yield "tree", total_line(p.tree)
     for call, times in p.denied.items():
         yield "denied", f"{call}, {times} times"
     for what, at_ns in (("spawned", p.spawned_ns), ("started", p.started_ns), ("ended", p.ended_ns)):
         if at_ns:
             yield what, f"{duration(p.now_ns - at_ns)} ago"
     yield "journal", f"spawned at {p.spawned_seq}, last of its record {p.tail}, ended at {p.ended_seq or '-'}"
-
-
-def _doing(p: Inspection, home: Path) -> Iterator[tuple[str, str]]:
-    for call in p.open[:OPEN_SHOWN]:
-        doubt = ", in doubt" if call.doubt else ""
-        yield f"open {call.n}", f"{call.call}, for {duration(p.now_ns - call.opened_ns)}{doubt}"
-    if len(p.open) > OPEN_SHOWN:
-        yield "open", f"and {len(p.open) - OPEN_SHOWN} more"
-    for incident in p.incidents:
-        settle = command(f"incidents retry {format_pid(Pid(p.pid))} {incident.n}", home)
-        yield "needs", f"a person: {incident.kind}, for {duration(p.now_ns - incident.since_ns)}; {settle}"
+    if p.forgotten:
+        yield "forgotten", "its content was destroyed"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from prytany.abi.errors import Einval, KernelError
-from prytany.abi.ids import Pid, format_pid
+from prytany.abi.errors import Einval, Esrch, KernelError
+from prytany.abi.ids import Pid
 from prytany.abi.signals import Signal
-from prytany.cli.attached import pid_of, say_recorded, with_client
-from prytany.cli.text import safe
+from prytany.cli.attached import no_process, pid_of, say_recorded, with_client
+from prytany.cli.failure import FAILED, advised, tell
+from prytany.cli.text import json_line
 from prytany.client import Client
 
 
@@ -19,29 +20,32 @@ def signal_of(text: str) -> Signal:
     for signal in Signal:
         if name in (signal.name, str(signal.value)):
             return signal
-    raise Einval(f"there is no signal {text!r}; there are {', '.join(s.name for s in Signal)}")
+    names = ", ".join(signal.name for signal in Signal)
+    raise advised(Einval(f"there is no signal {text[:100]!r}"), f"name one of {names}, or its number")
 
 
-def kill_processes(home: Path, pids: list[str], signal_text: str) -> int:
-    """Signal each; 0, or 2 when one of them could not be."""
+def kill_processes(home: Path, pids: Sequence[str], signal_text: str, as_json: bool = False) -> int:
+    """Signal each, and tell the others; 0, or 2 when one of them could not be."""
     signal = signal_of(signal_text)
     targets = [pid_of(text) for text in pids]
 
     async def each(client: Client) -> int:
         failed = 0
         for pid in targets:
-            failed += await _kill(client, pid, signal)
+            failed += await _kill(client, pid, signal, as_json)
         if failed < len(targets):
-            say_recorded(client)
+            say_recorded(client, as_json)
         return failed
 
-    return 2 if with_client(home, each) else 0
+    return FAILED if with_client(home, each) else 0
 
 
-async def _kill(client: Client, pid: Pid, signal: Signal) -> bool:
+async def _kill(client: Client, pid: Pid, signal: Signal, as_json: bool) -> bool:
     try:
         await client.signal(pid, signal)
     except KernelError as error:
-        print(f"prytany: process {format_pid(pid)}: {safe(str(error))}", file=sys.stderr)
+        tell(no_process(error, client.home) if isinstance(error, Esrch) else error, as_json, pid=pid)
         return True
+    if as_json:
+        print(json_line({"pid": pid, "signal": signal.name, "live": client.live}))
     return False

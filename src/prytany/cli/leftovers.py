@@ -7,18 +7,19 @@ when its root has ended, the rest of it is killed by the operator's command, whi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from prytany.abi.signals import Signal
-from prytany.cli.text import safe
 from prytany.kernel.kernel import Kernel
 
 
-def end_leftovers(kernel: Kernel, say: Callable[[str], None]) -> int:
-    """Kill what is alive of runs that have ended, and say so; how many there were. Looks at every process once."""
+async def end_leftovers(kernel: Kernel) -> int:
+    """Kill what is alive of runs that have ended, until that is durable; how many there were. Looks at every process
+    once."""
     found = kernel.table.processes
     left = [p for p in found.values() if p.alive and p.pid != p.run and not ((r := found.get(p.run)) and r.alive)]
     for process in left:
-        say(f"{process.pid:>5}  {safe(process.name):<28} is ended: its run {process.run} has ended")
-        kernel.operator.signal(process.pid, Signal.KILL, uid=os.getuid())
+        kernel.operator.signal(process.pid, Signal.KILL, uid=os.getuid(), reason=f"its run {process.run} has ended")
+    journal = kernel.ledger.journal
+    if left:
+        await journal.wait_durable(journal.head.seq)
     return len(left)

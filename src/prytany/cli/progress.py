@@ -7,19 +7,22 @@ from pathlib import Path
 
 from prytany.abi import events as ev
 from prytany.cli.attached import command
-from prytany.cli.text import safe
+from prytany.cli.numbers import shown_number
+from prytany.cli.text import json_line, processes, safe
 
 
 class Progress:
-    """Turns durable events into plain lines."""
+    """Turns durable events into plain lines, or into lines of JSON."""
 
-    def __init__(self, say: Callable[[str], None], home: Path) -> None:
+    def __init__(self, say: Callable[[str], None], home: Path, as_json: bool = False) -> None:
         self._say = say
         self._home = home
+        self._as_json = as_json
         self._names: dict[int, str] = {}
-        self.answered = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
+        self.lines = 0
+        """How many were said."""
+        self._lines_before = 0
+        self._answered = 0
 
     def name(self, pid: int, name: str) -> None:
         """A process that was there before."""
@@ -28,38 +31,51 @@ class Progress:
     def __call__(self, seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
         """One durable entry."""
         for event in events:
-            line = self._line(event)
-            if line:
-                self._say(line)
+            self._on(event)
 
-    def _line(self, event: ev.Event) -> str:
+    def tell(self, pid: int, what: str) -> None:
+        """What a process does, or is done to it."""
+        self.lines += 1
+        name = self._names.get(pid, "?")
+        if self._as_json:
+            self._say(json_line({"note": what, "pid": pid, "name": name}))
+        else:
+            self._say(f"{pid:>5}  {safe(name):<28} {what}")
+
+    def go_on(self, alive: int) -> None:
+        """Say how it stands, where nothing was said since this was asked before."""
+        if self.lines == self._lines_before:
+            what = f"goes on: {processes(alive)}, {self._answered} model calls answered"
+            self._say(json_line({"note": what}) if self._as_json else f"       {what}")
+        self._lines_before = self.lines
+
+    def _on(self, event: ev.Event) -> None:
         match event:
             case ev.ProcessSpawned():
                 self._names[event.pid] = event.name
-                return ""
             case ev.ProcessStarted():
-                return self._of(event.pid, "starts")
+                self.tell(event.pid, "starts")
             case ev.CallOpened(call="model_chat"):
-                return self._of(event.pid, "asks the model")
+                self.tell(event.pid, "asks the model")
             case ev.ToolCalled():
-                return self._of(event.pid, f"calls {event.tool} ({event.effect})")
+                self.tell(event.pid, f"calls {event.tool} ({event.effect})")
             case ev.ModelUsed(cause=""):
-                self.answered += 1
-                self.prompt_tokens += event.prompt_tokens
-                self.completion_tokens += event.completion_tokens
+                self._answered += 1
                 took = f"{event.took_us / 1e6:.1f} s"
-                return self._of(
-                    event.pid, f"has its answer: {event.prompt_tokens} + {event.completion_tokens} tokens, {took}"
-                )
+                tokens = f"{event.prompt_tokens} + {event.completion_tokens} tokens"
+                self.tell(event.pid, f"has its answer: {tokens}, {took}")
             case ev.ModelUsed():
-                return self._of(event.pid, f"got no answer ({event.cause})")
+                self.tell(event.pid, f"got no answer ({event.cause})")
             case ev.IncidentOpened():
-                settle = command(f"incidents retry {event.pid} {event.n}", self._home)
-                return self._of(event.pid, f"needs a person: {event.kind}; {settle}  (or skip, give)")
+                self.tell(event.pid, f"needs a person: {event.kind}; {self._settle(event)}")
             case ev.ProcessExited():
-                return self._of(event.pid, f"ends: {event.reason} (status {event.status})")
+                self.tell(event.pid, f"ends: {event.reason} (status {event.status})")
+            case ev.ProcessReaped():
+                self._names.pop(event.pid, None)
             case _:
-                return ""
+                pass
 
-    def _of(self, pid: int, what: str) -> str:
-        return f"{pid:>5}  {safe(self._names.get(pid, '?')):<28} {what}"
+    def _settle(self, event: ev.IncidentOpened) -> str:
+        if event.n < 0:
+            return command(f"incidents skip {event.pid} {shown_number(event.n)}", self._home)
+        return command(f"incidents retry {event.pid} {event.n}", self._home) + "  (or skip, give)"

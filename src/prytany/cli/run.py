@@ -5,124 +5,193 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import uvloop
 
-from prytany.abi.errors import Ebusy
-from prytany.cli.attached import command
+from prytany.abi.control import SOCKET, Ended
+from prytany.abi.errors import Ebusy, Eintr, Einval, Eio, Enoent, Enospc
+from prytany.cli.attached import command, no_home
+from prytany.cli.failure import INTERRUPTED, advised, tell
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
-from prytany.cli.text import say
-from prytany.cli.wait import show_end
+from prytany.cli.text import note, processes, say
+from prytany.cli.totals import total_line
+from prytany.cli.wait import show
+from prytany.kernel.totals import tree_of
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
 from prytany.system.models import name_model, open_models
+from prytany.system.programs import find_program, programs_in
 from prytany.system.shard import Shard
 from prytany.system.tools import tool_path
 
-INTERRUPTED = 130
 DISK_FULL = 75  # EX_TEMPFAIL of sysexits.h
 JOURNAL_FAILED = 74  # EX_IOERR
 
 
-def run_program(
-    home: Path, target: str, kwargs: dict[str, Any], unveil: dict[str, str], *, model: str, running_max: int,
-    unconfined: bool, python: str = "", tools: Sequence[Path] = (),
-) -> int:  # fmt: skip
-    """Run one program to its end; the exit code of the command."""
-    found, asked = find_python(python), name_model(model)
+NAMED_MAX = 5
+"""How many programs of a file are named to who named another."""
+QUIET_S = 10.0
+"""After how long without a word a run says that it still goes on."""
 
-    async def start(shard: Shard) -> list[int]:
+
+class Terms(NamedTuple):
+    """How a kernel is to run in a home."""
+
+    home: Path
+    model: str
+    running_max: int
+    unconfined: bool
+    as_json: bool
+    tools: Sequence[Path] = ()
+
+
+Start = Callable[[Shard], list[int]]
+"""What gives the roots that are waited for."""
+
+
+def run_program(terms: Terms, target: str, kwargs: dict[str, Any], unveil: dict[str, str], python: str = "") -> int:
+    """Run one program to its end; the exit code of the command."""
+    found, asked = find_python(python), name_model(terms.model)
+
+    def start(shard: Shard) -> list[int]:
         pid = shard.kernel.operator.spawn(
             target, [], kwargs, uid=os.getuid(), unveil=unveil, model=asked, python=found,
-            tools=[tool_path(path) for path in tools],
+            tools=[tool_path(path) for path in terms.tools],
         )  # fmt: skip
         return [pid]
 
-    return uvloop.run(_session(home, start, model, running_max, unconfined, create=True, tools=tools))
+    return uvloop.run(_session(terms, start, create=True))
 
 
-def resume(home: Path, *, model: str, running_max: int, unconfined: bool) -> int:
+def check_program(target: str) -> None:
+    """Raise what is wrong with a program, before a folder is made for it: Enoent, Einval, Eacces."""
+    advice = "name an async function of a Python file, such as agents/summaries.py:main"
+    try:
+        find_program(target, "")
+    except (Enoent, Einval) as error:
+        path = Path(target if target.endswith(".py") else target.rpartition(":")[0])
+        if os.path.isfile(path):  # False for what is no path, or is too long for one
+            try:
+                there = [f"{path}:{name}" for name in programs_in(path)]
+            except Einval as broken:
+                raise advised(broken, "mend the file, and try again") from None
+            if there:
+                advice = f"it can be run as {' or '.join(there[:NAMED_MAX])}"
+            else:
+                advice = f"write an `async def` with the process as its first argument into {path}"
+        raise advised(error, advice) from None
+
+
+def resume(terms: Terms) -> int:
     """Let everything in the home go on until each of its runs has ended."""
 
-    async def start(shard: Shard) -> list[int]:
+    def start(shard: Shard) -> list[int]:
         return [p.pid for p in shard.kernel.table.processes.values() if p.pid == p.run and p.alive]
 
-    return uvloop.run(_session(home, start, model, running_max, unconfined, create=False))
+    return uvloop.run(_session(terms, start, create=False))
 
 
-async def _session(
-    home: Path, start: Any, model: str, running_max: int, unconfined: bool, *, create: bool, tools: Sequence[Path] = ()
-) -> int:
-    progress = Progress(say, home)
+async def _session(terms: Terms, start: Start, *, create: bool) -> int:
+    home, tell_note = terms.home, partial(note, as_json=terms.as_json)
+    progress = Progress(say, home, terms.as_json)
+    tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
+    died = (home / SOCKET).exists()  # what stopped of itself has removed it
+    shard = await _open(terms, progress, create)
     try:
-        shard = await Shard.open(
-            home, partial(open_models, model, fresh=create), create=create, running_max=running_max,
-            unconfined=unconfined, watch=progress, tools=tools,
-        )  # fmt: skip
-    except Ebusy as error:
-        raise Ebusy(
-            f"{error.message}; look with `{command('ps', home)}`, end one with `{command('kill PID', home)}`,"
-            " or run elsewhere with another --home",
-            detail=error.detail,
-        ) from None
-    try:
-        for note in shard.notes:
-            say(note)
+        for said in shard.notes:
+            tell_note(said)
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name)
-        if unconfined:
-            say("workers are NOT confined (--unconfined)")
-        left = end_leftovers(shard.kernel, say)  # of runs whose root ended just before a kernel died
-        roots = await start(shard)
-        if not roots and left:
-            return 0
+        if terms.unconfined:
+            tell_note("workers are NOT confined (--unconfined)")
+        left = await end_leftovers(shard.kernel)  # of runs whose root ended just before a kernel died
+        roots = start(shard)
+        if not create and roots:
+            alive = sum(process.alive for process in shard.kernel.table.processes.values())
+            why = "the kernel before died; " if died else ""
+            tell_note(f"{why}what goes on from the journal, where it was: {processes(alive)}")
         if not roots:
-            say(f"nothing to resume in {home}")
+            if not left:
+                tell_note(f"nothing to resume in {home}: every run in it has ended")
             return 0
-        ended = asyncio.gather(*(shard.kernel.operator.wait_ended(pid) for pid in roots))
-        interrupted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def interrupt() -> None:
-            if not interrupted.done():
-                interrupted.set_result(None)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, interrupt)
-        first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            ended.cancel()
-            await asyncio.gather(ended, return_exceptions=True)
-            if shard.failed.done():
-                return _broken(home, shard.failed.result())
-            say(f"stopped; go on with: {command('resume', home)}")
-            return INTERRUPTED
-        if not shard.failed.done():  # else resume does it
-            end_leftovers(shard.kernel, say)
-        return _report(ended.result(), progress)
+        return await _wait(shard, terms, roots, progress)
     finally:
         await shard.close()
 
 
-def _broken(home: Path, error: StoreError) -> int:
+async def _open(terms: Terms, progress: Progress, create: bool) -> Shard:
+    home = terms.home
+    try:
+        return await Shard.open(
+            home, partial(open_models, terms.model, fresh=create), create=create, running_max=terms.running_max,
+            unconfined=terms.unconfined, watch=progress, tools=terms.tools,
+        )  # fmt: skip
+    except Ebusy as error:
+        raise advised(
+            error,
+            f"look with `{command('ps', home)}`, end one with `{command('kill PID', home)}`,"
+            " or run elsewhere with another --home",
+        ) from None
+    except Enoent as error:
+        raise error if create else no_home(error) from None
+
+
+async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress) -> int:
+    """Until the roots have ended, somebody stops it, or the journal fails; the exit code."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.gather(*(shard.kernel.operator.wait_ended(pid) for pid in roots))
+    interrupted: asyncio.Future[None] = loop.create_future()
+
+    def interrupt() -> None:
+        if not interrupted.done():
+            interrupted.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
+    while not (await asyncio.wait(first, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+        progress.go_on(sum(p.alive for p in shard.kernel.table.processes.values()))
+    if not ended.done():
+        ended.cancel()
+        await asyncio.gather(ended, return_exceptions=True)
+        if shard.failed.done():
+            return _broken(terms, shard.failed.result())
+        go_on = f"go on with: {command('resume', terms.home)}"
+        if terms.as_json:
+            tell(advised(Eintr("stopped"), go_on), True)
+        else:
+            say(f"stopped; {go_on}")
+        return INTERRUPTED
+    if not shard.failed.done():  # else resume does it
+        await end_leftovers(shard.kernel)
+    return _report(ended.result(), shard, terms.as_json)
+
+
+def _broken(terms: Terms, error: StoreError) -> int:
     """Say why the kernel stopped, that nothing is lost, and how to go on; the exit code."""
     full = isinstance(error, StoreFull)
-    say(f"stopped: the disk under {home} is full" if full else f"stopped: the journal cannot be written ({error})")
-    say("nothing that was acknowledged is lost: ps, trace and logs show it")
-    say(f"{'make room there' if full else 'see to the disk'}, and go on with: prytany resume --home {home}")
+    told = Enospc(f"stopped: the disk under {terms.home} is full") if full else Eio(
+        f"stopped: the journal cannot be written ({error})"
+    )  # fmt: skip
+    told.add_note("nothing that was acknowledged is lost: ps, trace and logs show it")
+    told.add_note(
+        f"{'make room there' if full else 'see to the disk'}, and go on with: {command('resume', terms.home)}"
+    )
+    tell(told, terms.as_json)
     return DISK_FULL if full else JOURNAL_FAILED
 
 
-def _report(ends: list[dict[str, Any]], progress: Progress) -> int:
-    tokens = f"{progress.prompt_tokens} + {progress.completion_tokens} tokens"
-    say(f"{progress.answered} model calls answered, {tokens}")
-    status = 0
+def _report(ends: list[dict[str, Any]], shard: Shard, as_json: bool) -> int:
     for end in ends:
-        show_end(end["result"], end["error"])
-        status = status or end["status"]
-    return int(status)
+        root = shard.kernel.table.get(end["pid"])
+        if root is not None:
+            took = tree_of(shard.kernel.table, root)
+            note(f"run {root.pid}: {total_line(took)}", as_json, run=root.pid, took=took)
+        show(msgspec.convert(end, Ended), as_json)
+    return next((int(end["status"]) for end in ends if end["status"]), 0)

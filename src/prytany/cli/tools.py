@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from prytany.abi.errors import Einval, KernelError
-from prytany.cli.text import safe
+from prytany.cli.failure import advised, tell
+from prytany.cli.text import json_line, safe
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.ports.tool import ToolManifest
 from prytany.system.tools import tool_path
 
 
-def show_tools(paths: list[Path], as_json: bool) -> int:
+def show_tools(paths: Sequence[Path], as_json: bool) -> int:
     """A tool a line; 1 when a file could not be used."""
     if not paths:
-        raise Einval("name a file of tools: prytany tools --tools FILE.py")
+        raise advised(Einval("no file of tools is named"), "name one with: prytany tools --tools FILE.py")
     status = 0
     for path in paths:
         try:
             manifests = asyncio.run(_manifests(Path(tool_path(path))))
         except KernelError as error:
-            print(safe(f"prytany: {error}"), file=sys.stderr)
+            tell(error, as_json, "mend the file, and try again", file=str(path))
             status = 1
             continue
         for manifest in manifests:
-            print(json.dumps(msgspec.to_builtins(manifest)) if as_json else _line(manifest))
+            print(json_line(manifest) if as_json else _line(manifest))
     return status
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from pathlib import Path
 
-import msgspec
-
 from prytany.abi.control import Ended
-from prytany.abi.errors import Einval, Esrch, KernelError
-from prytany.cli.attached import json_line, pid_of, with_client
-from prytany.cli.text import safe, say
+from prytany.abi.errors import Eagain, Einval, Esrch, Etimedout, KernelError
+from prytany.abi.ids import Pid, format_pid
+from prytany.cli.attached import command, pid_of, with_client
+from prytany.cli.failure import advised, tell
+from prytany.cli.text import json_line, safe, say
 from prytany.client import Client
 
 TIMED_OUT = 124
@@ -37,24 +36,36 @@ def wait_process(home: Path, pid_text: str, timeout_s: float | None, as_json: bo
             raise Einval(f"{timeout_s} is no length of time")
         ended = with_client(home, wait)
     except KernelError as error:
-        print(f"prytany: {safe(str(error))}", file=sys.stderr)
+        if isinstance(error, Eagain):
+            advised(error, f"let it go on with: {command('resume', home)}")
+        tell(error, as_json, "prytany wait --help shows what it takes")
         return NOT_THERE if isinstance(error, Esrch) else FAILED
     if ended is None:
-        print(f"prytany: process {pid_text} has not ended after {timeout_s:g} s", file=sys.stderr)
+        see = f"see what it waits for with: {command(f'inspect {pid_text}', home)}"
+        tell(advised(Etimedout(f"process {pid_text} has not ended after {timeout_s:g} s"), see), as_json)
         return TIMED_OUT
-    if as_json:
-        print(json_line(msgspec.structs.asdict(ended)))
-    else:
-        show_end(ended.result, ended.error)
+    show(ended, as_json)
     return ended.status
+
+
+def show(ended: Ended, as_json: bool) -> None:
+    """The end of a process, for people or as JSON."""
+    if as_json:
+        print(json_line(ended))
+        return
+    show_end(ended.result, ended.error)
+    if ended.status and ended.error is None:
+        say(f"process {format_pid(Pid(ended.pid))} ended: {ended.reason} (status {ended.status})")
 
 
 def show_end(result: object, error: object) -> None:
     """What a program returned goes to standard output, and what it raised to standard error."""
     if isinstance(error, dict):
         told: dict[str, object] = {str(key): value for key, value in error.items()}  # pyright: ignore
-        text = str(told.get("traceback") or f"{told.get('type')}: {told.get('message')}")
-        say(text, lines=True)
+        kind, message = str(told.get("type")), str(told.get("message"))
+        # Of a program that a signal ended, the message names it already.
+        once = message if kind in message.split() else f"{kind}: {message}"
+        say(str(told.get("traceback") or once).rstrip(), lines=True)
     if isinstance(result, str):
         print(safe(result, lines=True))
     elif result is not None:

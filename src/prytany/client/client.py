@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 
 from prytany.abi import control
-from prytany.abi.errors import Eacces, Ebusy, Einval, Eio, Enoent
-from prytany.client import stopped
-from prytany.client.link import Link, connect
+from prytany.abi.errors import Eacces, Einval, Eio, Enoent
+from prytany.client.link import Link, Locked, connect
 from prytany.drivers.clocks.system import SystemClock
 
 BUSY_TRIES = 40
@@ -89,7 +88,7 @@ class Client:
         return status
 
     async def ps(self) -> list[control.ProcessRow]:
-        """All processes, by pid."""
+        """All processes, by pid; roots with what their runs took."""
         rows: list[control.ProcessRow] = []
         while True:
             page: list[control.ProcessRow] = await self._ask(control.ListProcesses(rows[-1].pid if rows else 0))
@@ -97,6 +96,7 @@ class Client:
                 raise Eio("the kernel lists the same processes again")
             rows.extend(page)
             if len(page) < control.ROWS_MAX:
+                _add_up(rows)
                 return rows
 
     async def inspect(self, pid: int) -> control.Inspection:
@@ -129,7 +129,7 @@ class Client:
 
         Args:
             pid: the process.
-            n: its call.
+            n: its call, as `incidents` gave it.
             choice: `retry`, `skip` or `give`.
             value: the result, for `give`.
 
@@ -139,6 +139,51 @@ class Client:
             Einval: there is no such choice, or the value cannot be the result.
         """
         await self._ask(control.SettleIncident(pid, n, choice, value))
+
+    async def send(self, pid: int, type: str, body: object = None) -> int:
+        """Put a message into the mailbox of a process; the message's number.
+
+        Raises:
+            Esrch: there is no such process alive.
+            Eperm: it has not pledged `ipc`.
+            Einval: type or body have a wrong size, or cannot be sent.
+            Eagain: its mailbox is full.
+        """
+        number: int = await self._ask(control.SendMessage(pid, type, body))
+        return number
+
+    async def upgrade(self, pid: int, program: str = "") -> control.Upgrade:
+        """Move a `Server` to its program as it is on disk now, or to `program`, `file.py:Class` with a whole path.
+
+        Raises:
+            Esrch: there is no such process alive.
+            Enoent: there is no such program.
+            Einval: either is no `Server`, or the process runs this version already.
+        """
+        upgrade: control.Upgrade = await self._ask(control.UpgradeProcess(pid, program))
+        return upgrade
+
+    async def forget(self, pid: int) -> control.Forgotten:
+        """Destroy the content of an ended process: the chain still verifies.
+
+        Raises:
+            Esrch: the journal knows no such process.
+            Ebusy: it has not ended, or its parent has not taken its result yet.
+            Eio: it is recorded as forgotten, and not all of it could be destroyed; give the command again.
+            Epipe: the kernel stopped in the middle; give the command again.
+        """
+        gone: control.Forgotten = await self._ask(control.ForgetProcess(pid))
+        return gone
+
+    async def wait_entry(self, after: int) -> int:
+        """The number of the last durable entry, once it is above `after`.
+
+        Raises:
+            Eagain: nothing runs.
+            Epipe: the kernel stopped first.
+        """
+        last: int = await self._ask(control.AwaitEntry(after))
+        return last
 
     async def close(self) -> None:
         """Let go of the kernel."""
@@ -156,13 +201,27 @@ class Client:
                 if self._link is not None:
                     packed: bytes | msgspec.Raw = await self._link.ask(command)
                 else:
+                    from prytany.client import stopped  # a kernel's parts, which a look at one that runs does without
+
                     packed = await stopped.answer(self.home, command)
                 return msgspec.msgpack.decode(packed, type=control.ANSWERS[type(command)])
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise Eio(f"the kernel's answer is none that this version knows: {error}") from None
-            except Ebusy:
+            except Locked as locked:
                 # A kernel that is just starting, or another's command: it is soon there, or soon done.
-                if self._link is not None or tries + 1 == BUSY_TRIES:
-                    raise
+                if tries + 1 == BUSY_TRIES:
+                    raise locked.error from None
             await clock.sleep_until(clock.now_ns() + BUSY_PAUSE_NS)
         raise AssertionError("the last try returns or raises")
+
+
+def _add_up(rows: list[control.ProcessRow]) -> None:
+    """What whole runs took. It is added up here: a kernel would have to look at all processes for each page."""
+    roots: dict[int, control.UsageRow] = {}
+    for row in rows:
+        if row.pid == row.run:
+            roots[row.pid] = row.tree = control.UsageRow(processes=0)
+    for row in rows:
+        if (tree := roots.get(row.run)) is not None:
+            tree.add(row.usage)
+            tree.add(row.below)

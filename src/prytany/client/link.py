@@ -9,13 +9,21 @@ from typing import Any, cast
 import msgspec
 
 from prytany.abi import control
-from prytany.abi.errors import Eacces, Eagain, Einval, Eio, Epipe, Etimedout, KernelError, error_of
+from prytany.abi.errors import Eacces, Eagain, Ebusy, Einval, Eio, Epipe, Etimedout, KernelError, error_of
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
 from prytany.abi.wire import LENGTH_BYTES, UNREADABLE, FrameReader
 from prytany.system.control import socket_address
 
 ANSWER_S = 30.0
 """How long a kernel may take to answer what it need not wait for; one that is stopped never does."""
+
+
+class Locked(Exception):
+    """The home cannot be steered now; what it holds is the errno that says so."""
+
+    def __init__(self, error: Ebusy) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 async def connect(folder_fd: int) -> Link | None:
@@ -82,7 +90,7 @@ class Link(asyncio.Protocol):
         self._asked[n] = answer
         self._transport.write(message)
         try:
-            async with asyncio.timeout(None if isinstance(command, control.WaitProcess) else ANSWER_S):
+            async with asyncio.timeout(None if isinstance(command, control.Unbounded) else ANSWER_S):
                 return msgspec.Raw(await answer)
         except TimeoutError:
             raise Etimedout("the kernel does not answer; is it stopped?") from None

@@ -10,23 +10,31 @@ import msgspec
 
 from prytany import __version__
 from prytany.abi import control
+from prytany.abi.errors import Ebusy
+from prytany.client.link import Locked
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
+from prytany.kernel.pages import Pages
 from prytany.kernel.state import fold
 from prytany.system.desk import Facts, Look, look
-from prytany.system.shard import Shard, store_errors
+from prytany.system.opening import store_errors
 
 
 async def answer(home: Path, command: control.Command) -> bytes:
     """Carry `command` out on the home; its packed answer, once what it says is durable.
 
     Raises:
-        Ebusy: a kernel runs in it, or somebody else is steering it just now.
+        Locked: a kernel runs in it, or somebody else is steering it just now.
         KernelError: as the command says.
     """
     if isinstance(command, Look):
         return msgspec.msgpack.encode(_look(home, command))
-    shard = await Shard.open(home, {}, create=False, idle=True, runners=lambda logs: {})
+    from prytany.system.shard import Shard  # all of a kernel, which a look does without
+
+    try:
+        shard = await Shard.open(home, {}, create=False, idle=True, runners=lambda logs: {})
+    except Ebusy as error:
+        raise Locked(error) from None
     try:
         return await shard.desk.answer(command, os.getuid())
     finally:
@@ -38,4 +46,5 @@ def _look(home: Path, command: Look) -> object:
     with store_errors(), closing(SqliteReader(home / "journal.db")) as reader:
         state, head = fold(reader)
     now_ns = max(SystemClock().now_ns(), state.table.time_ns)
-    return look(command, state.table, head.seq, now_ns, Facts(__version__, 0, str(home), True, 0))
+    facts = Facts(__version__, 0, str(home), True, 0)
+    return look(command, state, Pages(state.table), head.seq, now_ns, facts)

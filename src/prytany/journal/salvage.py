@@ -6,6 +6,7 @@ digested; one that is not is left out, and is then missing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prytany.journal.bodies import pack, unpack
@@ -14,9 +15,15 @@ from prytany.journal.content import ReadRecord
 from prytany.journal.digests import Keyring
 from prytany.journal.snapshot import fault_of
 from prytany.journal.verify import chained, large_body_fault, small_body_faults
-from prytany.ports.store import Reader, Row, Snapshot, Store, StoreError
+from prytany.ports.store import Body, Reader, Row, Snapshot, Store, StoreError
 
-_ROWS_AT_ONCE = 1_024
+AT_ONCE = 1_024
+"""Rows, or large bodies, in one transaction."""
+BYTES_AT_ONCE = 16 << 20
+"""Of them; one more may go."""
+
+Progress = Callable[[int], None]
+"""Told the number of the last entry that was copied."""
 
 
 @dataclass(slots=True)
@@ -47,7 +54,9 @@ def _with_sound_bodies(row: Row, keyring: Keyring, read: ReadRecord, kept: Kept)
     return row._replace(bodies=pack(sound))
 
 
-def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadRecord) -> Kept:
+def keep_sound_part(
+    source: Reader, target: Store, keyring: Keyring, read: ReadRecord, progress: Progress = lambda seq: None
+) -> Kept:
     """Copy the sound part of `source` into `target`, which has to be empty.
 
     Raises:
@@ -56,6 +65,7 @@ def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadR
     """
     kept = Kept()
     group: list[Row] = []
+    size_bytes = 0
     rows = chained(source.rows(1))
     while True:
         try:
@@ -67,9 +77,11 @@ def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadR
             kept.complete = fault is None
             break
         group.append(_with_sound_bodies(row, keyring, read, kept))
-        if len(group) == _ROWS_AT_ONCE:
+        size_bytes += len(row.record) + len(row.bodies)
+        if len(group) == AT_ONCE or size_bytes >= BYTES_AT_ONCE:
             target.commit(group, [])
-            kept.seq, kept.hash, group = group[-1].seq, group[-1].hash, []
+            kept.seq, kept.hash, group, size_bytes = group[-1].seq, group[-1].hash, [], 0
+            progress(kept.seq)
     if group:
         target.commit(group, [])
         kept.seq, kept.hash = group[-1].seq, group[-1].hash
@@ -80,19 +92,27 @@ def keep_sound_part(source: Reader, target: Store, keyring: Keyring, read: ReadR
 
 def _copy_bodies(source: Reader, target: Store, keyring: Keyring, kept: Kept) -> None:
     bodies = source.bodies()
+    group: list[Body] = []
+    size_bytes = 0
     while True:
         try:
             body = next(bodies, None)
         except StoreError:
             kept.complete = False
-            return
+            break
         if body is None:
-            return
+            break
         if large_body_fault(body, keyring) is not None:
             kept.bodies_lost += 1
             continue
-        target.commit([], [body])
+        group.append(body)
+        size_bytes += len(body.content)
         kept.bodies += 1
+        if len(group) == AT_ONCE or size_bytes >= BYTES_AT_ONCE:
+            target.commit([], group)
+            group, size_bytes = [], 0
+    if group:
+        target.commit([], group)
 
 
 def _copy_snapshots(source: Reader, target: Store, kept: Kept) -> None:

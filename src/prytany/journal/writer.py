@@ -1,38 +1,29 @@
 """The journal's writing side: entries are chained on the loop's thread and committed in groups on one other.
 
-    append (loop) ─▶ list of this turn ─▶ queue ─▶ writer: one transaction, anchor ─▶ one call into the loop: on_durable
+    append (loop) ─▶ list of this turn ─▶ committer: one transaction, anchor ─▶ one call into the loop: on_durable
 
 Invariants:
 - `append` gives numbers without gaps, and hashes in the order of the calls; both are known at once, before durability.
 - `durable` only grows, and only after the store's commit has returned (so after its sync) and the anchor is written.
-- After a commit failed nothing later is committed: what it would follow is not there. The journal is broken for
-  good; its owner throws its state away, and folds again.
-- Only the loop's thread touches the turn's list. The two threads share a `SimpleQueue` and nothing else.
+- After a commit failed the journal is broken for good; its owner throws its state away, and folds again.
 
 It must not look into a record. Its backlog is bounded by what its callers may have in flight.
-
-Source: group commit, DeWitt et al., SIGMOD 1984.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
-from functools import partial
 from hashlib import blake2b
 from operator import itemgetter
-from queue import SimpleQueue
 from typing import TypeVar
 
-from prytany.abi import limits
 from prytany.abi.errors import Eio, Enospc, KernelError
 from prytany.journal.anchor import Anchor, Head
 from prytany.journal.chain import GENESIS, HASH_BYTES
-from prytany.journal.group import Command, Turn, merge
+from prytany.journal.committer import Committer
+from prytany.journal.group import Turn
 from prytany.ports.store import Body, Row, Snapshot, Store, StoreError, StoreFull
 
 T = TypeVar("T")
@@ -58,10 +49,10 @@ class Journal:
         *,
         anchor: Anchor | None = None,
     ) -> None:
-        """Start the writer's thread; the store and the anchor are its own until `close`.
+        """Start the committer's thread; the store and the anchor are its own until `close`.
 
         Args:
-            store: used by the writer's thread alone, but for its readers.
+            store: used by the committer's thread alone, but for its readers.
             loop: on whose thread everything here is called, and calls back.
             head: the last row's number and hash, or `START`.
             on_durable: called with a number: it and everything before it is durable.
@@ -74,18 +65,13 @@ class Journal:
         self._durable = head.seq
         self._on_durable = on_durable
         self._on_failure = on_failure
-        self._anchor = anchor
         self._rows: list[Row] = []
         self._large: list[Body] = []
         self._reserve = False
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []  # by number; nearly always appended in order
         self._failure: StoreError | None = None
         self._closing: asyncio.Future[None] | None = None
-        self._queue: SimpleQueue[Turn | Command | None] = SimpleQueue()
-        self._commits = 0
-        self._ahead: list[Turn | Command | None] = []  # taken from the queue, and not due yet
-        self._broken: StoreError | None = None  # as the writer's thread knows it, before the loop does
-        self._thread = threading.Thread(target=self._write, name="prytany-journal", daemon=True)
+        self._committer = Committer(store, anchor, loop, self)
         self._begin()
 
     @property
@@ -101,7 +87,7 @@ class Journal:
     @property
     def commits(self) -> int:
         """Transactions of entries so far; a durable store has synced once for each."""
-        return self._commits
+        return self._committer.commits
 
     @property
     def failure(self) -> StoreError | None:
@@ -116,7 +102,7 @@ class Journal:
 
     def give_up(self, error: BaseException) -> None:
         """Take nothing any more: its owner's state is no good. What was appended is still committed."""
-        self._failed(StoreError(f"the kernel failed: {type(error).__name__}: {error}"))
+        self.on_failed(StoreError(f"the kernel failed: {type(error).__name__}: {error}"))
 
     def append(self, record: bytes, bodies: bytes = b"", large: Sequence[Body] = (), reserve: bool = False) -> int:
         """Chain `record` and queue it; its number. It is durable when `on_durable` says so, and not before.
@@ -167,7 +153,7 @@ class Journal:
         return waiter
 
     def save_snapshot(self, make: Callable[[], Snapshot]) -> asyncio.Future[None]:
-        """Keep the snapshot that `make` gives, on the writer's thread, after everything that was appended before. A
+        """Keep the snapshot that `make` gives, on the committer's thread, after everything that was appended before. A
         snapshot that fails breaks nothing: it is a cache.
         """
         return self._command(lambda: self._store.save_snapshot(make()))
@@ -185,22 +171,21 @@ class Journal:
         if self._closing is None:
             self._flush()
             self._closing = self._loop.create_future()
-            self._queue.put(None)
+            self._committer.put(None)
         await asyncio.shield(self._closing)
-        if self._thread.is_alive():
-            self._thread.join()
+        self._committer.join()
 
     # On the loop's thread.
 
     def _begin(self) -> None:
-        """Let the writer go; a simulation has another one."""
-        self._thread.start()
+        """Let the committer go; a simulation has it go by steps."""
+        self._committer.start()
 
     def _flush(self) -> None:
-        """Hand this turn's entries to the writer."""
+        """Hand this turn's entries to the committer."""
         if not self._rows:
             return
-        self._queue.put(Turn(self._rows, self._large, self._reserve))
+        self._committer.put(Turn(self._rows, self._large, self._reserve))
         self._rows, self._large, self._reserve = [], [], False
 
     def _command(self, action: Callable[[], T]) -> asyncio.Future[T]:
@@ -208,10 +193,13 @@ class Journal:
             raise self._refusal()
         self._flush()
         done: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(Command(lambda: self._carry_out(action, done), partial(self._fail, done)))
+        self._committer.command(action, done)
         return done
 
-    def _committed(self, seq: int) -> None:
+    # Told by the committer.
+
+    def on_committed(self, seq: int) -> None:
+        """`seq` and everything before it is durable."""
         self._durable = seq
         waiters = self._waiters
         if waiters and waiters[0][0] <= seq:
@@ -222,7 +210,8 @@ class Journal:
                     waiter.set_result(None)
         self._on_durable(seq)
 
-    def _failed(self, error: StoreError) -> None:
+    def on_failed(self, error: StoreError) -> None:
+        """Nothing later is committed; who waits is told."""
         if self._failure is not None:
             return
         self._failure = error
@@ -232,7 +221,8 @@ class Journal:
         self._waiters.clear()
         self._on_failure(error)
 
-    def _closed(self) -> None:
+    def on_closed(self) -> None:
+        """The committer is done."""
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
 
@@ -242,78 +232,3 @@ class Journal:
         if self._failure is not None:
             return Eio(f"the journal is broken: {self._failure}", detail={"cause": type(self._failure).__name__})
         return Eio("the journal is closed, or was never given this entry")
-
-    # On the writer's thread.
-
-    def _write(self) -> None:
-        """Commit groups until told to end."""
-        while self._take(self._ahead.pop() if self._ahead else self._queue.get()):
-            pass
-
-    def _take(self, first: Turn | Command | None) -> bool:
-        """Carry out one thing and what can be merged with it; after a failure, take and drop. False at the end."""
-        if first is None:
-            self._end(self._broken)
-            return False
-        if isinstance(first, Command):
-            if self._broken is None:
-                first.run()
-            else:
-                first.refuse(self._broken)
-        elif self._broken is None:
-            turn, self._ahead = merge(first, self._queue, limits.GROUP_COMMIT_ENTRIES_MAX)
-            self._broken = self._commit(turn)
-            if self._broken is not None:
-                self._call(self._failed, self._broken)
-        return True
-
-    def _commit(self, turn: Turn) -> StoreError | None:
-        """One or more transactions of bounded size; what went wrong, if anything did."""
-        rows, large, most = turn.rows, turn.large, limits.GROUP_COMMIT_ENTRIES_MAX
-        try:
-            for start in range(0, len(rows), most):
-                group = rows[start : start + most] if len(rows) > most else rows
-                self._store.commit(group, large, reserve=turn.reserve)
-                large = []  # bodies go with the first group: a body may be there before its record, never after
-                self._commits += 1
-                seq, hash_ = group[-1][:2]
-                if self._anchor is not None:
-                    self._anchor.write(seq, hash_)
-                self._call(self._committed, seq)
-        except StoreError as error:
-            return error
-        except OSError as error:
-            kind = StoreFull if error.errno == errno.ENOSPC else StoreError
-            return kind(f"the anchor cannot be written: {error.strerror}")
-        except Exception as error:  # a driver's bug: the chain must stop here all the same
-            return StoreError(f"{type(error).__name__}: {error}")
-        return None
-
-    def _end(self, failure: StoreError | None) -> None:
-        if self._anchor is not None:
-            try:
-                self._anchor.close()
-            except OSError as error:
-                if failure is None:
-                    self._call(self._failed, StoreError(f"the anchor could not be synced: {error.strerror}"))
-        self._call(self._closed)
-
-    def _carry_out(self, action: Callable[[], T], done: asyncio.Future[T]) -> None:
-        try:
-            result = action()
-        except Exception as error:
-            self._call(self._fail, done, error)
-        else:
-            self._call(lambda: None if done.done() else done.set_result(result))
-
-    def _fail(self, done: asyncio.Future[T], error: Exception) -> None:
-        def tell() -> None:
-            if not done.done():
-                done.set_exception(error)
-
-        self._call(tell)
-
-    def _call(self, callback: Callable[..., object], *args: object) -> None:
-        """Run `callback` on the loop. A loop that was closed under us has nobody left to tell."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(callback, *args)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.errors import KernelPanic
 from prytany.kernel.effects import Effects
-from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, doubt_events
+from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, abandoned_events, doubt_events
 from prytany.kernel.ledger import Ledger
 from prytany.process.process import Process
 from prytany.process.table import Table
-from prytany.scheduling.turns import Turns, parse_key
+from prytany.scheduling.turns import ToolCall, Turns, parse_key
 
 
 class Core(Protocol):
@@ -47,26 +48,38 @@ class Admission:
         self._k = kernel
 
     def fill(self) -> None:
-        """Admit every call whose turn has come, oldest first. Costs what is admitted, whoever waits."""
+        """Admit every call whose turn has come, oldest first. Costs what is admitted, whoever waits.
+
+        Raises:
+            KernelPanic: it failed; that is nobody's doing for whose sake it is done.
+        """
         due = self._k.turns.due
-        while due and not self._k.closing:
-            pid, n = parse_key(next(iter(due)))
-            self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
+        try:
+            while due and not self._k.closing:
+                pid, n = parse_key(next(iter(due)))
+                self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
+        except Exception as error:
+            raise KernelPanic("calls whose turn has come could not be admitted") from error
 
     def start(self, pid: int, n: int) -> None:
         """The effect begins, if its start is durable and it is still open."""
         process = self._k.table.get(pid)
         call = self._k.turns.get(pid, n)
-        if (
-            process is None
-            or n not in process.open
-            or call is None
-            or not 0 < call.started <= self._k.ledger.journal.durable
-        ):
+        if process is None or n not in process.open or call is None or not self._may_have_begun(call):
             return
         if (args := self._k.arguments(process, n)) is None:
             return
         self._k.effects.start(process, n, TOOL_RUN, ToolRun(call.tool, args.arguments, call.effect))
+
+    def abandoned(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What is recorded of open call `n`, where it ends without its result: the doubt, if it may have happened."""
+        call = self._k.turns.get(process.pid, n)
+        if call is None or call.effect in ("pure", "keyed") or not self._may_have_begun(call):
+            return ()
+        return abandoned_events(process, n)
+
+    def _may_have_begun(self, call: ToolCall) -> bool:
+        return 0 < call.started <= self._k.ledger.journal.durable
 
     def come_back(self) -> None:
         """After a crash: what may be made again begins again, what may not is in doubt, and the rest waits on."""

@@ -9,7 +9,12 @@ from prytany.abi.events.entry import digest_fields
 from prytany.journal.content import Named, Said
 from prytany.kernel.ledger import TENANT
 
-SHARED = {(ev.ProcessSpawned, "source")}
+SHARED = {
+    (ev.ProcessSpawned, "source"),
+    (ev.ProcessUpgrading, "source"),
+    (ev.ProcessUpgraded, "source"),
+    (ev.ToolCalled, "manifest"),
+}
 """Content that is not its process's own: the operator's."""
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import msgspec
 
 from prytany.abi.syscalls import TABLE
+from prytany.abi.values import pack
 
-_pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
@@ -27,6 +27,6 @@ def earlier_forms(call: str, argument: bytes) -> Iterator[bytes]:
         return
     while 0 < len(given) <= len(spec.arguments):
         default = spec.arguments[len(given) - 1].default
-        if default is msgspec.NODEFAULT or bytes(given.pop()) != _pack(default):
+        if default is msgspec.NODEFAULT or bytes(given.pop()) != pack(default):
             return
-        yield _pack(given)
+        yield pack(given)

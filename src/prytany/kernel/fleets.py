@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Enoent
+from prytany.abi.values import pack
 from prytany.kernel.handlers.process import check_pledge
+from prytany.kernel.letting_go import let_go
 from prytany.kernel.operator import Core
 from prytany.kernel.outcome import Program
 from prytany.supervision.fleets import Fleet
-
-_pack = msgspec.msgpack.encode
 
 
 class Agent(NamedTuple):
@@ -103,8 +101,8 @@ class FleetOperator:
             raise Enoent(f"the agent {agent.name!r} has the model {agent.model!r}, and there is none of that name")
         found = agent.program
         return ev.AgentDeclared(
-            fleet=number, name=agent.name, kind=agent.kind, program=found.program, source=self._k.digest(found.source),
-            pledge=sorted(found.pledge if agent.pledge is None else agent.pledge), model=agent.model,
+            fleet=number, name=agent.name, kind=agent.kind, program=found.program,
+            source=self._k.shared_digest(found.source), pledge=sorted(found.pledge if agent.pledge is None else agent.pledge), model=agent.model,
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about,
         )  # fmt: skip
@@ -140,7 +138,7 @@ class FleetOperator:
         agent = agent_of(fleet, name)
         if len(k.table.processes) >= limits.PROCESSES_MAX:
             raise Eagain("the process table is full")
-        argument = _pack([args, kwargs])
+        argument = pack([args, kwargs])
         program = f"{agent.program.rpartition(':')[0]}:{function}" if function else agent.program
         pid = k.table.next_number
         spawned = ev.ProcessSpawned(
@@ -150,7 +148,13 @@ class FleetOperator:
             environment=k.environment(agent.python), restarts=agent.restarts, fleet=number, agent=agent.name,
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, fleet.tools)
-        events = (spawned, *granted, ev.ToolsNarrowed(pid, agent.tools), ev.ProcessReady(pid, 1))
+        events = (
+            spawned,
+            *granted,
+            ev.ToolsNarrowed(pid, agent.tools),
+            ev.ProcessReady(pid, 1),
+            *let_go(k.table, k.now_ns()),
+        )
         k.ledger.commit(events, {k.digest(argument): argument}, tuple(shared))
         return pid
 

@@ -1,16 +1,24 @@
 """Forgetting: the content that the events of an ended process name is destroyed; the chain stays as it is.
 
 That it is forgotten is recorded before anything is destroyed, so that a crash in between leaves content that is there,
-never a loss that nobody explains; the command can be given again. What living processes name as well is kept, since
-they need it to come back, and so is what an ended one left that its parent has not taken yet. What the process handed
-to others (its result, in the answer that its parent got) is theirs; a message goes with its sender and its receiver,
-whichever is forgotten first, once its receiver has ended.
+never a loss that nobody explains; the command can be given again, and finishes. What was destroyed is counted after it
+is, a batch at a time, so that no byte is given back twice.
+
+What living processes name as well is kept, since they need it to come back, and so is what an ended one left that its
+parent has not taken yet. What the process handed to others (its result, in the answer that its parent got) is theirs; a
+message goes with its sender and its receiver, whichever is forgotten first, once its receiver has ended.
+
+A kernel may be running, and everything else goes on between the steps. Then more is named than was when the journal was
+read. Small content comes along with whatever names it, in a row of its own; a large body is there once for all, so
+each batch of them leaves out what others have named since. Nothing comes between that look and the command to destroy,
+and the writer carries out both in their order: whoever names a body after that brings it along once more.
 
 It reads the whole journal twice: an ended process may have left the table, and only the journal knows what it named.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 
 from prytany.abi import events as ev
@@ -19,15 +27,20 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.journal.bodies import pack, unpack
 from prytany.kernel.content import names_of, own_names, owners_of
 from prytany.kernel.ledger import TENANT, Ledger
+from prytany.kernel.turn import others_first
 from prytany.ports.store import Reader
 from prytany.process.table import Table
 
+ENTRIES_A_STEP = 256
+"""Entries between two turns of others: some milliseconds."""
 ROWS_AT_ONCE = 1_000
 BODIES_AT_ONCE = 1_000
+BODY_BYTES_AT_ONCE = 16 << 20
+"""One body more may go. Whoever appends waits for a batch."""
 
 
 class Forgotten(NamedTuple):
-    """What was destroyed, and what was not since living processes name it."""
+    """What was destroyed, and what was not since others name it."""
 
     contents: int
     freed_bytes: int
@@ -36,15 +49,18 @@ class Forgotten(NamedTuple):
 
 class _Found(NamedTuple):
     rows: dict[int, set[bytes]]
-    """Rows whose packs hold content of the process."""
+    """Rows in which the process named content, and what of it is to be destroyed."""
     large: list[bytes]
-    contents: int
-    freed_bytes: int
+    """All that is to be destroyed, as far as it has a body of its own."""
     kept: int
+    last: int
+    """The entry up to which the journal was read."""
 
 
 async def forget(ledger: Ledger, reader: Reader, pid: int, uid: int) -> Forgotten:
     """Forget the content of process `pid`, by the command of operator `uid`; done when it is destroyed.
+
+    One at a time: two that take content out of one row would each put the other's back.
 
     Args:
         ledger: of the shard.
@@ -59,21 +75,19 @@ async def forget(ledger: Ledger, reader: Reader, pid: int, uid: int) -> Forgotte
         StoreError: it is recorded as forgotten, and not all of it could be destroyed; give the command again.
     """
     _refuse_needed(ledger.table, pid)
-    found = _find(reader, ledger.table, pid)
+    found = await _find(reader, ledger.table, pid)
     commanded = ev.OperatorCommanded(uid, "journal forget", pid)
-    forgotten = ev.ContentForgotten(pid, found.contents, found.freed_bytes)
-    seq = ledger.commit((commanded, forgotten), {}, payer=0, reserve=True)
+    seq = ledger.commit((commanded, ev.ContentForgotten(pid, 0, 0)), {}, payer=0, reserve=True)
     await ledger.journal.wait_durable(seq)
-    rows = sorted(found.rows)
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        packs = [(seq, _without(reader, seq, found.rows[seq])) for seq in rows[start : start + ROWS_AT_ONCE]]
-        await ledger.journal.forget(TENANT, [], packs)
-    for start in range(0, len(found.large), BODIES_AT_ONCE):
-        await ledger.journal.forget(TENANT, found.large[start : start + BODIES_AT_ONCE])
-    return Forgotten(found.contents, found.freed_bytes, found.kept)
+    small = await _destroy_small(ledger, reader, pid, found.rows)
+    large, spared = await _destroy_large(ledger, reader, pid, found)
+    await ledger.journal.forget(TENANT, [])  # what an earlier one destroyed may still lie in the log
+    return Forgotten(small[0] + large[0], small[1] + large[1], found.kept + spared)
 
 
 def _refuse_needed(table: Table, pid: int) -> None:
+    if pid < 1:
+        raise Esrch(f"there is no process {pid}")
     process = table.get(pid)
     if process is None:
         return
@@ -84,21 +98,30 @@ def _refuse_needed(table: Table, pid: int) -> None:
 
 
 def _needed(table: Table, pid: int) -> bool:
-    """Whether that process is alive, or its parent is, which is still to be answered with its end."""
+    """Whether that process is alive, or its parent is, which is still to be answered with its end; it is so no more
+    once it is not so. What is nobody's is the operator's, and needed."""
     process = table.get(pid)
     if process is None or process.alive:
-        return process is not None
+        return process is not None or not pid
     parent = table.get(process.parent)
     return parent is not None and parent.alive
 
 
-def _find(reader: Reader, table: Table, pid: int) -> _Found:
+async def _read(reader: Reader, first: int, last: int) -> AsyncIterator[tuple[int, Sequence[ev.Event]]]:
+    """The entries from `first` to `last`. Nothing of the store is held while others have their turns."""
+    for start in range(first, last + 1, ENTRIES_A_STEP):
+        for row in reader.rows(start, min(last, start + ENTRIES_A_STEP - 1)):
+            yield row.seq, ev.decode_entry(row.record).events
+        await others_first()
+
+
+async def _find(reader: Reader, table: Table, pid: int) -> _Found:
     head = reader.head()
     last = head.seq if head else 0
     own: set[bytes] = set()
     known = False
-    for row in reader.rows(1, last):
-        for event in ev.decode_entry(row.record).events:
+    async for _, events in _read(reader, 1, last):
+        for event in events:
             if pid in owners_of(event) and not isinstance(event, ev.ContentForgotten | ev.OperatorCommanded):
                 known = True
                 own.update(own_names(event))
@@ -106,40 +129,107 @@ def _find(reader: Reader, table: Table, pid: int) -> _Found:
         raise Esrch(f"the journal knows no process {format_pid(Pid(pid))}")
     needed: set[bytes] = set()
     naming: dict[int, set[bytes]] = {}
-    for row in reader.rows(1, last):
-        for event in ev.decode_entry(row.record).events:
+    async for seq, events in _read(reader, 1, last):
+        for event in events:
             names = {digest for _, digest in names_of(event)} & own
             owners = owners_of(event)
             # A message's sender was answered with its number: it needs no more of it to come back.
             if names and _needed(table, owners[0]):
                 needed |= names
             elif names and pid in owners:
-                naming.setdefault(row.seq, set()).update(names)
-    gone = own - needed
-    return _measured(reader, naming, gone, len(own & needed))
+                naming.setdefault(seq, set()).update(names)
+    rows = {seq: names - needed for seq, names in naming.items() if names - needed}
+    return _Found(rows, sorted(own - needed), len(own & needed), last)
 
 
-def _measured(reader: Reader, naming: dict[int, set[bytes]], gone: set[bytes], kept: int) -> _Found:
-    rows: dict[int, set[bytes]] = {}
-    contents, freed_bytes = 0, 0
-    for seq, names in naming.items():
-        row = reader.row(seq)
-        sizes = {digest: len(content) for digest, content in unpack(row.bodies)} if row else {}
-        here = names & gone & sizes.keys()
-        if here:
-            rows[seq] = here
-            contents += len(here)
-            freed_bytes += sum(sizes[digest] for digest in here)
-    large: list[bytes] = []
-    for digest in sorted(gone):
+async def _destroy_small(ledger: Ledger, reader: Reader, pid: int, rows: dict[int, set[bytes]]) -> tuple[int, int]:
+    """Take content out of the packs of `rows`; how many pieces, and bytes, that were."""
+    contents = freed_bytes = 0
+    numbers = sorted(rows)
+    for start in range(0, len(numbers), ROWS_AT_ONCE):
+        packs: list[tuple[int, bytes]] = []
+        sizes: list[int] = []
+        for number, seq in enumerate(numbers[start : start + ROWS_AT_ONCE], 1):
+            row = reader.row(seq)
+            pairs = list(unpack(row.bodies)) if row else []
+            gone = [len(content) for digest, content in pairs if digest in rows[seq]]
+            if gone:
+                packs.append((seq, pack([pair for pair in pairs if pair[0] not in rows[seq]])))
+                sizes += gone
+            if not number % ENTRIES_A_STEP:
+                await others_first()
+        if packs:
+            await ledger.journal.forget(TENANT, [], packs)
+            _count(ledger, pid, len(sizes), sum(sizes))
+            contents, freed_bytes = contents + len(sizes), freed_bytes + sum(sizes)
+    return contents, freed_bytes
+
+
+async def _destroy_large(ledger: Ledger, reader: Reader, pid: int, found: _Found) -> tuple[tuple[int, int], int]:
+    """Destroy bodies of their own: how many pieces and bytes that were, and how many others have named since."""
+    since = _Since(ledger, reader, pid, found)
+    contents = freed_bytes = spared = 0
+    async for sizes in _batches(reader, found.large):
+        await since.catch_up()
+        gone = {digest: size for digest, size in sizes.items() if digest not in since.named_now()}
+        spared += len(sizes) - len(gone)
+        if gone:  # no turn of others between that look and this
+            ledger.shared.forget(gone)
+            await ledger.journal.forget(TENANT, list(gone))
+            _count(ledger, pid, len(gone), sum(gone.values()))
+            contents, freed_bytes = contents + len(gone), freed_bytes + sum(gone.values())
+    return (contents, freed_bytes), spared
+
+
+async def _batches(reader: Reader, digests: list[bytes]) -> AsyncIterator[dict[bytes, int]]:
+    """Those that are there, with their sizes, in batches."""
+    sizes: dict[bytes, int] = {}
+    size_bytes = 0
+    for number, digest in enumerate(digests, 1):
         body = reader.body(TENANT, digest)
         if body is not None:
-            large.append(digest)
-            contents += 1
-            freed_bytes += len(body.content)
-    return _Found(rows, large, contents, freed_bytes, kept)
+            sizes[digest] = len(body.content)
+            size_bytes += len(body.content)
+        if len(sizes) == BODIES_AT_ONCE or size_bytes >= BODY_BYTES_AT_ONCE:
+            yield sizes
+            sizes, size_bytes = {}, 0
+        if not number % ENTRIES_A_STEP:
+            await others_first()
+    if sizes:
+        yield sizes
 
 
-def _without(reader: Reader, seq: int, digests: set[bytes]) -> bytes:
-    row = reader.row(seq)
-    return pack([pair for pair in unpack(row.bodies) if pair[0] not in digests]) if row else b""
+def _count(ledger: Ledger, pid: int, contents: int, freed_bytes: int) -> None:
+    ledger.commit((ev.ContentForgotten(pid, contents, freed_bytes),), {}, payer=0, reserve=True)
+
+
+class _Since:
+    """What others than the process have named after the journal was read."""
+
+    def __init__(self, ledger: Ledger, reader: Reader, pid: int, found: _Found) -> None:
+        self._ledger = ledger
+        self._reader = reader
+        self._pid = pid
+        self._sought = set(found.large)
+        self._seen = found.last
+        self._named: set[bytes] = set()
+
+    async def catch_up(self) -> None:
+        """Read what has become durable meanwhile, in steps."""
+        last = self._ledger.journal.durable
+        async for _, events in _read(self._reader, self._seen + 1, last):
+            self._add(events)
+        self._seen = max(self._seen, last)
+
+    def named_now(self) -> set[bytes]:
+        """All of it, to the last entry that was committed; `catch_up` first, so that little is left."""
+        for row in self._reader.rows(self._seen + 1):
+            self._add(ev.decode_entry(row.record).events)
+            self._seen = row.seq
+        self._add(self._ledger.events_undurable())
+        return self._named
+
+    def _add(self, events: Iterable[ev.Event]) -> None:
+        for event in events:
+            if owners_of(event) != (self._pid,):
+                self._named.update(digest for _, digest in names_of(event) if digest in self._sought)

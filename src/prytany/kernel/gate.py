@@ -6,6 +6,7 @@ Nothing is held yet when the gate decides, and a denial is an event too.
 from __future__ import annotations
 
 from prytany.abi.syscalls import TABLE
+from prytany.abi.values import pack_error
 from prytany.process.process import Process
 
 BEYOND = {
@@ -41,3 +42,8 @@ def denial(call: str, cause: str = "") -> str:
     if call == "tool_call":
         return "tool_call needs the pledge 'tools' and a tool that was granted to the run; one of the two is not there"
     return f"{call} needs the pledge {spec.pledge!r}, which this process has not made"
+
+
+def denied_value(call: str, cause: str = "") -> bytes:
+    """What a denied call is answered with."""
+    return pack_error(denial(call, cause), {"cause": cause} if cause else {})

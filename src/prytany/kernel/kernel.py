@@ -12,28 +12,30 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eio, Enoent, KernelError
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.values import NIL, pack_error
 from prytany.ipc.mailbox import Post
+from prytany.journal.bodies import Stored
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
+from prytany.kernel.faults import contain, panic
 from prytany.kernel.fleets import FleetOperator
+from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.incarnation import end_events
-from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.ledger import TENANT, Durable, Ledger
+from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
 from prytany.kernel.operator import Operator
-from prytany.kernel.outcome import Program
+from prytany.kernel.outcome import Program, Programs
 from prytany.kernel.places import Places
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.recovery import Recovery
-from prytany.kernel.replay import NIL, denied_value
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
@@ -44,11 +46,8 @@ from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
-from prytany.process.table import Table
 from prytany.scheduling.turns import Turns
 from prytany.supervision.fleets import Fleets
-
-_pack = msgspec.msgpack.encode
 
 
 class Kernel:
@@ -68,12 +67,15 @@ class Kernel:
         watch: Watcher | None = None,
         quotas: Quotas = DEFAULT_QUOTAS,
         environment: Callable[[str], str] = lambda python: "",
+        programs: Programs | None = None,
     ) -> None:
         self.ledger = ledger
+        self.table = ledger.table
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
         self._find_program = find_program
+        self._programs = programs
         self._environment = environment
         self.places = Places(running_max)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
@@ -92,11 +94,6 @@ class Kernel:
         self.fleet_operator = FleetOperator(self)
 
     # What handlers may look at (outcome.Context).
-
-    @property
-    def table(self) -> Table:
-        """The process table."""
-        return self.ledger.table
 
     @property
     def post(self) -> Post:
@@ -121,6 +118,10 @@ class Kernel:
         """The keyed digest of `content`."""
         return self.ledger.digest(content)
 
+    def shared_digest(self, content: bytes) -> bytes:
+        """The same, of content that many entries name."""
+        return self.ledger.shared.digest(content)
+
     def entropy(self, size: int) -> bytes:
         """Random bytes; what is drawn goes into an event."""
         return self._entropy(size)
@@ -135,6 +136,30 @@ class Kernel:
                 raise
             return self._find_program(target, beside, self.content(source))
 
+    def known_program(
+        self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()
+    ) -> Program | None:
+        """As `find_program`, of a program that is known as it is now; None where it has to be read first."""
+        if self._programs is None:
+            return self.find_program(target, beside, source, closed)
+        try:
+            return self._programs.known(target, beside, closed=closed)
+        except Enoent:
+            if not source or not target.startswith(":"):
+                raise
+            return None  # its file has it no more; what was recorded may
+
+    async def look_up(self, target: str, beside: str, source: bytes, closed: Sequence[str]) -> Program:
+        """As `find_program`, while the kernel goes on."""
+        if self._programs is None:
+            return self.find_program(target, beside, source, closed)
+        try:
+            return await self._programs.look_up(target, beside, closed=closed)
+        except Enoent:
+            if not source or not target.startswith(":"):
+                raise
+            return await self._programs.look_up(target, beside, self.content(source))
+
     def environment(self, python: str) -> str:
         """What the environment of an interpreter is now."""
         return self._environment(python)
@@ -144,8 +169,8 @@ class Kernel:
         return self.outside.models.get(name)
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
-        """What a model call that ends now, without its answer, is charged."""
-        return self.effects.models.unfinished(process, n, "cancelled")
+        """What is recorded of a call that ends now, without its answer: what a model's is charged, a tool's doubt."""
+        return self.effects.models.unfinished(process, n, "cancelled") or self.admission.abandoned(process, n)
 
     @property
     def tools(self) -> Toolbox:
@@ -173,7 +198,11 @@ class Kernel:
         if not digest:
             return b""
         held = None if 0 < seq <= self.ledger.journal.durable else self.ledger.undurable(digest)
-        return self.workers.content(digest, seq) if held is None else held
+        if held is not None:
+            return held
+        row = self.reader.row(seq) if seq else None
+        packed = row.bodies if row is not None else b""
+        return Stored(self.reader, TENANT, packed, "the journal", self.digest).read(digest)
 
     # Inputs.
 
@@ -185,22 +214,25 @@ class Kernel:
         if not live.delivered <= delivered <= live.sent:
             self._misbehaves(live, f"its worker said that it took {delivered} items of {live.sent}")
             return
-        live.delivered = delivered
-        live.frame_end = live.last_n + len(calls)
-        live.on_taken()
-        if live.cursor is not None and not self.workers.taken(live):
-            return
-        for n, name, args in calls:
-            if n != live.last_n + 1:
-                self._misbehaves(live, f"its worker numbered a call {n} after {live.last_n}")
+        try:
+            live.delivered = delivered
+            live.frame_end = live.last_n + len(calls)
+            live.on_taken()
+            if live.cursor is not None and not self.workers.taken(live):
                 return
-            live.last_n = n
-            if live.cursor is None:
-                self.trap.call(live, n, name, bytes(args))
-            elif not self.workers.replayed(live, n, name, bytes(args)):
-                return
-        if live.cursor is not None:
-            self.workers.advance(live)
+            for n, name, args in calls:
+                if n != live.last_n + 1:
+                    self._misbehaves(live, f"its worker numbered a call {n} after {live.last_n}")
+                    return
+                live.last_n = n
+                if live.cursor is None:
+                    self.trap.call(live, n, name, bytes(args))
+                elif not self.workers.replayed(live, n, name, bytes(args)):
+                    return
+            if live.cursor is not None:
+                self.workers.advance(live)
+        except Exception as error:
+            contain(self, self.reactions, pid, error, "a frame")
 
     def _misbehaves(self, live: Live, reason: str) -> None:
         self.workers.kill(live.pid)
@@ -218,13 +250,19 @@ class Kernel:
         process = self.table.get(pid)
         if live is None or live.leaving or self.closing or process is None or process.epoch != live.epoch:
             return
-        self.end(pid, status, signal, reason, cpu_us)
+        try:
+            self.end(pid, status, signal, reason, cpu_us)
+        except Exception as error:
+            contain(self, self.reactions, pid, error, "the end of its worker")
 
     def on_lost(self, pid: int, reason: str) -> None:
         """A worker is gone through no act of its program; see ports.runner."""
         live = self.workers.live.get(pid)
         if live is not None and not live.leaving and not self.closing:
-            lose(self, live, reason)
+            try:
+                lose(self, live, reason)
+            except Exception as error:
+                contain(self, self.reactions, pid, error, "the loss of its worker")
 
     def end(self, pid: int, status: int, signal: int, reason: str, cpu_us: int = 0) -> None:
         """The process terminates by something other than its own call."""
@@ -244,7 +282,10 @@ class Kernel:
         result = b"" if value == NIL else self.digest(value)
         closed = ev.CallClosed(pid, n, errno, result, process.tail)
         changes = () if errno else made.events
-        self.ledger.commit((*made.used, *changes, closed), {result: value} if result else {}, payer=pid)
+        contents, shared = {result: value} if result else {}, () if errno else made.shared
+        if changes:
+            contents |= {self.digest(content): content for content in made.contents}
+        self.ledger.commit((*made.used, *changes, closed), contents, shared, payer=pid)
 
     def arguments(self, process: Process, n: int) -> Any:
         """The arguments of an open call whose effect is about to begin; None when they cannot be read, and then it is
@@ -254,9 +295,9 @@ class Kernel:
         try:
             return decode_arguments(call.call, self.content(call.argument, call.seq))
         except KernelError as error:
-            why = _pack([f"what it was asked cannot be read: {error.message}", error.detail])
+            why = pack_error(f"what it was asked cannot be read: {error.message}", error.detail)
         except StoreError as error:
-            why = _pack([f"what it was asked cannot be read: {error}", {}])
+            why = pack_error(f"what it was asked cannot be read: {error}")
         self.complete(process.pid, n, "EIO", why, Finished(None))
         return None
 
@@ -298,6 +339,8 @@ class Kernel:
     def begin(self, version: str, os_pid: int) -> None:
         """Go on where the journal stands: effects begin again, processes come back by replay."""
         seq = self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
+        while long_ended := let_go(self.table, self.now_ns()):
+            self.ledger.commit(long_ended, {})
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")
             if kind in TRIED_AGAIN:
@@ -309,13 +352,26 @@ class Kernel:
         # Not before this is durable: what began again on a full disk would be paid for, and its result lost.
         if begun.cancelled() or begun.exception() is not None or self.closing:
             return
+        try:
+            self._come_back(running)
+        except Exception as error:
+            panic(self, error, "what stands in the journal could not be gone on with")
+
+    def _come_back(self, running: list[int]) -> None:
         self.admission.come_back()
         for pid in running:
             process = self.table.get(pid)
             if process is not None and process.state is State.RUNNING:
-                self.reactions.begin_open(process, self.ledger.journal.durable + 1)
+                try:
+                    self.reactions.begin_open(process, self.ledger.journal.durable + 1)
+                except Exception as error:
+                    contain(self, self.reactions, pid, error, "coming back")
+                    continue
                 if not process.idle:
                     self.places.ask(pid)
+        for process in list(self.table.processes.values()):
+            if process.state is State.STOPPED:
+                self.reactions.begin_deadlines(process)
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
         self.reactions.fill()
@@ -329,11 +385,8 @@ class Kernel:
 
     def lost(self, task: asyncio.Task[None]) -> None:
         """A task of the kernel's has ended. What it raised must not be lost with it: somebody would wait for ever."""
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if not self.closing and self.ledger.journal.failure is None:
-            task.get_loop().call_exception_handler({"message": "a task failed", "exception": error, "task": task})
-            self.ledger.journal.give_up(error)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            panic(self, error, "a task failed")
 
     def fail(self) -> None:
         """The journal is broken: take no input any more. What was acknowledged is in it, and goes on from there."""

@@ -7,8 +7,10 @@ Nothing else in the kernel may talk to the outside.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,8 +18,10 @@ from prytany.abi import events as ev
 from prytany.journal.bodies import split
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
+from prytany.kernel.shared import Shared
 from prytany.kernel.snapshots import Snapshots
 from prytany.kernel.state import ShardState
+from prytany.kernel.undurable import Undurable
 from prytany.ports.clock import Clock
 from prytany.ports.store import Body
 from prytany.process.table import Table
@@ -26,13 +30,15 @@ TENANT = 0
 DENIALS_MAX = 1024
 
 
-class Durable(msgspec.Struct, frozen=True):
+class Durable(msgspec.Struct, frozen=True, gc=False):
     """An entry whose reactions are due. A struct: one is made for each entry, and a tuple takes three times as long."""
 
     seq: int
     time_ns: int
     events: Sequence[ev.Event]
     contents: dict[bytes, bytes]
+    work: Any = None
+    """What the effect of the call that it opens begins with."""
 
 
 class Denials:
@@ -85,8 +91,12 @@ class Ledger:
         self._clock = clock
         self._react = react
         self._held: deque[Durable] = deque()
+        self._undurable = Undurable()
         self._journal: Journal | None = None
         self.denials = Denials(self)
+        self.shared = Shared(self.digest)
+        self.followers: list[asyncio.Future[int]] = []
+        """Who is to be told of the next durable entry."""
         self.snapshots = Snapshots(state)
 
     def attach(self, journal: Journal) -> None:
@@ -116,6 +126,7 @@ class Ledger:
         flush: int = 0,
         payer: int = -1,
         reserve: bool = False,
+        work: Any = None,
     ) -> int:
         """Apply one entry, append it, and hold its reactions until it is durable.
 
@@ -127,6 +138,7 @@ class Ledger:
             payer: the process that caused it; that of the first event where it is not given. What is shared is not
                 counted to it: it is the operator's, or came in as somebody's argument or result before.
             reserve: a full disk makes this necessary; it may use the space that is kept for that.
+            work: what the effect of the call that is opened begins with.
 
         Raises:
             Enospc, Eio: the journal is broken, or closed.
@@ -142,7 +154,8 @@ class Ledger:
         if large:
             content_bytes += sum(len(body.content) for body in large)
         for content in shared:
-            large.append(Body(TENANT, self.digest(content), self.key_id, content))
+            if (digest := self.shared.hand_over(content)) is not None:
+                large.append(Body(TENANT, digest, self.key_id, content))
         if payer < 0:
             payer = getattr(answered[0], "pid", 0) if answered else flush
         record = ev.encode_entry(ev.Entry(now_ns, list(events), payer, content_bytes))
@@ -158,7 +171,7 @@ class Ledger:
             journal.give_up(error)
             raise
         journal.append(record, packed, large, reserve)
-        self._held.append(Durable(seq, now_ns, answered, contents))
+        self._held.append(Durable(seq, now_ns, answered, contents, work))
         return seq
 
     def after(self, events: Sequence[ev.Event]) -> None:
@@ -171,10 +184,11 @@ class Ledger:
 
     def undurable(self, digest: bytes) -> bytes | None:
         """Content that was committed and is not durable yet, or None. For deciding on it; it may not leave."""
-        for entry in reversed(self._held):
-            if (content := entry.contents.get(digest)) is not None:
-                return content
-        return None
+        return self._undurable.find(self._held, digest)
+
+    def events_undurable(self) -> Iterator[ev.Event]:
+        """What was committed and is not durable yet. For deciding on it; it may not leave."""
+        return (event for entry in self._held for event in entry.events)
 
     def on_durable(self, seq: int) -> None:
         """The journal's watermark reached `seq`."""
@@ -182,5 +196,26 @@ class Ledger:
         react = self._react
         while held and held[0].seq <= seq:
             react(held.popleft())
+        self._undurable.passed(seq)
+        if self.followers:
+            self._tell_followers(seq)
         if seq >= self.snapshots.due:
             self.snapshots.save(self.journal)
+
+    async def wait_entry(self, after: int) -> int:
+        """The number of the last durable entry, once it is above `after`."""
+        while (durable := self.journal.durable) <= after:
+            told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            self.followers.append(told)
+            try:
+                await told
+            finally:
+                if told in self.followers:
+                    self.followers.remove(told)
+        return durable
+
+    def _tell_followers(self, seq: int) -> None:
+        followers, self.followers = self.followers, []
+        for told in followers:
+            if not told.done():
+                told.set_result(seq)

@@ -50,9 +50,9 @@ class Live:
         """
         return (
             n == self.frame_end
+            and self.in_steps
             and process.took_all(n - self._base, self.delivered - 1, self._unasked)
             and len(process.open) + 1 < limits.FRAME_CALLS_MAX  # else the step may go on in another frame
-            and self.in_steps
         )
 
     @property

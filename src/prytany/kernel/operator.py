@@ -6,23 +6,21 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
+from prytany.abi.values import pack
 from prytany.kernel.handlers.incarnation import upgrade_events
 from prytany.kernel.handlers.message import receiver_of, send_events
 from prytany.kernel.handlers.process import check_pledge, exit_value, signal_events
 from prytany.kernel.ledger import Ledger
+from prytany.kernel.letting_go import absent, let_go
 from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
-from prytany.kernel.settle import settle_events
+from prytany.kernel.settle import settle_abandoned, settle_events
 from prytany.process.process import Process, State
-
-_pack = msgspec.msgpack.encode
 
 
 class Core(Context, Protocol):
@@ -43,7 +41,7 @@ class Operator:
         """The process; raises Esrch."""
         process = self._k.table.get(pid)
         if process is None:
-            raise Esrch(f"there is no process {format_pid(Pid(pid))}")
+            raise absent(self._k.table, pid)
         return process
 
     def spawn(
@@ -67,27 +65,30 @@ class Operator:
         if pledge is not None:
             check_pledge(pledge)
         found: Program = k.find_program(program, "")
-        argument = _pack([args, kwargs])
+        argument = pack([args, kwargs])
         pid = k.table.next_number
         spawned = ev.ProcessSpawned(
             pid=pid, parent=0, run=pid, name=name or found.name, kind=kind, program=found.program,
-            source=k.digest(found.source), argument=k.digest(argument),
+            source=k.shared_digest(found.source), argument=k.digest(argument),
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
             uid=uid, model=model, python=python, environment=k.environment(python), restarts=restarts,
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, list(tools))
-        events = (spawned, *granted, ev.ProcessReady(pid, 1))
+        events = (spawned, *granted, ev.ProcessReady(pid, 1), *let_go(k.table, k.now_ns()))
         k.ledger.commit(events, {k.digest(argument): argument}, (found.source, *shared))
         return pid
 
-    def signal(self, pid: int, signal: int, *, uid: int) -> None:
-        """Signal a process. Raises Esrch when there is none alive, Einval when there is no such signal."""
+    def signal(self, pid: int, signal: int, *, uid: int, reason: str = "killed") -> None:
+        """Signal a process; `reason` is recorded where KILL ends it.
+
+        Raises Esrch when there is none alive, Einval when there is no such signal.
+        """
         process = self.process(pid)
         if not process.alive:
             raise Esrch(f"process {format_pid(Pid(pid))} has ended")
         if signal not in list(Signal):
             raise Einval(f"there is no signal {signal}")
-        events, contents = signal_events(self._k, process, signal, -1 - uid)
+        events, contents = signal_events(self._k, process, signal, -1 - uid, reason)
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
         self._k.ledger.commit(
             (commanded, *events), {self._k.digest(content): content for content in contents}, reserve=True
@@ -101,8 +102,14 @@ class Operator:
         k.ledger.commit((commanded, *events), {k.digest(content): content for content in contents})
         return number
 
-    def upgrade(self, pid: int, *, uid: int) -> bool:
-        """Move a `Server` to its program as it is on disk now: its state goes through `migrate`.
+    def upgrade(self, pid: int, program: str = "", *, uid: int) -> bool:
+        """Move a `Server` to its program as it is on disk now, or to another: its state goes through `migrate`. Its
+        rights stay what they are.
+
+        Args:
+            pid: the process.
+            program: `file.py:Class`; "" is where its program was found.
+            uid: the operator's.
 
         Returns:
             whether it moves now; else it does when it is done with the message in hand. Where the new program fails
@@ -110,14 +117,14 @@ class Operator:
 
         Raises:
             Esrch: there is no such process alive.
-            Enoent: its program is not there any more.
-            Einval: it is no `Server`, or it runs this version already.
+            Enoent: the program is not there, or no longer.
+            Einval: either is no `Server`, or the process runs this version already.
         """
         k = self._k
         process = self.process(pid)
         if not process.alive:
             raise Esrch(f"process {format_pid(Pid(pid))} has ended")
-        found = k.find_program(process.program, "")
+        found = k.find_program(program or process.program, "")
         events = upgrade_events(k, process, found)
         k.ledger.commit((ev.OperatorCommanded(uid, "upgrade", pid), *events), {}, (found.source,))
         return isinstance(events[-1], ev.ProcessUpgraded)
@@ -127,7 +134,7 @@ class Operator:
 
         Args:
             pid: the process.
-            n: the call's number.
+            n: the call's number; of one that nobody waits for any more, minus the entry that opened it.
             choice: `retry`, `skip` or `give`.
             value: the call's result, for `give`.
             uid: the operator's.
@@ -137,7 +144,11 @@ class Operator:
             Enoent: nothing there needs a person, or no longer; nothing is changed.
             Einval: there is no such choice, or the value cannot be the result.
         """
-        events, contents = settle_events(self._k, self.process(pid), n, choice, value, uid, idle=self._k.idle)
+        contents: tuple[bytes, ...] = ()
+        if n < 0:
+            events = settle_abandoned(self._k.table, pid, n, choice, uid)
+        else:
+            events, contents = settle_events(self._k, self.process(pid), n, choice, value, uid, idle=self._k.idle)
         self._k.ledger.commit(events, {self._k.digest(content): content for content in contents}, reserve=True)
 
     async def wait_ended(self, pid: int) -> dict[str, Any]:

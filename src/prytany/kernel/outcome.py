@@ -18,7 +18,7 @@ from prytany.scheduling.turns import Turns
 from prytany.supervision.fleets import Fleets
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """Decided at once. `contents` are what the events name."""
 
     result: Any = None
@@ -30,16 +30,18 @@ class Done(msgspec.Struct, frozen=True):
     """The events hold what the arguments said: their content need not be kept as well."""
 
 
-class Opened(msgspec.Struct, frozen=True):
+class Opened(msgspec.Struct, frozen=True, gc=False):
     """Recorded as an intent; an effect or another event closes it."""
 
     subject: int = 0
     after: tuple[ev.Event, ...] = ()
     """What else was decided of it, in the same entry."""
     contents: tuple[bytes, ...] = ()
+    work: Any = None
+    """What the effect begins with, where that is more than the decoded arguments; it follows from them alone."""
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """The call has no answer."""
 
     events: tuple[ev.Event, ...]
@@ -62,6 +64,18 @@ class Program(NamedTuple):
     pledge: tuple[str, ...]
     serves: bool = False
     """It is a `Server`: it can move to a new version at a message boundary."""
+
+
+class Programs(Protocol):
+    """Where programs are found."""
+
+    def known(self, target: str, beside: str, *, closed: Sequence[str] = ()) -> Program | None:
+        """A program that was looked up before and is as it was; None for one that has to be read. Raises Eacces."""
+        ...
+
+    async def look_up(self, target: str, beside: str, recorded: bytes = b"", *, closed: Sequence[str] = ()) -> Program:
+        """A program as it is on disk now, or in what was `recorded` of the one `beside`. Raises Enoent, Eacces."""
+        ...
 
 
 class Context(Protocol):
@@ -99,6 +113,10 @@ class Context(Protocol):
         """The keyed digest of `content`."""
         ...
 
+    def shared_digest(self, content: bytes) -> bytes:
+        """The same, of content that many entries name."""
+        ...
+
     def entropy(self, size: int) -> bytes:
         """Random bytes; what is drawn goes into an event."""
         ...
@@ -110,6 +128,12 @@ class Context(Protocol):
         """
         ...
 
+    def known_program(
+        self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()
+    ) -> Program | None:
+        """As `find_program`, of a program that is known as it is now; None where it has to be read first."""
+        ...
+
     def environment(self, python: str) -> str:
         """What the environment of an interpreter is now; "" for the kernel's own interpreter."""
         ...
@@ -119,7 +143,8 @@ class Context(Protocol):
         ...
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
-        """What a model call that ends now, without its answer, is charged for what it was doing."""
+        """What is recorded of a call that ends now, without its answer, before what ends it: what a model's is charged
+        for what it was doing; the doubt of a tool's that may have happened."""
         ...
 
     @property

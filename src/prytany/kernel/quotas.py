@@ -27,7 +27,7 @@ class Quotas(NamedTuple):
     """Recorded calls of one incarnation."""
     history_calls_max: int = limits.HISTORY_CALLS_MAX
     refusals_max: int = limits.REFUSALS_MAX
-    """Denied calls of one incarnation, after which it is ended."""
+    """Denied calls of one incarnation, or since its record was cut, after which it is ended."""
 
     def full(self, process: Process, table: Table, size_bytes: int) -> str:
         """Whose share has no room for `size_bytes` more: `process`, `tenant`, or "" for nobody's."""

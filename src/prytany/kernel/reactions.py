@@ -7,20 +7,26 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi import limits
+from prytany.abi.errors import KernelPanic
+from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
+from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
+from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.places import Places
+from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
-from prytany.kernel.replay import NIL, Item, denied_value
 from prytany.kernel.restarts import Restarts
-from prytany.kernel.trap import decode_arguments
 from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
+DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
+"""Calls that a time ends, by itself or beside something else."""
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
@@ -42,6 +48,10 @@ class Core(Protocol):
         """The process table."""
         ...
 
+    def fail(self) -> None:
+        """Take no input any more."""
+        ...
+
     def arguments(self, process: Process, n: int) -> Any:
         """The arguments of an open call; None when it is closed for want of them."""
         ...
@@ -53,19 +63,33 @@ class Reactions:
     def __init__(self, kernel: Core, watch: Watcher | None) -> None:
         self._k = kernel
         self._watch = watch
+        self._starting = 0  # starts that are not durable
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
 
     def react(self, entry: Durable) -> None:
-        """Do what a durable entry means for the outside."""
+        """Do what a durable entry means for the outside. What fails is seen to as `faults` says, and not raised."""
         if self._k.closing:
             return
         for event in entry.events:
             reaction = _REACTIONS.get(type(event))
             if reaction is not None:
-                reaction(self, entry, event)
+                try:
+                    reaction(self, entry, event)
+                except Exception as error:
+                    self._failed(event, error)
+                    if self._k.closing:
+                        return
         if self._watch is not None and entry.time_ns:
-            self._watch(entry.seq, entry.time_ns, entry.events)
+            try:
+                self._watch(entry.seq, entry.time_ns, entry.events)
+            except Exception as error:
+                self._watch = None
+                tell(error, "who watches is not told any more")
+
+    def _failed(self, event: ev.Event, error: Exception) -> None:
+        pid = getattr(event, "pid", 0)
+        contain(self._k, self, pid, error, named(event), whole=type(event) not in TAKES_AWAY)
 
     def _deliver(self, pid: int, item: Item, seq: int) -> None:
         live = self._k.workers.live.get(pid)
@@ -100,7 +124,7 @@ class Reactions:
         if process is None or e.n not in process.open:
             return  # closed again by the time it was durable
         self._place(process)
-        self._k.effects.start(process, e.n, e.call, decode_arguments(e.call, entry.contents[e.argument]))
+        self._k.effects.start(process, e.n, e.call, entry.work)
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
@@ -137,6 +161,14 @@ class Reactions:
                 self._k.ledger.commit((ev.CallSettled(process.pid, n, call.settled),), {})
             elif not call.doubt and n not in process.incidents and call.seq < before:
                 self._begin(process, n)
+
+    def begin_deadlines(self, process: Process) -> None:
+        """After a crash, of a process that is stopped: its times pass as they do while a kernel lives. What else it has
+        open waits until it goes on.
+        """
+        for n, call in list(process.open.items()):
+            if call.call in DEADLINES:
+                self._start(process, n)
 
     def _begin(self, process: Process, n: int) -> None:
         reserved = self._k.recovery.bound(process, n)
@@ -200,9 +232,17 @@ class Reactions:
         self._k.restarts.schedule(e.pid)
         self.fill()
 
+    def on_spawned(self, entry: Durable, e: ev.ProcessSpawned) -> None:
+        """What it begins with need not be read again, if it begins soon."""
+        if (argument := entry.contents.get(e.argument)) is not None:
+            self._k.workers.start_items.keep(e.pid, argument)
+
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
-        """A worker starts."""
+        """A worker starts, and whoever could not yet is next."""
         self._k.workers.wake(e.pid)
+        self._starting -= 1
+        if self._k.table.ready:
+            self.fill()
 
     def on_stopped(self, entry: Durable, e: ev.ProcessPaused) -> None:
         """A worker is taken away."""
@@ -261,13 +301,22 @@ class Reactions:
             self.fill()
 
     def fill(self) -> None:
-        """Let in whom there is a place for: those that were in before, then the ready ones, oldest first."""
-        while (pid := self._k.places.next()) is not None:
-            self._k.workers.wake(pid)
-        while self._k.table.ready and self._k.places.free > 0:
-            process = self._k.table.require(next(iter(self._k.table.ready)))
-            self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
-            self._k.places.update(process)
+        """Let in whom there is a place for: those that were in before, then the ready ones, oldest first.
+
+        Raises:
+            KernelPanic: it failed; that is nobody's doing for whose sake it is done.
+        """
+        table, places = self._k.table, self._k.places
+        try:
+            while (pid := places.next()) is not None:
+                self._k.workers.wake(pid)
+            while table.ready and places.free > 0 and self._starting < limits.STARTS_AT_ONCE:
+                process = table.require(next(iter(table.ready)))
+                self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
+                self._starting += 1
+                places.update(process)
+        except Exception as error:
+            raise KernelPanic("those for whom there is a place could not be let in") from error
 
 
 _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
@@ -282,6 +331,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessWarned: Reactions.on_warned,
     ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessSignalled: Reactions.on_signalled,
+    ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,
     ev.ProcessStarted: Reactions.on_started,

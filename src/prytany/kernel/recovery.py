@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import msgspec
-
 from prytany.abi import events as ev
+from prytany.abi.values import pack
 from prytany.kernel.effects.stream import interrupted
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.requests import read_chat
+from prytany.kernel.requests import chat_of
 from prytany.kernel.reserve import charge, context_bound, reserve_chat, reserve_embed
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
@@ -55,7 +54,7 @@ class Recovery:
         lost = call.asking or call.reserved is None
         events: list[ev.Event] = [charge(pid, n, reserved, 0, "lost")] if lost else []
         if call.pieces:
-            value = msgspec.msgpack.encode(interrupted(call.pieces, "lost"))
+            value = pack(interrupted(call.pieces, "lost"))
             result = ledger.digest(value)
             ledger.commit((*events, ev.CallClosed(pid, n, "EMODEL", result, process.tail)), {result: value})
             return
@@ -81,7 +80,7 @@ class Recovery:
             e = reserve_embed(process.pid, n, model, args.texts)
         else:
             head = self._k.contexts.get(process.pid, args.context) if args.context else None
-            chat = read_chat(args.messages, args.options, after=args.context != 0)
+            chat = chat_of(args)
             e = reserve_chat(process.pid, n, model, chat, context_bound(head) if head is not None else 0)
         return Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
 

@@ -13,133 +13,16 @@ The frontier: every item is sent, the worker has taken them all, and it has noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
-import msgspec
-
-from prytany.abi import events as ev
-from prytany.abi.errors import Eio, Ereplay
-from prytany.abi.wire import PIECE
-from prytany.journal.bodies import unpack
+from prytany.abi.errors import Ereplay
 from prytany.kernel.earlier import earlier_forms
-from prytany.kernel.gate import denial
-from prytany.ports.store import Reader
-
-NIL = b"\xc0"
-
-
-class Item(msgspec.Struct, frozen=True):
-    """One recorded delivery."""
-
-    n: int
-    time_ns: int
-    errno: str
-    value: bytes
-
-
-class Asked(NamedTuple):
-    """A recorded call."""
-
-    call: str
-    argument: bytes
-
-
-class Record(NamedTuple):
-    """The record of one incarnation, in the order of the journal."""
-
-    start_ns: int
-    items: list[Item]
-    asked: dict[int, Asked]
-
-
-def denied_value(call: str, cause: str = "") -> bytes:
-    """What a denied call is answered with."""
-    return msgspec.msgpack.encode([denial(call, cause), {"cause": cause} if cause else {}])
-
+from prytany.kernel.record import Item, Record
 
 AHEAD_ITEMS_MAX = 512
 """Items that a worker in replay was sent and has not taken, at most."""
 AHEAD_BYTES_MAX = 1 << 20
 """Sent ahead at once; one item more may go."""
-ENTRIES_A_STEP = 256
-"""How many entries of a record are read at once: some milliseconds."""
-
-
-def read_record(
-    reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int = 0, cut_ns: int = 0
-) -> Iterator[Record | None]:
-    """Walk the record of `pid` back from its last entry to where it was cut, if it was, and give it in order.
-
-    It is read in steps: None says that a step is over and others may have a turn; the record comes last.
-
-    Raises:
-        Eio: an entry or a body of it is missing.
-        StoreError: it cannot be read.
-    """
-    chain: list[tuple[int, list[Any], bytes]] = []
-    at = tail
-    while at > cut_seq:
-        row = reader.row(at)
-        if row is None:
-            raise Eio(f"entry {at} of the record of process {pid} is missing")
-        entry = ev.decode_entry(row.record)
-        own: list[Any] = [e for e in entry.events if getattr(e, "pid", 0) == pid and hasattr(e, "prev")]
-        if not own:
-            raise Eio(f"entry {at} is linked from the record of process {pid} and holds nothing of it")
-        chain.append((entry.time_ns, own, row.bodies))
-        at = own[0].prev
-        if len(chain) % ENTRIES_A_STEP == 0:
-            yield None
-    record = Record(cut_ns, [], {})
-    last_ns = cut_ns
-    for done, (time_ns, events, packed) in enumerate(reversed(chain), 1):
-        bodies = dict(unpack(packed))
-
-        def content(digest: bytes, bodies: dict[bytes, bytes] = bodies) -> bytes:
-            if not digest:
-                return NIL
-            if (found := bodies.get(digest)) is not None:
-                return found
-            if (body := reader.body(tenant, digest)) is None:
-                raise Eio(f"content of the record of process {pid} is missing or was forgotten")
-            return body.content
-
-        for event in events:
-            if isinstance(event, ev.ProcessStarted):
-                record = record._replace(start_ns=time_ns)
-                last_ns = time_ns
-            else:
-                last_ns = _add(record, event, time_ns, last_ns, content)
-        if done % ENTRIES_A_STEP == 0:
-            yield None
-    yield record
-
-
-def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, content: Callable[[bytes], bytes]) -> int:
-    """Add what one event means for the process; the time of the last item so far."""
-    match event:
-        case ev.CallDone():
-            record.asked[event.n] = Asked(event.call, event.argument)
-            record.items.append(Item(event.n, time_ns, event.errno, content(event.result)))
-        case ev.CallClosed():
-            record.items.append(Item(event.n, time_ns, event.errno, content(event.result)))
-        case ev.CallPiece():
-            record.items.append(Item(event.n, time_ns, PIECE, content(event.piece)))
-        case ev.ProcessSignalled():
-            record.items.append(Item(-event.signal, time_ns, "", NIL))
-        case ev.CallsDenied():
-            when_ns = last_ns if event.again else time_ns
-            for n in event.ns:
-                record.asked[n] = Asked(event.call, b"")
-                record.items.append(Item(n, when_ns, event.errno, denied_value(event.call, event.cause)))
-            return when_ns
-        case ev.CallOpened():
-            record.asked[event.n] = Asked(event.call, event.argument)
-            return last_ns
-        case _:
-            return last_ns
-    return time_ns
 
 
 def _same(recorded: bytes, call: str, argument: bytes, digest: Callable[[bytes], bytes]) -> bool:

@@ -1,5 +1,5 @@
-"""What a program asks of a model, checked for its form and bounded: the same for the handler, which refuses, and for
-the effect, which asks.
+"""What a program asks of a model, checked for its form and bounded: by the handler, which refuses, and hands what it
+found sound to the effect, which asks; by the effect itself only where it begins again from what was recorded.
 
 It looks at the form alone: what a message says is the model's affair. A picture travels within the message; an address
 of one is refused, because the provider would fetch it, and that is a way out for whoever writes the address.
@@ -75,12 +75,15 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tool_call_id: str | None = None
 
 
-class Chat(msgspec.Struct, frozen=True):
+class Chat(msgspec.Struct, frozen=True, gc=False):
     """A `model_chat` that was found sound."""
 
     request: ModelRequest
     stream: bool
     images: int
+    model: str = ""
+    """As the caller named it; empty for its process's own."""
+    context: int = 0
 
     def needs(self) -> list[str]:
         """The features of an endpoint without which it cannot be asked. A stream can be done without."""
@@ -103,19 +106,25 @@ def check_messages(messages: list[dict[str, Any]], call: str) -> int:
     return sum(_check_message(message, call) for message in checked)
 
 
-def read_chat(messages: list[dict[str, Any]], options: dict[str, Any], *, after: bool = False) -> Chat:
-    """The request that the arguments of `model_chat` stand for.
+def chat_of(args: Any) -> Chat:
+    """The request that the arguments of `model_chat` stand for. Raises as `read_chat`."""
+    return read_chat(args.messages, args.options, args.model, args.context)
+
+
+def read_chat(messages: list[dict[str, Any]], options: dict[str, Any], model: str = "", context: int = 0) -> Chat:
+    """A request, checked.
 
     Args:
         messages: what the model is told.
         options: how it is asked.
-        after: there are messages before them, so that there may be none here.
+        model: whom; the process's own when empty.
+        context: in which there are messages before them, so that there may be none here; or 0.
 
     Raises:
         Einval: they are not of the form.
         Eperm: a picture is named by an address.
     """
-    if not messages and not after:
+    if not messages and not context:
         raise Einval("a model needs at least one message", call="model_chat")
     images = check_messages(messages, "model_chat")
     try:
@@ -126,7 +135,7 @@ def read_chat(messages: list[dict[str, Any]], options: dict[str, Any], *, after:
     request = ModelRequest(
         messages, given.max_tokens, given.temperature, given.seed, given.stop, given.schema, tools
     )  # fmt: skip
-    return Chat(request, given.stream, images)
+    return Chat(request, given.stream, images, model, context)
 
 
 def _check_message(message: _Message, call: str) -> int:

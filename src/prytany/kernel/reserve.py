@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from prytany.abi import events as ev
+from prytany.abi.values import pack
 from prytany.kernel.requests import Chat
 from prytany.memory.context import Head
 from prytany.ports.model import Model, Usage
@@ -27,13 +26,11 @@ TOKENS_MAX = 1 << 40  # of a report; beyond it the endpoint lies, and sums must 
 MAY_HAVE_WORKED = frozenset({"timeout", "interrupted", "garbage", "crashed"})
 """Failures after which the endpoint may have done, and charged for, the work. The others say that it did none."""
 
-_pack = msgspec.msgpack.encode
-
 
 def prompt_bound(messages: Any, tools: Any = (), schema: Any = None, images: int = 0) -> int:
     """The most tokens that a prompt can have."""
-    form = len(_pack([tools, schema])) if tools or schema is not None else 0
-    return TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages) + len(_pack(messages)) + 3 * form + IMAGE_TOKENS * images
+    form = len(pack([tools, schema])) if tools or schema is not None else 0
+    return TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages) + len(pack(messages)) + 3 * form + IMAGE_TOKENS * images
 
 
 def context_bound(head: Head) -> int:
@@ -93,4 +90,4 @@ def settle(pid: int, n: int, model: Model, usage: Usage, prompt: Any, answer: An
 
 
 def _estimate(content: Any) -> int:
-    return -(-len(_pack(content)) // ESTIMATE_BYTES_A_TOKEN)
+    return -(-len(pack(content)) // ESTIMATE_BYTES_A_TOKEN)

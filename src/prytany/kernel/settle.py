@@ -2,7 +2,9 @@
 
 An incident is `(pid, kind, n)`. Those of a call (`bad_key`, `no_funds`: a model call that waits; `doubt`: an effect
 that may have happened before a crash) are settled by doing it again, by skipping it, or by giving its result. That of
-a process (`replay`, n 0: its program asks for something else than it did) by going on or by ending it.
+a process (n 0; `replay`: its program asks for something else than it did; `record`: what brings it back is missing or
+damaged; `worker`: none can be started; `fault`: the kernel failed at it) by going on or by ending it. That of a call
+which nobody waits for any more (`abandoned`, n below 0) by skipping it: whoever asked has ended, or gone on without it.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.values import NIL, pack, pack_error
 from prytany.kernel.effects.model import pack_vectors
 from prytany.kernel.handlers.context import answer_in
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.outcome import Context
-from prytany.kernel.replay import NIL
 from prytany.ports.model import ModelFailure
+from prytany.process.incidents import ABANDONED
 from prytany.process.process import OpenCall, Process
+from prytany.process.table import Table
 
 TRIED_AGAIN = frozenset({"bad_key", "no_funds"})
 """Kinds that a kernel tries again when it starts: they come up again if they must."""
@@ -30,7 +34,6 @@ CHOICES = ("retry", "skip", "give")
 MODEL_CALLS = frozenset({"model_chat"})
 VALUE_DEPTH_MAX = 64
 
-_pack = msgspec.msgpack.encode
 Settled = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 
 
@@ -78,6 +81,28 @@ def settle_events(k: Context, p: Process, n: int, choice: str, value: object, ui
     return (*head, *events), contents
 
 
+def settle_abandoned(table: Table, pid: int, n: int, choice: str, uid: int) -> tuple[ev.Event, ...]:
+    """What settling a call that nobody waits for leads to: it is known that a person has seen to it, and no more.
+
+    Args:
+        table: as it is.
+        pid: the process that made the call; it may have left the table.
+        n: minus the entry of the call's intent.
+        choice: `skip`.
+        uid: the operator's.
+
+    Raises:
+        Enoent: there is no such call, or no longer.
+        Einval: another choice.
+    """
+    abandoned = table.abandoned.get(-n)
+    if abandoned is None or abandoned.pid != pid:
+        raise Enoent(f"nothing to settle: process {pid} abandoned no call that entry {-n} opened, or it was seen to")
+    if choice != "skip":
+        raise Einval("nobody waits for this call any more, so there is only skip: it was seen to")
+    return ev.OperatorCommanded(uid, "settle skip", pid, n), ev.IncidentClosed(pid, ABANDONED, n, uid)
+
+
 def _settle_process(k: Context, p: Process, kind: str, choice: str) -> Settled:
     if choice == "give":
         raise Einval(f"{kind} is about the process and not about a call: there is no result to give")
@@ -96,13 +121,13 @@ def _settle_call(
         return (ev.CallSettled(p.pid, n, choice, uid, idle and call.doubt),), ()
     if choice == "skip":
         errno = "EINDOUBT" if kind == "doubt" else "EMODEL"
-        packed = _pack([f"the operator skipped {call.call} ({kind})", {"cause": "skipped", "incident": kind}])
+        packed = pack_error(f"the operator skipped {call.call} ({kind})", {"cause": "skipped", "incident": kind})
     else:
         errno, packed = "", given(call, value)
     appended: tuple[ev.Event, ...] = ()
     if not errno and call.call in MODEL_CALLS:
         answer, appended = answer_in(k, p, n, msgspec.msgpack.decode(packed), ev.Source("operator", str(uid)))
-        packed = _pack(answer)
+        packed = pack(answer)
     content = b"" if packed == NIL else packed
     closed = ev.CallClosed(p.pid, n, errno, k.digest(content), p.tail)
     return (ev.CallSettled(p.pid, n, choice, uid), *appended, closed), (content,) if content else ()
@@ -123,7 +148,7 @@ def given(call: OpenCall, value: object) -> bytes:
             value = pack_vectors(vectors, len(vectors))
         except (msgspec.ValidationError, ModelFailure) as error:
             raise Einval(f"vectors are lists of numbers of one length: {error}") from None
-    packed = _pack(value)
+    packed = pack(value)
     if len(packed) > limits.RESULT_BYTES_MAX:
         raise Einval(f"the value has {len(packed)} bytes, and {limits.RESULT_BYTES_MAX} is the most")
     return packed

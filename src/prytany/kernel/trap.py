@@ -14,6 +14,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, KernelError
 from prytany.abi.syscalls import SYSCALLS, arguments_type
+from prytany.abi.values import pack, pack_error
 from prytany.abi.wire import UNREADABLE
 from prytany.kernel.gate import deny
 from prytany.kernel.handlers import HANDLERS
@@ -29,7 +30,6 @@ _DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
 }
 FREES = frozenset({"call_cancel", "process_exit"})
 """Calls that end others: they are let through however many are in flight."""
-_pack = msgspec.msgpack.encode
 
 
 def decode_arguments(call: str, raw: bytes) -> Any:
@@ -76,7 +76,8 @@ class Trap:
                 raise Einval(f"the arguments have more than {limits.ARGUMENT_BYTES_MAX} bytes", call=name)
             if len(process.open) >= limits.CALLS_IN_FLIGHT_MAX and name not in FREES:
                 raise Eagain(f"{limits.CALLS_IN_FLIGHT_MAX} calls are in flight", call=name)
-            outcome = HANDLERS[name](self._context, process, n, decode_arguments(name, raw))
+            args = decode_arguments(name, raw)
+            outcome = HANDLERS[name](self._context, process, n, args)
         except Denied:
             self._deny(live, process, n, name, "EPERM")
             return
@@ -84,7 +85,7 @@ class Trap:
             if cause:
                 self._deny(live, process, n, name, "EDQUOT", cause)
                 return
-            value = _pack([error.message, error.detail])
+            value = pack_error(error.message, error.detail)
             result = ledger.digest(value)
             contents[result] = value
             done = ev.CallDone(live.pid, n, name, argument, error.errno, result, process.tail, argument not in contents)
@@ -101,7 +102,8 @@ class Trap:
         opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
         for content in outcome.contents:
             contents[ledger.digest(content)] = content
-        ledger.commit((opened, *outcome.after), contents)
+        work = args if outcome.work is None else outcome.work
+        ledger.commit((opened, *outcome.after), contents, work=work)
 
     def _done(
         self, process: Process, n: int, name: str, argument: bytes, contents: dict[bytes, bytes], outcome: Done
@@ -113,7 +115,7 @@ class Trap:
             contents[ledger.digest(content)] = content
         result = b""
         if outcome.result is not None:
-            value = _pack(outcome.result)
+            value = pack(outcome.result)
             result = ledger.digest(value)
             contents[result] = value
         done = ev.CallDone(process.pid, n, name, argument, "", result, process.tail, outcome.spare)

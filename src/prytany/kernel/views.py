@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import msgspec
+from itertools import islice
 
 from prytany.abi import control, limits
-from prytany.abi.errors import Esrch
-from prytany.abi.ids import Pid, format_pid
-from prytany.process.process import Process
+from prytany.kernel.letting_go import absent
+from prytany.kernel.pages import Pages
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.kernel.state import ShardState
+from prytany.kernel.totals import below_row, tree_of, usage_row
+from prytany.process.incidents import ABANDONED
+from prytany.process.process import WAITS, OpenCall, Process
 from prytany.process.table import Table
 
 LIMITS = {
@@ -16,31 +20,65 @@ LIMITS = {
     "result_bytes": limits.RESULT_BYTES_MAX,
     "children": limits.CHILDREN_MAX,
     "depth": limits.DEPTH_MAX,
+    "mailbox_messages": limits.MAILBOX_MESSAGES_MAX,
+    "contexts": limits.CONTEXTS_MAX,
     "worker_memory_bytes": limits.WORKER_MEMORY_BYTES,
     "worker_files": limits.WORKER_FILES_MAX,
     "log_bytes": limits.LOG_BYTES_MAX,
 }
 
 
-def process_rows(table: Table, after: int) -> list[control.ProcessRow]:
-    """The next processes with a pid above `after`."""
-    rows: list[control.ProcessRow] = []
-    for p in table.processes.values():  # pids only grow, and so does the table
-        if p.pid > after:
-            rows.append(_row(p))
-            if len(rows) == control.ROWS_MAX:
-                break
-    return rows
+def process_rows(state: ShardState, pages: Pages, after: int, now_ns: int) -> list[control.ProcessRow]:
+    """The next processes with a pid above `after`; `pages` are of the state's table."""
+    return [_row(state, p, now_ns) for p in pages.after(after, control.ROWS_MAX)]
 
 
-def _row(p: Process) -> control.ProcessRow:
+def _row(shard: ShardState, p: Process, now_ns: int) -> control.ProcessRow:
     state, reason = p.shown_state()
+    usage = p.usage
     return control.ProcessRow(
         pid=p.pid, parent=p.parent, run=p.run, name=p.name, state=state, reason=reason, status=p.status,
-        pledge=p.pledge, calls=p.usage.calls, denials=p.usage.denials,
-        tokens=p.usage.prompt_tokens + p.usage.completion_tokens, cost_usd_micros=p.usage.cost_usd_micros,
-        cpu_us=p.usage.cpu_us + p.below.cpu_us, run_us=p.usage.run_us, wait_us=p.usage.wait_us,
+        pledge=p.pledge, calls=usage.calls, denials=usage.denials,
+        tokens=usage.prompt_tokens + usage.completion_tokens, cost_usd_micros=usage.cost_usd_micros,
+        cpu_us=usage.cpu_us + p.below.cpu_us, run_us=usage.run_us, wait_us=usage.wait_us, wall_us=_wall_us(p, now_ns),
+        kind=p.kind, program=p.program, source=p.source.hex(), model=p.model, unveil=p.unveil,
+        incarnation=p.incarnation, failures=p.failures, restarts=p.restarts, children=len(p.children),
+        open=_open(p, control.ROW_CALLS_MAX), open_calls=len(p.open), mailbox=_mailbox(shard, p),
+        contexts=shard.contexts.count(p.pid), incidents=len(p.incidents), journal_bytes=p.journal_bytes,
+        spawned_ns=p.spawned_ns, started_ns=p.started_ns, ended_ns=p.ended_ns, forgotten=p.forgotten,
+        usage=usage_row(usage), below=below_row(p),
     )  # fmt: skip
+
+
+def _wall_us(p: Process, now_ns: int) -> int:
+    return ((p.ended_ns or now_ns) - p.started_ns) // 1000 if p.started_ns else 0
+
+
+def _mailbox(shard: ShardState, p: Process) -> control.MailboxRow:
+    box = shard.post.box(p.pid)
+    return control.MailboxRow(waiting=len(box.waiting), in_hand=len(box.in_hand), dead=len(box.dead))
+
+
+def _open(p: Process, most: int) -> list[control.OpenRow]:
+    """The oldest open calls; they lie in the order in which they were opened."""
+    return [
+        control.OpenRow(
+            n=n, call=c.shown, opened_ns=c.opened_ns, subject=c.subject, doubt=c.doubt, waits=_waits(p, n, c)
+        )
+        for n, c in islice(p.open.items(), most)
+    ]
+
+
+def _waits(p: Process, n: int, call: OpenCall) -> str:
+    """What an open call waits for."""
+    if n in p.incidents:
+        return f"a person: {p.incidents[n]}"
+    if call.doubt:
+        return "an outcome in doubt"
+    if call.call == "tool_call":
+        return "" if call.started else "its turn at a resource"
+    waits = WAITS.get(call.call, "")
+    return f"process {call.subject}" if waits == "process" else waits
 
 
 def incident_rows(table: Table) -> list[control.IncidentRow]:
@@ -48,7 +86,8 @@ def incident_rows(table: Table) -> list[control.IncidentRow]:
     rows: list[control.IncidentRow] = []
     for key in table.incidents:
         pid, _, n = key.split(":")
-        rows.append(_incident(table, table.require(int(pid)), int(n)))
+        number = int(n)
+        rows.append(_abandoned(table, number) if number < 0 else _incident(table, table.require(int(pid)), number))
         if len(rows) == control.ROWS_MAX:
             break
     return rows
@@ -61,22 +100,64 @@ def _incident(table: Table, p: Process, n: int) -> control.IncidentRow:
     return control.IncidentRow(pid=p.pid, n=n, kind=kind, name=p.name, call=call, since_ns=since_ns)
 
 
-def inspection(table: Table, pid: int, now_ns: int) -> control.Inspection:
+def _abandoned(table: Table, n: int) -> control.IncidentRow:
+    a = table.abandoned[-n]
+    since_ns = table.incidents[f"{a.pid}:{ABANDONED}:{n}"]
+    return control.IncidentRow(pid=a.pid, n=n, kind=ABANDONED, name=a.name, call=a.call, since_ns=since_ns)
+
+
+def _left(table: Table, pid: int) -> list[control.IncidentRow]:
+    return [_abandoned(table, -at) for at, a in table.abandoned.items() if a.pid == pid]
+
+
+def inspection(shard: ShardState, pid: int, now_ns: int, quotas: Quotas = DEFAULT_QUOTAS) -> control.Inspection:
     """Everything about one process; raises Esrch."""
+    table = shard.table
     p = table.get(pid)
     if p is None:
-        raise Esrch(f"there is no process {format_pid(Pid(pid))}, or no longer")
+        raise absent(table, pid)
     state, reason = p.shown_state()
+    own = shard.contexts.owned.get(pid)
+    mailbox = _mailbox(shard, p)
     return control.Inspection(
         pid=p.pid, parent=p.parent, run=p.run, name=p.name, kind=p.kind, program=p.program, source=p.source.hex(),
         state=state, reason=reason, status=p.status, signal=p.signal, incarnation=p.incarnation, depth=p.depth,
-        pledge=p.pledge, unveil=p.unveil, model=p.model, limits=LIMITS,
-        open=[
-            control.OpenRow(n=n, call=c.shown, opened_ns=c.opened_ns, subject=c.subject, doubt=c.doubt)
-            for n, c in sorted(p.open.items())
+        pledge=p.pledge, unveil=p.unveil, model=p.model, limits=_limits(p, quotas), used=_used(shard, p, mailbox),
+        open=_open(p, len(p.open)), children=list(p.children), usage=usage_row(p.usage), tree=tree_of(table, p),
+        denied=p.denied, failures=p.failures,
+        incidents=[*(_incident(table, p, n) for n in p.incidents), *_left(table, pid)],
+        warned=p.warned, pending=p.pending.hex(), python=p.python, tools=sorted(shard.grants.of(p.run, pid)),
+        contexts=[
+            control.ContextRow(number=number, messages=head.length, size_bytes=head.size, node=head.node.hex())
+            for number, head in islice(own.heads.items() if own else (), control.ROWS_MAX)
         ],
-        children=list(p.children), usage=msgspec.structs.asdict(p.usage), denied=p.denied,
-        incidents=[_incident(table, p, n) for n in p.incidents],
-        now_ns=now_ns, spawned_ns=p.spawned_ns, started_ns=p.started_ns, ended_ns=p.ended_ns,
-        spawned_seq=p.spawned_seq, tail=p.tail, ended_seq=p.ended_seq,
+        mailbox=mailbox, forgotten=p.forgotten, now_ns=now_ns, spawned_ns=p.spawned_ns, started_ns=p.started_ns,
+        ended_ns=p.ended_ns, wall_us=_wall_us(p, now_ns), spawned_seq=p.spawned_seq, tail=p.tail,
+        ended_seq=p.ended_seq,
     )  # fmt: skip
+
+
+def _limits(p: Process, quotas: Quotas) -> dict[str, int]:
+    return {
+        **LIMITS,
+        "restarts": p.restarts,
+        "journal_bytes": quotas.process_bytes,
+        "home_journal_bytes": quotas.tenant_bytes,
+        "history_calls": quotas.history_calls_max,
+        "refused_calls": quotas.refusals_max,
+    }
+
+
+def _used(shard: ShardState, p: Process, mailbox: control.MailboxRow) -> dict[str, int]:
+    return {
+        "calls_in_flight": len(p.open),
+        "children": len(p.children),
+        "depth": p.depth,
+        "mailbox_messages": mailbox.waiting + mailbox.in_hand,
+        "contexts": shard.contexts.count(p.pid),
+        "restarts": p.failures,
+        "journal_bytes": p.journal_bytes,
+        "home_journal_bytes": shard.table.journal_bytes,
+        "history_calls": p.history,
+        "refused_calls": p.usage.denials - p.refused_from,
+    }

@@ -11,25 +11,22 @@ all that it was sent and all that it asked is durable, so that nobody can tell f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 from typing import Protocol
 
-import msgspec
-
 from prytany.abi import events as ev
-from prytany.abi.errors import Eio, Ereplay, KernelError
-from prytany.journal.bodies import unpack
+from prytany.abi.errors import Ereplay, KernelError, KernelPanic
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.places import Places
-from prytany.kernel.replay import Cursor, Record, read_record
+from prytany.kernel.record import Record, read_record
+from prytany.kernel.replay import Cursor
+from prytany.kernel.start_item import StartItems
 from prytany.kernel.trap import Trap
+from prytany.kernel.turn import others_first
 from prytany.ports.runner import Host, Runner, Worker
 from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.process.table import Table
-
-SOURCES_KEPT = 16
 
 
 class Owner(Host, Protocol):
@@ -44,6 +41,10 @@ class Owner(Host, Protocol):
     @property
     def table(self) -> Table:
         """The process table."""
+        ...
+
+    def content(self, digest: bytes, seq: int = 0) -> bytes:
+        """Stored content, by its digest; `seq` is the entry that names it, where it may lie in its row."""
         ...
 
     def environment(self, python: str) -> str:
@@ -67,45 +68,25 @@ class Owner(Host, Protocol):
         ...
 
 
-class _Turn:
-    """Awaited, it lets the loop do everything else that is due."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
 class Workers:
     """The workers of one kernel."""
 
     def __init__(self, kernel: Owner, runners: dict[str, Runner], most: int) -> None:
         self._kernel = kernel
         self._runners = runners
+        self.start_items = StartItems(kernel)
         self.most = most
         """Beyond so many, some are put away."""
         self.live: dict[int, Live] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
         self._inline: set[int] = set()  # who has a worker that costs nothing and is never put away
-        self._sources: dict[bytes, bytes] = {}  # by digest; the one that was used last is the last
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.losses: dict[int, tuple[int, int]] = {}
         """Where processes stood when they lost their workers, and how many times they did there."""
-        self.leaving: dict[int, int] = {}
-        """Workers that were killed and are not gone yet: the run of each, by pid."""
-
-    def content(self, digest: bytes, seq: int) -> bytes:
-        """Stored content: in the row that names it, or in a row of its own."""
-        reader = self._kernel.reader
-        row = reader.row(seq) if seq else None
-        if row is not None:
-            for name, content in unpack(row.bodies):
-                if name == digest:
-                    return content
-        body = reader.body(TENANT, digest)
-        if body is None:
-            raise Eio("content that the journal names is missing or was forgotten")
-        return body.content
+        self.leaving: dict[int, list[int]] = {}
+        """Workers that were killed and are not gone yet: the run of each, by pid; it may have been woken meanwhile."""
 
     def wake(self, pid: int) -> None:
         """Bring the process back, unless it is here."""
@@ -132,23 +113,23 @@ class Workers:
             else:
                 async with self._reading:
                     record = await self._read(live, cut_seq, cut_ns)
-        except (KernelError, StoreError) as error:
-            if self.live.get(process.pid) is live:
-                del self.live[process.pid]
-                said = error.message if isinstance(error, KernelError) else error
-                self._kernel.end(process.pid, 1, 0, f"its record cannot be read: {said}")
+            item = self.start_items.make(process)
+        except Exception as error:  # whatever it is, it is about this process
+            if self._came_to_nothing(live):
+                self._unread(process, error)
             return
+        if live.leaving:
+            self._left_one(live.pid)
+            return  # nobody waits for it any more
         # Where nobody knows what was taken, all that is recorded counts as taken; with nothing recorded, nothing does.
         everything = 1 + len(record.items) if record.asked or record.items else 0
         cursor.load(record, self._taken.pop(process.pid, everything))
         try:
-            item = self._start_item(process)
             worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
         except Exception as error:  # whatever it is, the process is not lost with it, nor its place
-            if self.live.get(process.pid) is live:
-                del self.live[process.pid]
-                if self._concerns(live):
-                    self._unstarted(process, error)
+            if self._came_to_nothing(live):
+                self._taken[process.pid] = cursor.quiet
+                self._unstarted(process, error)
             return
         live.worker = worker
         if live.leaving:
@@ -164,10 +145,11 @@ class Workers:
 
     async def _read(self, live: Live, cut_seq: int, cut_ns: int) -> Record:
         """The record up to `live.upto`. A long one must not keep the loop, so others have turns in between."""
-        for record in read_record(self._kernel.reader, TENANT, live.pid, live.upto, cut_seq, cut_ns):
+        k = self._kernel
+        for record in read_record(k.reader, TENANT, live.pid, live.upto, cut_seq, cut_ns, k.ledger.digest):
             if record is not None:
                 return record
-            await _Turn()
+            await others_first()
         raise AssertionError("the record comes last")
 
     def _warn(self, process: Process, worker: Worker) -> None:
@@ -179,6 +161,26 @@ class Workers:
             self._warned.add(process.pid)
             worker.log(f"its environment was {process.environment} when it began, and is {now} now\n")
 
+    def _came_to_nothing(self, live: Live) -> bool:
+        """There will be no worker. Whether that is for its process to know, which may have ended or begun again."""
+        if live.leaving:
+            self._left_one(live.pid)
+        if self.live.get(live.pid) is not live:
+            return False
+        del self.live[live.pid]
+        return self._concerns(live)
+
+    def _unread(self, process: Process, error: Exception) -> None:
+        """What brings it back is missing or damaged. It is kept for a person, who can put that in place or end it."""
+        if isinstance(error, KernelError):
+            why = error.message
+        else:
+            why = str(error) if isinstance(error, StoreError) else type(error).__name__
+            told = {"message": f"the record of process {process.pid} cannot be read", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(told)
+        reason = f"its record cannot be read: {why}"
+        self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "record")))
+
     def _unstarted(self, process: Process, error: Exception) -> None:
         """A process that has done nothing ends with it; one that has done something is kept for a person to see to."""
         why = error.message if isinstance(error, KernelError) else type(error).__name__
@@ -187,38 +189,6 @@ class Workers:
             self._kernel.end(process.pid, 1, 0, reason)
         else:
             self._kernel.note((ev.ProcessPaused(process.pid, reason), ev.IncidentOpened(process.pid, "worker")))
-
-    def _start_item(self, process: Process) -> bytes:
-        args, kwargs = msgspec.msgpack.decode(self.content(process.argument, process.spawned_seq))
-        return msgspec.msgpack.encode(
-            {
-                "program": process.program,
-                "python": process.python,
-                "source": self._source(process.source),
-                "args": args,
-                "kwargs": kwargs,
-                "seed": process.seed,
-                "pid": process.pid,
-                "parent": process.spawned_by,
-                "incarnation": process.incarnation,
-                "name": process.name,
-                "pledge": process.pledge,
-                "epoch": process.epoch,
-                "base": process.base,
-                "state": self.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
-                "migrating": bool(process.previous),
-            }
-        )
-
-    def _source(self, digest: bytes) -> bytes:
-        """A program's text. Those that were used last are kept: a fleet begins the same few again and again."""
-        source = self._sources.pop(digest, None)
-        if source is None:
-            source = self.content(digest, 0)
-            if len(self._sources) >= SOURCES_KEPT:
-                del self._sources[next(iter(self._sources))]
-        self._sources[digest] = source
-        return source
 
     def taken(self, live: Live) -> bool:
         """A frame comes during replay; False when the process was stopped for it."""
@@ -272,7 +242,7 @@ class Workers:
         return len(self.live) - len(self._inline) > self.most
 
     def put_away(self) -> None:
-        """Let go of those that wait, the longest first, until there are no more than there may be."""
+        """Let go of those that wait, the longest first, until there are as few as may be; KernelPanic if it fails."""
         idle = self._kernel.places.idle
         over = len(self.live) - len(self._inline) - self.most
         leaving: list[int] = []
@@ -287,8 +257,11 @@ class Workers:
                     break
         for pid in (*absent, *leaving):
             del idle[pid]
-        for pid in leaving:
-            self.kill(pid)
+        try:
+            for pid in leaving:
+                self.kill(pid)
+        except Exception as error:
+            raise KernelPanic("who waits could not be put away") from error
 
     def _may_leave(self, live: Live) -> bool:
         if live.cursor is not None or not live.in_steps:
@@ -317,12 +290,13 @@ class Workers:
         """End the worker of `pid`, if there is one; its process is not judged by it."""
         live = self.forget(pid)
         if live is not None:
-            self.leaving[pid] = live.run
+            self.leaving.setdefault(pid, []).append(live.run)
             live.kill()
         if (process := self._kernel.table.get(pid)) is None or not process.alive:
             self._warned.discard(pid)
             self._taken.pop(pid, None)
             self.losses.pop(pid, None)
+            self.start_items.drop(pid)
         elif live is not None and live.epoch != process.epoch:
             self._taken[pid] = 0  # it begins again: nothing that it prints was printed before
         elif live is not None and not (live.cursor is not None and live.cursor.reading):
@@ -332,8 +306,17 @@ class Workers:
     def left(self, pid: int) -> int:
         """A worker of `pid` that was killed is gone; its run, or 0."""
         process = self._kernel.table.get(pid)
-        run = self.leaving.pop(pid, 0)
+        run = self._left_one(pid)
         return process.run if process is not None else run
+
+    def _left_one(self, pid: int) -> int:
+        runs = self.leaving.get(pid)
+        if runs is None:
+            return 0
+        run = runs.pop()
+        if not runs:
+            del self.leaving[pid]
+        return run
 
     def lost(self, live: Live) -> None:
         """The worker of `live` is gone through no act of its program.
@@ -342,7 +325,7 @@ class Workers:
         """
         pid, cursor = live.pid, live.cursor
         self.kill(pid)
-        self.leaving.pop(pid, None)
+        self._left_one(pid)  # nothing more is heard of it
         if pid in self._taken and not (cursor is not None and (cursor.reading or cursor.quiet)):
             self._taken[pid] = max(live.delivered - live.cut, 0)
 

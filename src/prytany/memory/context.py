@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from prytany.abi.events import Node, Source
+from prytany.abi.values import pack
 
 Digest = Callable[[bytes], bytes]
-_pack = msgspec.msgpack.encode
 IMAGES = ("image", "image_url")
 
 
@@ -66,7 +66,7 @@ class Head(msgspec.Struct, array_like=True):
 
 def root_of(digest: Digest, labels: Sequence[str]) -> bytes:
     """The node of an empty context."""
-    return digest(_pack(("context/1", sorted(labels))))
+    return digest(pack(("context/1", sorted(labels))))
 
 
 def message_bytes(message: Mapping[str, Any]) -> bytes:
@@ -105,7 +105,7 @@ def images_of(message: Mapping[str, Any]) -> int:
 
 def node_of(digest: Digest, parent: bytes, content: bytes, role: str, source: Source, labels: Sequence[str]) -> bytes:
     """The node of one message; `content` is the digest of its bytes."""
-    return digest(_pack((parent, content, role, source, labels)))
+    return digest(pack((parent, content, role, source, labels)))
 
 
 def chain(

@@ -44,6 +44,8 @@ def _accounted(table: Table, seq: int, e: ev.ProcessAccounted) -> None:
         process.usage.cpu_us += e.cpu_us
     elif (root := table.get(e.run)) is not None:
         root.below.cpu_us += e.cpu_us
+    else:
+        table.past.cpu_us += e.cpu_us
 
 
 def _kernel_started(table: Table, seq: int, e: ev.KernelStarted) -> None:

@@ -27,7 +27,7 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
 def _cut(table: Table, process: Process, seq: int, base: int) -> None:
     process.cut_seq, process.cut_ns, process.base = seq, table.time_ns, base
     process.cut_unasked = process.unasked
-    process.history_from = process.usage.calls
+    process.history_from, process.refused_from = process.usage.calls, process.usage.denials
     process.warned.clear()
 
 
@@ -54,19 +54,23 @@ def _activation_done(table: Table, seq: int, e: ev.MessageDone) -> None:
 
 
 def _upgrading(table: Table, seq: int, e: ev.ProcessUpgrading) -> None:
-    table.require(e.pid).pending = e.source
+    process = table.require(e.pid)
+    process.pending, process.pending_program = e.source, e.program
 
 
 def _upgraded(table: Table, seq: int, e: ev.ProcessUpgraded) -> None:
     process = table.require(e.pid)
     _begins_again(table, process, seq, e.prev)
     process.pending, process.previous, process.source = b"", process.source, e.source
+    process.pending_program, process.previous_program = "", process.program
+    process.program = e.program or process.program
 
 
 def _reverted(table: Table, seq: int, e: ev.ProcessReverted) -> None:
     process = table.require(e.pid)
     _begins_again(table, process, seq, e.prev)
     process.source, process.previous = process.previous, b""
+    process.program, process.previous_program = process.previous_program or process.program, ""
     process.usage.cpu_us += e.cpu_us
 
 

@@ -23,6 +23,8 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
     )  # fmt: skip
     if parent is not None:
         parent.children[e.pid] = None
+    if e.pid != e.run and (root := table.processes.get(e.run)) is not None:
+        root.kin += 1
     table.next_number += 1
 
 
@@ -66,7 +68,8 @@ def _paused(table: Table, seq: int, e: ev.ProcessPaused) -> None:
 
 def _continued(table: Table, seq: int, e: ev.ProcessContinued) -> None:
     process = _alive(table, e.pid)
-    forget_incident(table, process, 0)
+    if process.incidents.get(0) != "upgrade":  # that one stopped nothing
+        forget_incident(table, process, 0)
     process.reason = ""
     if process.restart_ns:
         process.state, process.reason = State.WAITING, "restart"
@@ -104,15 +107,27 @@ def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process.account(table.time_ns, goes_on=False)
     for n in list(process.incidents):
         forget_incident(table, process, n)
+    if e.pid == process.run and not process.kin:
+        table.ended[e.pid] = table.time_ns
 
 
 def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
     process = table.processes.pop(e.pid)
-    parent = table.processes.get(process.parent)
+    parent, root = table.processes.get(process.parent), table.processes.get(process.run)
     if parent is not None:
         parent.children.pop(e.pid, None)
-        parent.below.add(process.usage)
-        parent.below.add(process.below)
+    if e.pid == process.run:
+        table.ended.pop(e.pid, None)
+        table.runs_let_go += 1
+    elif root is not None:
+        root.kin -= 1
+        if not (root.kin or root.alive):
+            table.ended[root.pid] = table.time_ns
+    heir = parent or root  # what an orphan took counts for its run
+    for took in (process.usage, process.below):
+        (heir.below if heir is not None else table.past).add(took)
+    if heir is not None:
+        heir.reaped += 1 + process.reaped
     for child in process.children:
         # Orphans belong to the kernel from here on.
         if (orphan := table.processes.get(child)) is not None:

@@ -73,6 +73,18 @@ class OpenCall(msgspec.Struct, array_like=True):
         return f"{self.call} {self.tool}" if self.tool else self.call
 
 
+class Abandoned(msgspec.Struct, array_like=True):
+    """A call that nobody waits for any more, and whose effect may have happened. It outlives its process."""
+
+    pid: int
+    n: int
+    run: int
+    name: str
+    """Of the process."""
+    call: str
+    """As people read it."""
+
+
 class Usage(msgspec.Struct, array_like=True):
     """What a process took, itself only; and what its open model calls may still take, set aside."""
 
@@ -141,7 +153,7 @@ class Process(msgspec.Struct, array_like=True):
     history_from: int = 0
     """`usage.calls` when this incarnation began, or its record was cut."""
     refused_from: int = 0
-    """`usage.denials` when this incarnation began."""
+    """`usage.denials` when this incarnation began, or its record was cut."""
     forgotten: bool = False
     """Its content was destroyed."""
     warned: dict[str, int] = {}
@@ -183,6 +195,14 @@ class Process(msgspec.Struct, array_like=True):
     """The parent that it was born with, and is told of at each start; `parent` is 0 once that is reaped."""
     restart_ns: int = 0
     """When it begins again, where it failed; 0 when it has begun."""
+    kin: int = 0
+    """Of a root: how many others of its run are in the table."""
+    pending_program: str = ""
+    """Where `pending` is from, if from elsewhere."""
+    previous_program: str = ""
+    """Where `previous` is from."""
+    reaped: int = 0
+    """How many descendants of it were reaped; what they took is in `below`."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.

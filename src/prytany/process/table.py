@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from prytany.abi.errors import KernelPanic
-from prytany.process.process import Process
+from prytany.process.process import Abandoned, Process, Usage
 
 
 class Table(msgspec.Struct):
@@ -18,11 +18,21 @@ class Table(msgspec.Struct):
     """Who failed and begins again, to the time when."""
     incidents: dict[str, int] = {}
     """`pid:kind:call` of what needs a person, to the time it came up."""
+    abandoned: dict[int, Abandoned] = {}
+    """Calls of which a person has to find out what became of their effects, by the entries of their intents."""
+    abandoned_of: dict[int, int] = {}
+    """How many of those each run has."""
     next_number: int = 1
     time_ns: int = 0
     journal_bytes: int = 0  # what the tenant put into the journal: records and contents
     before_ns: int = 0
     """The time of the event before."""
+    ended: dict[int, int] = {}
+    """Roots of the runs of which nothing goes on, to the time since when; the longest first."""
+    runs_let_go: int = 0
+    """How many of those have left the table."""
+    past: Usage = msgspec.field(default_factory=Usage)
+    """What they took."""
 
     def get(self, pid: int) -> Process | None:
         """The process, or None when there is none of that pid."""
@@ -34,6 +44,10 @@ class Table(msgspec.Struct):
         if process is None:
             raise KernelPanic(f"an event names process {pid}, which is not in the table")
         return process
+
+    def was(self, pid: int) -> bool:
+        """Whether there was a process of that pid, which has left the table."""
+        return 0 < pid < self.next_number and pid not in self.processes
 
     def descends(self, pid: int, ancestor: int) -> bool:
         """Whether `pid` stands below `ancestor`."""

@@ -37,10 +37,26 @@ def _import_prytany() -> None:
     spec.loader.exec_module(module)
 
 
+def _register_nothing(**_handlers: object) -> None:
+    pass
+
+
+def _run() -> int:
+    """Be the zygote; imported, and the standard library with it, without the library's handlers of forks.
+
+    They put in order what threads and chance leave behind in a child. At these forks there is one thread, and a worker
+    takes its chance from its record; what they write to would be no worker's to share any more.
+    """
+    register, os.register_at_fork = os.register_at_fork, _register_nothing
+    try:
+        from prytany.runtime.zygote import main
+    finally:
+        os.register_at_fork = register
+    return main(sys.argv[1:])
+
+
 if __name__ == "__main__":
     if _missing():
         sys.exit(_missing())
     _import_prytany()
-    from prytany.runtime.zygote import main
-
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(_run())

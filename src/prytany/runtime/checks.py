@@ -1,4 +1,4 @@
-"""What this machine can do to confine a worker, and how to mend what it cannot: for `prytany doctor` and the start.
+"""What this machine can do to confine a worker, and how to mend what it cannot: for `prytany doctor`.
 
 Each check tries the thing itself where that changes nothing, and reads what the kernel says of itself otherwise.
 Must not change the machine or the calling process. Checks that are not `required` are told, and stop nothing.
@@ -12,7 +12,6 @@ import sys
 
 import msgspec
 
-from prytany.abi.errors import Eperm
 from prytany.runtime import landlock, seccomp
 
 _CAP_SETUID_SETGID = 1 << 7 | 1 << 6
@@ -31,17 +30,6 @@ class Check(msgspec.Struct, frozen=True):
 def check_machine() -> list[Check]:
     """Every check, in the order in which a worker meets them."""
     return [_platform(), _landlock(), _seccomp(), _uid_drop(), _parent_death(), _cgroups(), _user_namespaces()]
-
-
-def require_confinement() -> None:
-    """Raise Eperm when a worker could not be confined here; its message says what is missing and how to go on."""
-    failed = [check for check in check_machine() if check.required and not check.ok]
-    if failed:
-        reasons = "; ".join(f"{check.missing} ({check.mend})" for check in failed)
-        raise Eperm(
-            f"this machine cannot confine a program: {reasons}. `--unconfined` accepts that, by name",
-            detail={"missing": [check.name for check in failed]},
-        )
 
 
 def _check(name: str, required: bool, missing: str, mend: str) -> Check:

@@ -19,7 +19,9 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 import stat
+import struct
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -35,16 +37,21 @@ SOCKET_FD = 3
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 1, 4, 15, 8, 38
 _SIGKILL = 9
+_SIGCHLD = int(signal.SIGCHLD)
 _CLOSE_RANGE = 436  # the same on every architecture
-_CAPSET = {"x86_64": 126, "aarch64": 91, "riscv64": 91}
+_CAPSET = {"x86_64": 126, "aarch64": 91, "riscv64": 91}.get(os.uname().machine, -1)
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
+_CAPABILITY_HEAD = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+_CAPABILITY_SETS = struct.pack("=6I", _CAP_DAC_READ_SEARCH, _CAP_DAC_READ_SEARCH, 0, 0, 0, 0)
 _SYSTEM_PATHS = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache",
     "/dev/null", "/dev/urandom",
 )  # fmt: skip
 
 _libc = ctypes.CDLL(None, use_errno=True)
+for _name in ("prctl", "signal", "syscall"):
+    getattr(_libc, _name, None)  # looked up once, here, and not by every child
 
 
 class Confinement(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +148,11 @@ def die_with_parent(parent_pid: int) -> None:
         os._exit(0)
 
 
+def forget_children() -> None:
+    """Let SIGCHLD be what it is to a fresh process. Not by `signal.signal`: it would look for an enum's member."""
+    _libc.signal(_SIGCHLD, None)
+
+
 def set_name(name: str) -> None:
     """What `ps` shows for this process, 15 bytes of it."""
     if sys.platform.startswith("linux"):
@@ -154,9 +166,7 @@ def _become(uid: int, gid: int, keep_read: bool) -> None:
         _prctl(_PR_SET_KEEPCAPS, 1)
     os.setresuid(uid, uid, uid)
     if keep_read:
-        head = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-        sets = (ctypes.c_uint32 * 6)(_CAP_DAC_READ_SEARCH, _CAP_DAC_READ_SEARCH, 0, 0, 0, 0)
-        if _libc.syscall(_CAPSET[os.uname().machine], head, sets) != 0:
+        if _libc.syscall(_CAPSET, _CAPABILITY_HEAD, _CAPABILITY_SETS) != 0:
             _raise("capset")
         _prctl(_PR_SET_KEEPCAPS, 0)
 

@@ -4,8 +4,12 @@ The time is that of the last item and stands still between two: nothing a progra
 that the record knows. Random bytes come from the recorded seed. Threads, processes and `time.sleep` are refused: none
 can be repeated. Modules that had taken a function before (`from time import time`) are given the new one.
 
+It is done in two steps. `prepare` puts a stand-in in every place, which asks the original for as long as there is no
+record; a zygote does that once, and is itself none the wiser. `install` gives this process its record, and is little
+more than one assignment: what a worker writes to after the fork, it no longer shares with the others.
+
 This is for honest programs, so that their replay holds. It confines nobody: the sandbox does.
-Must not be installed in the kernel or a zygote; there is no way back.
+Must not be prepared or installed in the kernel: the stand-ins stay.
 """
 
 # pyright: reportPrivateUsage=false
@@ -21,11 +25,56 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from prytany.abi.errors import Eperm, KernelPanic
 from prytany.runtime.drbg import Drbg
+
+_Function = Callable[..., Any]
+
+
+class _Record:
+    """What answers in the place of the machine."""
+
+    def __init__(self, now_ns: Callable[[], int], start_ns: Callable[[], int], drbg: Drbg, pid: int) -> None:
+        self.now_ns = now_ns
+        self._start_ns = start_ns
+        self.drbg = drbg
+        self._pid = pid
+
+    def wall_ns(self) -> int:
+        return self.now_ns()
+
+    def wall(self) -> float:
+        return self.now_ns() / 1e9
+
+    def since_start_ns(self) -> int:
+        return self.now_ns() - self._start_ns()
+
+    def since_start(self) -> float:
+        return self.since_start_ns() / 1e9
+
+    def clock_gettime_ns(self, clock: int) -> int:
+        return self.now_ns() if clock == time.CLOCK_REALTIME else self.since_start_ns()
+
+    def clock_gettime(self, clock: int) -> float:
+        return self.clock_gettime_ns(clock) / 1e9
+
+    def urandom(self, size: int) -> bytes:
+        return self.drbg.read(size)
+
+    def getrandom(self, size: int, flags: int = 0) -> bytes:
+        return self.drbg.read(size)
+
+    def getpid(self) -> int:
+        return self._pid
+
+
+_PROBE_NS = 1_000_000_000
+_prepared = False
+_record: _Record | None = None
+"""Of this process; None until it is installed, and in a zygote whenever it forks."""
 
 
 def install(
@@ -42,58 +91,62 @@ def install(
     Returns:
         what begins all randomness again from another seed, where a record was cut.
     """
-    drbg = Drbg(seed)
+    global _record
+    prepare()
+    record = _record = _Record(now_ns, start_ns, Drbg(seed), pid)
 
     def reseed(seed: bytes) -> None:
-        drbg.restart(seed)
-        generators: Any = random
-        generators._inst.seed()
-        _restart_uuid()
+        record.drbg.restart(seed)
+        _restart_random()
 
-    _replace_everywhere(_replacements(now_ns, start_ns, drbg, pid))
-    _patch_datetime()
-    _patch_random()
-    _restart_uuid()
+    _restart_random()
     return reseed
 
 
-def _replacements(
-    now_ns: Callable[[], int], start_ns: Callable[[], int], drbg: Drbg, pid: int
-) -> dict[str, Callable[..., Any]]:
-    """By the path of what each stands for: `module.name`, or `module.class.name`."""
-    return {**_clocks(now_ns, start_ns), **_entropy(drbg, pid), **_refusals()}
+def uninstall() -> None:
+    """Have no record any more: for a zygote, whose rehearsal had one. Time, chance and identity are the machine's."""
+    global _record
+    _record = None
+    _restart_random()
 
 
-def _clocks(now_ns: Callable[[], int], start_ns: Callable[[], int]) -> dict[str, Callable[..., Any]]:
-    def since_start_ns() -> int:
-        return now_ns() - start_ns()
+def prepare() -> None:
+    """Put the stand-ins in every place that holds an original now. What is imported later finds them there."""
+    global _prepared
+    if _prepared:
+        return
+    _prepared = True
+    _replace_everywhere()
+    _patch_datetime()
+    _patch_random()
 
-    def since_start() -> float:
-        return (now_ns() - start_ns()) / 1e9
 
-    def wall() -> float:
-        return now_ns() / 1e9
+def _answers() -> dict[str, _Function]:
+    """What is asked with the record first, by the path of what each stands for: `module.name`, `module.class.name`."""
+    return {
+        **_clocks(),
+        "os.urandom": _Record.urandom,
+        "os.getrandom": _Record.getrandom,
+        "os.getpid": _Record.getpid,
+        **_refusals(),
+    }
 
-    def clock_gettime_ns(clock: int) -> int:
-        return now_ns() if clock == time.CLOCK_REALTIME else since_start_ns()
 
-    def clock_gettime(clock: int) -> float:
-        return clock_gettime_ns(clock) / 1e9
-
-    clocks: dict[str, Callable[..., Any]] = {
-        "time.time": wall,
-        "time.time_ns": now_ns,
-        "time.clock_gettime_ns": clock_gettime_ns,
-        "time.clock_gettime": clock_gettime,
+def _clocks() -> dict[str, _Function]:
+    clocks: dict[str, _Function] = {
+        "time.time": _Record.wall,
+        "time.time_ns": _Record.wall_ns,
+        "time.clock_gettime": _Record.clock_gettime,
+        "time.clock_gettime_ns": _Record.clock_gettime_ns,
     }
     for name in ("monotonic", "perf_counter", "process_time", "thread_time"):
-        clocks[f"time.{name}"] = since_start
-        clocks[f"time.{name}_ns"] = since_start_ns
+        clocks[f"time.{name}"] = _Record.since_start
+        clocks[f"time.{name}_ns"] = _Record.since_start_ns
 
     # These read the clock themselves when they are given no time.
-    def or_now(first: Callable[..., Any]) -> Callable[..., Any]:
-        def given_or_now(secs: float | None = None) -> Any:
-            return first(wall() if secs is None else secs)
+    def or_now(first: _Function) -> _Function:
+        def given_or_now(record: _Record, secs: float | None = None) -> Any:
+            return first(record.wall() if secs is None else secs)
 
         return given_or_now
 
@@ -101,29 +154,18 @@ def _clocks(now_ns: Callable[[], int], start_ns: Callable[[], int]) -> dict[str,
         clocks[f"time.{name}"] = or_now(getattr(time, name))
     localtime, first_strftime, first_asctime = time.localtime, time.strftime, time.asctime
 
-    def strftime(form: str, t: Any = None) -> str:
-        return first_strftime(form, localtime(wall()) if t is None else t)
+    def strftime(record: _Record, form: str, t: Any = None) -> str:
+        return first_strftime(form, localtime(record.wall()) if t is None else t)
 
-    def asctime(t: Any = None) -> str:
-        return first_asctime(localtime(wall()) if t is None else t)
+    def asctime(record: _Record, t: Any = None) -> str:
+        return first_asctime(localtime(record.wall()) if t is None else t)
 
     clocks["time.strftime"], clocks["time.asctime"] = strftime, asctime
     return clocks
 
 
-def _entropy(drbg: Drbg, pid: int) -> dict[str, Callable[..., Any]]:
-    def getrandom(size: int, flags: int = 0) -> bytes:
-        return drbg.read(size)
-
-    return {
-        "os.urandom": drbg.read,
-        "os.getrandom": getrandom,
-        "os.getpid": lambda: pid,
-    }
-
-
-def _refusals() -> dict[str, Callable[..., Any]]:
-    def refusal(name: str, instead: str) -> Callable[..., Any]:
+def _refusals() -> dict[str, _Function]:
+    def refusal(name: str, instead: str) -> _Function:
         def refuse(*_args: object, **_kwargs: object) -> Any:
             raise Eperm(f"a worker has no {name}: {instead}", call=name)
 
@@ -141,28 +183,32 @@ def _refusals() -> dict[str, Callable[..., Any]]:
     return refused
 
 
-Holder = tuple[dict[str, Any], str, str]
-"""A module's names, one of them, and the path of what it stands for."""
+def _stand_in(original: _Function, answer: _Function) -> _Function:
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        record = _record
+        return original(*args, **kwargs) if record is None else answer(record, *args, **kwargs)
 
-_known: list[Holder] = []
-_searched: set[str] = set()
-"""Modules whose names are in `_known`."""
-
-
-def find_holders() -> None:
-    """Look through every module for what will be replaced. A zygote does it once, so that its workers need not."""
-    _known.extend(_search(_originals(_replacements(int, int, Drbg(b""), 0))))
+    return stand_in
 
 
-def _originals(paths: Iterable[str]) -> dict[int, tuple[str, Any]]:
-    """By identity, the path and the function; held, so that no identity is given away twice."""
-    found: dict[int, tuple[str, Any]] = {}
-    for path in paths:
+def _replace_everywhere() -> None:
+    """Put each stand-in in the place of its original, in every module that holds it."""
+    stand_ins: dict[int, tuple[_Function, _Function]] = {}  # the original is held, so that its identity stays its own
+    for path, answer in _answers().items():
         holder, name = _holder_of(path)
         original = getattr(holder, name, None)
-        if original is not None:  # else not on this version of Python
-            found[id(original)] = (path, original)
-    return found
+        if original is None:  # not on this version of Python
+            continue
+        stand_ins[id(original)] = original, _stand_in(original, answer)
+        setattr(holder, name, stand_ins[id(original)][1])
+    for module in list(sys.modules.values()):
+        names: dict[str, Any] | None = getattr(module, "__dict__", None)
+        if names is None or names.get("__name__") == __name__:
+            continue
+        for name, value in list(names.items()):
+            found = stand_ins.get(id(value))
+            if found is not None:
+                names[name] = found[1]
 
 
 def _holder_of(path: str) -> tuple[Any, str]:
@@ -172,30 +218,6 @@ def _holder_of(path: str) -> tuple[Any, str]:
     for part in inner:
         holder = getattr(holder, part)
     return holder, name
-
-
-def _search(originals: dict[int, tuple[str, Any]]) -> Iterator[Holder]:
-    """Who holds one of them, in the modules that were not searched before."""
-    for module_name, module in list(sys.modules.items()):
-        names: dict[str, Any] | None = getattr(module, "__dict__", None)
-        if module_name in _searched or names is None or names.get("__name__") == __name__:
-            continue
-        _searched.add(module_name)
-        for name, value in names.items():
-            if (found := originals.get(id(value))) is not None:
-                yield names, name, found[0]
-
-
-def _replace_everywhere(swap: dict[str, Callable[..., Any]]) -> None:
-    """Put each function in the place of the one it is named after, in every module that holds it."""
-    originals = _originals(swap)
-    holders = [*_known, *_search(originals)]
-    for path, _ in originals.values():
-        holder, name = _holder_of(path)
-        setattr(holder, name, swap[path])
-    for names, name, path in holders:
-        if path in swap:
-            names[name] = swap[path]
 
 
 def _patch_datetime() -> None:
@@ -216,8 +238,18 @@ def _patch_datetime() -> None:
     (names,) = gc.get_referents(real.__dict__)  # what the read-only view shows
     names["now"], names["utcnow"] = classmethod(now), classmethod(utcnow)
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(real))
-    if inspect.getattr_static(real, "now") is not names["now"] or abs(real.now().timestamp() - time.time()) > 1e-3:
+    if inspect.getattr_static(real, "now") is not names["now"] or not _follows_a_record(real):
         raise KernelPanic("datetime.now could not be put under the record")
+
+
+def _follows_a_record(real: type[datetime.datetime]) -> bool:
+    """Whether `now` says what a record does: the type may have kept what it had looked up before."""
+    global _record
+    _record = _Record(lambda: _PROBE_NS, lambda: 0, Drbg(b""), 0)
+    try:
+        return real.now(datetime.UTC).timestamp() == _PROBE_NS / 1e9
+    finally:
+        _record = None
 
 
 def _patch_random() -> None:
@@ -230,12 +262,16 @@ def _patch_random() -> None:
     generators: Any = random
     generators.Random.seed = seed
     generators.seed = generators._inst.seed
-    generators._inst.seed()
     # SystemRandom, and so `secrets`, draw from `random._urandom`, which was replaced with os.urandom.
 
 
-def _restart_uuid() -> None:
-    """Let uuid1 take its node and its clock from the record; uuid4 takes os.urandom."""
+def _restart_random() -> None:
+    """Begin the module's own generator again, and let uuid1 take its node from it and its clock from the record.
+
+    uuid4 takes os.urandom.
+    """
+    generators: Any = random
+    generators._inst.seed()
     module: Any = uuid
     module._generate_time_safe = module._UuidCreate = module._last_timestamp = None
     module._node = random.getrandbits(48) | 1 << 40  # the multicast bit: not a card's address

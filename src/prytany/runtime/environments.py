@@ -47,12 +47,13 @@ class Environments:
     def identity(self, python: str) -> str:
         """What the environment of `python` is now: `version prefix digest`, or "" when it cannot be told."""
         known = self._known.get(python)
-        prefix = Path(python).parent.parent if python else Path(sys.prefix)
-        folders = sorted(prefix.glob("lib/python3.*/site-packages")) if known is None else known[0]
         try:
+            if known is not None and known[1] == tuple([os.stat(folder).st_mtime_ns for folder in known[0]]):
+                return known[2]
+            prefix = Path(python).parent.parent if python else Path(sys.prefix)
+            folders = sorted(prefix.glob("lib/python3.*/site-packages")) if known is None else known[0]
             stamps = tuple([os.stat(folder).st_mtime_ns for folder in folders])
-            if known is None or known[1] != stamps:
-                known = self._known[python] = (folders, stamps, _identity(python, prefix, folders))
+            known = self._known[python] = (folders, stamps, _identity(python, prefix, folders))
         except OSError:
             self._known.pop(python, None)
             return ""

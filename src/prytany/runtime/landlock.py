@@ -30,7 +30,6 @@ _NET_TCP = 3  # bind and connect
 _SCOPED = 3  # abstract unix sockets and signals
 
 ABI_SCOPES_SIGNALS = 6
-ABI_TESTED_MAX = 7
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

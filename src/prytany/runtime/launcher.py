@@ -9,13 +9,11 @@ to whoever asked for it. Nothing here blocks the loop but the start of the zygot
 
 from __future__ import annotations
 
-import array
 import asyncio
 import os
 import signal
 import socket
 import tempfile
-from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,17 +27,16 @@ from prytany.runtime.messages import (
     Exited,
     Failed,
     Fork,
-    Frames,
     Ready,
     Report,
     Started,
     WorkerSpec,
     frame,
-    report_decoder,
 )  # fmt: skip
 from prytany.runtime.uids import worker_uids
+from prytany.runtime.zygote_link import ZygoteLink
 
-_READ_BYTES = 1 << 16
+_MESSAGE_CHARS_MAX = 500
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 
 
@@ -108,22 +105,21 @@ class Launcher:
         self._entry = entry
         self._hash_seed = hash_seed
         self._starting = asyncio.Lock()
-        self._control: socket.socket | None = None
+        self._link: ZygoteLink | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._zygote = (0, 0)
         self._ready: asyncio.Future[Ready] | None = None
         self._ended: asyncio.Future[None] | None = None
-        self._frames = Frames()
-        self._outbox: deque[tuple[bytes, list[int]]] = deque()
         self._next_id = 1
         self._reaping: set[asyncio.Task[int]] = set()  # lost zygotes that are not waited for yet
         self._pending: dict[int, _Pending] = {}
         self._alive: dict[int, WorkerHandle] = {}
+        self._orphans: set[WorkerHandle] = set()  # whose zygote died first, and which are not known to have ended
 
     @property
     def zygote_pid(self) -> int | None:
         """The live zygote's os pid."""
-        return self._process.pid if self._control is not None and self._process is not None else None
+        return self._process.pid if self._link is not None and self._process is not None else None
 
     @property
     def used(self) -> bool:
@@ -143,7 +139,7 @@ class Launcher:
             Etimedout: it was not ready within `limits.WORKER_START_MS`.
         """
         async with self._starting:
-            if self._control is not None:
+            if self._link is not None:
                 return
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             loop = asyncio.get_running_loop()
@@ -166,10 +162,9 @@ class Launcher:
                 theirs.close()
                 self._zygote = self._process.pid, pids.start_time_of(self._process.pid) or 0
                 self._enlist(*self._zygote)
-                self._control, self._frames = ours, Frames()
+                self._link = ZygoteLink(ours, self._on_report, self._lose_zygote)
                 ready = self._ready = loop.create_future()
                 self._ended = loop.create_future()
-                loop.add_reader(ours.fileno(), self._on_readable)
                 try:
                     async with asyncio.timeout(limits.WORKER_START_MS / 1000):
                         await ready
@@ -217,8 +212,13 @@ class Launcher:
         os.set_blocking(output_read, False)
         pending = _Pending(asyncio.get_running_loop().create_future(), ours, output_read, uid)
         self._pending[request.id] = pending
-        self._outbox.append((data, [theirs.detach(), output_write]))
-        self._flush()
+        descriptors = [theirs.detach(), output_write]
+        if self._link is not None:
+            self._link.send(data, descriptors)
+        else:  # it was ready, and died in the same turn
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._abandon(self._pending.pop(request.id), ZygoteDied("the zygote died"))
         try:
             return await pending.started
         except asyncio.CancelledError:
@@ -233,68 +233,39 @@ class Launcher:
     async def close(self) -> None:
         """End every worker and the zygote; returns when all are gone and every `exited` has its status."""
         async with self._starting:
-            handles = list(self._alive.values())
-            if self._control is not None and self._ended is not None:
-                self._control.shutdown(socket.SHUT_WR)  # it kills, reaps and reports, and then closes its own half
+            handles = [*self._alive.values(), *self._orphans]
+            if self._link is not None and self._ended is not None:
+                self._link.end()  # it kills, reaps and reports, and then closes its own half
                 await self._ended
             if self._reaping:
                 await asyncio.wait(self._reaping)
-        for handle in handles:
-            await handle.exited
+            if ending := {handle.exited for handle in (*handles, *self._orphans)}:
+                await asyncio.wait(ending)
 
-    def _flush(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._outbox and self._control is not None:
-            data, descriptors = self._outbox[0]
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-            try:
-                sent = self._control.sendmsg([data], rights)
-            except BlockingIOError:
-                loop.add_writer(self._control.fileno(), self._flush)
-                return
-            except OSError:
-                self._lose_zygote()
-                return
-            for descriptor in descriptors:
-                os.close(descriptor)
-            if sent < len(data):
-                self._outbox[0] = (data[sent:], [])
-            else:
-                self._outbox.popleft()
-        if self._control is not None:
-            loop.remove_writer(self._control.fileno())
-
-    def _on_readable(self) -> None:
-        if self._control is None:
-            return
-        try:
-            data = self._control.recv(_READ_BYTES)
-            bodies = self._frames.feed(data)
-            reports = [report_decoder.decode(body) for body in bodies]
-        except BlockingIOError:
-            return
-        except (OSError, ValueError):  # msgspec's DecodeError is a ValueError: whoever sends that is no zygote of ours
-            data, reports = b"", []
-        for report in reports:
-            self._on_report(report)
-        if not data:
-            self._lose_zygote()
-
-    def _on_report(self, report: Report) -> None:
+    def _on_report(self, report: Report) -> bool:
+        """Whether that is what a zygote of ours would say."""
         match report:
             case Ready():
                 if self._ready is not None and not self._ready.done():
                     self._ready.set_result(report)
-            case Started():
-                self._on_started(report)
-            case Failed():
-                self._abandon(self._pending.pop(report.id), Eio(f"no worker: {report.message}"))
+                return True
+            case Started() | Failed():
+                pending = self._pending.pop(report.id, None)
+                if pending is None:
+                    return False
+                if isinstance(report, Started):
+                    self._on_started(report, pending)
+                else:
+                    self._abandon(pending, Eio(f"no worker: {report.message[:_MESSAGE_CHARS_MAX]}"))
+                return True
             case Exited():
-                handle = self._alive.pop(report.id)
+                handle = self._alive.pop(report.id, None)
+                if handle is None:
+                    return False
                 self._resolve(handle, ExitStatus(report.code, report.signal, report.cpu_us, report.maxrss_kb))
+                return True
 
-    def _on_started(self, report: Started) -> None:
-        pending = self._pending.pop(report.id)
+    def _on_started(self, report: Started, pending: _Pending) -> None:
         handle = WorkerHandle(
             report.os_pid,
             report.start_time,
@@ -341,26 +312,18 @@ class Launcher:
 
     def _lose_zygote(self) -> None:
         """The zygote is gone or of no use: end it and all it had. The next `fork` starts another."""
-        if self._control is None:
+        if self._link is None:
             return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._control.fileno())
-        loop.remove_writer(self._control.fileno())
-        self._control.close()
-        self._control = None
+        self._link.close()
+        self._link = None
         if self._process is not None:
-            pids.send_signal(
-                *self._zygote, signal.SIGKILL
-            )  # asyncio's own would take its status from asyncio's watcher
+            # Not by asyncio's own: that would take its status from asyncio's watcher.
+            pids.send_signal(*self._zygote, signal.SIGKILL)
             self._strike(*self._zygote)
-            task = loop.create_task(self._process.wait())
+            task = asyncio.get_running_loop().create_task(self._process.wait())
             self._reaping.add(task)
             task.add_done_callback(self._reaping.discard)
         error = ZygoteDied("the zygote died")
-        for _, descriptors in self._outbox:
-            for descriptor in descriptors:
-                os.close(descriptor)
-        self._outbox.clear()
         for pending in self._pending.values():
             self._abandon(pending, error)
         self._pending.clear()
@@ -381,10 +344,12 @@ class Launcher:
             self._resolve(handle, status)
             return
         loop = asyncio.get_running_loop()
+        self._orphans.add(handle)
 
         def ended() -> None:
             loop.remove_reader(pidfd)
             os.close(pidfd)
+            self._orphans.discard(handle)
             self._resolve(handle, status)
 
         loop.add_reader(pidfd, ended)

@@ -45,11 +45,13 @@ class WorkerLoop(BaseEventLoop):
     _stopping: bool
     _thread_id: int | None
     _asyncgens: Any
+    _sock: socket.socket
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket | None = None) -> None:
         super().__init__()
         self._asyncgens = OrderedWeak()
-        self._sock = sock
+        if sock is not None:
+            self.connect(sock)
         self._reader = FrameReader()
         self._items: deque[bytes] = deque()
         self._pending: dict[int, CallFuture | CallStream | CallTimer] = {}
@@ -63,6 +65,10 @@ class WorkerLoop(BaseEventLoop):
         self._reported = 0  # the last `delivered` that a frame carries
         self.start_ns = 0
         self.now_ns = 0
+
+    def connect(self, sock: socket.socket) -> None:
+        """Take the kernel's socket, once, before anything else: the loop itself may have been made before a fork."""
+        self._sock = sock
 
     # The program's side -----------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ Must not carry anything of a program: that goes through the worker's own socket,
 from __future__ import annotations
 
 import struct
+from typing import Annotated
 
 import msgspec
 
@@ -22,6 +23,13 @@ ENTRY = "prytany.runtime.worker:main"
 
 EXIT_CONFINEMENT = 120
 """The exit status of a worker that could not be confined, and so ran nothing; its output says which step failed."""
+
+
+_Pid = Annotated[int, msgspec.Meta(ge=2, le=1 << 30)]
+_Ticks = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+_Amount = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+_Code = Annotated[int, msgspec.Meta(ge=0, le=255)]
+_Signal = Annotated[int, msgspec.Meta(ge=1, le=127)]
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +56,8 @@ class Started(msgspec.Struct, frozen=True, tag=True):
     """Zygote to launcher: the worker exists. Its start time tells it from a later process of the same number."""
 
     id: int
-    os_pid: int
-    start_time: int
+    os_pid: _Pid
+    start_time: _Ticks
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -64,10 +72,10 @@ class Exited(msgspec.Struct, frozen=True, tag=True):
     """Zygote to launcher: the worker is gone and reaped. One of `code` and `signal` is set."""
 
     id: int
-    code: int | None
-    signal: int | None
-    cpu_us: int
-    maxrss_kb: int
+    code: _Code | None
+    signal: _Signal | None
+    cpu_us: _Amount
+    maxrss_kb: _Amount
 
 
 Report = Ready | Started | Failed | Exited

@@ -4,7 +4,8 @@ asyncio keeps tasks in sets (`wait`, `as_completed`, `TaskGroup`, `all_tasks`), 
 hash, which is by default an address. Here it is the number of their creation. Only the order changes: equality stays
 identity. What is left to the program is its own sets of its own objects; a replay that they lead astray is EREPLAY.
 
-Must not be installed outside a worker. Source: probes/worker_loop_replay.py, which repeats in none of 16 runs without.
+Must not be installed outside a worker and the zygote that it is forked from.
+Source: probes/worker_loop_replay.py, which repeats in none of 16 runs without.
 """
 
 # pyright: reportPrivateUsage=false
@@ -92,7 +93,9 @@ class OrderedWeak:
 
 
 def install_ordering() -> None:
-    """Make asyncio's module functions keep the order that they are given. Idempotent; for a worker only."""
+    """Make asyncio's module functions keep the order that they are given, and number from 1. For a worker only."""
+    global _numbers
+    _numbers = itertools.count(1)
     tasks: Any = asyncio.tasks
     if getattr(tasks, "_prytany_ordered", False):
         return

@@ -25,6 +25,7 @@ from prytany.runtime.recorded import explain, load_recorded
 
 TRACEBACK_BYTES_MAX = 8 << 10
 MESSAGE_BYTES_MAX = 2 << 10
+_OURS = ("prytany.runtime.", "asyncio.")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 
 Main = Callable[..., Coroutine[Any, Any, Any]]
@@ -94,11 +95,19 @@ def exit_error(error: BaseException) -> dict[str, Any]:
     record: dict[str, Any] = {
         "type": type(error).__name__,
         "message": _bounded(str(error), MESSAGE_BYTES_MAX),
-        "traceback": _bounded("".join(traceback.format_exception(error)), TRACEBACK_BYTES_MAX),
+        "traceback": _bounded("".join(traceback.format_exception(_of_program(error))), TRACEBACK_BYTES_MAX),
     }
     if isinstance(error, KernelError):
         record["errno"] = error.errno
     return record
+
+
+def _of_program(error: BaseException) -> BaseException:
+    """`error` without the frames of the runtime that led into the program: nothing there is for its author to mend."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+        frame = frame.tb_next
+    return error.with_traceback(frame)
 
 
 def ended_by(signum: int) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class RecordedModules(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader)
     def get_source(self, fullname: str) -> str | None:
         """Its text; tracebacks show their lines from it."""
         module = self._modules.get(fullname)
-        return None if module is None else importlib.util.decode_source(module.text)
+        return None if module is None else _decode(module.text)
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Run it."""
@@ -68,6 +68,12 @@ class RecordedModules(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader)
         assert spec is not None
         code = compile(self._modules[spec.name].text, spec.origin or f"<{spec.name}>", "exec", dont_inherit=True)
         exec(code, module.__dict__)
+
+
+def _decode(source: bytes) -> str:
+    """As `decode_source`, without its tokenizer where nothing has to be looked for."""
+    plain = source.isascii() and b"coding" not in source and b"\r" not in source
+    return source.decode() if plain else importlib.util.decode_source(source)
 
 
 def load_recorded(place: str, recorded: Recorded) -> Any:
@@ -90,7 +96,7 @@ def load_recorded(place: str, recorded: Recorded) -> Any:
     else:
         sys.path.insert(0, folder)  # recorded before modules were: what lies beside it is read from disk
     sys.modules[module.__name__] = module
-    text = importlib.util.decode_source(recorded.main)
+    text = _decode(recorded.main)
     linecache.cache[place] = (len(text), None, text.splitlines(keepends=True), place)
     exec(compile(recorded.main, place, "exec", dont_inherit=True), module.__dict__)
     return module

@@ -58,12 +58,12 @@ class Filter:
     def __init__(self, code: bytes) -> None:
         self._code = ctypes.create_string_buffer(code, len(code))
         self._program = _Program(len(code) // 8, ctypes.addressof(self._code))
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self.instructions = len(code) // 8
+        self._prctl = ctypes.CDLL(None, use_errno=True).prctl
+        self._at = ctypes.byref(self._program)
 
     def install(self) -> None:
         """Put the calling thread under the filter, for ever. Wants PR_SET_NO_NEW_PRIVS first."""
-        if self._libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(self._program), 0, 0) != 0:
+        if self._prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._at, 0, 0) != 0:
             code = ctypes.get_errno()
             raise OSError(code, f"seccomp filter refused: {os.strerror(code)}")
 

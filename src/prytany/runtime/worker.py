@@ -33,6 +33,16 @@ Ending = tuple[int, Any, dict[str, Any] | None]
 """Status, result, error: what `process_exit` takes."""
 
 
+_spare: WorkerLoop | None = None
+"""Made before the fork; the first life takes it."""
+
+
+def prepare() -> None:
+    """Make, before a fork, what every worker that comes of it needs and can still share."""
+    global _spare
+    _spare = WorkerLoop()
+
+
 def main(sock: socket.socket, make_process: ProcessFactory | None = None) -> int:
     """Run the program that the kernel names on `sock`, to its end.
 
@@ -44,11 +54,13 @@ def main(sock: socket.socket, make_process: ProcessFactory | None = None) -> int
         the status for the worker's own exit; the program's ending went to the kernel. The caller must leave by
         `os._exit`, so that nothing of the program runs later.
     """
-    loop = WorkerLoop(sock)
+    global _spare
+    loop, _spare = _spare or WorkerLoop(), None
+    loop.connect(sock)
     try:
         start = loop.take_start()
         stdout: Any = sys.stdout
-        if hasattr(stdout, "reconfigure"):
+        if not getattr(stdout, "line_buffering", True):
             stdout.reconfigure(line_buffering=True)  # a worker that dies has said what it printed
         sys.dont_write_bytecode = True  # its view of the disk is read-only
         epoch, seed = start.get("epoch", 0), start["seed"]

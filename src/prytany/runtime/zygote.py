@@ -1,10 +1,10 @@
 """The program that workers are forked from. One for each virtual environment, executed afresh by the launcher.
 
 It is never forked from the kernel, so it holds nothing of the kernel: an empty environment, a fixed hash seed, one
-socket. It preloads what every worker needs, freezes the collector (so that a collection in a child does not copy
-every page), and then serves: a `Fork` makes a confined child, an ended child makes an `Exited`. When its control
-socket closes it kills every child, reaps them and ends. It runs no thread, or `fork` would not be safe, and no
-asyncio, which would not survive one.
+socket. It preloads what every worker needs, rehearses a worker's life, freezes the collector (so that a collection in a
+child does not copy every page), and then serves: a `Fork` makes a confined child, an ended child makes an `Exited`.
+When its control socket closes it kills every child, reaps them and ends. It runs no thread, or `fork` would not be
+safe, and serves without asyncio, which would not survive one.
 
 Must not run code of a program on this side of the fork, and must not be the interpreter's `-I`: that ignores
 PYTHONHASHSEED. `-s -P` and the empty environment give the same isolation.
@@ -28,7 +28,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from types import FrameType
 
-from prytany.runtime import confinement, determinism, landlock, seccomp
+from prytany.runtime import confinement, landlock, seccomp
 from prytany.runtime.confinement import SOCKET_FD, Confinement, Prepared
 from prytany.runtime.messages import (
     ENTRY,
@@ -45,6 +45,7 @@ from prytany.runtime.messages import (
     frame,
 )  # fmt: skip
 from prytany.runtime.pids import start_time_of
+from prytany.runtime.rehearsal import rehearse
 
 Entry = Callable[[socket.socket], int]
 
@@ -129,9 +130,15 @@ class Zygote:
                 received = array.array("i")
                 received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
                 self._descriptors.extend(received)
-        for body in self._frames.feed(data):
-            self._fork(fork_decoder.decode(body))
-        return bool(data)
+        try:
+            requests = [fork_decoder.decode(body) for body in self._frames.feed(data)]
+        except ValueError:  # msgspec's DecodeError is one: whoever sends that is no launcher of ours
+            return False
+        for request in requests:
+            if len(self._descriptors) < FORK_DESCRIPTORS:
+                return False
+            self._fork(request)
+        return bool(data) and len(self._descriptors) <= _DESCRIPTORS_A_READ
 
     def _fork(self, request: Fork) -> None:
         sock, output = (self._descriptors.popleft() for _ in range(FORK_DESCRIPTORS))
@@ -141,8 +148,9 @@ class Zygote:
             os_pid = os.fork()
             if os_pid == 0:
                 self._become_worker(request, prepared, sock, output)
-        except OSError as error:
-            self._send(Failed(request.id, error.errno or errno.EIO, str(error)))
+        except (OSError, ValueError) as error:  # a path that is none is a ValueError
+            number = error.errno if isinstance(error, OSError) else None
+            self._send(Failed(request.id, number or errno.EIO, str(error)))
             return
         finally:
             os.close(sock)
@@ -155,7 +163,7 @@ class Zygote:
         status = EXIT_CONFINEMENT
         try:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            confinement.forget_children()
             os.setsid()
             os.dup2(output, 1)
             os.dup2(output, 2)
@@ -236,9 +244,9 @@ def main(arguments: list[str]) -> int:
     for name in PRELOAD:
         importlib.import_module(name)
     entry = load_entry(entry_name or ENTRY)
-    determinism.find_holders()
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, int(control_fd))
     zygote = Zygote(control, entry, unconfined=mode == "unconfined")
+    rehearse()
     gc.collect()
     gc.disable()
     gc.freeze()

@@ -19,7 +19,7 @@ class Grant(msgspec.Struct, array_like=True):
 
 
 class Grants(msgspec.Struct):
-    """By run. They stay as long as the journal: a process may outlive the root of its run."""
+    """By run. They go with its root, which stays in the table as long as anything of its run."""
 
     runs: dict[int, dict[str, Grant]] = {}
     """Run, then name of the tool."""
@@ -50,5 +50,6 @@ class Grants(msgspec.Struct):
         self.narrowed[e.pid] = dict.fromkeys(e.tools)
 
     def reaped(self, seq: int, e: ev.ProcessReaped) -> None:
-        """Fold the end of a process's entry in the table."""
+        """Fold the end of a process's entry in the table; that of a root is the end of its run's."""
         self.narrowed.pop(e.pid, None)
+        self.runs.pop(e.pid, None)

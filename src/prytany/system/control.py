@@ -16,6 +16,7 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Generator
 from typing import Any, cast
 
 import msgspec
@@ -28,6 +29,8 @@ from prytany.system.desk import Desk
 BACKLOG = 128
 GOODBYE_S = 2.0
 """How long last words may take to leave."""
+_TURNS = 4
+"""Of the loop, in which a connection becomes one that is known here."""
 _UCRED = struct.Struct("3i")
 
 
@@ -39,6 +42,13 @@ def socket_address(folder_fd: int) -> str:
 def peer_uid(sock: socket.socket) -> int:
     """Who is at the other end."""
     return int(_UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[1])
+
+
+class _Turn:
+    """Awaited, it lets the loop do everything else that is due."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
 
 
 class ControlServer:
@@ -85,11 +95,15 @@ class ControlServer:
         """Take no more, answer what is under way, and remove the socket."""
         if self._server is None:
             return
-        self._server.close()
-        self._server = None
+        server, self._server = self._server, None
         with contextlib.suppress(OSError, Eio):
             self._remove()
         self.stopping.set_result(None)
+        # Who connected before that is hung up on: asyncio forgets what it has accepted and not handed over, and leaves
+        # its socket open, when a server is closed in between.
+        for _ in range(_TURNS):
+            await _Turn()
+        server.close()
         for connection in list(self._connections):
             connection.say_goodbye()
         for connection in list(self._leaving):
@@ -103,8 +117,8 @@ class ControlServer:
         if closing := [c.closed for c in (*self._connections, *self._leaving)]:
             await asyncio.wait(closing, timeout=GOODBYE_S)
 
-    async def until_stopping(self, command: control.WaitProcess, uid: int) -> bytes:
-        """The answer of a command that may take for ever; raises Epipe when the kernel stops first."""
+    async def until_stopping(self, command: control.Unbounded, uid: int) -> bytes:
+        """The answer of a command that takes as long as it takes; raises Epipe when the kernel stops first."""
         answer = asyncio.ensure_future(self.desk.answer(command, uid))
         try:
             first: list[asyncio.Future[Any]] = [answer, self.stopping]
@@ -116,7 +130,9 @@ class ControlServer:
             answer.cancel()
 
     def admit(self, connection: Connection, uid: int) -> None:
-        """Take a connection in; raises Eacces or Eagain."""
+        """Take a connection in; raises Eacces, Eagain or Epipe."""
+        if self.stopping.done():
+            raise Epipe("the kernel stops")
         if uid not in self._allowed:
             raise Eacces(f"uid {uid} is neither the home's owner nor root")
         if len(self._connections) >= limits.CONTROL_CONNECTIONS_MAX:
@@ -224,7 +240,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, n: int, command: control.Command) -> None:
         try:
-            if isinstance(command, control.WaitProcess):
+            if isinstance(command, control.Unbounded):
                 self._send(n, await self._server.until_stopping(command, self._uid))
             else:
                 self._send(n, await self._server.desk.answer(command, self._uid))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import msgspec
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
 
 from prytany.abi import control
-from prytany.abi.errors import Eagain, KernelError
+from prytany.abi.errors import Eagain, Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
-from prytany.kernel.kernel import Kernel
+from prytany.abi.values import pack
+from prytany.kernel.pages import Pages
+from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.kernel.state import ShardState
 from prytany.kernel.views import incident_rows, inspection, process_rows
-from prytany.process.table import Table
+from prytany.ports.store import StoreError
 
-_pack = msgspec.msgpack.encode
+if TYPE_CHECKING:
+    from prytany.kernel.kernel import Kernel
+
 Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents
+AtOnce = Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
 
 
 class Facts(NamedTuple):
@@ -27,18 +32,24 @@ class Facts(NamedTuple):
     running_max: int
 
 
-def look(command: Look, table: Table, head: int, now_ns: int, facts: Facts) -> object:
-    """What a command that changes nothing is answered with, from the fold at entry `head`. Raises Esrch."""
+def look(
+    command: Look, state: ShardState, pages: Pages, head: int, now_ns: int, facts: Facts,
+    quotas: Quotas = DEFAULT_QUOTAS,
+) -> object:  # fmt: skip
+    """What a command that changes nothing is answered with, from the fold at entry `head`; `pages` are of its table.
+    Raises Esrch."""
+    table = state.table
     match command:
         case control.GetStatus():
             return control.Status(
                 **facts._asdict(), head=head, time_ns=table.time_ns, processes=len(table.processes),
                 running=len(table.running), ready=len(table.ready), incidents=len(table.incidents),
+                let_go=table.runs_let_go,
             )  # fmt: skip
         case control.ListProcesses():
-            return process_rows(table, command.after)
+            return process_rows(state, pages, command.after, now_ns)
         case control.InspectProcess():
-            return inspection(table, command.pid, now_ns)
+            return inspection(state, command.pid, now_ns, quotas)
         case control.ListIncidents():
             return incident_rows(table)
 
@@ -49,6 +60,8 @@ class Desk:
     def __init__(self, kernel: Kernel, facts: Facts) -> None:
         self._kernel = kernel
         self._facts = facts
+        self._pages = Pages(kernel.table)
+        self._forgetting = asyncio.Lock()
 
     async def answer(self, command: control.Command, uid: int) -> bytes:
         """Carry out `command` of the operator `uid`; its packed answer, once what it says is durable.
@@ -56,12 +69,21 @@ class Desk:
         Raises:
             KernelError: as the command says.
         """
-        if isinstance(command, control.WaitProcess):
-            return await self._wait(command.pid)
+        match command:
+            case control.WaitProcess():
+                return await self._wait(command.pid)
+            case control.ForgetProcess():
+                return await self._forget(command.pid, uid)
+            case control.AwaitEntry():
+                return await self._follow(command.after)
+            case _:
+                return await self._at_once(command, uid)
+
+    async def _at_once(self, command: AtOnce, uid: int) -> bytes:
         journal = self._kernel.ledger.journal
         try:
             # Packed now: what is shown is the state of this moment, which becomes durable, and not a later one.
-            answer, refusal = _pack(self._carry_out(command, uid)), None
+            answer, refusal = pack(self._carry_out(command, uid)), None
         except KernelError as error:
             answer, refusal = b"", error
         await journal.wait_durable(journal.head.seq)
@@ -69,22 +91,46 @@ class Desk:
             raise refusal
         return answer
 
-    def _carry_out(self, command: control.Command, uid: int) -> object:
+    def _carry_out(self, command: AtOnce, uid: int) -> object:
         kernel = self._kernel
+        operator = kernel.operator
         match command:
             case control.SignalProcess():
-                kernel.operator.signal(command.pid, command.signal, uid=uid)
+                operator.signal(command.pid, command.signal, uid=uid)
             case control.SettleIncident():
-                kernel.operator.settle(command.pid, command.n, command.choice, command.value, uid=uid)
-            case control.WaitProcess():
-                raise AssertionError("it is answered later")
+                operator.settle(command.pid, command.n, command.choice, command.value, uid=uid)
+            case control.SendMessage():
+                return operator.send(command.pid, command.kind, command.body, uid=uid)
+            case control.UpgradeProcess():
+                moved = operator.upgrade(command.pid, command.program, uid=uid)
+                p = operator.process(command.pid)
+                program, source = (p.program, p.source) if moved else (p.pending_program or p.program, p.pending)
+                return control.Upgrade(pending=not moved, program=program, source=source.hex())
             case _:
-                head, now_ns = kernel.ledger.journal.head.seq, kernel.ledger.now_ns()
-                return look(command, kernel.table, head, now_ns, self._facts)
+                ledger = kernel.ledger
+                head, now_ns = ledger.journal.head.seq, ledger.now_ns()
+                return look(command, ledger.state, self._pages, head, now_ns, self._facts, kernel.quotas)
         return None
+
+    async def _forget(self, pid: int, uid: int) -> bytes:
+        from prytany.kernel.forgetting import forget  # who only looks does without
+
+        kernel = self._kernel
+        async with self._forgetting:
+            try:
+                gone = await forget(kernel.ledger, kernel.reader, pid, uid)
+            except StoreError as error:
+                name = format_pid(Pid(pid))
+                raise Eio(f"the content of process {name} was not destroyed, or not all of it: {error}") from error
+        return pack(control.Forgotten(**gone._asdict()))
+
+    async def _follow(self, after: int) -> bytes:
+        if self._kernel.idle:
+            raise Eagain("nothing runs in this home, so nothing more will be recorded")
+        return pack(await self._kernel.ledger.wait_entry(after))
 
     async def _wait(self, pid: int) -> bytes:
         kernel = self._kernel
         if kernel.idle and kernel.operator.process(pid).alive:
             raise Eagain(f"nothing runs in this home, so process {format_pid(Pid(pid))} cannot end: resume it first")
-        return _pack(control.Ended(**await kernel.operator.wait_ended(pid)))
+        return pack(control.Ended(**await kernel.operator.wait_ended(pid)))

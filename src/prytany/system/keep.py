@@ -1,4 +1,8 @@
-"""A new home from the sound part of a damaged one. The damaged one is only read."""
+"""A new home from the sound part of a damaged one. The damaged one is only read.
+
+The copy is made beside its place and moved there when it is whole, so that whoever finds a home there finds all of it.
+What a killed copy has left is its own to begin again with, and nobody else's.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from prytany.journal.anchor import Anchor, read_anchor
 from prytany.journal.chain import next_hash
 from prytany.journal.digests import Keyring
 from prytany.journal.home import Home
-from prytany.journal.salvage import Kept, keep_sound_part
+from prytany.journal.salvage import Kept, Progress, keep_sound_part
 from prytany.kernel.content import said
 from prytany.ports.store import Row, StoreError
 from prytany.system.opening import load_keyring, save_keyring
@@ -29,18 +33,20 @@ class KeptHome(NamedTuple):
     of: int
 
 
-def keep_home(source: Path, target: Path) -> KeptHome:
+def keep_home(source: Path, target: Path, progress: Progress = lambda seq: None) -> KeptHome:
     """Copy what is sound of the home at `source` into a new one at `target`: journal, keys and logs.
 
     The new journal ends with a record of this; its anchor names that record, so that it is sound by itself and says
-    nothing of what was lost.
+    nothing of what was lost. `progress` is told the number of the last entry that was copied.
 
     Raises:
         Enoent: there is no home, or no journal in it.
         Ebusy: a kernel runs in it.
+            So is another copy to `target` that is under way.
         Einval: `target` is there and not empty.
         Eio: the keys are gone, nothing is sound, or the new home cannot be written.
     """
+    target = target.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Einval(f"{target} is not a new or empty folder")
     old = Home(source, create=False)
@@ -53,34 +59,68 @@ def keep_home(source: Path, target: Path) -> KeptHome:
         except StoreError as error:
             raise Eio(f"nothing can be read: {error}") from error
         try:
-            return _copy(old, reader, keyring, target)
+            return _copy(old, reader, keyring, target, progress)
         finally:
             reader.close()
     finally:
         old.close()
 
 
-def _copy(old: Home, reader: SqliteReader, keyring: Keyring, target: Path) -> KeptHome:
-    new = Home(target)
+def _copy(old: Home, reader: SqliteReader, keyring: Keyring, target: Path, progress: Progress) -> KeptHome:
+    part = target.with_name(f".{target.name}.unfinished")
+    new = Home(part)
+    try:
+        try:
+            _clear(part)
+            found = _fill(old, reader, keyring, new, progress)
+            _sync(part)
+            part.rename(target)
+            _sync(target.parent)
+        except Exception as error:
+            shutil.rmtree(part, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise Eio(f"the new home cannot be written: {error}") from error
+            raise
+        return found
+    finally:
+        new.close()
+
+
+def _clear(part: Path) -> None:
+    """Remove what an earlier copy had come to; the lock is ours by now."""
+    for path in part.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in ("lock", "format"):
+            path.unlink()
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _fill(old: Home, reader: SqliteReader, keyring: Keyring, new: Home, progress: Progress) -> KeptHome:
     try:
         store = SqliteStore(new.journal)
         try:
-            kept = keep_sound_part(reader, store, keyring, said)
+            kept = keep_sound_part(reader, store, keyring, said, progress)
             if not kept.seq:
                 raise Eio(f"nothing of the journal in {old.path} is sound")
             of = max(kept.seq, _length(old, reader))
             _record(store, kept, of, new)
-        except StoreError as error:
-            raise Eio(f"the new home cannot be written: {error}") from error
         finally:
             store.close()
-        save_keyring(keyring, new.keys)
-        if (old.path / "logs").is_dir():
-            shutil.copytree(old.path / "logs", new.path / "logs")
-            (new.path / "logs").chmod(0o700)
-        return KeptHome(kept, of)
-    finally:
-        new.close()
+    except StoreError as error:
+        raise Eio(f"the new home cannot be written: {error}") from error
+    save_keyring(keyring, new.keys)
+    if (old.path / "logs").is_dir():
+        shutil.copytree(old.path / "logs", new.path / "logs")
+        (new.path / "logs").chmod(0o700)
+    return KeptHome(kept, of)
 
 
 def _length(old: Home, reader: SqliteReader) -> int:

@@ -8,9 +8,7 @@ is recorded. A name that lies beside the program hides an installed one, as it d
 from __future__ import annotations
 
 import ast
-import errno
 import os
-import stat
 from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,6 +17,7 @@ from pathlib import Path
 from prytany.abi.errors import Einval
 from prytany.abi.limits import PROGRAM_BYTES_MAX, PROGRAM_MODULES_MAX
 from prytany.abi.program import MODULE, NAMESPACE, PACKAGE, Module
+from prytany.system.looks import Looks
 
 OURS = "prytany"
 """Never recorded with a program: a worker has its own."""
@@ -27,43 +26,26 @@ Import = tuple[int, str, tuple[str, ...]]
 """Dots in front, module, names taken from it: `from ..a import b` is (2, "a", ("b",))."""
 
 
-def modules_beside(main: Path, text: bytes) -> list[Module]:
+def modules_beside(main: Path, text: bytes, looks: Looks | None = None) -> list[Module]:
     """The modules of the folder of `main` that it imports, and those that these import, by name.
 
     Args:
         main: the program's file.
         text: what it holds.
+        looks: takes note of what is read.
 
     Raises:
         Einval: they are too many, or too large together.
     """
-    return _Search(str(main.parent)).run(text)
-
-
-def read_text(path: str | Path) -> bytes:
-    """A program's text. A program names the path, so what lies there is looked at before it is read.
-
-    Raises:
-        OSError: it cannot be read, or is no regular file.
-        Einval: it is too large.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        if found.st_size > PROGRAM_BYTES_MAX:
-            raise Einval(f"{path} has more than {PROGRAM_BYTES_MAX} bytes")
-        return os.read(fd, found.st_size)
-    finally:
-        os.close(fd)
+    return _Search(str(main.parent), looks or Looks()).run(text)
 
 
 class _Search:
     """One walk over a program's imports."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, looks: Looks) -> None:
         self._folder = folder
+        self._looks = looks
         self._names: dict[str, frozenset[str]] = {}
         self._found: dict[str, Module] = {}
         self._unread: deque[tuple[str, Module]] = deque()
@@ -122,7 +104,7 @@ class _Search:
         else:
             return False
         try:
-            text = read_text(path) if path else b""
+            text = self._looks.text(path) if path else b""
         except OSError:
             return False  # importing it fails where the program does it, as for any file that cannot be read
         self._bytes += len(text)
@@ -139,11 +121,7 @@ class _Search:
         """The names in a folder, looked up once a walk; none when it is no folder."""
         names = self._names.get(folder)
         if names is None:
-            try:
-                names = frozenset(os.listdir(folder))
-            except OSError:
-                names = frozenset[str]()
-            self._names[folder] = names
+            names = self._names[folder] = self._looks.names(folder)
         return names
 
 

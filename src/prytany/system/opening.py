@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from prytany.abi.errors import Eio, KernelError, KernelPanic
+from prytany.abi.errors import Ebusy, Eio, KernelError, KernelPanic
 from prytany.drivers.stores.sqlite import SqliteStore
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
@@ -17,7 +19,18 @@ from prytany.journal.plain import open_plain, read_plain
 from prytany.journal.verify import sound_prefix
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.state import Folded, fold_from_snapshot
-from prytany.ports.store import StoreError
+from prytany.ports.store import StoreError, StoreLocked
+
+
+@contextmanager
+def store_errors() -> Generator[None]:
+    """Turn what a store cannot do into an errno: Ebusy where another holds it, else Eio."""
+    try:
+        yield
+    except StoreLocked as error:
+        raise Ebusy(str(error)) from error
+    except StoreError as error:
+        raise Eio(str(error)) from error
 
 
 class Opened(NamedTuple):

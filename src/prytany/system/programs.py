@@ -10,14 +10,36 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from prytany.abi.errors import Eacces, Einval, Enoent
 from prytany.abi.program import pack_program, unpack_program
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
-from prytany.system.modules import modules_beside, read_text
+from prytany.system.looks import Looks
+from prytany.system.modules import modules_beside
 
 PLACE_CHARS_MAX = 1_024  # of a path, in what is said of it
+
+
+class Read(NamedTuple):
+    """A program's file, read: what its functions declare, and what is recorded of it and its modules."""
+
+    path: str
+    functions: dict[str, dict[str, str]]
+    recorded: bytes
+
+    def program(self, name: str) -> Program:
+        """One of its functions or Servers. Raises as `find_program`."""
+        path, declared = self.path, self.functions.get(name)
+        if declared is None:
+            raise Enoent(f"{path} has no function or Server {name!r}")
+        if "sync" in declared:
+            raise Einval(f"{name} in {path} has to be `async def`")
+        pledge, serves = _pledge(declared.get("pledge", ""), path), "serves" in declared
+        if serves and "ipc" not in pledge:
+            raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
+        return Program(f"{path}:{name}", declared.get("name") or name, self.recorded, pledge, serves)
 
 
 def find_program(target: str, beside: str, recorded: bytes = b"", *, closed: Sequence[str] = ()) -> Program:
@@ -30,38 +52,79 @@ def find_program(target: str, beside: str, recorded: bytes = b"", *, closed: Seq
         Enoent: no such file, or no such function in it.
         Einval: the file is no Python, it is too large with its modules, or what it declares is no pledge.
     """
+    path, name = locate(target, beside, closed)
+    return read_program(path, name, recorded, Looks()).program(name)
+
+
+def locate(target: str, beside: str, closed: Sequence[str] = ()) -> tuple[str, str]:
+    """The file and the function that `target` means; raises as `find_program`. Nothing is read, but for `closed`."""
     place, colon, name = target.rpartition(":")
     if not colon or not name.isidentifier():
         raise Einval(f"{target!r} is not file.py:function")
-    path = Path(place) if place else Path(beside.rpartition(":")[0])
-    if place and not path.is_absolute() and beside:
-        path = Path(beside.rpartition(":")[0]).parent / path
-    path = path.absolute()
+    path = _joined(place, beside.rpartition(":")[0])
+    if not path.startswith("/"):
+        path = str(Path(path).absolute())
+    if place and closed:
+        try:
+            _refuse_closed(Path(path), closed)
+        except (OSError, ValueError) as error:
+            raise _unread(path, error) from None
+    return path, name
+
+
+@lru_cache(maxsize=1_024)
+def _joined(place: str, own: str) -> str:
+    """The file `place`, seen from the file `own`."""
+    path = Path(place) if place else Path(own)
+    return str(Path(own).parent / path if place and own and not path.is_absolute() else path)
+
+
+def read_program(path: str, name: str, recorded: bytes, looks: Looks) -> Read:
+    """Read the program in the file `path`, or in what was `recorded` of it, which declares `name`.
+
+    Raises:
+        Enoent, Einval: as `find_program`. What has no such function is not parsed, and modules beside it not read.
+    """
     try:
-        if place and closed:
-            _refuse_closed(path, closed)
-        source = unpack_program(recorded).main if recorded else read_text(path)
-    except OSError as error:
-        raise Enoent(f"there is no program {(place or str(path))[:PLACE_CHARS_MAX]}: {error.strerror}") from None
-    except ValueError as error:
-        raise Einval(f"{place[:PLACE_CHARS_MAX]!r} is no path: {error}") from None
+        source = unpack_program(recorded).main if recorded else looks.text(path)
+    except (OSError, ValueError) as error:
+        raise _unread(path, error) from None
     _look_for(name, source, path)
     try:
-        declared = _functions(source).get(name)
+        functions = _functions(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Einval(f"{path} is not Python: {error}") from None
-    if declared is None:
-        raise Enoent(f"{path} has no function or Server {name!r}")
-    if "sync" in declared:
-        raise Einval(f"{name} in {path} has to be `async def`")
-    pledge, serves = _pledge(declared.get("pledge", ""), path), "serves" in declared
-    if serves and "ipc" not in pledge:
-        raise Einval(f"{name} in {path} is a Server, so its pledge, a literal, needs `ipc`")
-    recorded = recorded or pack_program(source, modules_beside(path, source))
-    return Program(f"{path}:{name}", declared.get("name") or name, recorded, pledge, serves)
+        raise Einval(f"{path} is not Python: {_fault(error)}") from None
+    Read(path, functions, b"").program(name)
+    return Read(path, functions, recorded or pack_program(source, modules_beside(Path(path), source, looks)))
 
 
-def _look_for(name: str, source: bytes, path: Path) -> None:
+def _unread(path: str, error: OSError | ValueError) -> Enoent | Einval:
+    place = path[:PLACE_CHARS_MAX]
+    if isinstance(error, OSError):
+        return Enoent(f"there is no program {place}: {error.strerror}")
+    return Einval(f"{place!r} is no path: {error}")
+
+
+def programs_in(path: Path) -> list[str]:
+    """The names of what can be run of a file, for a person who named something else.
+
+    Raises:
+        Enoent: there is no such file.
+        Einval: it is no Python; the message says where.
+    """
+    try:
+        return [name for name, declared in _functions(Looks().text(str(path))).items() if "sync" not in declared]
+    except OSError as error:
+        raise Enoent(f"there is no program {path}: {error.strerror}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Einval(f"{path} is not Python: {_fault(error)}") from None
+
+
+def _fault(error: Exception) -> str:
+    return f"{error.msg} (line {error.lineno})" if isinstance(error, SyntaxError) else str(error)
+
+
+def _look_for(name: str, source: bytes, path: str) -> None:
     """Refuse a text in which `name` cannot be found, before it is parsed.
 
     Parsing is dear, the kernel waits for it, and whoever spawns may name any file that there is.
@@ -129,7 +192,7 @@ def _declared(node: ast.AsyncFunctionDef | ast.ClassDef) -> dict[str, str]:
     return {}
 
 
-def _pledge(text: str, path: Path) -> tuple[str, ...]:
+def _pledge(text: str, path: str) -> tuple[str, ...]:
     classes = tuple(text.split())
     for name in classes:
         if name not in PLEDGES:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from prytany import __version__
 from prytany.abi import limits
-from prytany.abi.errors import Ebusy, Eio
+from prytany.abi.errors import KernelError
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.journal.anchor import Anchor, Head
@@ -26,7 +26,7 @@ from prytany.kernel.reactions import Watcher
 from prytany.kernel.state import ShardState
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
-from prytany.ports.store import Store, StoreError, StoreLocked
+from prytany.ports.store import Store, StoreError
 from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
@@ -36,8 +36,8 @@ from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.fleet.bringing import Drivers, bring_back, tools_of
 from prytany.system.logs import Logs
-from prytany.system.opening import Opened, open_journal
-from prytany.system.programs import find_program
+from prytany.system.lookups import Programs
+from prytany.system.opening import Opened, open_journal, store_errors
 from prytany.system.tools import open_tools
 
 
@@ -54,28 +54,18 @@ def _journal(
     return Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
 
 
-@contextlib.contextmanager
-def store_errors() -> Generator[None]:
-    """Turn what a store cannot do into an errno: Ebusy where another holds it, else Eio."""
-    try:
-        yield
-    except StoreLocked as error:
-        raise Ebusy(str(error)) from error
-    except StoreError as error:
-        raise Eio(str(error)) from error
-
-
 def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]:
     """The runners of a kernel that was given no others."""
     return {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined, roster=roster)}
 
 
-def _open(path: Path, *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]:
+def _open(path: Path, notes: list[str], *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]:
     """The home's lock, first of all; what an earlier kernel left, ended; then the journal; and what closes them."""
     with ExitStack() as stack, store_errors():
         home = stack.enter_context(closing(Home(path, create=create)))
         roster = Roster(path / "workers")
-        roster.end_leftovers()
+        if left := roster.end_leftovers():
+            notes.append(f"workers of a kernel that died were still there, and are ended: {left}")
         journal = open_journal(home)
         stack.callback(journal.store.close)
         stack.callback(journal.reader.close)
@@ -92,13 +82,13 @@ class Shard:
 
     def __init__(
         self, home: Home, kernel: Kernel, logs: Logs, failed: asyncio.Future[StoreError], desk: Desk,
-        drivers: Drivers, opened: ExitStack,
+        drivers: Drivers, opened: ExitStack, notes: list[str],
     ) -> None:  # fmt: skip
         self.home = home
         self.desk = desk
         self.drivers = drivers
         self._opened = opened
-        self.notes: list[str] = []
+        self.notes = notes
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
         self.kernel = kernel
@@ -142,7 +132,8 @@ class Shard:
             Eio: its journal cannot be read, or is damaged. Others: its tools cannot be used; see `system.tools`.
         """
         look_less_often()
-        home, roster, (store, reader, keyring, folded), opened = _open(path, create=create)
+        notes: list[str] = []
+        home, roster, (store, reader, keyring, folded), opened = _open(path, notes, create=create)
         with opened:  # until the shard has it
             failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
             given = models(_live_models(folded.state)) if callable(models) else models
@@ -151,17 +142,20 @@ class Shard:
             loaded: dict[str, Tools] = {}
             reactions: list[Callable[[Durable], None]] = []
             ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+            programs = Programs(SystemClock().now_ns)
             kernel = Kernel(
-                ledger, Outside(SystemClock(), given, BeneathFiles(), loaded), made, reader, find_program, os.urandom,
+                ledger, Outside(SystemClock(), given, BeneathFiles(), loaded), made, reader, programs.find, os.urandom,
                 running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
-                environment=Environments().identity,
+                environment=Environments().identity, programs=programs,
             )  # fmt: skip
             kernel.idle = idle
             reactions.append((lambda entry: None) if idle else kernel.react)
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
             facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
-            shard = cls(home, kernel, logs, failed, Desk(kernel, facts), Drivers(given, loaded), opened.pop_all())
+            shard = cls(
+                home, kernel, logs, failed, Desk(kernel, facts), Drivers(given, loaded), opened.pop_all(), notes
+            )
         return shard if idle else await shard.begin(tools)
 
     async def begin(self, tools: Sequence[Path]) -> Shard:
@@ -185,6 +179,9 @@ class Shard:
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""
         if self._control is not None:
+            journal = self.kernel.ledger.journal
+            with contextlib.suppress(KernelError):  # it is broken, and says so elsewhere
+                await journal.wait_durable(journal.head.seq)  # whoever follows is to see the last of it
             await self._control.close()
         await self.kernel.close()
         for tools in self.kernel.outside.tools.values():

@@ -106,7 +106,7 @@ def check_writable(place: Path, target: str, home: Path, tools: Sequence[Path] =
             continue
         if real == held or held in real.parents or real in held.parents:
             raise Eacces(
-                f"{place} cannot be written to by agents: it holds or lies in {what} ({held}); choose another --output"
+                f"{place} cannot be written to by agents: it holds or lies in {what} ({held}); choose another folder"
             )
 
 

@@ -104,7 +104,7 @@ class _Watched(apsw.VFSFile):
         inherited: Any = ""
         super().__init__(inherited, path, flags)
 
-    def xWrite(self, data: bytes, offset: int) -> None:
+    def xWrite(self, data: Any, offset: int) -> None:
         untyped: Any = super()  # apsw does not say what it writes
         untyped.xWrite(data, offset)
         self._disk.wrote(self._path, offset, bytes(data))

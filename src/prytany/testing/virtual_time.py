@@ -85,9 +85,13 @@ class SteppedJournal(Journal):
         self._loop.call_later(self._delay(), self._step)
 
     def _step(self) -> None:
-        while self._ahead or not self._queue.empty():
-            if not self._take(self._ahead.pop() if self._ahead else self._queue.get_nowait()):
-                return
+        self._committer.drain()
+
+    def lose(self) -> None:
+        """Nothing that was appended and not committed will be: the machine goes out."""
+        self._rows.clear()
+        self._large.clear()
+        self._committer.drop()
 
     async def close(self) -> None:
         """Commit what is queued and end."""

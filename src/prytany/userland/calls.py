@@ -127,7 +127,7 @@ class Calls:
             pid: the process.
             signal: its POSIX number.
 
-        Errors: EPERM, ESRCH.
+        Errors: EAGAIN, EPERM, ESRCH.
         """
         await self._call(
             "process_signal",

@@ -36,7 +36,8 @@ class Comforts:
 
     def _settle_in(self, start: Mapping[str, Any], ambient: Ambient) -> None:
         self._ambient = ambient
-        self._chance = random.Random(start.get("seed", b""))
+        self._seed: bytes = start.get("seed", b"")
+        self._chance: random.Random | None = None
 
     async def sleep(self, seconds: float) -> None:
         """Wait, without a place or a worker; the time runs on while the kernel is down.
@@ -57,6 +58,8 @@ class Comforts:
 
     def random(self) -> float:
         """A number from 0 to below 1, from the recorded seed. Not for secrets: the operator can know it."""
+        if self._chance is None:  # most programs never ask, and to seed it takes longer than to make a call
+            self._chance = random.Random(self._seed)
         return self._chance.random()
 
     def log(self, message: object, **facts: object) -> None:

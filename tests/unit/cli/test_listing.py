@@ -11,7 +11,8 @@ import pytest
 from prytany.abi.errors import Einval, Enoent, Esrch, KernelError
 from prytany.cli.inspect import inspect_process
 from prytany.cli.journal import show_head
-from prytany.cli.listing import list_processes, show_log, trace_process
+from prytany.cli.listing import list_processes, show_log
+from prytany.cli.trace import trace_process
 from tests.surfaces.homes import make_home
 
 

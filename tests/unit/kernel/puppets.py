@@ -75,24 +75,25 @@ class Puppet:
 class Stage:
     """The kernel with its puppets."""
 
-    def __init__(self) -> None:
-        store = MemoryStore()
+    def __init__(self, outside: Outside | None = None) -> None:
+        self.store = store = MemoryStore()
         keyring = Keyring(small_entropy)
         keyring.admit(TENANT)
-        clock = LogicalClock(0)
+        clock: Any = outside.clock if outside else LogicalClock(0)
         ledger = Ledger(ShardState(), keyring, clock, lambda entry: self.kernel.react(entry))
         nothing: Any = None
         reader: Any = Following(store)
         self.puppets: dict[int, Puppet] = {}
         self.text = b"# one"
         self.kernel = Kernel(
-            ledger, Outside(clock, {}, nothing), {"inline": self}, reader, self.find, small_entropy, running_max=64
-        )
+            ledger, outside or Outside(clock, {}, nothing), {"inline": self}, reader, self.find, small_entropy,
+            running_max=64,
+        )  # fmt: skip
         failed = asyncio.get_running_loop().create_future()
         ledger.attach(Journal(store, asyncio.get_running_loop(), START, ledger.on_durable, failed.set_result))
         self.kernel.begin("test", 1)
 
-    def find(self, target: str, beside: str) -> Program:
+    def find(self, target: str, beside: str, **more: Any) -> Program:
         return Program(target, target, self.text, PLEDGE if target != "mute" else (), target == "Server")
 
     async def start(self, pid: int, item: bytes, host: Host) -> Puppet:

@@ -85,6 +85,16 @@ def test_what_is_held_is_not_read_again_and_a_fork_reads_its_own_part_alone() ->
     assert read(held, 1) == whole
 
 
+def test_a_root_of_which_nothing_was_said_is_not_held() -> None:
+    held, _ = chains()
+    entries = enumerate(talked().entries(), 1)
+    (opened, *_) = [seq for seq, entry in entries if any(isinstance(e, ev.ContextOpened) for e in entry.events)]
+    for _ in range(10):
+        strand, length = asyncio.run(held.read(opened, 0))
+        assert (strand.links, length) == ([], 0)
+    assert (held._held, held._places, held.size) == ({}, {}, 0)
+
+
 def test_what_is_held_stays_within_its_bound_and_what_was_dropped_is_read_again() -> None:
     held, _ = chains(0)
     whole = [read(held, number) for number in (1, 2, 3)]

@@ -9,7 +9,8 @@ import pytest
 
 from prytany.abi.errors import Ereplay
 from prytany.kernel.earlier import earlier_forms
-from prytany.kernel.replay import Asked, Cursor, Record
+from prytany.kernel.record import Asked, Record
+from prytany.kernel.replay import Cursor
 
 pack = msgspec.msgpack.encode
 SPAWN: tuple[Any, ...] = (":child", ["a"], {}, "", None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from prytany.kernel.live import Live
-from prytany.kernel.replay import Cursor, Record
+from prytany.kernel.record import Record
+from prytany.kernel.replay import Cursor
 from prytany.process.process import Process
 
 

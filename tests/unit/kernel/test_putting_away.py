@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from prytany.kernel.live import Live
-from prytany.kernel.replay import Cursor, Record
+from prytany.kernel.record import Record
+from prytany.kernel.replay import Cursor
 from prytany.kernel.workers import Workers
 from prytany.process.process import OpenCall, Process, State
 

@@ -9,16 +9,8 @@ from prytany.abi.errors import Ereplay
 from prytany.abi.syscalls import TABLE
 from prytany.drivers.stores.memory import MemoryReader
 from prytany.kernel.handlers import HANDLERS
-from prytany.kernel.replay import (
-    AHEAD_BYTES_MAX,
-    AHEAD_ITEMS_MAX,
-    ENTRIES_A_STEP,
-    Asked,
-    Cursor,
-    Item,
-    Record,
-    read_record,
-)
+from prytany.kernel.record import ENTRIES_A_STEP, Asked, Item, Record, read_record
+from prytany.kernel.replay import AHEAD_BYTES_MAX, AHEAD_ITEMS_MAX, Cursor
 from prytany.ports.store import Row
 
 

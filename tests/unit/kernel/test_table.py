@@ -21,7 +21,7 @@ ERRNOS = {
     if inspect.isclass(kind) and issubclass(kind, errors.KernelError) and kind is not errors.KernelError
 }
 OUTSIDE = {
-    "find_program": {"ENOENT", "EACCES"},
+    "known_program": {"ENOENT", "EACCES"},
     "content": {"EIO"},
     "content_of": {"EIO"},
     "find": {"EPOLICY"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prytany.abi import events as ev
+from prytany.kernel.totals import tree_of
 from prytany.process.fold import apply
 from prytany.process.process import Usage
 from prytany.process.table import Table
@@ -90,6 +91,30 @@ def test_what_reaped_descendants_took_goes_up_with_them(told: Told) -> None:
         told(3, ev.ProcessReaped(pid))
     below = told.table.require(1).below
     assert (below.cpu_us, below.calls) == (5, 1)
+    assert told.table.require(1).reaped == 2
+    assert tree_of(told.table, told.table.require(1)).processes == 3
+
+
+def test_what_an_orphan_took_counts_for_its_run(told: Told) -> None:
+    told.spawn(2, parent=1)
+    told.spawn(3, parent=2)
+    told(1, ev.ModelUsed(3, 1, "m", 10, 20, 30, 40))
+    told(2, ev.ProcessExited(2, 0, 0, "returned", b""))
+    told(3, ev.ProcessReaped(2))
+    before = tree_of(told.table, told.table.require(1))
+    told(4, ev.ProcessExited(3, 0, 0, "returned", b""))
+    told(5, ev.ProcessReaped(3))
+    after = tree_of(told.table, told.table.require(1))
+    for took in (before, after):
+        assert (took.processes, took.prompt_tokens, took.completion_tokens, took.cost_usd_micros) == (3, 10, 20, 30)
+
+
+def test_a_tree_below_the_root_is_its_own_only(told: Told) -> None:
+    for pid, parent in ((2, 1), (3, 2), (4, 1)):
+        told.spawn(pid, parent=parent)
+        told(1, ev.ModelUsed(pid, 1, "m", pid, 0, 0, 0))
+    two = tree_of(told.table, told.table.require(2))
+    assert (two.processes, two.prompt_tokens) == (2, 5)
 
 
 def test_a_call_that_closes_while_its_process_is_stopped_lets_no_time_count(told: Told) -> None:

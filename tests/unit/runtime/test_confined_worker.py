@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 from typing import cast
 
@@ -34,6 +35,12 @@ CAN = [("pair", ""), ("thread", ""), ("loop", ""), ("import", ""), ("allocate", 
 Answers = dict[tuple[str, str], object]
 
 
+def caught_by(os_pid: int) -> int:
+    """The signals that a process has a handler for, as bits."""
+    status = Path(f"/proc/{os_pid}/status").read_text()
+    return int(status.partition("SigCgt:")[2].split()[0], 16)
+
+
 @pytest.fixture(scope="module")
 def answers() -> Answers:
     async def body(launcher: Launcher) -> Answers:
@@ -44,6 +51,7 @@ def answers() -> Answers:
             found[fact, ""] = await ask(handle, fact)
         if os.geteuid() == 0:
             found["threads", ""] = await ask(handle, "threads")
+        found["caught", ""] = caught_by(handle.os_pid)
         release(handle)
         return found
 
@@ -70,6 +78,10 @@ def test_two_gigabytes_are_a_memory_error(answers: Answers) -> None:
 
 def test_a_worker_holds_stdio_and_its_socket_only(answers: Answers) -> None:
     assert answers["descriptors", ""] == [0, 1, 2, 3]
+
+
+def test_a_worker_does_not_catch_what_its_zygote_does(answers: Answers) -> None:
+    assert not cast(int, answers["caught", ""]) & 1 << signal.SIGCHLD - 1
 
 
 def test_a_worker_has_no_environment(answers: Answers) -> None:

@@ -9,14 +9,27 @@ import signal
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from prytany.abi.errors import Eio
 from prytany.runtime import landlock, pids
+from prytany.runtime import launcher as launching
 from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle, ZygoteDied
 from prytany.runtime.roster import kill_leftovers
-from tests.unit.runtime.runtime_harness import ENTRY, ask, printed, release, spec, tell, wait_ended, with_launcher
+from tests.unit.runtime.runtime_harness import (
+    DEADLINE_S,
+    ENTRY,
+    ask,
+    printed,
+    release,
+    spec,
+    tell,
+    wait_ended,
+    with_launcher,
+)
 
 pytestmark = pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")
 ENDS = [
@@ -123,6 +136,25 @@ def test_forks_that_wait_for_a_zygote_that_dies_fail() -> None:
     assert [type(error) for error in with_launcher(body)] == [ZygoteDied] * 3
 
 
+def test_a_fork_whose_zygote_dies_as_it_has_come_up_fails_and_leaves_nothing_behind() -> None:
+    async def body(launcher: Launcher) -> None:
+        start = launcher.start
+
+        async def started_in_vain() -> None:
+            await start()
+            launcher._lose_zygote()
+
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(launcher, "start", started_in_vain)
+            with pytest.raises(ZygoteDied):
+                await launcher.fork(spec())
+        await launcher.close()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    with_launcher(body)
+
+
 def test_a_fork_that_is_cancelled_as_its_worker_comes_leaves_nothing_behind() -> None:
     async def body(launcher: Launcher) -> list[int]:
         await launcher.start()
@@ -162,6 +194,31 @@ def test_closing_the_launcher_ends_every_worker() -> None:
         return [handle.exited.result() for handle in handles]
 
     assert [status.signal for status in asyncio.run(run())] == [signal.SIGKILL] * 4
+
+
+def test_closing_waits_for_the_workers_of_a_zygote_that_died_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        launcher = Launcher(sys.executable, entry=ENTRY)
+        handle = await launcher.fork(spec())
+        readable, ended = os.pipe()  # in the place of the worker's pidfd: it ends when the test says so
+        held: Any = SimpleNamespace(**vars(pids))
+        held.open_pidfd = lambda os_pid, start_time: readable
+        monkeypatch.setattr(launching, "pids", held)
+        assert launcher.zygote_pid is not None
+        os.kill(launcher.zygote_pid, signal.SIGKILL)
+        while launcher.zygote_pid:  # noqa: ASYNC110 - the launcher hears of it in this loop
+            await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+        await asyncio.wait(launcher._reaping)
+        closing = asyncio.ensure_future(launcher.close())
+        for _ in range(20):
+            await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+        assert not closing.done()
+        os.close(ended)
+        await closing
+        assert handle.exited.done()
+        release(handle)
+
+    asyncio.run(asyncio.wait_for(run(), DEADLINE_S))
 
 
 OWNER = """

@@ -128,6 +128,22 @@ class Script:
         return (n, self.now_ns, "", args)
 
 
+def start_item(program: str, args: tuple[Any, ...] = (), source: bytes | None = None) -> bytes:
+    """What a worker of that program, one of `programs/`, is sent first."""
+    start: dict[str, Any] = {
+        "program": program if ":" in program and ".py" not in program else str(HERE / "programs" / program),
+        "args": args,
+        "kwargs": {},
+        "seed": b"s" * 32,
+        "pid": 7,
+        "incarnation": 1,
+        "name": "t",
+    }
+    if source is not None:
+        start["source"] = source
+    return encode_item(0, START_NS, "", start)
+
+
 def run(
     program: str,
     *args: Any,
@@ -139,18 +155,6 @@ def run(
     source: bytes | None = None,
 ) -> Run:
     """Run `program` in a worker: live by `seed`, or against the items of an earlier run, all at once or one by one."""
-    name = program if ":" in program and ".py" not in program else str(HERE / "programs" / program)
-    start: dict[str, Any] = {
-        "program": name,
-        "args": args,
-        "kwargs": {},
-        "seed": b"s" * 32,
-        "pid": 7,
-        "incarnation": 1,
-        "name": "t",
-    }
-    if source is not None:
-        start["source"] = source
     ours, theirs = socket.socketpair()
     ours.settimeout(30)
     environment = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -165,8 +169,8 @@ def run(
     theirs.close()
     result = Run()
     try:
-        ours.sendall(encode_item(0, START_NS, "", start))
-        _talk(ours, result, Script(seed), replay, drip)
+        ours.sendall(start_item(program, args, source))
+        talk(ours, result, Script(seed), replay, drip)
         ours.close()
         _, result.stderr = worker.communicate(timeout=30)
     finally:
@@ -178,7 +182,8 @@ def run(
     return result
 
 
-def _talk(ours: socket.socket, result: Run, script: Script, replay: list[Item] | None, drip: bool) -> None:
+def talk(ours: socket.socket, result: Run, script: Script, replay: list[Item] | None, drip: bool) -> None:
+    """Be the kernel to a worker that has its start item, until it has ended or the replay has."""
     reader = FrameReader()
     sent, idle_at = 1, 0
     if replay is not None and not drip:

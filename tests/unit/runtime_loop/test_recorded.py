@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from prytany.abi.program import MODULE, NAMESPACE, PACKAGE, Module, pack_program
 from tests.unit.runtime_loop.kernel_end import run
 
@@ -60,6 +62,19 @@ def test_a_traceback_shows_the_recorded_lines(tmp_path: Path) -> None:
     assert error is not None
     assert "raise ValueError('in helper')" in error["traceback"]
     assert "helper.fails()" in error["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding", "word"),
+    [("# coding: latin-1\n", "latin-1", "p\u00eache"), ("\ufeff", "utf-8", "p\u00eache"), ("\r\n", "ascii", "coding")],
+    ids=["declared", "marked", "other line ends"],
+)
+def test_a_traceback_reads_the_text_as_the_compiler_did(tmp_path: Path, head: str, encoding: str, word: str) -> None:
+    text = f"{head}async def main(proc):\r\n    raise ValueError('{word}')\r\n"
+    error = run(f"{tmp_path}/main.py", source=pack_program(text.encode(encoding), [])).ending[2]
+    assert error is not None
+    assert error["message"] == word
+    assert f"    raise ValueError('{word}')\n" in error["traceback"]
 
 
 def test_what_was_not_recorded_says_why_it_is_not_there(tmp_path: Path) -> None:

@@ -275,6 +275,12 @@ def test_what_is_no_request_is_told_so_and_hung_up_on(tmp_path: Path, sent: byte
         ["signal", 1],
         ["settle", 1, 1],
         ["settle", 1, 1, 7],
+        ["forget"],
+        ["forget", "1"],
+        ["send", 1],
+        ["send", 1, 7, None],
+        ["upgrade", None],
+        ["follow", None],
         {},
         None,
         3,
@@ -307,6 +313,36 @@ def test_half_a_request_and_a_connection_that_is_cut_harm_nobody(tmp_path: Path)
         half.send(framed(pack([1, ["status"]]))[-2:])
         assert (await it.said(half))[:2] == (1, "")
         half.close()
+
+    serve(tmp_path, test)
+
+
+def test_whoever_follows_is_told_of_the_next_durable_entry_and_of_the_kernels_end(tmp_path: Path) -> None:
+    async def test(it: Served) -> None:
+        client = it.client()
+        ledger = it.kernel.kernel.ledger
+        await it.waiting()
+        assert await client.wait_entry(-1) == ledger.journal.durable
+        last = ledger.journal.head.seq
+        following = asyncio.ensure_future(client.wait_entry(last))
+        gone = it.raw()
+        gone.send(framed(pack([1, ["follow", last]])) * 3)
+        while len(ledger.followers) < 4:
+            await it.well()
+        gone.close()
+        while len(ledger.followers) > 1:  # who hung up is not told
+            await it.well()
+        await it.waiting()
+        assert last < await following <= ledger.journal.durable
+        endless = asyncio.ensure_future(client.wait_entry((1 << 63) - 1))
+        while not ledger.followers:
+            await it.well()
+        closing = asyncio.ensure_future(it.server.close())
+        with pytest.raises(Epipe):
+            await endless
+        await closing
+        assert ledger.followers == []
+        await client.close()
 
     serve(tmp_path, test)
 

@@ -9,7 +9,16 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.call import (
+    CallAbandoned,
+    CallClosed,
+    CallDone,
+    CallDoubted,
+    CallOpened,
+    CallPiece,
+    CallsDenied,
+    CallSettled,
+)
 from prytany.abi.events.context import (
     ContextAppended,
     ContextAsked,
@@ -55,6 +64,7 @@ __all__ = [
     "UPCASTERS",
     "AgentDeclared",
     "AgentWithdrawn",
+    "CallAbandoned",
     "CallClosed",
     "CallDone",
     "CallDoubted",

@@ -61,6 +61,14 @@ class CallDoubted(msgspec.Struct, array_like=True, frozen=True, tag="call.doubte
     n: int
 
 
+class CallAbandoned(msgspec.Struct, array_like=True, frozen=True, tag="call.abandoned/1"):
+    """Nobody waits for the call any more, and its effect may have happened: its process cancels it, ends or begins
+    again, which stands in the same entry, after this. What became of the effect is for a person to find out."""
+
+    pid: int
+    n: int
+
+
 class CallSettled(msgspec.Struct, array_like=True, frozen=True, tag="call.settled/1"):
     """Somebody said what becomes of a call that could not go on by itself: `retry`, `skip` or `give`.
 

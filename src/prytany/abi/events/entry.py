@@ -8,7 +8,16 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from prytany.abi.events.call import CallClosed, CallDone, CallDoubted, CallOpened, CallPiece, CallsDenied, CallSettled
+from prytany.abi.events.call import (
+    CallAbandoned,
+    CallClosed,
+    CallDone,
+    CallDoubted,
+    CallOpened,
+    CallPiece,
+    CallsDenied,
+    CallSettled,
+)
 from prytany.abi.events.context import (
     ContextAppended,
     ContextAsked,
@@ -91,6 +100,7 @@ Event = (
     | ProcessUpgraded
     | ProcessReverted
     | ContentForgotten
+    | CallAbandoned
     | FleetDeclared
     | FleetWithdrawn
     | AgentDeclared

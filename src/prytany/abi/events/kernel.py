@@ -32,12 +32,13 @@ class IncidentClosed(msgspec.Struct, array_like=True, frozen=True, tag="incident
 class ContentForgotten(msgspec.Struct, array_like=True, frozen=True, tag="content.forgotten/1"):
     """Content that the events of an ended process name is destroyed: all of it, but what living processes name as well.
 
-    It names the process and not its digests: these stand in the process's events, and a process has many.
+    It names the process and not its digests: these stand in the process's events, and a process has many. The first one
+    says that it is being forgotten, before anything is destroyed; each further one counts what was destroyed since.
     """
 
     pid: int
     contents: int
-    """How many pieces there were."""
+    """How many pieces that were."""
     freed_bytes: int
 
 

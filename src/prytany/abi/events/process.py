@@ -100,7 +100,8 @@ class ProcessAccounted(msgspec.Struct, array_like=True, frozen=True, tag="proces
 
 
 class ProcessReaped(msgspec.Struct, array_like=True, frozen=True, tag="process.reaped/1"):
-    """Its status was taken; it leaves the table."""
+    """Its status was taken, or nobody is there to take it; or the run that it is the root of ended long ago. It leaves
+    the table; of a root, with all that was held for its run."""
 
     pid: int
 
@@ -131,6 +132,8 @@ class ProcessUpgrading(msgspec.Struct, array_like=True, frozen=True, tag="proces
 
     pid: int
     source: Digest
+    program: str = ""
+    """Where that is from, if from elsewhere than the one before."""
 
 
 class ProcessUpgraded(msgspec.Struct, array_like=True, frozen=True, tag="process.upgraded/1"):
@@ -139,6 +142,8 @@ class ProcessUpgraded(msgspec.Struct, array_like=True, frozen=True, tag="process
     pid: int
     source: Digest
     prev: int
+    program: str = ""
+    """Where that is from, if from elsewhere than the one before."""
 
 
 class ProcessReverted(msgspec.Struct, array_like=True, frozen=True, tag="process.reverted/1"):

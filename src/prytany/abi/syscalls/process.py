@@ -68,7 +68,11 @@ CALLS = (
         "proc",
         (_CHILD, Argument("signal", "int", "its POSIX number")),
         "None",
-        {"ESRCH": "no such process", "EPERM": "it is not a descendant of the caller"},
+        {
+            "ESRCH": "no such process",
+            "EPERM": "it is not a descendant of the caller",
+            "EAGAIN": "it does not run now, and could not be told",
+        },
         "Send a signal to a descendant.",
     ),
 )

@@ -58,7 +58,8 @@ def _beneath(unveil: dict[str, str], path: str, mode: str) -> Generator[tuple[in
         raise Einval("a path holds no zero byte")
     root = max((r for r in unveil if path == r or path.startswith(r.rstrip("/") + "/")), key=len, default=None)
     if root is None or mode not in unveil[root]:
-        raise Eacces(f"{path!r} is not unveiled for {'reading' if mode == 'r' else 'writing'}")
+        whole = "" if path.startswith("/") else "; what is unveiled is named by its whole path"
+        raise Eacces(f"{path!r} is not unveiled for {'reading' if mode == 'r' else 'writing'}{whole}")
     rest = path[len(root) :].strip("/")
     if mode == "w" and _is_protected(rest.split("/")):
         raise Eacces(f"{path!r} is protected")
@@ -147,7 +148,10 @@ def _refuse_other_kinds(folder_fd: int, name: str, path: str) -> None:
 def _list(unveil: dict[str, str], path: str) -> list[str]:
     """A name that is no UTF-8 is left out: no call could say it."""
     with _beneath(unveil, path, "r") as (root, rest):
-        fd = _openat2(root, rest, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fd = _openat2(root, rest, os.O_RDONLY | os.O_DIRECTORY)
+        except NotADirectoryError:
+            raise Einval(f"{path!r} is not a folder") from None
         try:
             with os.scandir(fd) as found:
                 names = [

@@ -24,6 +24,7 @@ from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatur
 
 if TYPE_CHECKING:
     from pyreqwest.client import Client
+    from pyreqwest.http import Url
     from pyreqwest.request import RequestBuilder
     from pyreqwest.response import Response
 
@@ -67,6 +68,7 @@ class OpenAINative:
     ) -> None:
         self._model = model
         self._base_url = base_url.rstrip("/")
+        self._urls: dict[str, Url] = {}
         self._key = key
         self._name = name or model
         self._prices = prices
@@ -183,7 +185,12 @@ class OpenAINative:
             raise _translated(error) from None
 
     def _request(self, path: str, body: bytes, ahead_bytes: int) -> RequestBuilder:
-        builder = self._connect().post(self._base_url + path).header("Content-Type", "application/json")
+        client, url = self._connect(), self._urls.get(path)
+        if url is None:
+            from pyreqwest.http import Url
+
+            url = self._urls[path] = Url(self._base_url + path)
+        builder = client.post(url).header("Content-Type", "application/json")
         if self._headers:
             builder = builder.headers(self._headers)
         if self._key is not None:

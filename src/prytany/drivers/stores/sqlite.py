@@ -189,7 +189,8 @@ class SqliteStore:
         """Destroy content: large bodies, and what packs no longer hold.
 
         Its pages are overwritten with zeros and the log is emptied, so that the content is in neither file when this
-        returns, unless a reader still holds the log. What the medium keeps beneath the file system is out of reach.
+        returns. What the medium keeps beneath the file system is out of reach. Raises StoreError where a reader holds
+        the log for so long that it cannot be emptied: the content is gone from the database, and again is in order.
         """
         connection, cursor, found = self._connection, self._cursor, 0
         try:
@@ -201,13 +202,15 @@ class SqliteStore:
             for seq, pack in packs:
                 cursor.execute("UPDATE rows SET bodies = ? WHERE seq = ?", (pack, seq))
             cursor.execute("COMMIT")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            emptied = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.Error as error:
             translated = self._translated(error, connection)
             self._rollback()
             raise translated from error
         finally:
             connection.execute("PRAGMA secure_delete = OFF")
+        if emptied[0][0]:
+            raise StoreError(f"{self._path}: somebody reads in the log, and it may still hold what was to be destroyed")
         return found
 
     def reader(self) -> SqliteReader:

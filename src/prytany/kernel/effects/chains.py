@@ -11,7 +11,6 @@ A fork before the end of a strand begins a strand of its own with the same messa
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,9 +18,10 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio
-from prytany.journal.bodies import unpack
+from prytany.journal.bodies import Stored
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.trap import decode_arguments
+from prytany.kernel.turn import others_first
 from prytany.memory.context import assistant_message, message_bytes, node_of
 from prytany.ports.store import Reader, Row
 
@@ -98,7 +98,7 @@ class Chains:
             place = (said.parent, said.at)
             self.entries_read += 1
             if not self.entries_read % STEPS_AT_ONCE:
-                await _turn()
+                await others_first()
         return self._extend(*known, [link for links in reversed(found) for link in links])
 
     def _entry(self, seq: int) -> tuple[Row, list[ev.Event], Said | None, ev.ContextOpened | None]:
@@ -139,17 +139,12 @@ class Chains:
         raise Eio(f"entry {row.seq} does not hold the call that its context names")
 
     def _content(self, row: Row, digest: bytes) -> bytes:
-        for name, content in unpack(row.bodies):
-            if name == digest:
-                return content
-        body = self._reader().body(TENANT, digest)
-        if body is None:
-            raise Eio("content of a context is missing or was forgotten")
-        return body.content
+        return Stored(self._reader(), TENANT, row.bodies, "a context").read(digest)
 
     def _extend(self, strand: Strand, length: int, links: list[Link]) -> tuple[Strand, int]:
         """Put what was read after message `length` of `strand`. Nothing is awaited here: others use it as well."""
-        self._touch(strand)
+        if links or strand.links:  # a root alone is read again as cheaply as it is held
+            self._touch(strand)
         # Another walk may have come first, and may have gone the same way.
         ahead = strand.links[length : length + len(links)]
         same = 0
@@ -207,11 +202,3 @@ class Chains:
             for link in oldest.links:
                 if (known := self._places.get(link.place)) is not None and known[0] is oldest:
                     del self._places[link.place]
-
-
-def _turn() -> asyncio.Future[None]:
-    """Done at the loop's next turn: a long walk holds nobody up."""
-    loop = asyncio.get_running_loop()
-    turn: asyncio.Future[None] = loop.create_future()
-    loop.call_soon(lambda: None if turn.done() else turn.set_result(None))
-    return turn

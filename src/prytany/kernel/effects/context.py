@@ -37,16 +37,13 @@ class ContextEffects:
         self._owner = owner
         self.chains = Chains(lambda: owner.reader, owner.digest, limits.CONTEXT_CACHE_BYTES)
 
-    async def prompt(self, process: Process, args: Any) -> list[dict[str, Any]]:
-        """What the model is asked: the context, where the call is in one, and the call's messages after it.
+    async def prompt(self, process: Process, context: int) -> list[dict[str, Any]]:
+        """What the model is told before a call's own messages.
 
         Nobody moves the head while the call is open, so that it is where it was when the call was decided.
         """
-        if not args.context:
-            messages: list[dict[str, Any]] = args.messages
-            return messages
-        strand, length = await self._whole(process.pid, args.context)
-        return [*strand.messages[:length], *args.messages]
+        strand, length = await self._whole(process.pid, context)
+        return strand.messages[:length]
 
     def answered(
         self, process: Process, n: int, value: dict[str, Any], model: str

@@ -16,3 +16,7 @@ class Finished(NamedTuple):
     events: tuple[ev.Event, ...] = ()
     """What the result changes; recorded with it or not at all."""
     errno: str = ""
+    contents: tuple[bytes, ...] = ()
+    """What the events name."""
+    shared: tuple[bytes, ...] = ()
+    """And what others name as well."""

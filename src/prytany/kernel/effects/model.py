@@ -18,10 +18,11 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.values import pack
 from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.stream import Pieces, interrupted
-from prytany.kernel.requests import read_chat
+from prytany.kernel.requests import Chat, chat_of
 from prytany.kernel.reserve import MAY_HAVE_WORKED, charge, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
@@ -29,7 +30,6 @@ from prytany.process.process import Process
 
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
-_pack = msgspec.msgpack.encode
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 """Of a call that has its end already; it goes nowhere."""
 
@@ -83,13 +83,18 @@ class ModelEffects:
         return (charge(process.pid, n, call.reserved, self._took_us(began_ns), cause),)
 
     async def chat(self, process: Process, n: int, args: Any) -> Finished:
-        """One answer, however many attempts it takes; streamed, where that is asked for."""
-        model = self._models.get(args.model or process.model)
+        """One answer, however many attempts it takes; streamed, where that is asked for.
+
+        `args` are the recorded arguments, or the `Chat` that the handler found in them.
+        """
+        chat = args if isinstance(args, Chat) else chat_of(args)
+        model = self._models.get(chat.model or process.model)
         if model is None:
-            return _gone(args.model or process.model)
-        chat = read_chat(args.messages, args.options, after=args.context != 0)
-        # What is in the context was found sound when it came there.
-        request = msgspec.structs.replace(chat.request, messages=await self._contexts.prompt(process, args))
+            return _gone(chat.model or process.model)
+        request = chat.request
+        if chat.context:  # what is in it was found sound when it came there
+            said = await self._contexts.prompt(process, chat.context)
+            request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 
         async def once() -> Answered:
             if chat.stream:
@@ -97,10 +102,10 @@ class ModelEffects:
             else:
                 answer = await model.chat(request)
             # In a context a streamed text is kept whole: its pieces are not what the chain names.
-            return _answered(model, request, answer, streamed=chat.stream and not args.context)
+            return _answered(model, request, answer, streamed=chat.stream and not chat.context)
 
         finished = await self._ask(process, n, model, once)
-        if finished.errno or not args.context:
+        if finished.errno or not chat.context:
             return finished
         value, appended = self._contexts.answered(process, n, finished.value, model.name)
         return finished._replace(value=value, events=appended)
@@ -210,7 +215,7 @@ def _answered(model: Model, request: ModelRequest, answer: ModelAnswer, *, strea
         "model": answer.model or model.name,
     }
     try:
-        _pack([value, answer.text])  # as it will be
+        pack([value, answer.text])  # as it will be
     except (UnicodeEncodeError, OverflowError):
         raise ModelFailure("garbage", "the answer is not text", retryable=False) from None
     return Answered(value, answer.usage, request.messages, [answer.text, calls] if answer.text or calls else None)

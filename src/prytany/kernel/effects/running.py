@@ -1,26 +1,27 @@
 """Effects: what is done outside once its intent is durable. What comes back is the next input.
 
 Each effect is started from the call's recorded arguments alone, so that recovery can start it again: a model is asked
-again (a lost attempt is a lost attempt), reading and listing is done again, writing puts the same content in the same
-place. None of these is in doubt after a crash; an effect that would be has to say so.
+again (a lost attempt is a lost attempt), reading, listing and looking up is done again, writing puts the same content
+in the same place. None of these is in doubt after a crash; an effect that would be has to say so.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from prytany.abi import limits
 from prytany.abi.errors import Eio, Etimedout, KernelError
+from prytany.abi.values import pack, pack_error
 from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.context import Owner as ContextOwner
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.model import ModelEffects
 from prytany.kernel.effects.model import Owner as ModelOwner
+from prytany.kernel.effects.process import Owner as ProcessOwner
+from prytany.kernel.effects.process import ProcessEffects
 from prytany.kernel.effects.tool import TOOL_RUN, InDoubt, ToolEffects, doubt_events
 from prytany.ports.clock import Clock
 from prytany.ports.files import Files
@@ -39,7 +40,7 @@ class Outside(NamedTuple):
     """By file."""
 
 
-class Owner(ModelOwner, ContextOwner, Protocol):
+class Owner(ModelOwner, ContextOwner, ProcessOwner, Protocol):
     """The kernel, as effects see it."""
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, made: Finished) -> None:
@@ -62,6 +63,7 @@ class Effects:
         contexts = ContextEffects(owner)
         self.models = ModelEffects(outside.clock, outside.models, owner, contexts)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any] | None]] = {
+            "process_spawn": ProcessEffects(owner).spawn,
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
             "model_chat": self.models.chat,
             "message_receive": self._deadline,
@@ -93,9 +95,13 @@ class Effects:
         if effect is not None and n not in self._tasks.get(process.pid, ()):
             awaited = effect(process, n, args)
             if awaited is not None:
-                task = asyncio.ensure_future(self._run(process, n, call, awaited))
-                task.add_done_callback(self._owner.lost)
-                self._tasks.setdefault(process.pid, {})[n] = task
+                task = asyncio.get_running_loop().create_task(self._run(process, n, call, awaited))
+                if isinstance(awaited, Coroutine):  # cancelled before its first step, it would never be awaited
+                    task.add_done_callback(lambda done: awaited.close())
+                own = self._tasks.get(process.pid)
+                if own is None:
+                    own = self._tasks[process.pid] = {}
+                own[n] = task
 
     def under_way(self, pid: int, n: int) -> bool:
         """Whether the effect of that call has begun here, and has not ended."""
@@ -130,20 +136,29 @@ class Effects:
     async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
         made = Finished(None)
         try:
-            answer = await effect
-            made = answer if isinstance(answer, Finished) else Finished(answer)
-            value, errno = msgspec.msgpack.encode(made.value), made.errno
-            if len(value) > limits.RESULT_BYTES_MAX:
-                raise Eio(f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call)
-        except InDoubt:
-            # Where it was killed or cancelled meanwhile, and that is not durable yet, nobody asks any more.
-            if self._take(process.pid, n) is not None and n in process.open:
-                self._owner.note(doubt_events(process.pid, n))
-            return
-        except KernelError as error:
-            errno, value = error.errno, msgspec.msgpack.encode([error.message, error.detail])
-        except Exception as error:
-            # A driver that fails in its own way must not leave its caller waiting for ever.
-            errno, value = "EIO", msgspec.msgpack.encode([f"the driver failed: {type(error).__name__}", {}])
-        if self._take(process.pid, n) is not None:
-            self._owner.complete(process.pid, n, errno, value, made)
+            try:
+                answer = await effect
+                made = answer if isinstance(answer, Finished) else Finished(answer)
+                value, errno = pack(made.value), made.errno
+                if len(value) > limits.RESULT_BYTES_MAX:
+                    raise Eio(
+                        f"the result has {len(value)} bytes, and {limits.RESULT_BYTES_MAX} is the most", call=call
+                    )
+            except InDoubt:
+                # Where it was killed or cancelled meanwhile, and that is not durable yet, nobody asks any more.
+                if self._take(process.pid, n) is not None and n in process.open:
+                    self._owner.note(doubt_events(process.pid, n))
+                return
+            except KernelError as error:
+                errno, value = error.errno, pack_error(error.message, error.detail)
+            except Exception as error:
+                # A driver that fails in its own way must not leave its caller waiting for ever.
+                errno, value = "EIO", pack_error(f"the driver failed: {type(error).__name__}")
+            if self._take(process.pid, n) is not None:
+                self._owner.complete(process.pid, n, errno, value, made)
+        except BaseException:
+            # Said here, and not at each start: hardly an effect ends like this.
+            task = asyncio.current_task()
+            assert task is not None
+            task.add_done_callback(self._owner.lost)
+            raise

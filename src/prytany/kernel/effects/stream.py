@@ -10,15 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from prytany.abi import limits
+from prytany.abi.values import pack
 from prytany.ports.clock import Clock
 from prytany.ports.model import ModelFailure
 
 GROUP_NS = 50_000_000
 GROUP_BYTES = 16 << 10
-_pack = msgspec.msgpack.encode
 
 
 def interrupted(pieces: int, why: str) -> list[Any]:
@@ -89,7 +87,7 @@ class Pieces:
     def flush(self) -> None:
         """Record what is held."""
         if self._held:
-            value = _pack("".join(self._held))
+            value = pack("".join(self._held))
             self._held.clear()
             self._held_bytes = 0
             self._flushed_ns = self._clock.now_ns()

@@ -13,6 +13,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval, Epolicy, Etool
 from prytany.ports.tool import ToolFailure, Tools
+from prytany.process.incidents import ABANDONED
 from prytany.process.process import Process
 
 TOOL_RUN = "tool.run"
@@ -35,6 +36,12 @@ class ToolRun(NamedTuple):
 def doubt_events(pid: int, n: int) -> tuple[ev.Event, ...]:
     """A person is asked; the call stays open until there is an answer."""
     return ev.CallDoubted(pid, n), ev.IncidentOpened(pid, "doubt", n)
+
+
+def abandoned_events(process: Process, n: int) -> tuple[ev.Event, ...]:
+    """A person is asked, and the call ends in the same entry: who made it goes on without an answer, or not at all."""
+    at = process.open[n].seq
+    return ev.CallAbandoned(process.pid, n), ev.IncidentOpened(process.pid, ABANDONED, -at)
 
 
 def call_key(process: Process, n: int) -> str:

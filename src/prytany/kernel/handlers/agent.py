@@ -5,16 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval, Eperm
 from prytany.abi.ids import pid_of
+from prytany.abi.values import pack
 from prytany.kernel.outcome import Context, Denied, Done
 from prytany.process.process import Process
-
-_pack = msgspec.msgpack.encode
 
 
 def spawn_agent(k: Context, p: Process, a: Any) -> Done:
@@ -29,7 +26,7 @@ def spawn_agent(k: Context, p: Process, a: Any) -> Done:
         raise Eperm(f"the agent {agent.name!r} has no tool {beyond[0][:100]!r}", call="process_spawn")
     if len(a.name.encode()) > limits.NAME_BYTES_MAX:
         raise Einval(f"a name has at most {limits.NAME_BYTES_MAX} bytes", call="process_spawn")
-    argument = _pack([a.args, a.kwargs])
+    argument = pack([a.args, a.kwargs])
     pid = pid_of(0, k.table.next_number)
     spawned = ev.ProcessSpawned(
         pid=pid, parent=p.pid, run=p.run, name=a.name or agent.name, kind=agent.kind, program=agent.program,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from prytany.abi import events as ev
+from prytany.abi.values import pack_error
 from prytany.kernel.handlers.message import return_cancelled
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
-CANCELED = msgspec.msgpack.encode(["the call was cancelled", {}])
+CANCELED = pack_error("the call was cancelled")
 
 
 def sys_nop(k: Context, p: Process, n: int, a: Any) -> Done:

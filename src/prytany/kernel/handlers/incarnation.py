@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval
+from prytany.abi.values import pack
 from prytany.kernel.handlers.message import check_state, failed_messages
 from prytany.kernel.handlers.process import exit_events, raised
 from prytany.kernel.outcome import Context, Ended, Program
 from prytany.process.process import Process, State
 
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
-_pack = msgspec.msgpack.encode
 
 
 def end_events(k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0) -> Decided:
@@ -32,7 +30,7 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
     until_ns = k.now_ns() + pause_ms * 1_000_000
     failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
     # What it failed at may be what the new version mends, so it does not wait for the end of that message.
-    moved = (ev.ProcessUpgraded(p.pid, p.pending, 0),) if p.pending else ()
+    moved = (ev.ProcessUpgraded(p.pid, p.pending, 0, p.pending_program),) if p.pending else ()
     return (*events, *_charges(k, p), failed, *moved), (*contents, left) if left else contents
 
 
@@ -46,7 +44,7 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
     if not 0 <= a.status <= 255:
         raise Einval("a status is a number from 0 to 255", call="process_exit")
     reason = "returned" if a.error is None else raised(a.error)
-    return Ended(*end_events(k, p, a.status, 0, reason, _pack([a.result, a.error])))
+    return Ended(*end_events(k, p, a.status, 0, reason, pack([a.result, a.error])))
 
 
 def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
@@ -61,16 +59,17 @@ def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ..
     done with the one in hand or fails at it.
 
     Raises:
-        Einval: it is no `Server`, or the source is what it runs.
+        Einval: it is no `Server`, or the program is what it runs.
     """
     source = k.digest(found.source)
     if not found.serves or not p.snapshot:
         raise Einval("only a Server that has started moves to a new version; others finish on what they began with")
-    if source == p.source:
+    program = found.program if found.program != p.program else ""
+    if source == p.source and not program:
         raise Einval("it runs this version already")
     if _between_messages(k, p):
-        return (*_charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail))
-    return (ev.ProcessUpgrading(p.pid, source),)
+        return (*_charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail, program))
+    return (ev.ProcessUpgrading(p.pid, source, program),)
 
 
 def _between_messages(k: Context, p: Process) -> bool:

@@ -10,11 +10,11 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.values import pack, pack_error
 from prytany.ipc.mailbox import Mailbox, Message
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
-_pack = msgspec.msgpack.encode
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 """Events, and the contents that they name."""
 _ENVELOPE_BYTES = 1_024
@@ -64,7 +64,7 @@ def sys_message_done(k: Context, p: Process, n: int, a: Any) -> Done:
     contents: list[bytes] = []
     if a.message:
         message = _in_hand(k, p, a.message, "message_done")
-        value = _pack([a.reject[:_ENVELOPE_BYTES], {}]) if a.reject else _sized(a.reply, "message_done")
+        value = pack_error(a.reject[:_ENVELOPE_BYTES]) if a.reject else _sized(a.reply, "message_done")
         replied, values = _reply(k, message, "EINVAL" if a.reject else "", value)
         events += replied
         contents += values
@@ -73,8 +73,10 @@ def sys_message_done(k: Context, p: Process, n: int, a: Any) -> Done:
     after: list[ev.Event] = [ev.MessageDone(p.pid, a.message, n, k.digest(a.state) if a.state is not None else b"")]
     if a.state is not None:
         contents.append(a.state)
+        if p.previous and p.incidents.get(0) == "upgrade":
+            after.append(ev.IncidentClosed(p.pid, "upgrade"))  # the version that is there now took the state over
         if p.pending:
-            after.append(ev.ProcessUpgraded(p.pid, p.pending, p.tail))
+            after.append(ev.ProcessUpgraded(p.pid, p.pending, p.tail, p.pending_program))
     return Done(None, before=tuple(events), after=tuple(after), contents=tuple(contents), spare=True)
 
 
@@ -130,7 +132,7 @@ def send_events(
     if box.full:
         raise Eagain(f"the mailbox of process {name} is full", call=call)
     number = k.post.next_number
-    content = _pack({"message": number, "sender": sender, "type": kind, "body": body, "attempt": 1, "awaited": bool(n)})
+    content = pack({"message": number, "sender": sender, "type": kind, "body": body, "attempt": 1, "awaited": bool(n)})
     if len(content) > limits.MESSAGE_BYTES_MAX + _ENVELOPE_BYTES:
         raise Einval(f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     digest = k.digest(content)
@@ -155,7 +157,7 @@ def _content(k: Context, message: Message) -> bytes:
     content = k.content(message.body, message.seq)
     if not message.attempts:
         return content
-    return _pack({**msgspec.msgpack.decode(content), "attempt": message.attempts + 1})
+    return pack({**msgspec.msgpack.decode(content), "attempt": message.attempts + 1})
 
 
 def _in_hand(k: Context, p: Process, number: int, call: str) -> Message:
@@ -166,7 +168,7 @@ def _in_hand(k: Context, p: Process, number: int, call: str) -> Message:
 
 
 def _sized(body: Any, call: str) -> bytes:
-    value = _pack(body)
+    value = pack(body)
     if len(value) > limits.MESSAGE_BYTES_MAX:
         raise Einval(f"a reply has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     return value
@@ -202,7 +204,7 @@ def failed_messages(k: Context, p: Process) -> Decided:
     contents: list[bytes] = []
     for message in k.post.box(p.pid).in_hand.values():
         if message.attempts >= limits.MESSAGE_ATTEMPTS_MAX:
-            value = _pack([f"process {p.pid} failed at the message {message.attempts} times", {"cause": "attempts"}])
+            value = pack_error(f"process {p.pid} failed at the message {message.attempts} times", {"cause": "attempts"})
             replied, values = _reply(k, message, "EPIPE", value)
             events += [ev.MessageDead(p.pid, message.number, "attempts"), *replied]
             contents += values
@@ -212,7 +214,7 @@ def failed_messages(k: Context, p: Process) -> Decided:
 def abandoned_messages(k: Context, p: Process) -> Decided:
     """The process ends: whoever waits for a reply of it is told."""
     box = k.post.box(p.pid)
-    value = _pack([f"process {p.pid} ended before it replied", {"cause": "ended"}])
+    value = pack_error(f"process {p.pid} ended before it replied", {"cause": "ended"})
     events: list[ev.Event] = []
     for message in (*box.in_hand.values(), *box.waiting.values()):
         if message.sender != p.pid:

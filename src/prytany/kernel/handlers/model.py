@@ -7,7 +7,7 @@ from typing import Any
 from prytany.abi.errors import Einval, Enoent
 from prytany.kernel.handlers.context import ask_in, require_head
 from prytany.kernel.outcome import Context, Opened
-from prytany.kernel.requests import check_texts, read_chat
+from prytany.kernel.requests import chat_of, check_texts
 from prytany.kernel.reserve import context_bound, reserve_chat, reserve_embed
 from prytany.ports.model import Model
 from prytany.process.process import Process
@@ -15,17 +15,17 @@ from prytany.process.process import Process
 
 def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
     """One request; the most that it can take, its context included, is reserved in the entry of its intent."""
-    chat = read_chat(a.messages, a.options, after=a.context != 0)
+    chat = chat_of(a)
     model = _model(k, p, a.model, "model_chat")
     for feature in chat.needs():
         _require(model, feature, "model_chat")
     if not a.context:
-        return Opened(0, (reserve_chat(p.pid, n, model, chat),))
+        return Opened(0, (reserve_chat(p.pid, n, model, chat),), work=chat)
     head = require_head(k, p, a.context, "model_chat")
     if head.images:
         _require(model, "images", "model_chat")
     asked = ask_in(k, p, n, a.messages, a.context)
-    return Opened(a.context, (reserve_chat(p.pid, n, model, chat, context_bound(head)), asked))
+    return Opened(a.context, (reserve_chat(p.pid, n, model, chat, context_bound(head)), asked), work=chat)
 
 
 def sys_model_embed(k: Context, p: Process, n: int, a: Any) -> Opened:

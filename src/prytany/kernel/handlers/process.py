@@ -12,29 +12,43 @@ from prytany.abi.errors import Eagain, Echild, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid, pid_of
 from prytany.abi.signals import Signal
 from prytany.abi.syscalls import PLEDGES
+from prytany.abi.values import pack
 from prytany.kernel.handlers.agent import spawn_agent
 from prytany.kernel.handlers.message import abandoned_messages
-from prytany.kernel.outcome import Context, Done, Opened
+from prytany.kernel.letting_go import let_go
+from prytany.kernel.outcome import Context, Done, Opened, Program
 from prytany.process.process import Process, State
 from prytany.supervision.fleets import NO_MEMBER
 
-_pack = msgspec.msgpack.encode
 KIND_CHARS_MAX = 64
 
 
-def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
-    """A child never has more than its parent: what it declares is cut down, what the caller asks is refused."""
+def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
+    """Decided at once where the program is known; else it is looked up while the kernel goes on, and decided then."""
+    _check_room(k, p)
+    if ":" not in a.program and p.pid in k.fleets.members:
+        return spawn_agent(k, p, a)
+    found = k.known_program(a.program, p.program, p.source, closed_to(p))
+    return Opened() if found is None else spawn(k, p, a, found)
+
+
+def closed_to(p: Process) -> list[str]:
+    """Where no program is taken from: an agent that wrote the text could keep everybody waiting while it is parsed."""
+    return [folder for folder, mode in p.unveil.items() if "w" in mode]
+
+
+def _check_room(k: Context, p: Process) -> None:
     if len(k.table.processes) >= limits.PROCESSES_MAX:
         raise Eagain("the process table is full", call="process_spawn")
     if len(p.children) >= limits.CHILDREN_MAX:
         raise Eagain("too many children; wait for some", call="process_spawn")
     if p.depth + 1 >= limits.DEPTH_MAX:
         raise Eagain(f"{limits.DEPTH_MAX} generations are the most", call="process_spawn")
-    if ":" not in a.program and p.pid in k.fleets.members:
-        return spawn_agent(k, p, a)
-    # The kernel reads and parses the text: an agent that wrote it could keep everybody waiting for a minute.
-    closed = [folder for folder, mode in p.unveil.items() if "w" in mode]
-    found = k.find_program(a.program, p.program, p.source, closed)
+
+
+def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
+    """A child never has more than its parent: what it declares is cut down, what the caller asks is refused."""
+    _check_room(k, p)
     if a.pledge is None:
         pledge = [c for c in found.pledge if c in p.pledge]
     else:
@@ -46,13 +60,13 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done:
         raise Einval(f"a name has at most {limits.NAME_BYTES_MAX} bytes", call="process_spawn")
     if not 0 <= a.restarts <= limits.RESTARTS_MAX:
         raise Einval(f"restarts are from 0 to {limits.RESTARTS_MAX}", call="process_spawn")
-    argument = _pack([a.args, a.kwargs])
+    argument = pack([a.args, a.kwargs])
     member = k.fleets.members.get(p.pid, NO_MEMBER)  # a part of its parent's agent
     pid = pid_of(0, k.table.next_number)
     spawned = ev.ProcessSpawned(
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
-        source=k.digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil, seed=k.entropy(32),
-        model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
+        source=k.shared_digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil,
+        seed=k.entropy(32), model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
         fleet=member.fleet, agent=member.agent,
     )  # fmt: skip
     narrowed = k.tools.narrowed(p, pid, a.tools)
@@ -101,7 +115,7 @@ def exit_events(
         if (parent := k.table.get(waiter)) is None:
             continue
         ended = msgspec.structs.replace(p, status=status, signal=signal, reason=reason)
-        value = _pack(exit_value(ended, left))
+        value = pack(exit_value(ended, left))
         events.append(ev.CallClosed(waiter, n, "", k.digest(value), parent.tail))
         contents.append(value)
         waited = True
@@ -111,6 +125,7 @@ def exit_events(
     parent = k.table.get(p.parent)
     if waited or (p.pid != p.run and (parent is None or not parent.alive)):
         events.append(ev.ProcessReaped(p.pid))
+    events += let_go(k.table, k.now_ns(), p.pid == p.run)
     return tuple(events), tuple(contents)
 
 
@@ -126,10 +141,12 @@ def raised(error: dict[str, Any]) -> str:
     return f"ended by {kind}" if kind in ("SIGTERM", "SIGINT") else f"raised {kind}"
 
 
-def signal_events(k: Context, p: Process, signal: int, sender: int) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
-    """What a signal does to a process."""
+def signal_events(
+    k: Context, p: Process, signal: int, sender: int, reason: str = "killed"
+) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
+    """What a signal does to a process; `reason` is that of its end, where it is KILL."""
     if signal == Signal.KILL:
-        return exit_events(k, p, 128 + signal, signal, "killed", b"")
+        return exit_events(k, p, 128 + signal, signal, reason, b"")
     if signal == Signal.STOP:
         return ((ev.ProcessPaused(p.pid, "SIGSTOP"),) if p.state is not State.STOPPED else ()), ()
     if signal == Signal.CONT:

@@ -37,10 +37,21 @@ def sys_tool_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     resources = [k.digest(resource.encode()) for resource in resources_of(manifest, a.arguments)]
     if k.turns.longest(resources) >= limits.TOOL_QUEUE_MAX:
         raise Eagain(f"{limits.TOOL_QUEUE_MAX} calls hold or wait for a resource of {manifest.name}", call="tool_call")
+    if manifest.effect not in ("pure", "keyed"):
+        _check_abandoned(k, p)
     called = ev.ToolCalled(p.pid, n, manifest.name, manifest.effect, resources, tool.digest)
     if not k.turns.free(resources):
         return Opened(after=(called,))
     return Opened(after=(called, ev.ToolStarted(p.pid, n)))
+
+
+def _check_abandoned(k: Context, p: Process) -> None:
+    """Raise Eagain where a person has to see to what was left under way, before there may be more of it."""
+    table = k.table
+    if table.abandoned_of.get(p.run, 0) >= limits.ABANDONED_MAX:
+        raise Eagain(f"{limits.ABANDONED_MAX} effects of this run wait for a person as abandoned", call="tool_call")
+    if len(table.abandoned) >= limits.ABANDONED_ALL_MAX:
+        raise Eagain(f"{limits.ABANDONED_ALL_MAX} effects wait for a person as abandoned", call="tool_call")
 
 
 def resources_of(manifest: ToolManifest, arguments: dict[str, Any]) -> list[str]:

@@ -1,0 +1,103 @@
+"""What commands have in common on the command line: options, arguments, and groups that list them in sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from prytany.cli.numbers import read_number
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+COMPLETE = "_PRYTANY_COMPLETE"
+"""The variable in which a shell asks for completions."""
+SHORT_HELP_CHARS = 200
+"""Of a command among others; more than its first sentence has."""
+
+
+class CallNumber(click.ParamType[int]):
+    """The number of a call, or `@57` for one that nobody waits for any more."""
+
+    name = "call number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See `click.ParamType.convert`."""
+        try:
+            return read_number(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Number(click.IntRange):
+    """A whole number within bounds, called that."""
+
+    name = "whole number"
+
+
+def files(suffix: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """The shell's own completion of files; `suffix` is what it should look for, and not all shells do."""
+    return lambda context, parameter, begun: [CompletionItem(begun, type="file", help=suffix)]
+
+
+def path_option(name: str, metavar: str, help: str, **more: Any) -> Decorator[Any]:
+    """An option that names a place."""
+    return click.option(f"--{name}", metavar=metavar, type=click.Path(path_type=Path), help=help, **more)
+
+
+home = path_option(
+    "home",
+    "DIR",
+    "The home; else PRYTANY_HOME, else the nearest .prytany upwards, else the user's state folder.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, errors too.")
+model = click.option(
+    "--model",
+    metavar="NAME",
+    default="",
+    help="scripted, local, a .gguf file, or remote; by default remote where PRYTANY_MODEL_URL is set, else local.",
+)
+running = click.option(
+    "--running",
+    metavar="N",
+    type=Number(min=1),
+    default=64,
+    show_default=True,
+    help="How many processes run at once.",
+)
+unconfined = click.option(
+    "--unconfined", is_flag=True, help="Accept that workers are not confined, where the machine cannot do it."
+)
+tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)
+pid = click.argument("pid", metavar="PID", help="A process, as ps shows it.")
+call = click.argument("n", metavar="N", type=CallNumber(), help="Its call, as incidents shows it.")
+
+
+def help_if_bare(context: click.Context) -> None:
+    """A group by itself shows what is in it."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+class Sections(click.Group):
+    """A group whose help lists its commands in sections, in the order in which they were declared."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.sections: dict[str, list[str]] = {}
+
+    def section(self, title: str, *commands: click.Command) -> None:
+        """Add `commands` under `title`."""
+        for command in commands:
+            self.add_command(command)
+            self.sections.setdefault(title, []).append(str(command.name))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See `click.Command.format_help`."""
+        for title, names in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(SHORT_HELP_CHARS)) for name in names])

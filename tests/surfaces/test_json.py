@@ -1,0 +1,157 @@
+"""Every command has --json: nothing but JSON on both streams, of the shape that the manual gives, errors as well."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from prytany.abi.errors import ERRORS
+from prytany.cli.main import app, perform
+from prytany.system.logs import Logs
+from tests.surfaces.homes import make_home
+from tests.surfaces.test_documents import commands
+from tests.tidy.repository import ROOT
+
+LEFT = str(ROOT / "tests" / "surfaces" / "programs" / "left.py")
+PAGE = (ROOT / "docs" / "manual" / "json.md").read_text()
+LEAVES = [name for name, _ in commands(app) if name not in ("models", "journal")]
+ERROR = {"errno", "message", "retryable", "detail", "next"}
+
+
+class Told(NamedTuple):
+    """What a command said."""
+
+    code: int
+    out: list[dict[str, Any]]
+    err: list[dict[str, Any]]
+
+
+def tell(capsys: pytest.CaptureFixture[str], *arguments: str) -> Told:
+    """A command in this process, with --json."""
+    capsys.readouterr()
+    code = perform([*arguments, "--json"])
+    said = capsys.readouterr()
+    return Told(code, *([json.loads(line) for line in text.splitlines()] for text in said))
+
+
+def documented(command: str) -> set[str]:
+    """The fields that the manual gives a command."""
+    for line in PAGE.splitlines():
+        _, names, *fields = (*line.split("|"), "", "")
+        said = re.findall(r"`([a-z ]+)`", names)
+        group = said[0].rpartition(" ")[0] if said else ""
+        if command in said or (group and command in {f"{group} {name}" for name in said}):
+            return set(re.findall(r"`([a-z_]+)`", "|".join(fields)))
+    raise AssertionError(f"{command} is not in the manual")
+
+
+def test_every_command_has_it_and_its_shape_is_documented() -> None:
+    assert [name for name, options in commands(app) if "--json" not in options] == ["journal", "models"]
+    for name in LEAVES:
+        assert documented(name) or name in ("inspect",), name
+
+
+def test_what_is_told_of_a_home_has_the_fields_of_the_manual(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    make_home(home, count=2)
+    Logs(home).path(1).write_text("one\n\x1b[2Jtwo\n")
+    monkeypatch.setenv("PRYTANY_HOME", str(home))
+    monkeypatch.setenv("SHOP_KEY", "a key")
+    lines = {
+        "ps": ("ps", 2), "inspect": ("inspect 1", 1), "logs": ("logs 1", 2), "wait": ("wait 1", 1),
+        "journal head": ("journal head", 1), "journal verify": ("journal verify", 1), "doctor": ("doctor", None),
+        "completion": ("completion bash", 1), "incidents": ("incidents", 0), "trace": ("trace 1", None),
+        "tools": (f"tools --tools {ROOT / 'examples/orders/tools/shop.py'}", None),
+        "journal keep": (f"journal keep --to {tmp_path / 'kept'}", 1), "journal forget": ("journal forget 1", 1),
+        "resume": ("resume", 0),
+    }  # fmt: skip
+    for name, (line, count) in lines.items():
+        told = tell(capsys, *shlex.split(line))
+        assert told.code in ((0, 1) if name == "doctor" else (0,)), (name, told)
+        assert len(told.out) == count if count is not None else told.out, (name, told)
+        assert all("note" in beside for beside in told.err), name
+        if name not in ("inspect", "trace", "tools"):
+            for row in told.out:
+                assert row.keys() <= documented(name), name
+
+
+def test_a_run_tells_its_end_and_what_it_does_as_json(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "prytany.cli", "run", LEFT + ":alone", "--model", "scripted", "--json"]
+    done = subprocess.run(
+        [*command, "--home", str(tmp_path / "home")], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout) == {
+        "pid": 1, "status": 0, "signal": 0, "reason": "returned", "result": 2, "error": None,
+    }  # fmt: skip
+    notes = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(note["pid"], note["name"], note["note"]) for note in notes if "pid" in note] == [
+        (1, "alone", "starts"), (1, "alone", "ends: returned (status 0)"),
+    ]  # fmt: skip
+    assert (notes[-1]["run"], notes[-1]["took"]["model_calls"], notes[-1]["took"]["processes"]) == (1, 0, 1)
+
+
+WRONG = [
+    ("run nowhere.py:main", "ENOENT"), (f"run {'a' * 5_000}.py:main", "ENOENT"), ("run", "EINVAL"),
+    ("run x --nope", "EINVAL"), ("resume", "ENOENT"),
+    ("ps", "ENOENT"), ("inspect 1", "ENOENT"), ("inspect x", "EINVAL"), ("trace 1", "ENOENT"), ("logs 1", "ENOENT"),
+    ("send 1 hello {}", "ENOENT"), ("send x hello {}", "EINVAL"), ("send 1", "EINVAL"),
+    ("upgrade 1", "ENOENT"), ("upgrade 1 nothing", "EINVAL"), ("trace 1 --call nothing", "EINVAL"),
+    ("kill 1", "ENOENT"), ("kill 1 -s BOOM", "EINVAL"), ("kill", "EINVAL"), ("wait 1", "ENOENT"), ("wait x", "EINVAL"),
+    ("incidents", "ENOENT"), ("incidents retry 1 1", "ENOENT"), ("incidents skip 1 x", "EINVAL"),
+    ("incidents give 1 1 { --from-json", "EINVAL"), ("journal head", "ENOENT"), ("journal verify", "ENOENT"),
+    ("journal verify --head 1", "EINVAL"), ("journal keep --to x", "ENOENT"), ("journal keep", "EINVAL"),
+    ("journal forget 1", "ENOENT"), ("tools", "EINVAL"), ("tools --tools nowhere.py", "ENOENT"),
+    ("models nope", "EINVAL"),
+    ("completion tcsh", "EINVAL"), ("nope", "EINVAL"), ("doctor --home x", "EINVAL"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "errno"), WRONG, ids=[line[:40] for line, _ in WRONG])
+def test_an_error_says_what_is_wrong_and_what_to_do_next(
+    tmp_path: Path, line: str, errno: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PRYTANY_HOME", str(tmp_path / "home"))
+    told = tell(capsys, *shlex.split(line))
+    assert told.out == []
+    error = told.err[-1]
+    assert error.keys() - {"pid", "file"} == ERROR
+    assert (error["errno"], error["retryable"]) == (errno, ERRORS[errno].retryable)
+    assert error["message"]
+    assert error["next"]
+    assert told.code == perform(shlex.split(line)) != 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert error["message"] in said.err
+    assert f"next: {error['next']}" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_that_can_go_wrong_is_among_these() -> None:
+    tried = {line for line, _ in WRONG}
+    assert [name for name in LEAVES if not any(line == name or line.startswith(f"{name} ") for line in tried)] == [
+        "models fetch"
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["trace", "1"], ["journal", "verify", "--json"]])
+def test_a_reader_that_went_away_ends_a_command_without_a_word(tmp_path: Path, arguments: list[str]) -> None:
+    make_home(tmp_path / "home", count=1)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "prytany.cli", *arguments], stdout=nobody, stderr=subprocess.PIPE, timeout=60,
+            check=False, env={**os.environ, "PRYTANY_HOME": str(tmp_path / "home")},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, b"")

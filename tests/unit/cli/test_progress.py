@@ -1,0 +1,47 @@
+"""Long work says how far it is: a bar on a terminal and nowhere else; a run by a line after a silence."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from prytany.abi import events as ev
+from prytany.cli.bar import bar
+from prytany.cli.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("total", [0, 10])
+def test_a_bar_is_shown_on_a_terminal_and_is_gone_at_the_end(total: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with bar("entries", total) as move:
+        move(5)
+    assert "entries" in terminal.getvalue()
+
+
+def test_no_bar_is_written_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", file := io.StringIO())
+    with bar("entries", 10) as move:
+        move(5)
+    assert file.getvalue() == ""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_run_that_was_silent_says_that_it_goes_on_and_one_that_was_not_does_not(as_json: bool) -> None:
+    said: list[str] = []
+    progress = Progress(said.append, Path("/h"), as_json)
+    progress(1, 1, [ev.ProcessStarted(3, 0)])
+    progress.go_on(1)
+    assert len(said) == 1
+    progress.go_on(1)
+    assert len(said) == 2
+    told = json.loads(said[1])["note"] if as_json else said[1].strip()
+    assert told == "goes on: 1 process, 0 model calls answered"
