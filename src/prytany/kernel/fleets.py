@@ -100,9 +100,10 @@ class FleetOperator:
         if agent.model and agent.model not in models:
             raise Enoent(f"the agent {agent.name!r} has the model {agent.model!r}, and there is none of that name")
         found = agent.program
+        pledge = found.pledge if agent.pledge is None else agent.pledge
         return ev.AgentDeclared(
             fleet=number, name=agent.name, kind=agent.kind, program=found.program,
-            source=self._k.shared_digest(found.source), pledge=sorted(found.pledge if agent.pledge is None else agent.pledge), model=agent.model,
+            source=self._k.shared_digest(found.source), pledge=sorted(pledge), model=agent.model,
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about,
         )  # fmt: skip

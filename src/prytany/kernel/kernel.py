@@ -164,9 +164,9 @@ class Kernel:
         """What the environment of an interpreter is now."""
         return self._environment(python)
 
-    def model(self, name: str) -> Model | None:
-        """The model of that name."""
-        return self.outside.models.get(name)
+    def model(self, process: Process, name: str) -> Model | None:
+        """What `process` means by that name; "" is its own model. No process means one of a fleet that it is not of."""
+        return self.outside.models.get(self.fleets.model_of(process.pid, name) if name else process.model)
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What is recorded of a call that ends now, without its answer: what a model's is charged, a tool's doubt."""

@@ -138,8 +138,8 @@ class Context(Protocol):
         """What the environment of an interpreter is now; "" for the kernel's own interpreter."""
         ...
 
-    def model(self, name: str) -> Model | None:
-        """The model of that name ("" is the default), for what it says of itself; a handler asks it nothing."""
+    def model(self, process: Process, name: str) -> Model | None:
+        """What `process` means by that name ("" is its own), for what it says of itself; a handler asks it nothing."""
         ...
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:

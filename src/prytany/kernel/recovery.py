@@ -34,7 +34,7 @@ class Core(Protocol):
         """The arguments of an open call; None when it is closed for want of them."""
         ...
 
-    def model(self, name: str) -> Model | None:
+    def model(self, process: Process, name: str) -> Model | None:
         """The model of that name."""
         ...
 
@@ -73,7 +73,7 @@ class Recovery:
             return call.reserved
         if (args := self._k.arguments(process, n)) is None:
             return None
-        model = self._k.model(args.model or process.model)
+        model = self._k.model(process, args.model)
         if model is None:
             return None
         if call.call == "model_embed":

@@ -44,6 +44,8 @@ class Fleets(msgspec.Struct):
     fleets: dict[int, Fleet] = {}
     members: dict[int, Member] = {}
     """By pid; who is not here is of no fleet."""
+    models: dict[str, int] = {}
+    """The kernel's names of all models of fleets, to whose they are: nobody else means them by these names."""
     next_number: int = 1
 
     def fleet_of(self, pid: int) -> Fleet | None:
@@ -56,6 +58,13 @@ class Fleets(msgspec.Struct):
         member = self.members.get(pid)
         return None if member is None else self.fleets[member.fleet].agents.get(member.agent)
 
+    def model_of(self, pid: int, name: str) -> str:
+        """The kernel's name of what a process calls `name`; "/" where it may not mean that."""
+        fleet = self.fleet_of(pid)
+        if fleet is not None and name in fleet.models:
+            return fleet.models[name]
+        return "/" if name in self.models else name
+
     def staying(self, name: str) -> Fleet | None:
         """The fleet of that name that is up."""
         return next((fleet for fleet in self.fleets.values() if fleet.stays and fleet.name == name), None)
@@ -67,7 +76,9 @@ class Fleets(msgspec.Struct):
             self.fleets[e.fleet] = Fleet(e.fleet, e.name, e.resolved, e.models, e.tools, e.stays)
             self.next_number = max(self.next_number, e.fleet + 1)
         else:
+            self._forget_models(fleet)
             fleet.resolved, fleet.models, fleet.tools, fleet.stays = e.resolved, e.models, e.tools, e.stays
+        self.models.update(dict.fromkeys(e.models.values(), e.fleet))
 
     def agent_declared(self, seq: int, e: ev.AgentDeclared) -> None:
         """Fold what an agent is."""
@@ -99,7 +110,12 @@ class Fleets(msgspec.Struct):
 
     def _let_go(self, fleet: Fleet) -> None:
         if not fleet.stays and not fleet.members:
+            self._forget_models(fleet)
             del self.fleets[fleet.number]
+
+    def _forget_models(self, fleet: Fleet) -> None:
+        for name in fleet.models.values():
+            self.models.pop(name, None)
 
     def _require(self, number: int) -> Fleet:
         fleet = self.fleets.get(number)

@@ -74,7 +74,8 @@ def _open(path: Path, notes: list[str], *, create: bool) -> tuple[Home, Roster, 
 
 def _live_models(state: ShardState) -> set[str]:
     """The recorded models of the runs that go on, by their roots: children have the same."""
-    return {p.model for p in state.table.processes.values() if p.alive and p.pid == p.run}
+    of_fleets = state.fleets.models
+    return {p.model for p in state.table.processes.values() if p.alive and p.pid == p.run and p.model not in of_fleets}
 
 
 class Shard:

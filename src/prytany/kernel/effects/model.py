@@ -37,6 +37,10 @@ CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 class Owner(Protocol):
     """The kernel, as model calls see it."""
 
+    def model(self, process: Process, name: str) -> Model | None:
+        """What `process` means by that name; "" is its own model."""
+        ...
+
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Something happened on the way."""
         ...
@@ -66,9 +70,8 @@ class Answered(NamedTuple):
 class ModelEffects:
     """The effects that end at a model."""
 
-    def __init__(self, clock: Clock, models: dict[str, Model], owner: Owner, contexts: ContextEffects) -> None:
+    def __init__(self, clock: Clock, owner: Owner, contexts: ContextEffects) -> None:
         self._clock = clock
-        self._models = models
         self._owner = owner
         self._contexts = contexts
         self._began_ns: dict[tuple[int, int], int] = {}
@@ -88,7 +91,7 @@ class ModelEffects:
         `args` are the recorded arguments, or the `Chat` that the handler found in them.
         """
         chat = args if isinstance(args, Chat) else chat_of(args)
-        model = self._models.get(chat.model or process.model)
+        model = self._owner.model(process, chat.model)
         if model is None:
             return _gone(chat.model or process.model)
         request = chat.request
@@ -112,7 +115,7 @@ class ModelEffects:
 
     async def embed(self, process: Process, n: int, args: Any) -> Finished:
         """One vector a text, as little-endian float32."""
-        model = self._models.get(args.model or process.model)
+        model = self._owner.model(process, args.model)
         if model is None:
             return _gone(args.model or process.model)
 

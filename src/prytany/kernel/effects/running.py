@@ -61,7 +61,7 @@ class Effects:
         self._tasks: dict[int, dict[int, asyncio.Task[None]]] = {}
         """By process, then by call, so that the end of a process looks at its own alone."""
         contexts = ContextEffects(owner)
-        self.models = ModelEffects(outside.clock, outside.models, owner, contexts)
+        self.models = ModelEffects(outside.clock, owner, contexts)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any] | None]] = {
             "process_spawn": ProcessEffects(owner).spawn,
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),

@@ -37,7 +37,7 @@ def sys_model_embed(k: Context, p: Process, n: int, a: Any) -> Opened:
 
 
 def _model(k: Context, p: Process, name: str, call: str) -> Model:
-    model = k.model(name or p.model)
+    model = k.model(p, name)
     if model is None:
         raise Enoent(f"there is no model {name or p.model!r}", call=call)
     return model
