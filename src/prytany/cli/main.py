@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from prytany import __version__
-from prytany.cli import keeping, options, running, steering
+from prytany.cli import fleets, keeping, options, running, steering
 
 
 @click.group(
@@ -28,7 +28,7 @@ def app(context: click.Context) -> None:
     options.help_if_bare(context)
 
 
-app.section("Running", running.run, running.resume)
+app.section("Running", running.run, running.resume, fleets.fleet)
 app.section(
     "Looking and steering",
     steering.ps, steering.inspect, steering.trace, steering.logs, steering.wait, steering.kill, steering.send,

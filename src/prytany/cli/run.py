@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ class Terms(NamedTuple):
     tools: Sequence[Path] = ()
 
 
-Start = Callable[[Shard], list[int]]
+Start = Callable[[Shard], Awaitable[list[int]]]
 """What gives the roots that are waited for."""
 
 
@@ -59,14 +59,14 @@ def run_program(terms: Terms, target: str, kwargs: dict[str, Any], unveil: dict[
     """Run one program to its end; the exit code of the command."""
     found, asked = find_python(python), name_model(terms.model)
 
-    def start(shard: Shard) -> list[int]:
+    async def start(shard: Shard) -> list[int]:
         pid = shard.kernel.operator.spawn(
             target, [], kwargs, uid=os.getuid(), unveil=unveil, model=asked, python=found,
             tools=[tool_path(path) for path in terms.tools],
         )  # fmt: skip
         return [pid]
 
-    return uvloop.run(_session(terms, start, create=True))
+    return uvloop.run(session(terms, start, create=True))
 
 
 def check_program(target: str) -> None:
@@ -91,18 +91,20 @@ def check_program(target: str) -> None:
 def resume(terms: Terms) -> int:
     """Let everything in the home go on until each of its runs has ended."""
 
-    def start(shard: Shard) -> list[int]:
+    async def start(shard: Shard) -> list[int]:
         return [p.pid for p in shard.kernel.table.processes.values() if p.pid == p.run and p.alive]
 
-    return uvloop.run(_session(terms, start, create=False))
+    return uvloop.run(session(terms, start, create=False))
 
 
-async def _session(terms: Terms, start: Start, *, create: bool) -> int:
+async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True) -> int:
+    """A kernel in the home until the roots that `start` gives have ended; the exit code. A new run `asks` the model of
+    the terms, or brings its own."""
     home, tell_note = terms.home, partial(note, as_json=terms.as_json)
     progress = Progress(say, home, terms.as_json)
     tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
     died = (home / SOCKET).exists()  # what stopped of itself has removed it
-    shard = await _open(terms, progress, create)
+    shard = await _open(terms, progress, create, fresh=create and asks)
     try:
         for said in shard.notes:
             tell_note(said)
@@ -111,7 +113,7 @@ async def _session(terms: Terms, start: Start, *, create: bool) -> int:
         if terms.unconfined:
             tell_note("workers are NOT confined (--unconfined)")
         left = await end_leftovers(shard.kernel)  # of runs whose root ended just before a kernel died
-        roots = start(shard)
+        roots = await start(shard)
         if not create and roots:
             alive = sum(process.alive for process in shard.kernel.table.processes.values())
             why = "the kernel before died; " if died else ""
@@ -125,11 +127,11 @@ async def _session(terms: Terms, start: Start, *, create: bool) -> int:
         await shard.close()
 
 
-async def _open(terms: Terms, progress: Progress, create: bool) -> Shard:
+async def _open(terms: Terms, progress: Progress, create: bool, *, fresh: bool) -> Shard:
     home = terms.home
     try:
         return await Shard.open(
-            home, partial(open_models, terms.model, fresh=create), create=create, running_max=terms.running_max,
+            home, partial(open_models, terms.model, fresh=fresh), create=create, running_max=terms.running_max,
             unconfined=terms.unconfined, watch=progress, tools=terms.tools,
         )  # fmt: skip
     except Ebusy as error:

@@ -11,7 +11,10 @@ from prytany.cli import options
 
 @click.command()
 @click.argument(
-    "target", metavar="FILE.py:FUNCTION", shell_complete=options.files(".py"), help="A program in a Python file."
+    "target",
+    metavar="TARGET",
+    shell_complete=options.files(".py"),
+    help="A program, FILE.py:FUNCTION; or a fleet file, or a folder that holds one.",
 )
 @options.path_option("input", "DIR", "A folder that the program may read.")
 @options.path_option("output", "DIR", "A folder that it may write; with --input, ./output by default.")
@@ -27,25 +30,40 @@ from prytany.cli import options
 @options.running
 @options.unconfined
 @click.option("--python", metavar="PLACE", default="", help="Run it in this interpreter or virtual environment.")
+@click.option("--entry", metavar="AGENT", default="", help="Of a fleet: the agent, if not what its file says.")
+@click.option("--trust", is_flag=True, help="Of a fleet: trust what of it is not confined, without being asked.")
 @options.as_json
 @click.pass_context
 def run(
     context: click.Context, target: str, input: Path | None, output: Path | None, unveil: tuple[str, ...],
     arg: tuple[str, ...], home: Path | None, tools: tuple[Path, ...], model: str, running: int, unconfined: bool,
-    python: str, as_json: bool,
+    python: str, entry: str, trust: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Run a program to its end, with everything that it starts.
+    """Run a program, or an agent of a fleet, to its end, with everything that it starts.
 
     Its arguments are `input` and `output`, the whole paths of these folders, where they are given, and each --arg.
+    Of a fleet, --input and --output stand for the folders of these names.
 
     Ctrl-C stops it so that it can be resumed. Exits with the program's status.
     """
     from prytany.cli.arguments import given_arguments
     from prytany.cli.home import find_home
     from prytany.cli.run import Terms, check_program, run_program
+    from prytany.system.fleet.target import is_fleet
     from prytany.system.unveil import unveil_for_run
 
     place = find_home(home)
+    if is_fleet(target):
+        from prytany.cli.fleet import run_fleet
+
+        for name, value in (("--unveil", unveil), ("--tools", tools), ("--python", python)):
+            if value:
+                raise click.UsageError(f"{name} is for programs; a fleet says it in its file")
+        given = {name: folder for name, folder in (("input", input), ("output", output)) if folder is not None}
+        terms = Terms(place, model, running, unconfined, as_json)
+        context.exit(run_fleet(terms, Path(target), entry, given, given_arguments(arg, {}), trust=trust))
+    if entry or trust:
+        raise click.UsageError(f"--entry and --trust are for fleets, and {target} is none")
     check_program(target)
     folders, unveiled = unveil_for_run(input, output, target, place, tools, unveil)
     kwargs = given_arguments(arg, folders)

@@ -58,6 +58,15 @@ class Fleets(msgspec.Struct):
         member = self.members.get(pid)
         return None if member is None else self.fleets[member.fleet].agents.get(member.agent)
 
+    def started_as(self, pid: int, program: str) -> str | None:
+        """The agent that a process starts when it starts that program: the one that is it, of those it may start."""
+        own = self.agent_of(pid)
+        if own is None or not own.spawns:
+            return None
+        agents = self.fleets[own.fleet].agents
+        found = [name for name in own.spawns if name in agents and agents[name].program == program]
+        return found[0] if len(found) == 1 else None
+
     def model_of(self, pid: int, name: str) -> str:
         """The kernel's name of what a process calls `name`; "/" where it may not mean that."""
         fleet = self.fleet_of(pid)

@@ -58,7 +58,7 @@ def unveil_for_run(
     if input is not None or output is not None:
         place = (output or Path("output")).absolute()
         check_writable(place, target, home, tools)
-        _make(place)
+        make_folder(place)
         check_writable(place, target, home, tools)  # what was made is looked at, not what it was going to be
         kwargs["output"] = str(place)
         unveil[str(place)] = "rw"
@@ -71,7 +71,8 @@ def _there(folder: Path) -> Path:
     return folder.absolute()
 
 
-def _make(place: Path) -> None:
+def make_folder(place: Path) -> None:
+    """Make a folder that agents may write to, unless it is there. Raises Eacces and Einval."""
     try:
         place.mkdir(parents=True, exist_ok=True)
     except PermissionError as error:

@@ -9,8 +9,9 @@ import pytest
 
 from prytany.abi.errors import Enoent
 from prytany.system.fleet.faults import FleetError
-from prytany.system.fleet.loading import fleet_path, load_fleet
+from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import resolve
+from prytany.system.fleet.target import fleet_path
 
 PROGRAM = """
 from prytany import Process, agent

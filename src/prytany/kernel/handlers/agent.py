@@ -1,5 +1,8 @@
-"""Starting a child by the name of an agent of the caller's fleet. It has what the fleet grants it, not what its parent
-has: the operator said what it is, and by `spawns` who may start it."""
+"""Starting a child as an agent of the caller's fleet: by its name, or by the program that it is.
+
+It has what the fleet grants it, not what its parent has: the operator said what it is, and by `spawns` who may start
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ from prytany.kernel.outcome import Context, Denied, Done
 from prytany.process.process import Process
 
 
-def spawn_agent(k: Context, p: Process, a: Any) -> Done:
+def spawn_agent(k: Context, p: Process, a: Any, name: str) -> Done:
     """A child by an agent's name. What the caller asks further can only take away from what the agent has."""
     own, fleet = k.fleets.agent_of(p.pid), k.fleets.fleet_of(p.pid)
-    if own is None or fleet is None or a.program not in own.spawns or a.program not in fleet.agents:
+    if own is None or fleet is None or name not in own.spawns or name not in fleet.agents:
         raise Denied
-    agent = fleet.agents[a.program]
+    agent = fleet.agents[name]
     if a.pledge is not None and (beyond := sorted(set(a.pledge) - set(agent.pledge))):
         raise Eperm(f"the agent {agent.name!r} has no pledge {beyond[0][:100]!r}", call="process_spawn")
     if a.tools is not None and (beyond := sorted(set(a.tools) - set(agent.tools))):

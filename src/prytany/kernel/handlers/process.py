@@ -27,7 +27,7 @@ def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     """Decided at once where the program is known; else it is looked up while the kernel goes on, and decided then."""
     _check_room(k, p)
     if ":" not in a.program and p.pid in k.fleets.members:
-        return spawn_agent(k, p, a)
+        return spawn_agent(k, p, a, a.program)
     found = k.known_program(a.program, p.program, p.source, closed_to(p))
     return Opened() if found is None else spawn(k, p, a, found)
 
@@ -49,6 +49,8 @@ def _check_room(k: Context, p: Process) -> None:
 def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
     """A child never has more than its parent: what it declares is cut down, what the caller asks is refused."""
     _check_room(k, p)
+    if (agent := k.fleets.started_as(p.pid, found.program)) is not None:
+        return spawn_agent(k, p, a, agent)
     if a.pledge is None:
         pledge = [c for c in found.pledge if c in p.pledge]
     else:

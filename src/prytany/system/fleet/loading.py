@@ -15,8 +15,6 @@ from prytany.system.fleet.meaning import FindProgram, find_faults
 from prytany.system.fleet.reading import Reader, as_form
 from prytany.system.programs import find_program
 
-NAMES = ("fleet.yaml", "fleet.yml")
-
 
 class Loaded(NamedTuple):
     """A fleet file, read and checked."""
@@ -24,13 +22,6 @@ class Loaded(NamedTuple):
     fleet: Fleet
     path: Path
     text: bytes
-
-
-def fleet_path(target: Path) -> Path | None:
-    """The fleet file that a target names: itself, or the one in a folder; None where the target is neither."""
-    if target.is_dir():
-        return next((target / name for name in NAMES if (target / name).is_file()), None)
-    return target if target.suffix in (".yaml", ".yml") else None
 
 
 def load_fleet(

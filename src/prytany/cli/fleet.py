@@ -1,0 +1,131 @@
+"""`fleet check`, `fleet show`, `fleet schema`, and `run` of a fleet file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+
+from prytany.abi.errors import Eacces, Einval, Enoent
+from prytany.cli.failure import advised
+from prytany.cli.run import Terms, session
+from prytany.cli.text import json_line, safe, say
+from prytany.system.fleet.bringing import bring
+from prytany.system.fleet.loading import load_fleet
+from prytany.system.fleet.places import prepare_folders
+from prytany.system.fleet.resolved import ResolvedFleet, resolve
+from prytany.system.fleet.schema import schema_text
+from prytany.system.fleet.target import NAMES, fleet_path
+from prytany.system.fleet.trust import digest_of, is_trusted, remember, what_is_trusted
+from prytany.system.models import name_model
+from prytany.system.shard import Shard
+
+INPUT, OUTPUT = "input", "output"
+"""Folders that are handed to the entry as arguments."""
+
+
+def check_fleet(target: Path, as_json: bool) -> None:
+    """Say that it is sound, and what it holds; raises FleetError."""
+    loaded = load_fleet(_path_of(target))
+    fleet = loaded.fleet
+    facts = {"fleet": fleet.name, "path": str(loaded.path), "agents": sorted(fleet.agents), "entry": fleet.entry}
+    if as_json:
+        print(json_line(facts))
+    else:
+        print(f"{safe(str(loaded.path))} is sound: fleet {fleet.name}, agents {', '.join(sorted(fleet.agents))}")
+
+
+def show_fleet(target: Path, resolved: bool, as_json: bool) -> None:
+    """Print it as it is written, or as it will run."""
+    path = _path_of(target)
+    loaded = load_fleet(path)
+    if not resolved and not as_json:
+        sys.stdout.write(safe(loaded.text.decode("utf-8", "replace"), lines=True))
+        return
+    shown = msgspec.to_builtins(resolve(loaded.fleet, path.absolute().parent, {}) if resolved else loaded.fleet)
+    if as_json:
+        print(json_line(shown))
+        return
+    import yaml
+
+    sys.stdout.write(safe(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), lines=True))
+
+
+def show_schema(as_json: bool) -> None:
+    """Print the JSON Schema of fleet files, which editors can be given."""
+    text = schema_text()
+    sys.stdout.write(f"{json_line(msgspec.json.decode(text))}\n" if as_json else text)
+
+
+def run_fleet(
+    terms: Terms, target: Path, entry: str, given: Mapping[str, Path], kwargs: dict[str, Any], *, trust: bool
+) -> int:  # fmt: skip
+    """Run an agent of a fleet to its end, with everything that it starts; the exit code of the command.
+
+    Args:
+        terms: how its kernel is to run.
+        target: the fleet file, or a folder that holds one.
+        entry: the agent; "" is what the file says.
+        given: folders instead of those that the file names.
+        kwargs: further arguments of the agent's program.
+        trust: the operator trusts what of it is not confined, without being asked.
+    """
+    path = _path_of(target)
+    loaded = load_fleet(path)
+    unknown = sorted(set(given) - set(loaded.fleet.folders))
+    if unknown:
+        raise advised(
+            Einval(f"the fleet {loaded.fleet.name} has no folder {unknown[0]!r}"), f"name it in {path}, under `folders`"
+        )
+    folders = {name: os.path.abspath(place) for name, place in given.items()}
+    fleet = resolve(loaded.fleet, path.absolute().parent, folders)
+    agent = fleet.agents.get(entry or fleet.entry)
+    if agent is None:
+        there = ", ".join(fleet.agents)
+        said = f"there is no agent {entry!r} in {path}" if entry else f"{path} does not say which agent is run"
+        raise advised(Enoent(said), f"say it with --entry, or as `entry` in the file; there are {there}")
+    if agent.kind != "chat":
+        kwargs = {**{name: fleet.folders[name] for name in (INPUT, OUTPUT) if name in fleet.folders}, **kwargs}
+    prepare_folders(fleet, path.absolute(), terms.home)
+    digest = _trusted(fleet, folders.values(), terms.home, trust)
+    needs_model = any(not a.model for a in fleet.agents.values())
+    asked = name_model(terms.model) if needs_model else ""
+
+    async def start(shard: Shard) -> list[int]:
+        if digest:
+            remember(shard.home.path, digest)
+        number = await bring(shard.kernel, shard.drivers, shard.logs, fleet, uid=os.getuid())
+        return [shard.kernel.fleet_operator.start(number, agent.name, [], kwargs, uid=os.getuid(), model=asked)]
+
+    return uvloop.run(session(terms, start, create=True, asks=needs_model))
+
+
+def _path_of(target: Path) -> Path:
+    path = fleet_path(target)
+    if path is None:
+        raise advised(
+            Enoent(f"there is no fleet file {target}"), f"name a .yaml file, or a folder that holds {NAMES[0]}"
+        )
+    return path
+
+
+def _trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool) -> str:
+    """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it."""
+    said = what_is_trusted(fleet, given)
+    digest = digest_of(fleet, given)
+    if not said or is_trusted(home, digest):
+        return ""
+    if not trust:
+        say(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:")
+        for line in said:
+            say(f"  {line}")
+        asking = sys.stdin is not None and sys.stdin.isatty()
+        if not (asking and click.confirm("Do you trust this?", err=True)):
+            raise advised(Eacces(f"the fleet {fleet.name} is not trusted"), "look at what is listed, then give --trust")
+    return digest

@@ -1,0 +1,76 @@
+"""What an operator trusts when a fleet is brought: what of it is not confined, or reaches outside its folder.
+
+It is asked about once. The answer is kept in the home by a digest of it, the text of what would run included: whoever
+changes a tool after the answer is asked about again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from hashlib import blake2b
+from pathlib import Path
+
+from prytany.abi.errors import Eio
+from prytany.journal.plain import open_plain, read_plain
+from prytany.system.fleet.resolved import ResolvedFleet
+
+FILE = "trusted"
+DIGEST_BYTES = 32
+
+
+def what_is_trusted(fleet: ResolvedFleet, given: Collection[str] = ()) -> list[str]:
+    """In words, what has to be trusted; nothing where all of it is confined to its folder, and to those that the
+    operator has `given` by name."""
+    said = [f"the tools in {path} run outside of any confinement" for path in fleet.tools.values()]
+    for agent in fleet.agents.values():
+        if agent.kind == "inline":
+            said.append(f"{agent.name} ({agent.program}) runs in the kernel itself, unconfined")
+        if agent.python:
+            said.append(f"{agent.name} runs in the interpreter or environment {agent.python}")
+        for place, mode in agent.unveil.items():
+            if place not in given and not _within(place, fleet.folder):
+                said.append(f"{agent.name} may {'write to' if 'w' in mode else 'read'} {place}")
+    for notice in fleet.notify:
+        if notice.command is not None:
+            said.append(f"notices run the command {' '.join(notice.command)}")
+        if notice.webhook is not None:
+            said.append(f"notices are sent to {notice.webhook}")
+    return said
+
+
+def _within(place: str, folder: str) -> bool:
+    return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
+
+
+def digest_of(fleet: ResolvedFleet, given: Collection[str] = ()) -> str:
+    """Of what is trusted, with the texts that would run."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    programs = {a.program.rpartition(":")[0] for a in fleet.agents.values() if a.kind == "inline"}
+    for said in what_is_trusted(fleet, given):
+        digest.update(said.encode() + b"\0")
+    for path in sorted({*fleet.tools.values(), *programs}):
+        try:
+            text = Path(path).read_bytes()
+        except OSError:
+            text = b""
+        digest.update(f"{path}\0{len(text)}\0".encode() + text)
+    return digest.hexdigest()
+
+
+def is_trusted(home: Path, digest: str) -> bool:
+    """Whether the operator of that home said so before."""
+    try:
+        return digest in read_plain(home / FILE).decode("ascii", "replace").split()
+    except OSError:
+        return False
+
+
+def remember(home: Path, digest: str) -> None:
+    """Keep the operator's word. Raises Eio."""
+    try:
+        fd = open_plain(home / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(fd, "ab") as file:
+            file.write(f"{digest}\n".encode())
+    except OSError as error:
+        raise Eio(f"what is trusted cannot be kept in {home / FILE}: {error.strerror}") from None
