@@ -22,7 +22,7 @@ from prytany.system.fleet.places import prepare_folders
 from prytany.system.fleet.resolved import ResolvedFleet, resolve
 from prytany.system.fleet.schema import schema_text
 from prytany.system.fleet.target import NAMES, fleet_path
-from prytany.system.fleet.trust import digest_of, remember
+from prytany.system.fleet.trust import digest_of, is_trusted, remember, what_is_trusted
 from prytany.system.models import name_model
 from prytany.system.shard import Shard
 
