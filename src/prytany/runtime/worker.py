@@ -172,6 +172,10 @@ async def _end_tasks(loop: WorkerLoop) -> None:
 
 def _report(loop: WorkerLoop, ending: Ending) -> int:
     """Tell the kernel, and wait until it has answered or closed: then the ending is durable."""
+    error = ending[2]
+    if error and error["traceback"]:  # whoever looks at its log finds why it failed
+        with contextlib.suppress(Exception):  # what the program put in the place of stdout
+            sys.stdout.write(error["traceback"])
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()  # before the call: what is printed when its frame arrives counts as printed before it
