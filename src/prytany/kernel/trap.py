@@ -81,10 +81,12 @@ class Trap:
         except Denied:
             self._deny(live, process, n, name, "EPERM")
             return
-        except KernelError as error:
+        except (KernelError, RecursionError) as raised:
             if cause:
                 self._deny(live, process, n, name, "EDQUOT", cause)
                 return
+            # What could just be read is packed with a level more around it, on a deeper stack.
+            error = raised if isinstance(raised, KernelError) else Einval("nested too deeply", call=name)
             value = pack_error(error.message, error.detail)
             result = ledger.digest(value)
             contents[result] = value

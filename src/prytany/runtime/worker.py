@@ -142,12 +142,17 @@ def _ending_of(error: BaseException) -> Ending:
     if asked is not None:
         error = asked
     if isinstance(error, ProcessExit):
-        return (error.status, None, None)
+        return (_status(error.status), None, None)
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
-            return (error.code or 0, None, None)
+            return (_status(error.code or 0), None, None)
         return (1, None, exit_error(error))
     return (1, None, exit_error(error))
+
+
+def _status(asked: int) -> int:
+    """The status that stands in a byte, as an operating system has it; but what failed never looks like success."""
+    return asked & 0xFF or int(asked != 0)
 
 
 async def _end_leftovers(loop: WorkerLoop) -> None:
