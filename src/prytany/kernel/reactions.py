@@ -239,8 +239,8 @@ class Reactions:
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
         """A worker starts, and whoever could not yet is next."""
-        self._k.workers.wake(e.pid)
         self._starting -= 1
+        self._k.workers.wake(e.pid)
         if self._k.table.ready:
             self.fill()
 
