@@ -170,7 +170,11 @@ class Kernel:
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What is recorded of a call that ends now, without its answer: what a model's is charged, a tool's doubt."""
-        return self.effects.models.unfinished(process, n, "cancelled") or self.admission.abandoned(process, n)
+        return (
+            self.effects.models.unfinished(process, n, "cancelled")
+            or self.recovery.lost(process, n)
+            or self.admission.abandoned(process, n)
+        )
 
     @property
     def tools(self) -> Toolbox:
