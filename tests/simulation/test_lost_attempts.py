@@ -13,6 +13,7 @@ from prytany.process.process import State
 from prytany.userland.process import Process
 from tests.simulation.looped import looped
 from tests.simulation.steered import Home, LockedModel, Steered
+from tests.unit.kernel.puppets import one_turn
 
 
 class SilentModel(LockedModel):
@@ -99,3 +100,45 @@ async def test_it_is_charged_once_where_the_process_ends_before_the_new_reservat
         k.kernel.reactions.begin_open(k.process(pid), k.kernel.ledger.journal.head.seq + 1)
         await ended(k, pid)
     assert (model.asked, causes(home)) == (1, ["lost"])
+
+
+class SlowToLeave(SilentModel):
+    """Takes its time to end where its caller has gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.left = asyncio.Event(), asyncio.Event()
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        try:
+            return await super().chat(request)
+        finally:
+            await self.gate.wait()
+            self.left.set()
+
+
+async def asks_again(proc: Process) -> str:
+    if proc.state is None:
+        asked = asyncio.ensure_future(proc.llm("a question"))
+        await one_turn()
+        for _ in range(3):
+            await proc.nop(b"")
+        assert not asked.done()
+        await proc.exec(1)
+    return await proc.llm("a question")
+
+
+@looped
+async def test_an_attempt_is_charged_though_an_earlier_one_of_its_number_ends_late() -> None:
+    home = Home({"asks_again": asks_again})
+    home.model = model = SlowToLeave()
+    async with home.life() as k:
+        pid = k.spawn("asks_again")
+        for _ in range(2):
+            await model.reached.wait()
+            model.reached.clear()
+        model.gate.set()
+        await model.left.wait()
+        await one_turn()
+        await ended(k, pid)
+    assert causes(home) == ["cancelled"] * 2

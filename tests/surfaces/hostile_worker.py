@@ -79,6 +79,7 @@ BYTES = {
     "delivered more": frame(2, []),
     "delivered huge": frame((1 << 64) - 1, []),
     "delivered a word": frame("one", []),
+    "nothing twice": frame(1, []) + frame(1, []),
 }
 OTHER = 1  # a pid that is not ours
 ASKED: dict[str, list[tuple[str, list[Any]]]] = {

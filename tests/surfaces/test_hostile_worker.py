@@ -43,6 +43,7 @@ BROKEN = {
     "delivered less": "its worker said that it took -1 items of 1",
     "delivered more": "its worker said that it took 2 items of 1",
     "delivered huge": f"its worker said that it took {(1 << 64) - 1} items of 1",
+    "nothing twice": "its worker said nothing, twice",
     "closes": "its worker closed its connection",
 }
 ANSWERED = {

@@ -13,7 +13,7 @@ PROGRAM = """
 import asyncio
 from prytany import agent
 
-@agent(pledge="proc")
+@agent(pledge="proc model")
 async def parent(proc):
     print("parent begins")
     said = []

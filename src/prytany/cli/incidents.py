@@ -33,6 +33,8 @@ def list_incidents(home: Path, as_json: bool) -> None:
         return
     if not rows:
         say("nothing needs a person")
+        if not status.os_pid and status.running:
+            say(f"what was under way when the kernel ended is looked at by: {command('resume', home)}")
         return
     now_ns = SystemClock().now_ns()
     print(f"{'PID':>6} {'N':>6}  {'KIND':<10} {'SINCE':>10}  CALL OF PROCESS")

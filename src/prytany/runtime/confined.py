@@ -64,6 +64,7 @@ class ConfinedWorker:
         self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._frames = wire.FrameReader()
+        self._said = 0  # how many items it has said that it took
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._unsent = memoryview(b"")  # of what was joined, the part that the socket did not take
@@ -150,6 +151,10 @@ class ConfinedWorker:
         try:
             for body in self._frames.feed(data):
                 frame = _read(body)
+                if frame.delivered == self._said and not frame.calls:
+                    self._break("its worker said nothing, twice")  # it could for ever, and is bounded by nothing else
+                    return
+                self._said = frame.delivered
                 calls: list[Call] = [(call.n, call.name, call.args) for call in frame.calls]
                 self._host.on_frame(self._pid, frame.delivered, calls)
                 if self._killed:

@@ -13,7 +13,6 @@ import asyncio
 import os
 import signal
 import socket
-import tempfile
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +32,7 @@ from prytany.runtime.messages import (
     WorkerSpec,
     frame,
 )  # fmt: skip
+from prytany.runtime.scratch import scratch_file
 from prytany.runtime.uids import worker_uids
 from prytany.runtime.zygote_link import ZygoteLink
 
@@ -143,7 +143,7 @@ class Launcher:
                 return
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             loop = asyncio.get_running_loop()
-            with theirs, tempfile.TemporaryFile() as stderr:
+            with theirs, scratch_file() as stderr:
                 ours.setblocking(False)
                 mode = "unconfined" if self._unconfined else "confined"
                 try:

@@ -15,8 +15,9 @@ import ctypes
 import errno
 import os
 import socket
-import tempfile
 from typing import Final
+
+from prytany.runtime.scratch import scratch_file
 
 ALLOWED: Final = frozenset(
     """
@@ -99,7 +100,7 @@ def compile_filter(*, signals_scoped: bool) -> Filter:
         sec.Arg(1, sec.MASKED_EQ, _SOCK_TYPE, socket.SOCK_STREAM),
     )
     rules.add_rule(sec.ERRNO(errno.ENOSYS), "clone3")  # its flags are behind a pointer; glibc falls back to clone
-    with tempfile.TemporaryFile() as file:
+    with scratch_file() as file:
         rules.export_bpf(file)
         file.seek(0)
         return Filter(file.read())

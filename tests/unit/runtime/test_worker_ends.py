@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from prytany.runtime import landlock, pids
 from prytany.runtime import launcher as launching
 from prytany.runtime.launcher import ExitStatus, Launcher, WorkerHandle, ZygoteDied
 from prytany.runtime.roster import kill_leftovers
+from prytany.runtime.seccomp import compile_filter
 from tests.unit.runtime.runtime_harness import (
     DEADLINE_S,
     ENTRY,
@@ -273,3 +275,17 @@ def test_an_ordinary_users_workers_are_confined_all_the_same() -> None:
     root = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
     done = subprocess.run([*become, sys.executable, "-c", ORDINARY, root], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "65534 [65534] []", done.stderr
+
+
+def test_a_worker_starts_where_there_is_no_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    compile_filter(signals_scoped=True)  # what the zygote does, which this cannot be done to
+
+    async def body(launcher: Launcher) -> object:
+        handle = await launcher.fork(spec())
+        answer = await ask(handle, "loop")
+        release(handle)
+        return answer
+
+    assert with_launcher(body) == 0

@@ -177,7 +177,8 @@ class ModelEffects:
                     (settle(pid, n, model, answered.usage, answered.asked, answered.said, self._took_us(began_ns)),),
                 )
             finally:
-                self._began_ns.pop((pid, n), None)
+                if self._began_ns.get((pid, n)) == began_ns:  # else the number is another call's by now
+                    del self._began_ns[pid, n]
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             worked = failure.kind in MAY_HAVE_WORKED or call.pieces
