@@ -59,7 +59,8 @@ model = click.option(
     "--model",
     metavar="NAME",
     default="",
-    help="scripted, local, a .gguf file, or remote; by default remote where PRYTANY_MODEL_URL is set, else local.",
+    help="scripted, local, remote, a .gguf file, or its name in the folder of models; else PRYTANY_MODEL says it, else"
+    " it is remote where PRYTANY_MODEL_URL is set, else local.",
 )
 running = click.option(
     "--running",

@@ -6,6 +6,7 @@ A run keeps its model: the name below is recorded with it, and whoever resumes i
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,27 +16,50 @@ from prytany.ports.model import Model
 
 REMOTE = "remote:"
 """What the recorded name of an endpoint's model begins with."""
+DEFAULT = "PRYTANY_MODEL"
+"""The variable that says what is asked where `--model` does not."""
 
 
 def name_model(choice: str) -> str:
     """What is recorded of a choice: `scripted`, `local`, a file's whole path, or `remote:` and the endpoint's name.
 
     Args:
-        choice: `scripted`, `local`, a `.gguf` file, `remote`, or "" for PRYTANY_MODEL_URL's endpoint if that is set,
-        else `local`.
+        choice: `scripted`, `local`, a `.gguf` file, the name of one in the folder of models, `remote`, or "" for
+        what PRYTANY_MODEL chooses, else PRYTANY_MODEL_URL's endpoint if that is set, else `local`.
 
     Raises:
-        Einval: PRYTANY_MODEL_URL or PRYTANY_MODEL_NAME are not set as an endpoint needs it.
+        Einval: PRYTANY_MODEL_URL or PRYTANY_MODEL_NAME are not set as an endpoint needs it; a path is no text.
+        Enoent: there is no model of that name.
     """
-    if choice == "remote" or (not choice and os.environ.get("PRYTANY_MODEL_URL")):
+    chosen = choice or os.environ.get(DEFAULT, "")
+    if chosen == "remote" or (not chosen and os.environ.get("PRYTANY_MODEL_URL")):
         _url()
         name = os.environ.get("PRYTANY_MODEL_NAME", "")
         if not name:
             raise Einval("PRYTANY_MODEL_URL is set, and PRYTANY_MODEL_NAME is not: which of its models is meant?")
         return REMOTE + name
-    if choice in ("", "local", "scripted") or choice.startswith(REMOTE):
-        return choice or "local"
-    return str(Path(choice).absolute())
+    if chosen in ("", "local", "scripted") or chosen.startswith(REMOTE):
+        return chosen or "local"
+    try:
+        return _name_file(chosen)
+    except Enoent as error:
+        raise error if choice else Enoent(f"{DEFAULT} is set: {error.message}") from None
+
+
+def _name_file(chosen: str) -> str:
+    """The whole path of a file, or of one in the folder of models by its name. Raises Enoent, Einval."""
+    from prytany.system.fleet.faults import meant, quoted
+    from prytany.system.model_files import RESERVED, check_text, find_own, own_names
+
+    path = Path(os.path.abspath(os.path.expanduser(chosen)))
+    if not (chosen.endswith(".gguf") or "/" in chosen):
+        found = find_own(chosen)
+        if found is None and not os.path.isfile(path):
+            known = [*RESERVED, *own_names()]
+            raise Enoent(f"there is no model {quoted(chosen)}{meant(chosen, known)}, or name a .gguf file")
+        path = found or path
+    check_text(str(path))
+    return str(path)
 
 
 def open_models(choice: str, live: Collection[str], *, fresh: bool) -> dict[str, Model]:
@@ -58,12 +82,14 @@ def open_models(choice: str, live: Collection[str], *, fresh: bool) -> dict[str,
                 raise Einval(f"{_whose(name)}, and --model says {chosen!r}; {_mend(name)}")
     opened: dict[str, Model] = {}
     if chosen:
-        model = _open(chosen)
+        model = open_model(chosen)
         opened.update({"": model, model.name: model, chosen: model})
-    for name in recorded:
-        if name not in opened:
-            opened[name] = _open(name)
-    return opened
+    others = {name: open_model(name) for name in recorded if name != chosen}
+    short = Counter(model.name for model in others.values())
+    for model in others.values():
+        if short[model.name] == 1:  # what a program calls it stays its name, where that means one model
+            opened.setdefault(model.name, model)
+    return opened | others
 
 
 def _whose(name: str) -> str:
@@ -76,7 +102,8 @@ def _mend(name: str) -> str:
     return f"give --model {name}, or none"
 
 
-def _open(name: str) -> Model:
+def open_model(name: str) -> Model:
+    """The model of a recorded name. Raises Enoent, and Einval for a file that is no model, or another endpoint."""
     if name == "scripted":
         from prytany.drivers.models.scripted import ScriptedModel
 
@@ -104,16 +131,26 @@ def _url() -> str:
 
 
 def open_local(name: str) -> Model:
-    """The model of a file, or `local`, the one that was fetched. Raises Enoent."""
+    """The model of a file, by its path, or `local`, the one that was fetched. Raises Enoent, Einval."""
     from prytany.drivers.models.local import LocalModel
-    from prytany.drivers.models.weights import find_weights
+    from prytany.drivers.models.weights import cache_path, find_weights
+    from prytany.system.fleet.faults import quoted
+    from prytany.system.gguf import check_header
+    from prytany.system.model_files import RESERVED
 
     if name == "local":
-        path = find_weights()
-        if path is None:
-            raise Enoent("the local model is not here; `prytany models fetch` gets it, `--model scripted` does without")
-    else:
-        path = Path(name)
-        if not path.is_file():
-            raise Enoent(f"there is no model {name!r}: `scripted`, `local`, or a .gguf file")
-    return LocalModel(path)
+        found = find_weights()
+        if found is None:
+            raise Enoent(
+                "the local model is not here; `prytany models fetch` gets it, `--model scripted` does without."
+                f" Without a network, copy it to {cache_path()}, or let {DEFAULT} name a .gguf file"
+            )
+        return LocalModel(found)
+    path = Path(name)
+    if not os.path.isfile(path):
+        raise Enoent(f"there is no model {quoted(name)}: `scripted`, `local`, or a .gguf file")
+    try:
+        check_header(path)
+    except (Enoent, Einval) as error:
+        raise type(error)(f"{quoted(name)} is no model that can be asked: {error.message}") from None
+    return LocalModel(path, name=name if path.stem in RESERVED else path.stem)
