@@ -28,7 +28,7 @@ def app(context: click.Context) -> None:
     options.help_if_bare(context)
 
 
-app.section("Running", running.run, running.resume, fleets.fleet)
+app.section("Running", running.run, running.resume, fleets.chat, fleets.attach, fleets.up, fleets.down, fleets.fleet)
 app.section(
     "Looking and steering",
     steering.ps, steering.inspect, steering.trace, steering.logs, steering.wait, steering.kill, steering.send,

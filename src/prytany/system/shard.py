@@ -35,6 +35,7 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.fleet.bringing import Drivers, bring_back, tools_of
+from prytany.system.fleet.desk import FleetDesk
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
@@ -169,6 +170,7 @@ class Shard:
             )
             bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
+            self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
         except BaseException:
