@@ -12,8 +12,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from prytany.cli.options import model_names
 from prytany.drivers.models import weights
 from prytany.drivers.models.weights import find_weights
 from prytany.testing.model_endpoint import Fault, ModelEndpoint
@@ -210,3 +212,12 @@ def test_the_embedded_model_is_asked_by_another_name_and_a_run_keeps_that(folder
     assert json.loads(done.stdout)["result"] == [True, True], done.stderr
     (row,) = [json.loads(line) for line in here("ps", "--json", home=tmp_path / "home").stdout.splitlines()]
     assert row["model"] == str(folder / "own.gguf")
+
+
+def test_names_of_models_are_completed_and_those_that_cannot_be_typed_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = click.Context(click.Command("try"))
+    parameter = click.Option(["--model"])
+    assert [item.value for item in model_names(context, parameter, "s")] == ["scripted", "small", "s"]
+    assert ESCAPE not in [item.value for item in model_names(context, parameter, "")]
+    monkeypatch.setenv("PRYTANY_MODELS", "/nowhere")
+    assert [item.value for item in model_names(context, parameter, "l")] == ["local", "l"]

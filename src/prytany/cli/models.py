@@ -42,7 +42,10 @@ def fetch(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", required=False, default="", metavar="[NAME]", help="All that are here, by default.")
+@click.argument(
+    "name", required=False, default="", metavar="[NAME]", shell_complete=options.model_names,
+    help="All that are here, by default.",
+)  # fmt: skip
 @options.as_json
 @click.pass_context
 def check(context: click.Context, name: str, as_json: bool) -> None:
@@ -53,7 +56,7 @@ def check(context: click.Context, name: str, as_json: bool) -> None:
 
 
 @click.command("try")
-@click.argument("name", metavar="NAME", help=NAME)
+@click.argument("name", metavar="NAME", help=NAME, shell_complete=options.model_names)
 @click.argument("prompt", metavar="[PROMPT]", required=False, default=None, help="What is asked.")
 @fleet
 @click.option(
@@ -72,7 +75,9 @@ def try_model(name: str, prompt: str | None, fleet: Path | None, timeout: float 
 
 
 @click.command()
-@click.argument("name", metavar="NAME", help="local, or a file of the folder of models.")
+@click.argument(
+    "name", metavar="NAME", help="local, or a file of the folder of models.", shell_complete=options.model_names
+)
 @click.option("--yes", is_flag=True, help="Without being asked.")
 @options.as_json
 def remove(name: str, yes: bool, as_json: bool) -> None:

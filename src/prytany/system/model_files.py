@@ -101,15 +101,17 @@ class Removable(NamedTuple):
 
 
 def find_removable(path: Path, folders: list[Path]) -> Removable:
-    """A regular file directly in one of the folders, and no link.
+    """A model file directly in one of the folders: a regular file of such a name, and no link.
 
     Raises:
         Enoent: it is not there.
-        Eacces: it is elsewhere, a link, or no file.
+        Eacces: it is elsewhere, a link, no file, or has another name than models have.
     """
     whole = Path(os.path.abspath(path))
     if whole.parent not in folders:
         raise Eacces(f"{str(whole)!r} is in none of the folders of models: {', '.join(map(str, folders))}")
+    if not whole.name.endswith(SUFFIX):
+        raise Eacces(f"{str(whole)!r} is no model: those are called …{SUFFIX}")
     try:
         found = os.lstat(whole)
     except (OSError, ValueError) as error:

@@ -128,7 +128,10 @@ def _of_fleet(fleet: ResolvedFleet, name: str, form: Form) -> ModelRow:
             return _file(name, form.file, **common)
         return msgspec.structs.replace(_embedded(""), name=name, **common)
     if form.driver == "scripted":
-        return ModelRow(name=name, driver="scripted", path=form.file or "", prices=FREE, **common)
+        fault = _script_fault(form.file) if form.file else ""
+        return ModelRow(
+            name=name, driver="scripted", path=form.file or "", prices=FREE, ready=not fault, fault=fault, **common
+        )
     fault = _key_fault(fleet, form)
     prices = Prices(form.prices.input, form.prices.output) if form.prices else None
     url, model = form.base_url or "", form.model or ""
@@ -136,6 +139,17 @@ def _of_fleet(fleet: ResolvedFleet, name: str, form: Form) -> ModelRow:
         name=name, driver="openai", endpoint=shown_address(url), model=model, ready=not fault, fault=fault,
         key=not fault if form.key else None, prices=prices or listed_prices(model, url), **common,
     )  # fmt: skip
+
+
+def _script_fault(path: str) -> str:
+    """Why a script cannot be used, "" where it can."""
+    from prytany.drivers.models.scripted import ScriptedModel
+
+    try:
+        ScriptedModel.load(Path(path))
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def _key_fault(fleet: ResolvedFleet, form: Form) -> str:

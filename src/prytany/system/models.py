@@ -84,12 +84,22 @@ def open_models(choice: str, live: Collection[str], *, fresh: bool) -> dict[str,
     if chosen:
         model = open_model(chosen)
         opened.update({"": model, model.name: model, chosen: model})
-    others = {name: open_model(name) for name in recorded if name != chosen}
+    others = {name: _open_again(name) for name in recorded if name != chosen}
     short = Counter(model.name for model in others.values())
     for model in others.values():
         if short[model.name] == 1:  # what a program calls it stays its name, where that means one model
             opened.setdefault(model.name, model)
     return opened | others
+
+
+def _open_again(name: str) -> Model:
+    """The model of a run that goes on; where it is not there any more, it is said that it has to come back."""
+    try:
+        return open_model(name)
+    except Enoent as error:
+        missing = Enoent(f"{_whose(name)}: {error.message}")
+        missing.add_note("let it come back, as the run goes on with it and with no other; prytany models list")
+        raise missing from None
 
 
 def _whose(name: str) -> str:

@@ -27,8 +27,8 @@ def test_the_folder_is_the_named_one_else_in_the_users_data(tmp_path: Path, monk
     assert own_folder() == tmp_path / "prytany" / "models"
     assert own_files() == []
     monkeypatch.setenv("PRYTANY_MODELS", "~/models")
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert own_folder() == Path("/home/somebody/models")
+    monkeypatch.setenv("HOME", "/nowhere/somebody")
+    assert own_folder() == Path("/nowhere/somebody/models")
 
 
 @pytest.mark.parametrize("named", ["/nowhere/at/all", "/etc/passwd", "/" + "x" * 5_000])
@@ -94,11 +94,20 @@ def test_what_is_elsewhere_or_no_file_is_not_removed(folder: Path) -> None:
     for path in (outside, folder / "../outside.gguf", folder / "below/m.gguf", folder):
         with pytest.raises(Eacces, match="in none of the folders"):
             find_removable(path, [folder])
+    (folder / "notes.txt").touch()
+    with pytest.raises(Eacces, match="no model"):
+        find_removable(folder / "notes.txt", [folder])
     for name in ("link", "dir", "fifo"):
         with pytest.raises(Eacces):
             find_removable(folder / f"{name}.gguf", [folder])
     assert outside.exists()
-    assert len(list(folder.iterdir())) == 4
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_of_a_file_with_another_name_nothing_is_freed(folder: Path) -> None:
+    (folder / "a.gguf").write_bytes(gguf())
+    os.link(folder / "a.gguf", folder / "b.gguf")
+    assert find_removable(folder / "a.gguf", [folder]).file_bytes == 0
 
 
 def test_a_file_that_was_changed_for_another_meanwhile_is_kept(folder: Path) -> None:

@@ -83,6 +83,7 @@ models:
   own: {driver: local, file: m.gguf}
   here: {driver: local}
   dry: {driver: scripted}
+  broken: {driver: scripted, file: script.json}
 secrets: {provider: {env: PROVIDER_KEY}}
 agents: {one: {instruction: Answer., model: big}}
 """
@@ -93,6 +94,7 @@ def test_a_fleets_models_are_listed_with_whether_their_key_is_there(
 ) -> None:
     (place / "fleet.yaml").write_text(FLEET)
     (place / "m.gguf").write_bytes(b"no model")
+    (place / "script.json").write_text('{"rules": 7}')
     fleet = resolve(load_fleet(place / "fleet.yaml").fleet, place, {})
     monkeypatch.delenv("PROVIDER_KEY", raising=False)
     assert (rows(fleet)["big"].key, rows(fleet)["big"].ready) == (False, False)
@@ -101,7 +103,9 @@ def test_a_fleets_models_are_listed_with_whether_their_key_is_there(
     assert (found["big"].key, found["big"].ready, found["big"].concurrency) == (True, True, 3)
     assert (found["big"].prices, found["big"].endpoint) == (Prices(1.0, 2.0), "https://models.example/v1")
     assert (found["open"].key, found["open"].prices) == (None, None)
-    assert [found[name].ready for name in ("own", "here", "dry")] == [False, False, True]
+    assert [found[name].ready for name in ("own", "here", "dry", "broken")] == [
+        False, False, True, False,
+    ]  # fmt: skip
     assert {found[name].source for name in fleet.models} == {"fleet"}
 
 

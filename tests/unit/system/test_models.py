@@ -132,6 +132,12 @@ def test_a_name_that_is_not_known_is_told_with_those_that_are(folder: Path, name
     assert len(str(raised.value)) < 500
 
 
+def test_a_model_that_is_gone_has_to_come_back_before_its_run_goes_on(folder: Path) -> None:
+    with pytest.raises(Enoent, match="what goes on in this home") as raised:
+        open_models("", {str(folder / "gone.gguf")}, fresh=False)
+    assert raised.value.__notes__
+
+
 def test_a_default_that_is_not_known_is_said_to_be_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DEFAULT, "nothing")
     with pytest.raises(Enoent, match="PRYTANY_MODEL is set"):
