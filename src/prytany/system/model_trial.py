@@ -14,10 +14,10 @@ import msgspec
 from prytany.abi.errors import Einval, Emodel, Enoent, KernelError
 from prytany.drivers.models.failures import failure
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest
-from prytany.system.fleet.faults import meant, quoted
 from prytany.system.fleet.models import open_fleet_models
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.models import name_model, open_model
+from prytany.system.wording import meant, quoted
 
 PROMPT = "Say in one short sentence what you are."
 PROMPT_BYTES_MAX = 64 << 10

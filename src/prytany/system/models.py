@@ -48,8 +48,8 @@ def name_model(choice: str) -> str:
 
 def _name_file(chosen: str) -> str:
     """The whole path of a file, or of one in the folder of models by its name. Raises Enoent, Einval."""
-    from prytany.system.fleet.faults import meant, quoted
     from prytany.system.model_files import RESERVED, check_text, find_own, own_names
+    from prytany.system.wording import meant, quoted
 
     path = Path(os.path.abspath(os.path.expanduser(chosen)))
     if not (chosen.endswith(".gguf") or "/" in chosen):
@@ -144,9 +144,9 @@ def open_local(name: str) -> Model:
     """The model of a file, by its path, or `local`, the one that was fetched. Raises Enoent, Einval."""
     from prytany.drivers.models.local import LocalModel
     from prytany.drivers.models.weights import cache_path, find_weights
-    from prytany.system.fleet.faults import quoted
     from prytany.system.gguf import check_header
     from prytany.system.model_files import RESERVED
+    from prytany.system.wording import quoted
 
     if name == "local":
         found = find_weights()
