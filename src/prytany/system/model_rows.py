@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -16,11 +16,13 @@ import msgspec
 from prytany.abi.errors import KernelError
 from prytany.drivers.models.prices import FREE, Prices, listed_prices
 from prytany.drivers.models.weights import FILE_BYTES, cache_path, find_weights
-from prytany.system.fleet.form import Model as Form
-from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.gguf import look_at
 from prytany.system.model_files import own_files
 from prytany.system.models import DEFAULT, REMOTE, name_model
+
+if TYPE_CHECKING:
+    from prytany.system.fleet.form import Model as Form
+    from prytany.system.fleet.resolved import ResolvedFleet
 
 NOT_FETCHED = "not fetched: prytany models fetch"
 

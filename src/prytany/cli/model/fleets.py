@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prytany.abi.errors import Enoent
 from prytany.cli.failure import advised
-from prytany.system.fleet.resolved import ResolvedFleet
+
+if TYPE_CHECKING:
+    from prytany.system.fleet.resolved import ResolvedFleet
 
 
 def fleet_of(target: Path | None) -> ResolvedFleet | None:
