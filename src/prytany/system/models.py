@@ -33,17 +33,19 @@ def name_model(choice: str) -> str:
     """
     chosen = choice or os.environ.get(DEFAULT, "")
     if chosen == "remote" or (not chosen and os.environ.get("PRYTANY_MODEL_URL")):
+        if not os.environ.get("PRYTANY_MODEL_URL"):
+            raise _unset("PRYTANY_MODEL_URL is not set: where is the endpoint?")
         _url()
         name = os.environ.get("PRYTANY_MODEL_NAME", "")
         if not name:
-            raise Einval("PRYTANY_MODEL_URL is set, and PRYTANY_MODEL_NAME is not: which of its models is meant?")
+            raise _unset("PRYTANY_MODEL_URL is set, and PRYTANY_MODEL_NAME is not: which of its models is meant?")
         return REMOTE + name
     if chosen in ("", "local", "scripted") or chosen.startswith(REMOTE):
         return chosen or "local"
     try:
         return _name_file(chosen)
     except Enoent as error:
-        raise error if choice else Enoent(f"{DEFAULT} is set: {error.message}") from None
+        raise error if choice else _no_model(f"{DEFAULT} is set: {error.message}") from None
 
 
 def _name_file(chosen: str) -> str:
@@ -56,7 +58,7 @@ def _name_file(chosen: str) -> str:
         found = find_own(chosen)
         if found is None and not os.path.isfile(path):
             known = [*RESERVED, *own_names()]
-            raise Enoent(f"there is no model {quoted(chosen)}{meant(chosen, known)}, or name a .gguf file")
+            raise _no_model(f"there is no model {quoted(chosen)}{meant(chosen, known)}, or name a .gguf file")
         path = found or path
     check_text(str(path))
     return str(path)
@@ -128,6 +130,24 @@ def open_model(name: str) -> Model:
     return OpenAINative(wanted, base_url=_url(), key=os.environ.get("PRYTANY_MODEL_KEY"))
 
 
+def _no_model(message: str) -> Enoent:
+    error = Enoent(message)
+    error.add_note(
+        "prytany models list shows which there are;"
+        " one of an endpoint is named by PRYTANY_MODEL_NAME, with `--model remote`"
+    )
+    return error
+
+
+def _unset(message: str) -> Einval:
+    error = Einval(message)
+    error.add_note(
+        "an endpoint is PRYTANY_MODEL_URL, such as https://api.example.com/v1, PRYTANY_MODEL_NAME, and"
+        " PRYTANY_MODEL_KEY where it wants one; `--model scripted` needs no model"
+    )
+    return error
+
+
 def _url() -> str:
     url = os.environ.get("PRYTANY_MODEL_URL", "")
     try:
@@ -136,7 +156,7 @@ def _url() -> str:
     except ValueError:
         raise Einval(f"PRYTANY_MODEL_URL is no address: {url!r}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
-        raise Einval(f"PRYTANY_MODEL_URL is {url!r}, and has to be http://… or https://…")
+        raise _unset(f"PRYTANY_MODEL_URL is {url!r}, and has to be http://… or https://…")
     return url
 
 
@@ -158,7 +178,7 @@ def open_local(name: str) -> Model:
         return LocalModel(found)
     path = Path(name)
     if not os.path.isfile(path):
-        raise Enoent(f"there is no model {quoted(name)}: `scripted`, `local`, or a .gguf file")
+        raise _no_model(f"there is no model {quoted(name)}: `scripted`, `local`, `remote`, or a .gguf file")
     try:
         check_header(path)
     except (Enoent, Einval) as error:
