@@ -113,7 +113,10 @@ WRONG = [
     ("incidents give 1 1 { --from-json", "EINVAL"), ("journal head", "ENOENT"), ("journal verify", "ENOENT"),
     ("journal verify --head 1", "EINVAL"), ("journal keep --to x", "ENOENT"), ("journal keep", "EINVAL"),
     ("journal forget 1", "ENOENT"), ("tools", "EINVAL"), ("tools --tools nowhere.py", "ENOENT"),
-    ("models nope", "EINVAL"),
+    ("models nope", "EINVAL"), ("models list --fleet nowhere.yaml", "ENOENT"), ("models check nowhere", "ENOENT"),
+    ("models check scripted", "EINVAL"), ("models try nowhere", "ENOENT"), ("models try", "EINVAL"),
+    ("models try scripted --timeout 0", "EINVAL"), ("models remove nowhere", "ENOENT"),
+    ("models remove scripted --yes", "EINVAL"), ("models remove /etc/passwd --yes", "EACCES"),
     ("completion tcsh", "EINVAL"), ("nope", "EINVAL"), ("doctor --home x", "EINVAL"),
 ]  # fmt: skip
 

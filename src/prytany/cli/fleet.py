@@ -15,7 +15,7 @@ import uvloop
 from prytany.abi.errors import Eacces, Einval, Enoent
 from prytany.cli.failure import advised
 from prytany.cli.run import Terms, session
-from prytany.cli.text import json_line, safe, say
+from prytany.cli.text import json_line, note, safe, say
 from prytany.system.fleet.bringing import bring
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.places import prepare_folders
@@ -96,6 +96,10 @@ def run_fleet(
     digest = trusted(fleet, folders.values(), terms.home, trust)
     needs_model = any(not a.model for a in fleet.agents.values())
     asked = name_model(terms.model) if needs_model else ""
+    if terms.model and not needs_model:
+        note(
+            f"--model {terms.model} is asked by nobody: each agent of {fleet.name} has a model in {path}", terms.as_json
+        )
 
     async def start(shard: Shard) -> list[int]:
         if digest:

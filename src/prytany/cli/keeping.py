@@ -1,4 +1,4 @@
-"""The commands about a home as a whole, its journal, the models and the machine, as they are typed."""
+"""The commands about a home as a whole, its journal and the machine, as they are typed."""
 
 from __future__ import annotations
 
@@ -42,22 +42,6 @@ def completion(context: click.Context, shell: str | None, as_json: bool) -> None
     from prytany.cli.completion import show_completion
 
     show_completion(context.find_root().command, shell, as_json)
-
-
-@click.group(cls=options.Sections, invoke_without_command=True)
-@click.pass_context
-def models(context: click.Context) -> None:
-    """Get the local model."""
-    options.help_if_bare(context)
-
-
-@click.command()
-@options.as_json
-def fetch(as_json: bool) -> None:
-    """Get the local model's weights, checked by their sha256."""
-    from prytany.cli.models import fetch_with_bar
-
-    fetch_with_bar(as_json)
 
 
 @click.group(cls=options.Sections, invoke_without_command=True)
@@ -118,5 +102,4 @@ def keep(to: Path, home: Path | None, as_json: bool) -> None:
     keep_sound_part(find_home(home), to.absolute(), as_json)
 
 
-models.section("Commands", fetch)
 journal.section("Commands", head, verify, keep, forget)

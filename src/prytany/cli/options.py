@@ -44,6 +44,19 @@ def files(suffix: str) -> Callable[[click.Context, click.Parameter, str], list[C
     return lambda context, parameter, begun: [CompletionItem(begun, type="file", help=suffix)]
 
 
+def model_names(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The names of models, and files."""
+    from prytany.abi.errors import KernelError
+    from prytany.system.model_files import RESERVED, own_names
+
+    try:
+        names = [*sorted(RESERVED), *own_names()]
+    except KernelError:
+        names = sorted(RESERVED)
+    found = [CompletionItem(name) for name in names if name.startswith(begun) and name.isprintable()]
+    return [*found, *files(".gguf")(context, parameter, begun)]
+
+
 def path_option(name: str, metavar: str, help: str, **more: Any) -> Decorator[Any]:
     """An option that names a place."""
     return click.option(f"--{name}", metavar=metavar, type=click.Path(path_type=Path), help=help, **more)
@@ -59,7 +72,9 @@ model = click.option(
     "--model",
     metavar="NAME",
     default="",
-    help="scripted, local, a .gguf file, or remote; by default remote where PRYTANY_MODEL_URL is set, else local.",
+    shell_complete=model_names,
+    help="scripted, local, remote, a .gguf file, or its name in the folder of models; else PRYTANY_MODEL says it, else"
+    " it is remote where PRYTANY_MODEL_URL is set, else local.",
 )
 running = click.option(
     "--running",

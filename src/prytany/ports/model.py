@@ -98,8 +98,8 @@ class ModelFailure(Exception):
     """The endpoint did not answer; the kernel turns it into an errno and decides whether to try again.
 
     Attributes:
-        kind: `unreachable`, `timeout`, `rate_limited`, `overloaded`, `bad_key`, `bad_request`, `too_long`, `garbage`,
-            `interrupted`, `no_funds` or `crashed`.
+        kind: `unreachable`, `timeout`, `rate_limited`, `overloaded`, `bad_key`, `bad_request`, `no_model`, `too_long`,
+            `garbage`, `interrupted`, `no_funds` or `crashed`.
         retryable: the same request may be made again, later.
         retry_after_ms: how long the endpoint asks to be left alone, or None.
     """

@@ -6,6 +6,7 @@ A run keeps its model: the name below is recorded with it, and whoever resumes i
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,19 +16,23 @@ from prytany.ports.model import Model
 
 REMOTE = "remote:"
 """What the recorded name of an endpoint's model begins with."""
+DEFAULT = "PRYTANY_MODEL"
+"""The variable that says what is asked where `--model` does not."""
 
 
 def name_model(choice: str) -> str:
     """What is recorded of a choice: `scripted`, `local`, a file's whole path, or `remote:` and the endpoint's name.
 
     Args:
-        choice: `scripted`, `local`, a `.gguf` file, `remote`, or "" for PRYTANY_MODEL_URL's endpoint if that is set,
-        else `local`.
+        choice: `scripted`, `local`, a `.gguf` file, the name of one in the folder of models, `remote`, or "" for
+        what PRYTANY_MODEL chooses, else PRYTANY_MODEL_URL's endpoint if that is set, else `local`.
 
     Raises:
-        Einval: PRYTANY_MODEL_URL or PRYTANY_MODEL_NAME are not set as an endpoint needs it.
+        Einval: PRYTANY_MODEL_URL or PRYTANY_MODEL_NAME are not set as an endpoint needs it; a path is no text.
+        Enoent: there is no model of that name.
     """
-    if choice == "remote" or (not choice and os.environ.get("PRYTANY_MODEL_URL")):
+    chosen = choice or os.environ.get(DEFAULT, "")
+    if chosen == "remote" or (not chosen and os.environ.get("PRYTANY_MODEL_URL")):
         if not os.environ.get("PRYTANY_MODEL_URL"):
             raise _unset("PRYTANY_MODEL_URL is not set: where is the endpoint?")
         _url()
@@ -35,9 +40,28 @@ def name_model(choice: str) -> str:
         if not name:
             raise _unset("PRYTANY_MODEL_URL is set, and PRYTANY_MODEL_NAME is not: which of its models is meant?")
         return REMOTE + name
-    if choice in ("", "local", "scripted") or choice.startswith(REMOTE):
-        return choice or "local"
-    return str(Path(choice).absolute())
+    if chosen in ("", "local", "scripted") or chosen.startswith(REMOTE):
+        return chosen or "local"
+    try:
+        return _name_file(chosen)
+    except Enoent as error:
+        raise error if choice else _no_model(f"{DEFAULT} is set: {error.message}") from None
+
+
+def _name_file(chosen: str) -> str:
+    """The whole path of a file, or of one in the folder of models by its name. Raises Enoent, Einval."""
+    from prytany.system.model_files import RESERVED, check_text, find_own, own_names
+    from prytany.system.wording import meant, quoted
+
+    path = Path(os.path.abspath(os.path.expanduser(chosen)))
+    if not (chosen.endswith(".gguf") or "/" in chosen):
+        found = find_own(chosen)
+        if found is None and not os.path.isfile(path):
+            known = [*RESERVED, *own_names()]
+            raise _no_model(f"there is no model {quoted(chosen)}{meant(chosen, known)}, or name a .gguf file")
+        path = found or path
+    check_text(str(path))
+    return str(path)
 
 
 def open_models(choice: str, live: Collection[str], *, fresh: bool) -> dict[str, Model]:
@@ -60,12 +84,24 @@ def open_models(choice: str, live: Collection[str], *, fresh: bool) -> dict[str,
                 raise Einval(f"{_whose(name)}, and --model says {chosen!r}; {_mend(name)}")
     opened: dict[str, Model] = {}
     if chosen:
-        model = _open(chosen)
+        model = open_model(chosen)
         opened.update({"": model, model.name: model, chosen: model})
-    for name in recorded:
-        if name not in opened:
-            opened[name] = _open(name)
-    return opened
+    others = {name: _open_again(name) for name in recorded if name != chosen}
+    short = Counter(model.name for model in others.values())
+    for model in others.values():
+        if short[model.name] == 1:  # what a program calls it stays its name, where that means one model
+            opened.setdefault(model.name, model)
+    return opened | others
+
+
+def _open_again(name: str) -> Model:
+    """The model of a run that goes on; where it is not there any more, it is said that it has to come back."""
+    try:
+        return open_model(name)
+    except Enoent as error:
+        missing = Enoent(f"{_whose(name)}: {error.message}")
+        missing.add_note("let it come back, as the run goes on with it and with no other; prytany models list")
+        raise missing from None
 
 
 def _whose(name: str) -> str:
@@ -78,7 +114,8 @@ def _mend(name: str) -> str:
     return f"give --model {name}, or none"
 
 
-def _open(name: str) -> Model:
+def open_model(name: str) -> Model:
+    """The model of a recorded name. Raises Enoent, and Einval for a file that is no model, or another endpoint."""
     if name == "scripted":
         from prytany.drivers.models.scripted import ScriptedModel
 
@@ -91,6 +128,15 @@ def _open(name: str) -> Model:
     if not os.environ.get("PRYTANY_MODEL_URL") or os.environ.get("PRYTANY_MODEL_NAME", wanted) != wanted:
         raise Einval(f"{_whose(name)}; {_mend(name)}")
     return OpenAINative(wanted, base_url=_url(), key=os.environ.get("PRYTANY_MODEL_KEY"))
+
+
+def _no_model(message: str) -> Enoent:
+    error = Enoent(message)
+    error.add_note(
+        "prytany models list shows which there are;"
+        " one of an endpoint is named by PRYTANY_MODEL_NAME, with `--model remote`"
+    )
+    return error
 
 
 def _unset(message: str) -> Einval:
@@ -115,18 +161,26 @@ def _url() -> str:
 
 
 def open_local(name: str) -> Model:
-    """The model of a file, or `local`, the one that was fetched. Raises Enoent."""
+    """The model of a file, by its path, or `local`, the one that was fetched. Raises Enoent, Einval."""
     from prytany.drivers.models.local import LocalModel
-    from prytany.drivers.models.weights import find_weights
+    from prytany.drivers.models.weights import cache_path, find_weights
+    from prytany.system.gguf import check_header
+    from prytany.system.model_files import RESERVED
+    from prytany.system.wording import quoted
 
     if name == "local":
-        path = find_weights()
-        if path is None:
-            raise Enoent("the local model is not here; `prytany models fetch` gets it, `--model scripted` does without")
-    else:
-        path = Path(name)
-        if not path.is_file():
-            error = Enoent(f"there is no model {name!r}: `scripted`, `local`, `remote`, or a .gguf file")
-            error.add_note("a model of an endpoint is named by PRYTANY_MODEL_NAME, with `--model remote`")
-            raise error
-    return LocalModel(path)
+        found = find_weights()
+        if found is None:
+            raise Enoent(
+                "the local model is not here; `prytany models fetch` gets it, `--model scripted` does without."
+                f" Without a network, copy it to {cache_path()}, or let {DEFAULT} name a .gguf file"
+            )
+        return LocalModel(found)
+    path = Path(name)
+    if not os.path.isfile(path):
+        raise _no_model(f"there is no model {quoted(name)}: `scripted`, `local`, `remote`, or a .gguf file")
+    try:
+        check_header(path)
+    except (Enoent, Einval) as error:
+        raise type(error)(f"{quoted(name)} is no model that can be asked: {error.message}") from None
+    return LocalModel(path, name=name if path.stem in RESERVED else path.stem)

@@ -8,14 +8,20 @@ import pytest
 
 from prytany.abi.errors import Einval, Enoent, KernelError
 from prytany.system.models import name_model, open_models
+from tests.unit.system.model_files import gguf
 
-URL, NAME = "PRYTANY_MODEL_URL", "PRYTANY_MODEL_NAME"
+URL, NAME, DEFAULT = "PRYTANY_MODEL_URL", "PRYTANY_MODEL_NAME", "PRYTANY_MODEL"
 
 
 @pytest.fixture(autouse=True)
-def no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(URL, raising=False)
-    monkeypatch.delenv(NAME, raising=False)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of models, and no endpoint nor default."""
+    for name in (URL, NAME, DEFAULT):
+        monkeypatch.delenv(name, raising=False)
+    place = tmp_path / "models"
+    place.mkdir()
+    monkeypatch.setenv("PRYTANY_MODELS", str(place))
+    return place
 
 
 def test_a_choice_is_recorded_by_a_name_that_says_which_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -77,3 +83,75 @@ def test_an_endpoint_that_has_another_model_than_the_run_is_refused(monkeypatch:
 def test_a_new_run_beside_one_that_goes_on_leaves_that_its_model() -> None:
     opened = open_models("scripted", {"scripted"}, fresh=True)
     assert set(opened) == {"", "scripted"}
+
+
+def test_the_option_goes_before_the_default_and_that_before_the_endpoint(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    (folder / "small.gguf").write_bytes(gguf())
+    assert name_model("") == "local"
+    monkeypatch.setenv(URL, "http://127.0.0.1:1/v1")
+    monkeypatch.setenv(NAME, "large")
+    assert name_model("") == "remote:large"
+    for value, recorded in (
+        ("small", str(folder / "small.gguf")), (str(folder / "x.gguf"), str(folder / "x.gguf")),
+        ("scripted", "scripted"), ("local", "local"), ("remote", "remote:large"),
+    ):  # fmt: skip
+        monkeypatch.setenv(DEFAULT, value)
+        assert name_model("") == recorded
+        assert name_model("scripted") == "scripted"
+        assert open_models("", {"scripted"}, fresh=False).keys() == {"scripted"}, "what goes on keeps its model"
+
+
+def test_a_name_in_the_folder_is_recorded_as_the_whole_path_and_is_what_programs_call_it(folder: Path) -> None:
+    path = str(folder / "small.gguf")
+    Path(path).write_bytes(gguf())
+    assert name_model("small") == path
+    assert set(open_models("small", set(), fresh=True)) == {"", "small", path}
+    assert set(open_models("", {path}, fresh=False)) == {"small", path}
+
+
+def test_a_run_beside_one_of_another_file_does_not_take_its_model(folder: Path) -> None:
+    (folder / "below").mkdir()
+    paths = [folder / "small.gguf", folder / "below" / "small.gguf", folder / "local.gguf"]
+    for path in paths:
+        path.write_bytes(gguf())
+    first, second, third = map(str, paths)
+    opened = open_models("", {first, second}, fresh=False)
+    assert set(opened) == {first, second}, "a name that could be either is neither"
+    assert opened[first] is not opened[second]
+    assert set(open_models("", {third}, fresh=False)) == {third}, "a file called local is not the local model"
+
+
+@pytest.mark.parametrize("name", ["smal", "nothing", "x" * 100_000, "esc\x1b[2J"])
+def test_a_name_that_is_not_known_is_told_with_those_that_are(folder: Path, name: str) -> None:
+    (folder / "small.gguf").write_bytes(gguf())
+    with pytest.raises(Enoent) as raised:
+        name_model(name)
+    assert "'small' meant" in str(raised.value) or "local, remote, scripted, small" in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+def test_a_model_that_is_gone_has_to_come_back_before_its_run_goes_on(folder: Path) -> None:
+    with pytest.raises(Enoent, match="what goes on in this home") as raised:
+        open_models("", {str(folder / "gone.gguf")}, fresh=False)
+    assert raised.value.__notes__
+
+
+def test_a_default_that_is_not_known_is_said_to_be_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEFAULT, "nothing")
+    with pytest.raises(Enoent, match="PRYTANY_MODEL is set"):
+        name_model("")
+
+
+def test_a_file_that_is_no_model_or_not_all_of_one_is_refused_before_it_is_asked(folder: Path) -> None:
+    (folder / "cut.gguf").write_bytes(gguf()[:-1])
+    (folder / "dir.gguf").mkdir()
+    with pytest.raises(Einval, match="cut off"):
+        open_models("cut", set(), fresh=True)
+    with pytest.raises(Enoent):
+        open_models("dir", set(), fresh=True)
+    with pytest.raises(Enoent):
+        open_models("x" * 100_000 + ".gguf", set(), fresh=True)
+    with pytest.raises(Einval, match="UTF-8"):
+        name_model("b\udcff.gguf")

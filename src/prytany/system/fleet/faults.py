@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from prytany.abi.errors import Einval
 
 FAULTS_MAX = 50
 """More than a person reads; what a hostile file can make of a page of errors is bounded by it."""
-WRITTEN_CHARS_MAX = 60
 Path = tuple[str | int, ...]
 """Keys and indices from the top of the file."""
 
@@ -59,16 +57,3 @@ def show_path(path: Path) -> str:
     for part in path:
         shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
     return shown
-
-
-def quoted(written: str) -> str:
-    """What was written, short enough for a line of an error."""
-    return repr(written if len(written) <= WRITTEN_CHARS_MAX else written[:WRITTEN_CHARS_MAX] + "…")
-
-
-def meant(written: str, known: Iterable[str]) -> str:
-    """`; is NAME meant?` where a known name is near, else the names that there are."""
-    names = sorted(known)
-    if near := get_close_matches(written, names, n=1):
-        return f"; is {near[0]!r} meant?"
-    return f"; there are {', '.join(names)}" if names else "; there are none"

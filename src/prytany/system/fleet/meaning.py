@@ -12,8 +12,9 @@ from pathlib import Path as File
 from prytany.abi.errors import KernelError
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
-from prytany.system.fleet.faults import Fault, Path, Place, meant, quoted
+from prytany.system.fleet.faults import Fault, Path, Place
 from prytany.system.fleet.form import Agent, Fleet, Model, Rights
+from prytany.system.wording import meant, quoted
 
 DEFAULT = "default"
 CHAT_KEYS = ("instruction", "instruction_from", "skills", "turns", "answer", "temperature", "max_tokens")

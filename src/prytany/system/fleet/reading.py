@@ -17,8 +17,9 @@ import msgspec
 from msgspec import inspect as types
 
 from prytany.system.fleet.document import Document, Mapping, Node, Scalar, Sequence, entries, place_of
-from prytany.system.fleet.faults import Fault, Path, Place, meant, quoted
+from prytany.system.fleet.faults import Fault, Path, Place
 from prytany.system.fleet.form import PROMPT
+from prytany.system.wording import meant, quoted
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = frozenset(f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value"))
