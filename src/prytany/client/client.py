@@ -175,6 +175,11 @@ class Client:
         gone: control.Forgotten = await self._ask(control.ForgetProcess(pid))
         return gone
 
+    async def freeze(self, *, thaw: bool = False) -> int:
+        """Stop every process at once, or let go on those that this stopped; how many that were."""
+        count: int = await self._ask(control.FreezeAll(thaw))
+        return count
+
     async def wait_entry(self, after: int) -> int:
         """The number of the last durable entry, once it is above `after`.
 

@@ -154,6 +154,7 @@ class Shard:
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
             facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
+            facts = facts._replace(since_ns=0 if idle else SystemClock().now_ns(), models=sorted(given))
             shard = cls(
                 home, kernel, logs, failed, Desk(kernel, facts), Drivers(given, loaded), opened.pop_all(), notes
             )

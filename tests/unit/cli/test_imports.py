@@ -37,7 +37,8 @@ def test_help_imports_no_more_than_the_command_line_itself(arguments: tuple[str,
     modules = imported(*arguments)
     if arguments != ("completion", "bash"):
         assert of_ours(modules) <= {
-            "prytany.cli", "prytany.cli.main", "prytany.cli.options", "prytany.cli.running",
+            "prytany.cli", "prytany.cli.fleets", "prytany.cli.holding", "prytany.cli.main",
+            "prytany.cli.viewing", "prytany.cli.options", "prytany.cli.running",
         "prytany.cli.numbers", "prytany.cli.steering",
             "prytany.cli.keeping",
         }  # fmt: skip

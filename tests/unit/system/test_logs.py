@@ -9,7 +9,7 @@ from random import Random  # noqa: TID251 seeded
 import pytest
 
 from prytany.abi import limits
-from prytany.cli.listing import show_log
+from prytany.cli.logs import show_logs
 from prytany.system.logs import Logs, read_log
 from tests.surfaces.homes import make_home
 
@@ -44,7 +44,7 @@ def test_what_is_kept_and_what_was_dropped_is_all_that_was_printed(tmp_path: Pat
         printed += data
         check(tmp_path, printed)
     assert check(tmp_path, printed) > 0
-    assert os.listdir(tmp_path / "logs") == ["1.log"]
+    assert sorted(os.listdir(tmp_path / "logs")) == ["1.log", "1.times"]
 
 
 @pytest.mark.parametrize("first", [b"\x00dropped 5\nmine\n", b"\x00", b"\x00dropped 5\n"])
@@ -73,11 +73,11 @@ def test_logs_shows_what_was_dropped_and_escapes_what_was_printed(
     monkeypatch.setattr(limits, "LOG_BYTES_MAX", BYTES_MAX)
     logs = Logs(home)
     logs.append(1, b"red \x1b[31m\x00 and \xe2\x80\xae\n")
-    show_log(home, "1")
+    show_logs(home, ["1"])
     assert capsys.readouterr().out == "red \\x1b[31m\\x00 and \\u202e\n"
     for _ in range(100):
         logs.append(1, b"red \x1b[31m\x00 and \xe2\x80\xae\n")
-    show_log(home, "1")
+    show_logs(home, ["1"])
     shown = capsys.readouterr().out.splitlines()
     log = read_log(home, 1)
     assert log is not None
