@@ -85,6 +85,42 @@ class UpgradeProcess(msgspec.Struct, array_like=True, frozen=True, tag="upgrade"
     program: str = ""
 
 
+class StartAgent(msgspec.Struct, array_like=True, frozen=True, tag="start"):
+    """Start an agent of the fleet of that name, as the root of a run; answered with its pid."""
+
+    fleet: str
+    agent: str
+    kwargs: dict[str, Any] = {}
+    function: str = ""
+    """Another one of its program than the agent's own."""
+
+
+class BringFleet(msgspec.Struct, array_like=True, frozen=True, tag="bring"):
+    """Bring a resolved fleet, packed, which stays until it is withdrawn; or say only what that would change."""
+
+    fleet: bytes
+    dry_run: bool = False
+
+
+class WithdrawFleet(msgspec.Struct, array_like=True, frozen=True, tag="withdraw"):
+    """Take the fleet of that name down: nothing of it is started any more, and with `end` its processes are asked to
+    end (TERM)."""
+
+    name: str
+    end: bool = True
+
+
+class ListFleets(msgspec.Struct, array_like=True, frozen=True, tag="fleets"):
+    """The fleets that are there."""
+
+
+class FollowProcess(msgspec.Struct, array_like=True, frozen=True, tag="listen"):
+    """Answered with what a process said and what became of it after entry `after`, once that is anything."""
+
+    pid: int
+    after: int
+
+
 class AwaitEntry(msgspec.Struct, array_like=True, frozen=True, tag="follow"):
     """Answered with the number of the last durable entry once that is above `after`."""
 
@@ -99,9 +135,10 @@ class FreezeAll(msgspec.Struct, array_like=True, frozen=True, tag="freeze"):
 
 Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
-    | ForgetProcess | SendMessage | UpgradeProcess | AwaitEntry | FreezeAll
+    | ForgetProcess | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet | WithdrawFleet | ListFleets
+    | FollowProcess | FreezeAll
 )  # fmt: skip
-Unbounded = WaitProcess | ForgetProcess | AwaitEntry
+Unbounded = WaitProcess | ForgetProcess | AwaitEntry | BringFleet | FollowProcess
 """Those whose answer takes as long as it takes."""
 
 
@@ -118,17 +155,6 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
     n: int
     errno: str
     value: msgspec.Raw
-
-
-class FleetRow(msgspec.Struct, kw_only=True):
-    """A fleet that is up, or whose processes are still there."""
-
-    number: int
-    name: str
-    stays: bool
-    agents: list[str]
-    members: int
-    """Processes of it in the table, ended ones among them."""
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -358,6 +384,60 @@ class Upgrade(msgspec.Struct, kw_only=True):
     """Digest of the new program, in hexadecimal."""
 
 
+class Plan(msgspec.Struct, kw_only=True):
+    """What bringing a fleet changes, or changed: names of agents and of models."""
+
+    fleet: str
+    number: int
+    """0 where it is new and was not brought."""
+    added: list[str] = []
+    changed: list[str] = []
+    removed: list[str] = []
+    models: list[str] = []
+    """Models that are new, changed or gone."""
+    started: list[int] = []
+    """The pids of what was started."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing changes."""
+        return not (self.added or self.changed or self.removed or self.models)
+
+
+class FleetRow(msgspec.Struct, kw_only=True):
+    """One fleet. One that does not stay goes with its last process."""
+
+    number: int
+    name: str
+    stays: bool
+    agents: dict[str, str]
+    """By name, what each is for."""
+    models: list[str]
+    processes: int
+
+
+class Said(msgspec.Struct, kw_only=True):
+    """One thing that a process said, or that became of it, in entry `seq`.
+
+    `piece`: a piece of a model's text (`value`). `reply`: its reply to message `number`; with `errno`, why there is
+    none. `model`: a model is asked, `number` is the call. `tool`: a tool is called (`value`). `incident`: it needs a
+    person (`value`). `ended`: it has ended.
+    """
+
+    seq: int
+    kind: str
+    number: int = 0
+    errno: str = ""
+    value: Any = None
+
+
+class Heard(msgspec.Struct, kw_only=True):
+    """What was said up to entry `last`."""
+
+    last: int
+    said: list[Said]
+
+
 ANSWERS: dict[type[Command], Any] = {
     GetStatus: Status,
     ListProcesses: list[ProcessRow],
@@ -371,6 +451,11 @@ ANSWERS: dict[type[Command], Any] = {
     UpgradeProcess: Upgrade,
     AwaitEntry: int,
     FreezeAll: int,
+    StartAgent: int,
+    BringFleet: Plan,
+    WithdrawFleet: int,
+    ListFleets: list[FleetRow],
+    FollowProcess: Heard,
 }
 """What each command is answered with."""
 

@@ -32,7 +32,7 @@ INPUT, OUTPUT = "input", "output"
 
 def check_fleet(target: Path, as_json: bool) -> None:
     """Say that it is sound, and what it holds; raises FleetError."""
-    loaded = load_fleet(_path_of(target))
+    loaded = load_fleet(path_of(target))
     fleet = loaded.fleet
     facts = {"fleet": fleet.name, "path": str(loaded.path), "agents": sorted(fleet.agents), "entry": fleet.entry}
     if as_json:
@@ -43,7 +43,7 @@ def check_fleet(target: Path, as_json: bool) -> None:
 
 def show_fleet(target: Path, resolved: bool, as_json: bool) -> None:
     """Print it as it is written, or as it will run."""
-    path = _path_of(target)
+    path = path_of(target)
     loaded = load_fleet(path)
     if not resolved and not as_json:
         sys.stdout.write(safe(loaded.text.decode("utf-8", "replace"), lines=True))
@@ -76,7 +76,7 @@ def run_fleet(
         kwargs: further arguments of the agent's program.
         trust: the operator trusts what of it is not confined, without being asked.
     """
-    path = _path_of(target)
+    path = path_of(target)
     loaded = load_fleet(path)
     unknown = sorted(set(given) - set(loaded.fleet.folders))
     if unknown:
@@ -93,7 +93,7 @@ def run_fleet(
     if agent.kind != "chat":
         kwargs = {**{name: fleet.folders[name] for name in (INPUT, OUTPUT) if name in fleet.folders}, **kwargs}
     prepare_folders(fleet, path.absolute(), terms.home)
-    digest = _trusted(fleet, folders.values(), terms.home, trust)
+    digest = trusted(fleet, folders.values(), terms.home, trust)
     needs_model = any(not a.model for a in fleet.agents.values())
     asked = name_model(terms.model) if needs_model else ""
 
@@ -106,7 +106,8 @@ def run_fleet(
     return uvloop.run(session(terms, start, create=True, asks=needs_model))
 
 
-def _path_of(target: Path) -> Path:
+def path_of(target: Path) -> Path:
+    """The fleet file that a target names. Raises Enoent."""
     path = fleet_path(target)
     if path is None:
         raise advised(
@@ -115,7 +116,7 @@ def _path_of(target: Path) -> Path:
     return path
 
 
-def _trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool) -> str:
+def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool) -> str:
     """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it."""
     said = what_is_trusted(fleet, given)
     digest = digest_of(fleet, given)

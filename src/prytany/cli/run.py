@@ -24,6 +24,7 @@ from prytany.cli.table import in_colour
 from prytany.cli.text import note, processes, say
 from prytany.cli.totals import total_line
 from prytany.cli.wait import show
+from prytany.kernel.reactions import Watcher
 from prytany.kernel.totals import tree_of
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
@@ -53,6 +54,8 @@ class Terms(NamedTuple):
     tools: Sequence[Path] = ()
     plain: bool = False
     """Lines for what goes on, on a terminal as well."""
+    quiet: bool = False
+    """What processes do is not said."""
 
 
 Start = Callable[[Shard], Awaitable[list[int]]]
@@ -108,7 +111,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
     progress = _progress(terms)
     tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
     died = (home / SOCKET).exists()  # what stopped of itself has removed it
-    shard = await _open(terms, progress, create, fresh=create and asks)
+    shard = await open_shard(terms, progress, create=create, fresh=create and asks)
     try:
         for said in shard.notes:
             tell_note(said)
@@ -140,12 +143,13 @@ def _progress(terms: Terms) -> Progress:
     return LiveProgress(terms.home)
 
 
-async def _open(terms: Terms, progress: Progress, create: bool, *, fresh: bool) -> Shard:
+async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool) -> Shard:
+    """A kernel in the home, with what to do said where it cannot be."""
     home = terms.home
     try:
         return await Shard.open(
             home, partial(open_models, terms.model, fresh=fresh), create=create, running_max=terms.running_max,
-            unconfined=terms.unconfined, watch=progress, tools=terms.tools,
+            unconfined=terms.unconfined, watch=watch, tools=terms.tools,
         )  # fmt: skip
     except Ebusy as error:
         raise advised(
@@ -180,7 +184,7 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)
         if shard.failed.done():
-            return _broken(terms, shard.failed.result())
+            return broken(terms, shard.failed.result())
         go_on = f"go on with: {command('resume', terms.home)}"
         if terms.as_json:
             tell(advised(Eintr("stopped"), go_on), True)
@@ -192,7 +196,7 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
     return _report(ended.result(), shard, terms.as_json)
 
 
-def _broken(terms: Terms, error: StoreError) -> int:
+def broken(terms: Terms, error: StoreError) -> int:
     """Say why the kernel stopped, that nothing is lost, and how to go on; the exit code."""
     full = isinstance(error, StoreFull)
     told = Enospc(f"stopped: the disk under {terms.home} is full") if full else Eio(

@@ -15,7 +15,7 @@ from prytany.abi.control import FleetRow, ProcessRow, Status
 from prytany.abi.limits import RESERVE_BYTES
 from prytany.cli.attached import command, duration, with_client
 from prytany.cli.reader import open_reader
-from prytany.cli.text import json_line, safe, say
+from prytany.cli.text import json_line, processes, safe, say
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 from prytany.system.opening import store_errors
@@ -113,7 +113,7 @@ def _lines(s: Status, states: dict[str, int], disk: Disk, home: Path) -> Iterato
 
 def _fleet(fleet: FleetRow) -> str:
     up = "up" if fleet.stays else "goes with its last process"
-    return f"{fleet.name} ({up}): {fleet.members} processes; agents {', '.join(fleet.agents)}"
+    return f"{fleet.name} ({up}): {processes(fleet.processes)}; agents {', '.join(fleet.agents)}"
 
 
 def _size_said(size: int) -> str:

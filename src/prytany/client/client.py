@@ -180,6 +180,31 @@ class Client:
         count: int = await self._ask(control.FreezeAll(thaw))
         return count
 
+    async def start_agent(self, fleet: str, agent: str, kwargs: dict[str, Any], function: str = "") -> int:
+        """Start an agent of a fleet that is up; its pid. Raises Enoent, and Eagain where nothing runs."""
+        pid: int = await self._ask(control.StartAgent(fleet, agent, kwargs, function))
+        return pid
+
+    async def bring_fleet(self, fleet: bytes, *, dry_run: bool = False) -> control.Plan:
+        """Bring a resolved fleet up, or say what that would change. Raises KernelError as `system.fleet.bringing`."""
+        plan: control.Plan = await self._ask(control.BringFleet(fleet, dry_run))
+        return plan
+
+    async def withdraw_fleet(self, name: str, *, end: bool = True) -> int:
+        """Take a fleet down; how many of its runs were asked to end. Raises Enoent."""
+        ended: int = await self._ask(control.WithdrawFleet(name, end))
+        return ended
+
+    async def fleets(self) -> list[control.FleetRow]:
+        """The fleets that are there. Raises Eagain where nothing runs."""
+        rows: list[control.FleetRow] = await self._ask(control.ListFleets())
+        return rows
+
+    async def hear(self, pid: int, after: int) -> control.Heard:
+        """What a process said after entry `after`, once that is anything. Raises Esrch, Eagain, Epipe."""
+        heard: control.Heard = await self._ask(control.FollowProcess(pid, after))
+        return heard
+
     async def wait_entry(self, after: int) -> int:
         """The number of the last durable entry, once it is above `after`.
 

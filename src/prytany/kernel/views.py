@@ -86,7 +86,14 @@ def _waits(p: Process, n: int, call: OpenCall) -> str:
 def fleet_rows(shard: ShardState) -> list[control.FleetRow]:
     """The fleets that there are, oldest first."""
     return [
-        control.FleetRow(number=f.number, name=f.name, stays=f.stays, agents=sorted(f.agents), members=f.members)
+        control.FleetRow(
+            number=f.number,
+            name=f.name,
+            stays=f.stays,
+            processes=f.members,
+            models=sorted(f.models),
+            agents={name: agent.about for name, agent in sorted(f.agents.items())},
+        )
         for f in islice(shard.fleets.fleets.values(), control.ROWS_MAX)
     ]
 

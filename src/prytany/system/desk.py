@@ -19,6 +19,7 @@ from prytany.ports.store import StoreError
 
 if TYPE_CHECKING:
     from prytany.kernel.kernel import Kernel
+    from prytany.system.fleet.desk import FleetDesk
 
 Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents
 AtOnce = (
@@ -70,6 +71,8 @@ class Desk:
         self._facts = facts
         self._pages = Pages(kernel.table)
         self._forgetting = asyncio.Lock()
+        self.fleets: FleetDesk | None = None
+        """What fleets are brought by; None where nothing runs."""
 
     async def answer(self, command: control.Command, uid: int) -> bytes:
         """Carry out `command` of the operator `uid`; its packed answer, once what it says is durable.
@@ -84,6 +87,16 @@ class Desk:
                 return await self._forget(command.pid, uid)
             case control.AwaitEntry():
                 return await self._follow(command.after)
+            case (
+                control.StartAgent()
+                | control.BringFleet()
+                | control.WithdrawFleet()
+                | control.ListFleets()
+                | control.FollowProcess()
+            ):
+                if self.fleets is None:
+                    raise Eagain("nothing runs in this home: bring a kernel up first, with `prytany up`")
+                return await self.fleets.answer(command, uid)
             case _:
                 return await self._at_once(command, uid)
 

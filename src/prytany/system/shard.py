@@ -35,6 +35,7 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.fleet.bringing import Drivers, bring_back, tools_of
+from prytany.system.fleet.desk import FleetDesk
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
@@ -76,6 +77,11 @@ def _live_models(state: ShardState) -> set[str]:
     """The recorded models of the runs that go on, by their roots: children have the same."""
     of_fleets = state.fleets.models
     return {p.model for p in state.table.processes.values() if p.alive and p.pid == p.run and p.model not in of_fleets}
+
+
+def _facts(home: str, confined: bool, running_max: int, models: list[str], *, runs: bool) -> Facts:
+    os_pid, since_ns = (os.getpid(), SystemClock().now_ns()) if runs else (0, 0)
+    return Facts(__version__, os_pid, home, confined, running_max, since_ns, models)
 
 
 class Shard:
@@ -153,8 +159,7 @@ class Shard:
             reactions.append((lambda entry: None) if idle else kernel.react)
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
-            facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
-            facts = facts._replace(since_ns=0 if idle else SystemClock().now_ns(), models=sorted(given))
+            facts = _facts(str(path), not unconfined, running_max, sorted(given), runs=not idle)
             shard = cls(
                 home, kernel, logs, failed, Desk(kernel, facts), Drivers(given, loaded), opened.pop_all(), notes
             )
@@ -170,6 +175,7 @@ class Shard:
             )
             bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
+            self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
         except BaseException:

@@ -31,6 +31,7 @@ from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageReplied,
     MessageReturned,
     MessageSent,
     MessageTaken,
@@ -105,6 +106,7 @@ Event = (
     | FleetWithdrawn
     | AgentDeclared
     | AgentWithdrawn
+    | MessageReplied
 )
 
 

@@ -51,6 +51,15 @@ class MessageDone(msgspec.Struct, array_like=True, frozen=True, tag="message.don
     state: Digest = b""
 
 
+class MessageReplied(msgspec.Struct, array_like=True, frozen=True, tag="message.replied/1"):
+    """What process `pid` said to an operator's message, or why it says nothing (`errno`)."""
+
+    pid: int
+    number: int
+    errno: str
+    reply: Digest
+
+
 class MessageDead(msgspec.Struct, array_like=True, frozen=True, tag="message.dead/1"):
     """The message was put aside: `rejected` by its receiver, or tried too often (`attempts`)."""
 

@@ -10,13 +10,14 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid
-from prytany.abi.values import pack, pack_error
+from prytany.abi.values import NIL, pack, pack_error
 from prytany.ipc.mailbox import Mailbox, Message
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 """Events, and the contents that they name."""
+NOTHING: Decided = ((), ())
 _ENVELOPE_BYTES = 1_024
 """What a message's number, sender and type add to its body, at most."""
 
@@ -50,7 +51,7 @@ def sys_message_receive(k: Context, p: Process, n: int, a: Any) -> Done | Opened
 
 def sys_message_reply(k: Context, p: Process, n: int, a: Any) -> Done:
     """An answer before the message is done."""
-    events, contents = _reply(k, _in_hand(k, p, a.message, "message_reply"), "", _sized(a.body, "message_reply"))
+    events, contents = _reply(k, p, _in_hand(k, p, a.message, "message_reply"), "", _sized(a.body, "message_reply"))
     return Done(bool(events), before=events, contents=contents)
 
 
@@ -65,7 +66,7 @@ def sys_message_done(k: Context, p: Process, n: int, a: Any) -> Done:
     if a.message:
         message = _in_hand(k, p, a.message, "message_done")
         value = pack_error(a.reject[:_ENVELOPE_BYTES]) if a.reject else _sized(a.reply, "message_done")
-        replied, values = _reply(k, message, "EINVAL" if a.reject else "", value)
+        replied, values = _reply(k, p, message, "EINVAL" if a.reject else "", value)
         events += replied
         contents += values
         if a.reject and not message.call:
@@ -174,12 +175,17 @@ def _sized(body: Any, call: str) -> bytes:
     return value
 
 
-def _reply(k: Context, message: Message, errno: str, value: bytes) -> Decided:
-    """Close the sender's call, if it still waits: that of the entry which sent the message, and no later one."""
+def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -> Decided:
+    """Close the sender's call, if it still waits: that of the entry which sent the message, and no later one. What
+    there is to say to an operator is recorded, for whoever follows."""
+    if message.sender < 0:
+        return (
+            ((ev.MessageReplied(p.pid, message.number, errno, k.digest(value)),), (value,)) if value != NIL else NOTHING
+        )
     sender = k.table.get(message.sender) if message.call else None
     call = sender.open.get(message.call) if sender is not None else None
     if sender is None or call is None or call.seq != message.seq or call.call != "message_call":
-        return (), ()
+        return NOTHING
     return (ev.CallClosed(sender.pid, message.call, errno, k.digest(value), sender.tail),), (value,)
 
 
@@ -205,7 +211,7 @@ def failed_messages(k: Context, p: Process) -> Decided:
     for message in k.post.box(p.pid).in_hand.values():
         if message.attempts >= limits.MESSAGE_ATTEMPTS_MAX:
             value = pack_error(f"process {p.pid} failed at the message {message.attempts} times", {"cause": "attempts"})
-            replied, values = _reply(k, message, "EPIPE", value)
+            replied, values = _reply(k, p, message, "EPIPE", value)
             events += [ev.MessageDead(p.pid, message.number, "attempts"), *replied]
             contents += values
     return tuple(events), tuple(contents)
@@ -218,5 +224,5 @@ def abandoned_messages(k: Context, p: Process) -> Decided:
     events: list[ev.Event] = []
     for message in (*box.in_hand.values(), *box.waiting.values()):
         if message.sender != p.pid:
-            events += _reply(k, message, "EPIPE", value)[0]
+            events += _reply(k, p, message, "EPIPE", value)[0]
     return tuple(events), (value,) if events else ()

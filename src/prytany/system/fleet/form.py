@@ -106,6 +106,7 @@ class Agent(Rights, frozen=True):
         ""
     )
     program: Annotated[str, Meta(description="`file.py:function`, from the fleet file's folder")] | None = None
+    service: Annotated[bool, Meta(description="`up` starts it, and it stays; for a `Server`, or a loop")] | None = None
     pledge: (
         Annotated[list[str], Meta(description="classes of system calls; what the program declares by default")] | None
     ) = None

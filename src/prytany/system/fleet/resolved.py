@@ -45,6 +45,8 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """By whole path."""
     spawns: list[str] = []
     restarts: int = 0
+    service: bool = False
+    """It is started when its fleet is brought up."""
     python: str = ""
     chat: Chat | None = None
 
@@ -111,6 +113,7 @@ def _agent(fleet: Fleet, name: str, agent: Agent, folder: Path, named: dict[str,
         unveil={named.get(at) or _whole(folder, at): mode for at, mode in unveil.items()},
         spawns=rights["spawns"] or [],
         restarts=rights["restarts"] or 0,
+        service=agent.service or False,
         python=_whole(folder, agent.python) if agent.python else "",
         chat=_chat(agent, folder) if kind_of(agent) == "chat" else None,
     )

@@ -1,0 +1,194 @@
+"""`chat` and `attach`: a person and an agent, line by line; answers as they come, interrupted with Ctrl-C.
+
+A session is a run: its root is the agent, its user whoever began it, and it ends when that process ends. Where a kernel
+runs in the home, the session is one of it; else a kernel lives here, for as long as the session does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from prytany.abi.control import Said
+from prytany.abi.errors import Einval, Enoent, Epipe, Esrch, KernelError
+from prytany.abi.ids import Pid, format_pid
+from prytany.abi.signals import Signal
+from prytany.cli.attached import command
+from prytany.cli.failure import INTERRUPTED, advised
+from prytany.cli.text import json_line, note, safe
+from prytany.client import Client
+
+SESSION = "Session"
+"""The function of a chat agent's program that keeps a conversation."""
+PROMPT = "> "
+
+
+class Talk:
+    """One person's talk with one process."""
+
+    def __init__(self, client: Client, pid: int, after: int, as_json: bool) -> None:
+        self._client = client
+        self._pid = pid
+        self._after = after
+        self._as_json = as_json
+        self._streamed = ""
+        self.ended: Said | None = None
+
+    async def say(self, text: str) -> None:
+        """Send it, and show what comes until it is answered."""
+        number = await self._client.send(self._pid, "say", {"text": text})
+        interrupting = asyncio.ensure_future(self._interrupts())
+        try:
+            await self._listen(number)
+        finally:
+            interrupting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await interrupting
+
+    async def _interrupts(self) -> None:
+        """Ctrl-C ends the answer in hand."""
+        loop, asked = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGINT, asked.set)
+        try:
+            while True:
+                await asked.wait()
+                asked.clear()
+                with contextlib.suppress(KernelError):  # it may have ended meanwhile
+                    await self._client.signal(self._pid, int(Signal.USR1))
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    async def _listen(self, number: int) -> None:
+        while self.ended is None:
+            heard = await self._client.hear(self._pid, self._after)
+            self._after = heard.last
+            for said in heard.said:
+                if self._as_json:
+                    print(json_line(said), flush=True)
+                else:
+                    self._show(said)
+                if said.kind == "ended":
+                    self.ended = said
+                if said.kind == "reply" and said.number == number:
+                    return
+
+    def _show(self, said: Said) -> None:
+        match said.kind:
+            case "model":
+                self._streamed = ""
+            case "piece":
+                self._streamed += str(said.value)
+                _write(safe(str(said.value), lines=True))
+            case "tool":
+                self._line(f"[uses {said.value}]")
+            case "incident":
+                self._line(f"[needs a person: {said.value}; {command('incidents', self._client.home)}]")
+            case "reply":
+                self._reply(said)
+            case _:
+                self._line(f"[{format_pid(Pid(self._pid))} has ended: {said.value}]")
+
+    def _reply(self, said: Said) -> None:
+        value: Any = said.value
+        if said.errno:
+            self._line(f"[{said.errno}: {value[0] if isinstance(value, list) and value else value}]")
+        elif isinstance(value, dict) and "interrupted" in value:
+            self._line("[interrupted]")
+        elif isinstance(value, dict) and "error" in value:
+            self._line(f"[{value['error'].get('errno')}: {value['error'].get('message')}]")
+        else:
+            answer = value.get("answer") if isinstance(value, dict) and "answer" in value else value
+            text = answer if isinstance(answer, str) else json_line(answer)
+            if text == self._streamed or (not isinstance(answer, str) and self._streamed):
+                _write("\n")
+            else:
+                self._line(text)
+
+    def _line(self, text: str) -> None:
+        _write(("\n" if self._streamed else "") + safe(text, lines=True) + "\n")
+        self._streamed = ""
+
+
+async def talk_with(
+    client: Client, start: Callable[[], Any], as_json: bool, *, keep: bool
+) -> int:  # fmt: skip
+    """Talk until the lines end or the process does; the exit code. `start` gives its pid; `keep` lets it live on."""
+    after = (await client.status()).head
+    pid = await start()
+    talk = Talk(client, pid, after, as_json)
+    name, home = format_pid(Pid(pid)), client.home
+    note(
+        f"process {name}; Ctrl-C ends an answer, Ctrl-D the session; {command(f'attach {name}', home)} comes back",
+        as_json,
+        pid=pid,
+    )
+    try:
+        async for line in _lines(not as_json):
+            if line.strip():
+                await talk.say(line)
+            if talk.ended is not None:
+                return talk.ended.number
+    except Esrch:
+        raise advised(Epipe(f"process {name} has ended"), f"see how with: {command(f'inspect {name}', home)}") from None
+    except asyncio.CancelledError:
+        return INTERRUPTED
+    finally:
+        if not keep and talk.ended is None:
+            with contextlib.suppress(KernelError):
+                await client.signal(pid, int(Signal.TERM))
+                await client.wait(pid)
+    return 0
+
+
+async def _lines(prompted: bool) -> AsyncIterator[str]:
+    """The lines of standard input, as they are typed; a Ctrl-C between them ends the session."""
+    loop = asyncio.get_running_loop()
+    if stat.S_ISREG(os.fstat(0).st_mode):  # a file is there at once, and no loop can wait for it
+        for line in sys.stdin:
+            yield line.rstrip("\n")
+        return
+    reader = asyncio.StreamReader(limit=1 << 20)
+    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    own = asyncio.current_task()
+    assert own is not None
+    prompting = prompted and sys.stdin.isatty()
+    try:
+        while True:
+            if prompting:
+                _write(PROMPT)
+            loop.add_signal_handler(signal.SIGINT, own.cancel)
+            try:
+                line = await reader.readline()
+            except ValueError:
+                raise Einval("a line has at most a million bytes") from None
+            finally:
+                loop.remove_signal_handler(signal.SIGINT)
+            if not line:
+                return
+            yield line.decode("utf-8", "replace").rstrip("\n")
+    finally:
+        transport.close()
+        os.set_blocking(0, True)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def agent_of(rows: list[Any], agent: str) -> tuple[str, str]:
+    """The fleet that is up and has the agent, and the agent; "" is the only one there is. Raises Enoent, Einval."""
+    found = [(row.name, name) for row in rows if row.stays for name in row.agents if agent in ("", name)]
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(sorted({name for row in rows if row.stays for name in row.agents})) or "none"
+    if not found:
+        raise advised(Enoent(f"no fleet that is up has an agent {agent!r}"), f"there are {there}")
+    raise advised(Einval("which agent is meant?"), f"name one of {there}")

@@ -1,0 +1,139 @@
+"""Operators' commands about fleets, and about those of its agents that people talk to, on a kernel that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from prytany.abi import control
+from prytany.abi.errors import Eagain, Einval, Enoent
+from prytany.abi.signals import Signal
+from prytany.abi.values import pack
+from prytany.kernel.following import hear
+from prytany.kernel.kernel import Kernel
+from prytany.supervision.fleets import Fleet
+from prytany.system.fleet.bringing import Drivers, bring, resolved_of
+from prytany.system.fleet.places import prepare_folders
+from prytany.system.fleet.resolved import ResolvedFleet
+from prytany.system.logs import Logs
+
+Command = (
+    control.StartAgent | control.BringFleet | control.WithdrawFleet | control.ListFleets | control.FollowProcess
+)  # fmt: skip
+_decoder = msgspec.msgpack.Decoder(ResolvedFleet)
+
+
+class FleetDesk:
+    """Answers commands about fleets."""
+
+    def __init__(self, kernel: Kernel, drivers: Drivers, logs: Logs, home: Path, model: str = "") -> None:
+        """`model` is the kernel's name of the model of agents that name none."""
+        self._kernel = kernel
+        self._drivers = drivers
+        self._logs = logs
+        self._home = home
+        self._model = model
+        self._bringing = asyncio.Lock()
+
+    async def answer(self, command: Command, uid: int) -> bytes:
+        """Carry it out; its packed answer, once what it says is durable. Raises KernelError."""
+        if self._kernel.idle:
+            raise Eagain("nothing runs in this home: bring a kernel up first, with `prytany up`")
+        match command:
+            case control.FollowProcess():
+                return pack(await self._hear(command.pid, command.after))
+            case control.BringFleet():
+                answer: object = await self._bring(command, uid)
+            case control.StartAgent():
+                answer = self._start(command, uid)
+            case control.WithdrawFleet():
+                answer = self._withdraw(command, uid)
+            case control.ListFleets():
+                answer = [self._row(fleet) for fleet in self._kernel.fleets.fleets.values()]
+        packed, journal = pack(answer), self._kernel.ledger.journal
+        await journal.wait_durable(journal.head.seq)
+        return packed
+
+    async def _hear(self, pid: int, after: int) -> control.Heard:
+        """Raises Esrch where the journal's processes have none of that pid any more."""
+        kernel = self._kernel
+        while True:
+            durable = kernel.ledger.journal.durable
+            heard = hear(kernel.reader, kernel.content, pid, after, durable)
+            if heard.said:
+                return heard
+            after = heard.last
+            if after >= durable:
+                kernel.operator.process(pid)
+                await kernel.ledger.wait_entry(after)
+
+    async def _bring(self, command: control.BringFleet, uid: int) -> control.Plan:
+        try:
+            fleet = _decoder.decode(command.fleet)
+        except msgspec.MsgspecError as error:
+            raise Einval(f"this is no resolved fleet: {error}") from None
+        async with self._bringing:
+            there = self._kernel.fleets.staying(fleet.name)
+            before = resolved_of(self._kernel, there.number) if there else None
+            plan = _plan(before, fleet, there.number if there else 0)
+            if command.dry_run or (there is not None and plan.empty and before == fleet):
+                return plan
+            prepare_folders(fleet, Path(fleet.folder) / "fleet.yaml", self._home)
+            plan.number = await bring(
+                self._kernel, self._drivers, self._logs, fleet, uid=uid, stays=True, number=plan.number
+            )
+            plan.started = [
+                self._kernel.fleet_operator.start(plan.number, name, [], {}, uid=uid, model=self._model)
+                for name, agent in fleet.agents.items()
+                if agent.service and name in plan.added
+            ]
+            return plan
+
+    def _start(self, command: control.StartAgent, uid: int) -> int:
+        fleet = self._of_name(command.fleet)
+        return self._kernel.fleet_operator.start(
+            fleet.number, command.agent, [], command.kwargs, uid=uid, model=self._model, function=command.function
+        )
+
+    def _withdraw(self, command: control.WithdrawFleet, uid: int) -> int:
+        """How many processes were asked to end."""
+        fleet, kernel = self._of_name(command.name), self._kernel
+        roots = [pid for pid, member in kernel.fleets.members.items() if member.fleet == fleet.number]
+        kernel.fleet_operator.withdraw(fleet.number, uid=uid)
+        ended = 0
+        for pid in roots if command.end else ():
+            process = kernel.table.get(pid)
+            if process is not None and process.alive and process.pid == process.run:
+                kernel.operator.signal(pid, Signal.TERM, uid=uid)
+                ended += 1
+        return ended
+
+    def _of_name(self, name: str) -> Fleet:
+        fleet = self._kernel.fleets.staying(name)
+        if fleet is None:
+            there = ", ".join(sorted(f.name for f in self._kernel.fleets.fleets.values() if f.stays)) or "none"
+            raise Enoent(f"there is no fleet {name[:100]!r} up; there are {there}")
+        return fleet
+
+    def _row(self, fleet: Fleet) -> control.FleetRow:
+        return control.FleetRow(
+            number=fleet.number, name=fleet.name, stays=fleet.stays, processes=fleet.members,
+            agents={name: agent.about for name, agent in fleet.agents.items()}, models=sorted(fleet.models),
+        )  # fmt: skip
+
+
+def _plan(before: ResolvedFleet | None, after: ResolvedFleet, number: int) -> control.Plan:
+    """What changes, by name."""
+    had = before.agents if before else {}
+    models = before.models if before else {}
+    names = sorted({*models, *after.models})
+    return control.Plan(
+        fleet=after.name,
+        number=number,
+        added=sorted(set(after.agents) - set(had)),
+        changed=sorted(name for name in set(after.agents) & set(had) if after.agents[name] != had[name]),
+        removed=sorted(set(had) - set(after.agents)),
+        models=[name for name in names if models.get(name) != after.models.get(name)],
+    )
