@@ -5,12 +5,14 @@ What was stopped before has another reason, so a thaw leaves it as it is.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prytany.abi import events as ev
-from prytany.kernel.ledger import Ledger
 from prytany.process.process import State
-from prytany.process.table import Table
+
+if TYPE_CHECKING:  # who only looks at a home does without
+    from prytany.kernel.ledger import Ledger
+    from prytany.process.table import Table
 
 FROZEN = "frozen"
 """The reason of those that stand still."""
