@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,23 +95,28 @@ def test_a_structured_answer_is_shown_as_json(folder: Path) -> None:
 
 
 def test_ctrl_c_ends_an_answer_and_not_the_session(folder: Path) -> None:
-    master, slave = pty.openpty()
-    words = command("chat", "--fleet", str(folder), home=folder / "home")
-    with subprocess.Popen(words, stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as run:
+    words = command("chat", "--fleet", str(folder), "--json", home=folder / "home")
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as run:
+        assert run.stdin is not None
         assert run.stdout is not None
-        os.write(master, b"Speak slowly.\n")
-        for _ in range(2_000):  # until the model is being asked: nothing is said of that before its first word
-            if "model_chat" in here("trace", "1", home=folder / "home").stdout:
-                break
+
+        def until(kind: str) -> dict[str, Any]:
+            assert run.stdout is not None
+            while (said := json.loads(run.stdout.readline()))["kind"] != kind:
+                pass
+            found: dict[str, Any] = said
+            return found
+
+        run.stdin.write("Speak slowly.\n")
+        run.stdin.flush()
+        until("model")
         run.send_signal(signal.SIGINT)
-        while b"[interrupted]" not in (line := run.stdout.readline()):
-            assert line, run.communicate()
-        os.write(master, b"Hello again.\n\x04")
-        out, said = run.communicate(timeout=60)
-    os.close(slave)
-    os.close(master)
-    assert run.returncode == 0, said
-    assert b"Hello again. [2 words]" in out
+        assert until("reply")["value"] == {"interrupted": True}
+        run.stdin.write("Hello again.\n")
+        run.stdin.flush()
+        assert until("reply")["value"] == {"answer": "Hello again. [2 words]"}
+        run.send_signal(signal.SIGINT)  # between two answers it ends the session
+        assert run.wait(60) == 130
 
 
 def test_a_session_that_is_kept_is_come_back_to_and_taken_down_with_its_fleet(folder: Path) -> None:

@@ -180,10 +180,11 @@ def test_a_run_draws_a_table_on_a_terminal_and_its_result_comes_after_it(tmp_pat
 def test_a_run_that_is_interrupted_on_a_terminal_leaves_it_as_it_was(tmp_path: Path) -> None:
     home = tmp_path / "home"
     primary, terminal = pty.openpty()
-    before = termios.tcgetattr(terminal)
+    before = termios.tcgetattr(primary)
     words = command("run", TARGET, "--model", "scripted", home=home)
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": ""}
     with subprocess.Popen(words, stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, env=environment) as run:
+        os.close(terminal)  # so that what is read ends with the run
         said = b""
         while b"stubborn" not in said:
             said += os.read(primary, 4_096)
@@ -191,8 +192,7 @@ def test_a_run_that_is_interrupted_on_a_terminal_leaves_it_as_it_was(tmp_path: P
         while b"prytany resume" not in said:
             said += os.read(primary, 4_096)
         assert run.wait(60) == 130
-    assert termios.tcgetattr(terminal) == before
+    assert termios.tcgetattr(primary) == before
     assert b"\x1b[?" not in said
     assert b"stopped; go on with: prytany resume" in said.rpartition(b"alive")[2]
-    os.close(terminal)
     os.close(primary)

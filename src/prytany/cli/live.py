@@ -97,7 +97,7 @@ class LiveProgress(Progress):
                 live.refresh()
                 live.stop()
 
-    def go_on(self, alive: int) -> None:
+    def go_on(self, alive: int, waiting: int = 0) -> None:
         """Whoever looks sees it."""
 
     def name(self, pid: int, name: str, stands: str = "") -> None:
@@ -163,9 +163,14 @@ class LiveProgress(Progress):
             case ev.ProcessPaused():
                 row.kind = "stopped"
                 row.calls.clear()
-            case ev.ProcessReady() | ev.ProcessFailed():
+            case ev.ProcessReady():
                 row.kind = "ready"
                 row.calls.clear()
+            case ev.ProcessFailed():
+                row.kind = "ready"
+                row.calls.clear()
+                self._say_line(f"{event.pid:>5}  {clipped(row.name, NAME_CELLS_MAX):<28} fails, and is begun again:"
+                               f" {event.reason} (status {event.status})")  # fmt: skip
             case ev.CallOpened():
                 row.calls[event.n] = WAITS.get(event.call, event.call)
             case ev.ToolCalled():

@@ -12,7 +12,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Enoent, Epipe, Esrch
 from prytany.cli.attached import command, no_process, pid_of
-from prytany.cli.failure import INTERRUPTED
+from prytany.cli.failure import INTERRUPTED, advised
 from prytany.cli.moments import moment_ns
 from prytany.cli.pattern import Pattern
 from prytany.cli.reader import entry_of, open_reader
@@ -126,9 +126,11 @@ def _check_known(home: Path, sources: Sequence[Source]) -> None:
     silent = {source.name: source for source in sources if read_log(home, source.name, FOR_EVER) is None}
     if not silent:
         return
+    granted: set[str] = set()
     for row in open_reader(home).rows(1):
         for event in entry_of(row).events:
             if isinstance(event, ev.ToolsGranted):
+                granted.add(f"tools.{Path(event.path).stem}")
                 silent.pop(f"tools.{Path(event.path).stem}", None)
             elif isinstance(event, ev.ProcessSpawned):
                 silent.pop(str(event.pid), None)
@@ -136,7 +138,9 @@ def _check_known(home: Path, sources: Sequence[Source]) -> None:
             return  # they are known, and printed nothing
     for source in silent.values():
         if source.tools:
-            raise Enoent(f"no run here was granted a file of tools {source.tools!r}")
+            there = ", ".join(sorted(granted)[:5]) or "none"
+            error = Enoent(f"no run here was granted a file of tools {source.tools!r}")
+            raise advised(error, f"those that were granted: {there}")
         raise no_process(Esrch(f"the journal knows no process {source.name}"), home)
 
 

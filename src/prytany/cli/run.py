@@ -177,7 +177,8 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
     progress.begin()
     try:
         while not (await asyncio.wait(first, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED))[0]:
-            progress.go_on(sum(p.alive for p in shard.kernel.table.processes.values()))
+            alive = [p for p in shard.kernel.table.processes.values() if p.alive]
+            progress.go_on(len(alive), sum(p.shown_state()[0].value == "waiting" for p in alive))
     finally:
         progress.end()
     if not ended.done():

@@ -59,7 +59,7 @@ def test_who_fails_or_needs_a_person_is_said_above_the_table_and_the_cursor_is_l
     async def run() -> None:
         progress = LiveProgress(Path("/h"), console)
         progress.begin()
-        progress(1, 1, [spawned(1, "bad"), ev.ProcessStarted(1, 0), ev.IncidentOpened(1, "bad_key", 3)])
+        progress(1, 1, [spawned(1, "bad"), ev.ProcessStarted(1, 0), ev.IncidentOpened(1, "doubt", 3)])
         progress(2, 2, [ev.ProcessExited(1, 1, 0, "raised ValueError", b"")])
         progress.go_on(1)
         progress.end()
@@ -67,7 +67,7 @@ def test_who_fails_or_needs_a_person_is_said_above_the_table_and_the_cursor_is_l
 
     asyncio.run(run())
     said = file.getvalue()
-    assert "bad needs a person: bad_key; prytany incidents retry 1 3 --home /h" in said
+    assert "bad needs a person: doubt; prytany incidents retry 1 3 --home /h" in said
     assert "ends: raised ValueError (status 1)" in said
     assert "\x1b[?25" not in said
     assert said.endswith("\n")
@@ -83,7 +83,7 @@ def test_a_terminal_that_is_gone_does_not_end_the_run() -> None:
         progress = LiveProgress(Path("/h"), console)
         progress.begin()
         console.file = Gone()
-        progress(1, 1, [spawned(1, "a"), ev.IncidentOpened(1, "bad_key", 3)])
+        progress(1, 1, [spawned(1, "a"), ev.IncidentOpened(1, "doubt", 3)])
         progress.end()
 
     asyncio.run(run())
