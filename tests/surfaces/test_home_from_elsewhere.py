@@ -15,7 +15,8 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Eacces, Eio, Enoent, KernelError
 from prytany.cli.home import find_home
 from prytany.cli.journal import show_head, verify_home
-from prytany.cli.listing import list_processes, show_log
+from prytany.cli.listing import list_processes
+from prytany.cli.logs import show_logs
 from prytany.cli.trace import trace_process
 from prytany.drivers.stores.reserve import Reserve
 from prytany.journal.chain import next_hash
@@ -145,7 +146,7 @@ def test_a_log_that_is_a_link_or_a_pipe_leads_nowhere(home: Path, tmp_path: Path
     assert (tmp_path / "profile").read_text() == "mine"
     for pid in ("2", "3"):
         with pytest.raises(Eio):
-            show_log(home, pid)
+            show_logs(home, [pid])
 
 
 def test_a_reserve_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
@@ -164,12 +165,12 @@ def test_a_folder_of_logs_that_is_none_is_refused(home: Path, tmp_path: Path, wh
         (home / "logs").symlink_to(tmp_path / "elsewhere")
     assert isinstance(opens(home), Eio)
     with pytest.raises(Eio):
-        show_log(home, "2")
+        show_logs(home, ["2"])
 
 
 def test_a_home_that_is_not_there_has_no_logs_and_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(Enoent):
-        show_log(tmp_path / "nowhere", "2")
+        show_logs(tmp_path / "nowhere", ["2"])
 
 
 class TestFound:

@@ -68,7 +68,8 @@ def test_what_is_told_of_a_home_has_the_fields_of_the_manual(
     monkeypatch.setenv("PRYTANY_HOME", str(home))
     monkeypatch.setenv("SHOP_KEY", "a key")
     lines = {
-        "ps": ("ps", 2), "inspect": ("inspect 1", 1), "logs": ("logs 1", 2), "wait": ("wait 1", 1),
+        "ps": ("ps", 2), "tree": ("tree", 2), "cost": ("cost --by agent,model,day,run", 1),
+        "inspect": ("inspect 1", 1), "logs": ("logs 1", 2), "wait": ("wait 1", 1),
         "journal head": ("journal head", 1), "journal verify": ("journal verify", 1), "doctor": ("doctor", None),
         "completion": ("completion bash", 1), "incidents": ("incidents", 0), "trace": ("trace 1", None),
         "tools": (f"tools --tools {ROOT / 'examples/orders/tools/shop.py'}", None),
@@ -80,7 +81,7 @@ def test_what_is_told_of_a_home_has_the_fields_of_the_manual(
         assert told.code in ((0, 1) if name == "doctor" else (0,)), (name, told)
         assert len(told.out) == count if count is not None else told.out, (name, told)
         assert all("note" in beside for beside in told.err), name
-        if name not in ("inspect", "trace", "tools"):
+        if name not in ("inspect", "trace", "tools", "tree"):
             for row in told.out:
                 assert row.keys() <= documented(name), name
 
@@ -103,7 +104,14 @@ def test_a_run_tells_its_end_and_what_it_does_as_json(tmp_path: Path) -> None:
 WRONG = [
     ("run nowhere.py:main", "ENOENT"), (f"run {'a' * 5_000}.py:main", "ENOENT"), ("run", "EINVAL"),
     ("run x --nope", "EINVAL"), ("resume", "ENOENT"),
-    ("ps", "ENOENT"), ("inspect 1", "ENOENT"), ("inspect x", "EINVAL"), ("trace 1", "ENOENT"), ("logs 1", "ENOENT"),
+    ("ps", "ENOENT"), ("ps --run x", "EINVAL"), ("ps --state odd", "EINVAL"), ("tree", "ENOENT"), ("tree x", "EINVAL"),
+    ("status", "ENOENT"), ("cost", "ENOENT"), ("cost --by tag", "EINVAL"), ("cost --by model,,day", "EINVAL"),
+    ("cost --since never", "EINVAL"), ("logs x", "EINVAL"), ("logs 1 --since soon", "EINVAL"),
+    ("logs 1 --grep (", "EINVAL"), ("logs 1 -n -1", "EINVAL"), (f"logs 1 --grep {'a' * 2_000}", "EINVAL"),
+    ("stop 1", "ENOENT"), ("stop", "EINVAL"), ("stop x", "EINVAL"), ("stop 1 --grace nan", "EINVAL"),
+    ("stop 1 --grace -1", "EINVAL"), ("pause", "EINVAL"), ("pause 1", "ENOENT"), ("pause --run x", "EINVAL"),
+    ("unpause", "EINVAL"), ("unpause 0", "EINVAL"), ("freeze", "ENOENT"), ("freeze --thaw now", "EINVAL"),
+    ("inspect 1", "ENOENT"), ("inspect x", "EINVAL"), ("trace 1", "ENOENT"), ("logs 1", "ENOENT"),
     ("chat", "ENOENT"), ("attach 1", "EAGAIN"), ("attach x", "EINVAL"), ("up nowhere", "ENOENT"), ("down", "ENOENT"),
     ("fleet check", "ENOENT"), ("fleet show nowhere.yaml", "ENOENT"), ("fleet schema x", "EINVAL"),
     ("send 1 hello {}", "ENOENT"), ("send x hello {}", "EINVAL"), ("send 1", "EINVAL"),

@@ -127,10 +127,16 @@ class AwaitEntry(msgspec.Struct, array_like=True, frozen=True, tag="follow"):
     after: int
 
 
+class FreezeAll(msgspec.Struct, array_like=True, frozen=True, tag="freeze"):
+    """Stop every process at once; with `thaw`, let go on those that this stopped. Answered with how many."""
+
+    thaw: bool = False
+
+
 Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet | WithdrawFleet | ListFleets
-    | FollowProcess
+    | FollowProcess | FreezeAll
 )  # fmt: skip
 Unbounded = WaitProcess | ForgetProcess | AwaitEntry | BringFleet | FollowProcess
 """Those whose answer takes as long as it takes."""
@@ -168,6 +174,12 @@ class Status(msgspec.Struct, kw_only=True):
     running_max: int
     let_go: int = 0
     """How many runs have ended and left the table; the journal has their records."""
+    since_ns: int = 0
+    """When this kernel began; 0 where none runs."""
+    models: list[str] = []
+    """The names of those that it has open; "" is the default one's."""
+    fleets: list[FleetRow] = []
+    """The ROWS_MAX oldest."""
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
@@ -263,6 +275,9 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     """What its descendants took that are reaped."""
     tree: UsageRow | None = None
     """Of a root: what its whole run took, the reaped and itself included. `Client.ps` adds it up."""
+    fleet: str = ""
+    """The name of its fleet, and which agent of it that is; "" where it is of none."""
+    agent: str = ""
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
@@ -435,6 +450,7 @@ ANSWERS: dict[type[Command], Any] = {
     SendMessage: int,
     UpgradeProcess: Upgrade,
     AwaitEntry: int,
+    FreezeAll: int,
     StartAgent: int,
     BringFleet: Plan,
     WithdrawFleet: int,

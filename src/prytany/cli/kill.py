@@ -32,7 +32,7 @@ def kill_processes(home: Path, pids: Sequence[str], signal_text: str, as_json: b
     async def each(client: Client) -> int:
         failed = 0
         for pid in targets:
-            failed += await _kill(client, pid, signal, as_json)
+            failed += await signal_one(client, pid, signal, as_json)
         if failed < len(targets):
             say_recorded(client, as_json)
         return failed
@@ -40,7 +40,8 @@ def kill_processes(home: Path, pids: Sequence[str], signal_text: str, as_json: b
     return FAILED if with_client(home, each) else 0
 
 
-async def _kill(client: Client, pid: Pid, signal: Signal, as_json: bool) -> bool:
+async def signal_one(client: Client, pid: Pid, signal: Signal, as_json: bool) -> bool:
+    """Signal it, or tell why it could not be; whether it could not."""
     try:
         await client.signal(pid, signal)
     except KernelError as error:

@@ -1,92 +1,127 @@
-"""`ps`, `logs`: what the kernel and its journal say; they show nothing that is not durable."""
+"""`ps` and `tree`: the processes, as the kernel or its journal says; they show nothing that is not durable."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prytany.abi import events as ev
+import msgspec
+
 from prytany.abi.control import ProcessRow, Status
-from prytany.abi.errors import Eio, Enoent, Esrch
+from prytany.abi.errors import Esrch
 from prytany.abi.ids import Pid, format_pid
-from prytany.abi.wire import UNREADABLE
-from prytany.cli.attached import no_process, pid_of, with_client
-from prytany.cli.failure import advised
-from prytany.cli.reader import open_reader
+from prytany.cli.attached import command, duration, no_process, pid_of, with_client
+from prytany.cli.table import COLOURS, Column, Line, table
 from prytany.cli.text import json_line, note, safe, say
-from prytany.cli.totals import total_line
+from prytany.cli.totals import money, total_line
 from prytany.client import Client
-from prytany.ports.store import Row
-from prytany.system.logs import read_log
+from prytany.drivers.clocks.system import SystemClock
+
+ENDED = "terminated"
+ENDED_SHOWN = 40
+"""Of the processes that have ended, how many a person is shown unasked: the newest."""
+PS = (
+    Column("PID", right=True), Column("PARENT", right=True), Column("STATE", long=True), Column("TOKENS", right=True),
+    Column("COST", right=True), Column("AGE", right=True), Column("RESTARTS", right=True), Column("AGENT", long=True),
+    Column("NAME", long=True),
+)  # fmt: skip
+TREE = (
+    Column("PROCESS", long=True), Column("STATE", long=True), Column("TOKENS", right=True), Column("COST", right=True),
+    Column("AGE", right=True),
+)  # fmt: skip
 
 
-def list_processes(home: Path, as_json: bool) -> None:
-    """A line a process."""
+def list_processes(home: Path, as_json: bool, *, run: str = "", state: str = "", every: bool = False) -> None:
+    """A line a process: those of one run, or in one state, where that is asked; of the ended ones the newest."""
+    root = pid_of(run) if run else 0
+    rows, status = _look(home, as_json)
+    if root and not any(p.run == root for p in rows):
+        raise no_process(Esrch(f"there is no run {run}"), home)
+    rows = [p for p in rows if (not root or p.run == root) and (not state or p.state == state)]
+    if as_json:
+        for p in rows:
+            print(json_line(p))
+        return
+    shown = rows if every or state else _without_old(rows)
+    now_ns = SystemClock().now_ns()
+    for line in table(PS, [Line(_cells(p, now_ns), _colour(p)) for p in shown]):
+        print(line)
+    for p in shown:
+        if p.tree is not None:
+            print(f"run {format_pid(Pid(p.pid))}: {total_line(p.tree)}")
+    if len(shown) < len(rows):
+        say(f"{len(rows) - len(shown)} older ones have ended; see them with: {command('ps --all', home)}")
+    if status.let_go:
+        say(f"{status.let_go} older runs have ended and are listed no more; trace and logs show them")
 
+
+def _look(home: Path, as_json: bool) -> tuple[list[ProcessRow], Status]:
     async def look(client: Client) -> tuple[list[ProcessRow], Status]:
         return await client.ps(), await client.status()
 
     rows, status = with_client(home, look)
     if status.os_pid and not status.confined:
         note("workers are NOT confined (--unconfined)", as_json)
-    if not as_json:
-        print(f"{'PID':>6} {'PARENT':>6}  {'STATE':<11}{'CALLS':>7}{'TOKENS':>9}  NAME")
-    for p in rows:
-        if as_json:
-            print(json_line(p))
-        else:
-            why = f"  ({safe(p.reason)})" if p.reason else ""
-            line = f"{format_pid(Pid(p.pid)):>6} {p.parent:>6}  {p.state:<11}{p.calls:>7}{p.tokens:>9}"
-            print(f"{line}  {safe(p.name)}{why}")
-    for p in rows:
-        if p.tree is not None and not as_json:
-            print(f"run {format_pid(Pid(p.pid))}: {total_line(p.tree)}")
-    if status.let_go and not as_json:
-        say(f"{status.let_go} older runs have ended and are listed no more; trace and logs show them")
+    return rows, status
 
 
-def entry_of(row: Row) -> ev.Entry:
-    """What a row holds; raises Eio."""
-    try:
-        return ev.decode_entry(row.record)
-    except UNREADABLE as error:
-        raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
+def _without_old(rows: Sequence[ProcessRow]) -> list[ProcessRow]:
+    ended = sorted((p.ended_ns, p.pid) for p in rows if p.state == ENDED)
+    old = {pid for _, pid in ended[:-ENDED_SHOWN]}
+    return [p for p in rows if p.pid not in old]
 
 
-def show_log(home: Path, pid_text: str, as_json: bool = False) -> None:
-    """What a process, or a file of tools (`tools.NAME`), printed, with control characters escaped, and what of it is
-    not there any more."""
-    reader = open_reader(home)  # a folder without a journal is no home
-    kind, _, name = pid_text.partition(".")
-    of_tools = kind == "tools" and name.isidentifier()
-    pid = 0 if of_tools else pid_of(pid_text)
-    log = read_log(home, pid or pid_text)
-    if log is not None:
-        text = log.printed.decode("utf-8", "replace")
-        if as_json:
-            of: dict[str, object] = {"tools": name} if of_tools else {"pid": pid}
-            if log.dropped:
-                print(json_line({**of, "dropped_bytes": log.dropped}))
-            sys.stdout.writelines(f"{json_line({**of, 'line': line})}\n" for line in text.splitlines())
-            return
-        if log.dropped:
-            print(f"[prytany: {log.dropped} bytes that it printed before this were dropped]")
-        sys.stdout.write(safe(text, lines=True))
+def _cells(p: ProcessRow, now_ns: int) -> list[str]:
+    fails = f"{p.failures} of {p.restarts}" if p.restarts else "-"
+    agent = f"{p.fleet}.{p.agent}" if p.fleet else ""
+    return [format_pid(Pid(p.pid)), str(p.parent), _state(p), *_took(p, now_ns), fails, agent, p.name]
+
+
+def _took(p: ProcessRow, now_ns: int) -> tuple[str, str, str]:
+    return str(p.tokens), money(p.cost_usd_micros), duration((p.ended_ns or now_ns) - p.spawned_ns)
+
+
+def _state(p: ProcessRow) -> str:
+    return f"{p.state} ({p.reason})" if p.reason else p.state
+
+
+def _colour(p: ProcessRow) -> str:
+    return COLOURS["failed" if p.incidents or p.status else p.state]
+
+
+def show_tree(home: Path, pid_text: str, as_json: bool) -> None:
+    """The processes under their parents; those of one alone, where a pid is given. Raises Esrch."""
+    top = pid_of(pid_text) if pid_text else 0
+    rows, _ = _look(home, as_json)
+    if top and not any(p.pid == top for p in rows):
+        raise no_process(Esrch(f"there is no process {pid_text}"), home)
+    found = list(_descend(rows, top))
+    if as_json:
+        for depth, _, p in found:
+            print(json_line({"depth": depth, **msgspec.structs.asdict(p)}))
         return
+    now_ns = SystemClock().now_ns()
+    lines = [
+        Line([f"{branch}{format_pid(Pid(p.pid))} {safe(p.name)}", _state(p), *_took(p, now_ns)], _colour(p))
+        for _, branch, p in found
+    ]
+    for line in table(TREE, lines):
+        print(line)
 
-    def names_it(event: ev.Event) -> bool:
-        if isinstance(event, ev.ToolsGranted):
-            return of_tools and Path(event.path).stem == name
-        return isinstance(event, ev.ProcessSpawned) and event.pid == pid
 
-    granted: set[str] = set()
-    for row in reader.rows(1):
-        for event in entry_of(row).events:
-            if names_it(event):
-                return  # it is known, and printed nothing
-            if isinstance(event, ev.ToolsGranted):
-                granted.add(Path(event.path).stem)
-    if of_tools:
-        there = ", ".join(f"tools.{stem}" for stem in sorted(granted)[:5]) or "none"
-        raise advised(Enoent(f"no run here was granted a file of tools {name!r}"), f"those that were granted: {there}")
-    raise no_process(Esrch(f"the journal knows no process {pid_text}"), home)
+def _descend(rows: Sequence[ProcessRow], top: int) -> Iterator[tuple[int, str, ProcessRow]]:
+    """Each with how deep it is and the branches in front of it, parents before children; whose parent is gone begins a
+    tree of its own."""
+    there = {p.pid for p in rows}
+    children: dict[int, list[ProcessRow]] = {}
+    for p in rows:
+        children.setdefault(p.parent if p.parent in there else 0, []).append(p)
+    begins = [p for p in rows if p.pid == top] if top else children.get(0, [])
+    left = [(0, "", "", p) for p in reversed(begins)]
+    while left:
+        depth, before, mark, p = left.pop()
+        yield depth, before + mark, p
+        below = children.pop(p.pid, [])  # once, whatever a home says
+        inner = before + {"": "", "├─ ": "│  ", "└─ ": "   "}[mark]
+        last = len(below) - 1
+        left += [(depth + 1, inner, "├─ " if n < last else "└─ ", c) for n, c in reversed(list(enumerate(below)))]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from prytany import __version__
-from prytany.cli import fleets, keeping, models, options, running, steering
+from prytany.cli import fleets, holding, keeping, models, options, running, steering, viewing
 
 
 @click.group(
@@ -31,8 +31,9 @@ def app(context: click.Context) -> None:
 app.section("Running", running.run, running.resume, fleets.chat, fleets.attach, fleets.up, fleets.down, fleets.fleet)
 app.section(
     "Looking and steering",
-    steering.ps, steering.inspect, steering.trace, steering.logs, steering.wait, steering.kill, steering.send,
-    steering.upgrade, steering.incidents,
+    viewing.status, viewing.ps, viewing.tree, steering.inspect, steering.trace, viewing.logs, viewing.cost,
+    steering.wait, steering.kill, holding.stop, holding.pause, holding.unpause, holding.freeze,
+    steering.send, steering.upgrade, steering.incidents,
 )  # fmt: skip
 app.section("The home", keeping.list_tools, keeping.journal, models.models, keeping.doctor, keeping.completion)
 

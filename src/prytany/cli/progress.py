@@ -24,9 +24,15 @@ class Progress:
         self._lines_before = 0
         self._answered = 0
 
-    def name(self, pid: int, name: str) -> None:
-        """A process that was there before."""
+    def name(self, pid: int, name: str, stands: str = "") -> None:
+        """A process that was there before, and where it stands; "" for one that has ended."""
         self._names[pid] = name
+
+    def begin(self) -> None:
+        """From here on the run is waited for; until `end`, nobody else writes to the terminal."""
+
+    def end(self) -> None:
+        """The run has ended, or is left."""
 
     def __call__(self, seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
         """One durable entry."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from prytany.cli.attached import command, no_home
 from prytany.cli.failure import INTERRUPTED, advised, tell
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
+from prytany.cli.table import in_colour
 from prytany.cli.text import note, processes, say
 from prytany.cli.totals import total_line
 from prytany.cli.wait import show
@@ -50,6 +52,8 @@ class Terms(NamedTuple):
     unconfined: bool
     as_json: bool
     tools: Sequence[Path] = ()
+    plain: bool = False
+    """Lines for what goes on, on a terminal as well."""
     quiet: bool = False
     """What processes do is not said."""
 
@@ -104,7 +108,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
     """A kernel in the home until the roots that `start` gives have ended; the exit code. A new run `asks` the model of
     the terms, or brings its own."""
     home, tell_note = terms.home, partial(note, as_json=terms.as_json)
-    progress = Progress(say, home, terms.as_json)
+    progress = _progress(terms)
     tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
     died = (home / SOCKET).exists()  # what stopped of itself has removed it
     shard = await open_shard(terms, progress, create=create, fresh=create and asks)
@@ -112,7 +116,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         for said in shard.notes:
             tell_note(said)
         for process in shard.kernel.table.processes.values():
-            progress.name(process.pid, process.name)
+            progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
         if terms.unconfined:
             tell_note("workers are NOT confined (--unconfined)")
         left = await end_leftovers(shard.kernel)  # of runs whose root ended just before a kernel died
@@ -128,6 +132,15 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         return await _wait(shard, terms, roots, progress)
     finally:
         await shard.close()
+
+
+def _progress(terms: Terms) -> Progress:
+    """A table that is drawn again in its place, for a person who looks at a terminal; else lines."""
+    if terms.plain or terms.as_json or not in_colour(sys.stderr):
+        return Progress(say, terms.home, terms.as_json)
+    from prytany.cli.live import LiveProgress
+
+    return LiveProgress(terms.home)
 
 
 async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool) -> Shard:
@@ -161,9 +174,13 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
-    while not (await asyncio.wait(first, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED))[0]:
-        alive = [p for p in shard.kernel.table.processes.values() if p.alive]
-        progress.go_on(len(alive), sum(p.shown_state()[0].value == "waiting" for p in alive))
+    progress.begin()
+    try:
+        while not (await asyncio.wait(first, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+            alive = [p for p in shard.kernel.table.processes.values() if p.alive]
+            progress.go_on(len(alive), sum(p.shown_state()[0].value == "waiting" for p in alive))
+    finally:
+        progress.end()
     if not ended.done():
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)

@@ -32,12 +32,13 @@ from prytany.cli import options
 @click.option("--python", metavar="PLACE", default="", help="Run it in this interpreter or virtual environment.")
 @click.option("--entry", metavar="AGENT", default="", help="Of a fleet: the agent, if not what its file says.")
 @click.option("--trust", is_flag=True, help="Of a fleet: trust what of it is not confined, without being asked.")
+@options.plain
 @options.as_json
 @click.pass_context
 def run(
     context: click.Context, target: str, input: Path | None, output: Path | None, unveil: tuple[str, ...],
     arg: tuple[str, ...], home: Path | None, tools: tuple[Path, ...], model: str, running: int, unconfined: bool,
-    python: str, entry: str, trust: bool, as_json: bool,
+    python: str, entry: str, trust: bool, plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a program, or an agent of a fleet, to its end, with everything that it starts.
 
@@ -60,14 +61,14 @@ def run(
             if value:
                 raise click.UsageError(f"{name} is for programs; a fleet says it in its file")
         given = {name: folder for name, folder in (("input", input), ("output", output)) if folder is not None}
-        terms = Terms(place, model, running, unconfined, as_json)
+        terms = Terms(place, model, running, unconfined, as_json, plain=plain)
         context.exit(run_fleet(terms, Path(target), entry, given, given_arguments(arg, {}), trust=trust))
     if entry or trust:
         raise click.UsageError(f"--entry and --trust are for fleets, and {target} is none")
     check_program(target)
     folders, unveiled = unveil_for_run(input, output, target, place, tools, unveil)
     kwargs = given_arguments(arg, folders)
-    terms = Terms(place, model, running, unconfined, as_json, tools)
+    terms = Terms(place, model, running, unconfined, as_json, tools, plain)
     context.exit(run_program(terms, target, kwargs, unveiled, python))
 
 
@@ -76,10 +77,11 @@ def run(
 @options.model
 @options.running
 @options.unconfined
+@options.plain
 @options.as_json
 @click.pass_context
 def resume(
-    context: click.Context, home: Path | None, model: str, running: int, unconfined: bool, as_json: bool
+    context: click.Context, home: Path | None, model: str, running: int, unconfined: bool, plain: bool, as_json: bool
 ) -> None:
     """Go on with everything in a home that has not ended.
 
@@ -89,4 +91,4 @@ def resume(
     from prytany.cli.run import Terms
     from prytany.cli.run import resume as resume_home
 
-    context.exit(resume_home(Terms(find_home(home), model, running, unconfined, as_json)))
+    context.exit(resume_home(Terms(find_home(home), model, running, unconfined, as_json, plain=plain)))

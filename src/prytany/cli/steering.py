@@ -10,17 +10,6 @@ from prytany.cli import options
 
 
 @click.command()
-@options.home
-@options.as_json
-def ps(home: Path | None, as_json: bool) -> None:
-    """List processes, and what each waits for."""
-    from prytany.cli.home import find_home
-    from prytany.cli.listing import list_processes
-
-    list_processes(find_home(home), as_json)
-
-
-@click.command()
 @options.pid
 @options.home
 @options.as_json
@@ -121,18 +110,6 @@ def upgrade(pid: str, target: str, home: Path | None, as_json: bool) -> None:
     from prytany.cli.upgrade import upgrade_process
 
     upgrade_process(find_home(home), pid, target, as_json)
-
-
-@click.command()
-@click.argument("pid", metavar="PID", help="A process, as ps shows it; or tools.NAME, a file of tools.")
-@options.home
-@options.as_json
-def logs(pid: str, home: Path | None, as_json: bool) -> None:
-    """Show what a process, or a file of tools, printed."""
-    from prytany.cli.home import find_home
-    from prytany.cli.listing import show_log
-
-    show_log(find_home(home), pid, as_json)
 
 
 @click.group(cls=options.Sections, invoke_without_command=True)

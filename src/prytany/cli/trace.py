@@ -13,8 +13,7 @@ from prytany.abi.errors import Einval, Enoent, Epipe, Esrch
 from prytany.abi.syscalls import TABLE
 from prytany.cli.attached import command, no_home, no_process, pid_of
 from prytany.cli.failure import INTERRUPTED
-from prytany.cli.listing import entry_of
-from prytany.cli.reader import open_reader
+from prytany.cli.reader import entry_of, open_reader
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.totals import money
 from prytany.cli.traced import Line, Traced

@@ -175,6 +175,11 @@ class Client:
         gone: control.Forgotten = await self._ask(control.ForgetProcess(pid))
         return gone
 
+    async def freeze(self, *, thaw: bool = False) -> int:
+        """Stop every process at once, or let go on those that this stopped; how many that were."""
+        count: int = await self._ask(control.FreezeAll(thaw))
+        return count
+
     async def start_agent(self, fleet: str, agent: str, kwargs: dict[str, Any], function: str = "") -> int:
         """Start an agent of a fleet that is up; its pid. Raises Enoent, and Eagain where nothing runs."""
         pid: int = await self._ask(control.StartAgent(fleet, agent, kwargs, function))

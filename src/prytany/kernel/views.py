@@ -36,6 +36,7 @@ def process_rows(state: ShardState, pages: Pages, after: int, now_ns: int) -> li
 def _row(shard: ShardState, p: Process, now_ns: int) -> control.ProcessRow:
     state, reason = p.shown_state()
     usage = p.usage
+    member = shard.fleets.members.get(p.pid)
     return control.ProcessRow(
         pid=p.pid, parent=p.parent, run=p.run, name=p.name, state=state, reason=reason, status=p.status,
         pledge=p.pledge, calls=usage.calls, denials=usage.denials,
@@ -47,6 +48,7 @@ def _row(shard: ShardState, p: Process, now_ns: int) -> control.ProcessRow:
         contexts=shard.contexts.count(p.pid), incidents=len(p.incidents), journal_bytes=p.journal_bytes,
         spawned_ns=p.spawned_ns, started_ns=p.started_ns, ended_ns=p.ended_ns, forgotten=p.forgotten,
         usage=usage_row(usage), below=below_row(p),
+        fleet=shard.fleets.fleets[member.fleet].name if member else "", agent=member.agent if member else "",
     )  # fmt: skip
 
 
@@ -79,6 +81,21 @@ def _waits(p: Process, n: int, call: OpenCall) -> str:
         return "" if call.started else "its turn at a resource"
     waits = WAITS.get(call.call, "")
     return f"process {call.subject}" if waits == "process" else waits
+
+
+def fleet_rows(shard: ShardState) -> list[control.FleetRow]:
+    """The fleets that there are, oldest first."""
+    return [
+        control.FleetRow(
+            number=f.number,
+            name=f.name,
+            stays=f.stays,
+            processes=f.members,
+            models=sorted(f.models),
+            agents={name: agent.about for name, agent in sorted(f.agents.items())},
+        )
+        for f in islice(shard.fleets.fleets.values(), control.ROWS_MAX)
+    ]
 
 
 def incident_rows(table: Table) -> list[control.IncidentRow]:

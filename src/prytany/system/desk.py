@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from prytany.abi import control
 from prytany.abi.errors import Eagain, Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import pack
+from prytany.kernel.freezing import freeze
 from prytany.kernel.pages import Pages
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
-from prytany.kernel.views import incident_rows, inspection, process_rows
+from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows
 from prytany.ports.store import StoreError
 
 if TYPE_CHECKING:
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from prytany.system.fleet.desk import FleetDesk
 
 Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents
-AtOnce = Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
+AtOnce = (
+    Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
+    | control.FreezeAll
+)  # fmt: skip
 
 
 class Facts(NamedTuple):
@@ -31,6 +36,8 @@ class Facts(NamedTuple):
     home: str
     confined: bool
     running_max: int
+    since_ns: int = 0
+    models: Sequence[str] = ()
 
 
 def look(
@@ -43,7 +50,8 @@ def look(
     match command:
         case control.GetStatus():
             return control.Status(
-                **facts._asdict(), head=head, time_ns=table.time_ns, processes=len(table.processes),
+                **facts._asdict(), fleets=fleet_rows(state), head=head, time_ns=table.time_ns,
+                processes=len(table.processes),
                 running=len(table.running), ready=len(table.ready), incidents=len(table.incidents),
                 let_go=table.runs_let_go,
             )  # fmt: skip
@@ -110,6 +118,8 @@ class Desk:
         match command:
             case control.SignalProcess():
                 operator.signal(command.pid, command.signal, uid=uid)
+            case control.FreezeAll():
+                return freeze(kernel, uid, thaw=command.thaw)
             case control.SettleIncident():
                 operator.settle(command.pid, command.n, command.choice, command.value, uid=uid)
             case control.SendMessage():

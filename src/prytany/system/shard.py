@@ -78,6 +78,11 @@ def _live_models(state: ShardState) -> set[str]:
     return {p.model for p in state.table.processes.values() if p.alive and p.pid == p.run and p.model not in of_fleets}
 
 
+def _facts(home: str, confined: bool, running_max: int, models: list[str], *, runs: bool) -> Facts:
+    os_pid, since_ns = (os.getpid(), SystemClock().now_ns()) if runs else (0, 0)
+    return Facts(__version__, os_pid, home, confined, running_max, since_ns, models)
+
+
 class Shard:
     """An opened home with its running kernel."""
 
@@ -152,7 +157,7 @@ class Shard:
             reactions.append((lambda entry: None) if idle else kernel.react)
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
-            facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
+            facts = _facts(str(path), not unconfined, running_max, sorted(drivers.models), runs=not idle)
             shard = cls(home, kernel, logs, failed, Desk(kernel, facts), drivers, opened.pop_all(), notes)
         return shard if idle else await shard.begin(tools)
 

@@ -11,7 +11,8 @@ import pytest
 from prytany.abi.errors import Einval, Enoent, Esrch, KernelError
 from prytany.cli.inspect import inspect_process
 from prytany.cli.journal import show_head
-from prytany.cli.listing import list_processes, show_log
+from prytany.cli.listing import list_processes
+from prytany.cli.logs import show_logs
 from prytany.cli.trace import trace_process
 from tests.surfaces.homes import make_home
 
@@ -21,7 +22,7 @@ from tests.surfaces.homes import make_home
     [
         lambda home: list_processes(home, False),
         lambda home: trace_process(home, "1", False),
-        lambda home: show_log(home, "1"),
+        lambda home: show_logs(home, ["1"]),
         lambda home: inspect_process(home, "1", False),
         show_head,
     ],
@@ -39,10 +40,10 @@ def test_the_log_of_what_is_not_there_is_an_errno_and_leaves_nothing(
 ) -> None:
     make_home(tmp_path / "home", count=1)
     shutil.rmtree(tmp_path / "home" / "logs")
-    show_log(tmp_path / "home", "1")
+    show_logs(tmp_path / "home", ["1"])
     with pytest.raises(error):
-        show_log(tmp_path / "home", name)
+        show_logs(tmp_path / "home", [name])
     with pytest.raises(Enoent):
-        show_log(tmp_path, "1")
+        show_logs(tmp_path, ["1"])
     assert not (tmp_path / "logs").exists()
     assert not (tmp_path / "home" / "logs").exists()

@@ -152,6 +152,12 @@ class SqliteReader:
         for found in self._select(_BODY + " ORDER BY tenant, digest", _BODY_TYPES):
             yield Body._make(found)
 
+    def bodies_bytes(self) -> tuple[int, int]:
+        """How many large bodies there are, and their bytes. It reads a page of each, and not what it holds."""
+        for found in self._select("SELECT count(*), coalesce(sum(length(content)), 0) FROM bodies", (int, int)):
+            return found[0], found[1]
+        return 0, 0
+
     def snapshots(self) -> Iterator[Snapshot]:
         """All snapshots, the one that was saved last first."""
         for found in self._select(_SNAPSHOT, _SNAPSHOT_TYPES):

@@ -1,0 +1,84 @@
+"""`cost`: what models took, from the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from prytany.abi.errors import Einval
+from prytany.cli.attached import duration
+from prytany.cli.bar import bar
+from prytany.cli.failure import advised
+from prytany.cli.moments import moment_ns
+from prytany.cli.reader import open_reader
+from prytany.cli.table import Column, Line, table
+from prytany.cli.text import json_line, say
+from prytany.cli.totals import money
+from prytany.drivers.clocks.system import SystemClock
+from prytany.system.opening import store_errors
+from prytany.system.spending import KEYS, Spent, spending
+
+NUMBERS = ("CALLS", "FAILED", "TOKENS IN", "TOKENS OUT", "COST", "UNPRICED", "MODEL TIME")
+
+
+def show_cost(home: Path, by_text: str, since: str, as_json: bool) -> None:
+    """A line a group, dearest first, and their sum. Raises Einval, Enoent, Eio."""
+    by = _parts(by_text)
+    since_ns = moment_ns(since, SystemClock().now_ns()) if since else 0
+    with store_errors(), closing(open_reader(home)) as reader:
+        head = reader.head()
+        with bar("entries", head.seq if head else 0) as move:
+            found = spending(reader, by, since_ns, move)
+    total = Spent()
+    for spent in found.values():
+        for name in Spent.__struct_fields__:
+            setattr(total, name, getattr(total, name) + getattr(spent, name))
+    ordered = sorted(found.items(), key=lambda item: (-item[1].cost_usd_micros, -_tokens(item[1]), item[0]))
+    if as_json:
+        for key, spent in ordered:
+            print(json_line({**dict(zip(by, key, strict=True)), **msgspec.structs.asdict(spent), "total": False}))
+        print(json_line({**msgspec.structs.asdict(total), "total": True}))
+        return
+    _show(by, dict(ordered), total)
+
+
+def _parts(text: str) -> list[str]:
+    parts = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    for part in parts:
+        if part == "tag":
+            raise advised(Einval("nothing has tags yet"), f"tell it apart by {', '.join(KEYS)}")
+        if part not in KEYS:
+            raise advised(
+                Einval(f"cost cannot be told apart by {part[:100]!r}"), f"name one or more of {','.join(KEYS)}"
+            )
+    return parts
+
+
+def _tokens(spent: Spent) -> int:
+    return spent.prompt_tokens + spent.completion_tokens
+
+
+def _show(by: Sequence[str], found: Mapping[tuple[str | int, ...], Spent], total: Spent) -> None:
+    if not found:
+        say("no model was asked")
+        return
+    columns = [Column(part.upper(), right=part == "run", long=part != "day") for part in by]
+    columns += [Column(title, right=True) for title in NUMBERS]
+    lines = [Line([*(str(part) for part in key), *_numbers(spent)]) for key, spent in found.items()]
+    if len(found) > 1:
+        lines.append(Line(["all", *[""] * (len(by) - 1), *_numbers(total)], "bold"))
+    for line in table(columns, lines):
+        print(line)
+    if total.unpriced:
+        say(f"UNPRICED: {total.unpriced} attempts took tokens and cost nothing, or their model's price is not known")
+    if total.estimated:
+        say(f"the tokens of {total.estimated} attempts are an estimate: the endpoint did not tell them")
+
+
+def _numbers(spent: Spent) -> list[str]:
+    tokens = f"{spent.prompt_tokens:,}", f"{spent.completion_tokens:,}"
+    cost = "?" if spent.unpriced and not spent.cost_usd_micros else money(spent.cost_usd_micros)
+    return [str(spent.calls), str(spent.failed), *tokens, cost, str(spent.unpriced), duration(spent.model_us * 1000)]

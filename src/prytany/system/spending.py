@@ -1,0 +1,135 @@
+"""What models took, by whatever it is to be told apart by: sums of the journal's `model.used` records.
+
+The journal is read once, from the moment that is asked for on, and the rest of it only where a name is asked for that
+it alone knows; most entries are passed over undecoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from prytany.abi import events as ev
+from prytany.abi.errors import Eio
+from prytany.abi.wire import UNREADABLE
+from prytany.ports.store import Reader, Row
+
+KEYS = ("agent", "model", "day", "run")
+"""What it can be told apart by. A day is one of UTC."""
+_USED, _SPAWNED = b"model.used/", b"process.spawned/"
+_SAY_EVERY = 5_000
+
+
+class Spent(msgspec.Struct):
+    """What the calls of one group took. Attempts without an answer are counted, and charged as they were recorded."""
+
+    calls: int = 0
+    """Attempts that were answered."""
+    failed: int = 0
+    """Attempts that were not."""
+    estimated: int = 0
+    """Attempts whose tokens the endpoint did not tell."""
+    unpriced: int = 0
+    """Attempts with tokens and no cost: of a model that costs nothing, or whose price is not known."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd_micros: int = 0
+    model_us: int = 0
+
+    def take(self, e: ev.ModelUsed) -> None:
+        """Count in one attempt."""
+        self.calls += not e.cause
+        self.failed += bool(e.cause)
+        self.estimated += e.estimated
+        self.unpriced += bool(e.prompt_tokens + e.completion_tokens) and not e.cost_usd_micros
+        self.prompt_tokens += e.prompt_tokens
+        self.completion_tokens += e.completion_tokens
+        self.cost_usd_micros += e.cost_usd_micros
+        self.model_us += e.took_us
+
+
+class _Born:
+    """Who processes are, as their spawns said."""
+
+    def __init__(self) -> None:
+        self._fleets: dict[int, str] = {}
+        self._found: dict[int, tuple[str, int]] = {}
+
+    def take(self, event: Any) -> None:
+        if isinstance(event, ev.FleetDeclared):
+            self._fleets[event.fleet] = event.name
+        elif isinstance(event, ev.ProcessSpawned):
+            fleet = self._fleets.get(event.fleet, str(event.fleet))
+            self._found[event.pid] = (f"{fleet}.{event.agent}" if event.fleet else event.name, event.run)
+
+    def of(self, pid: int) -> tuple[str, int]:
+        return self._found.get(pid, ("?", 0))
+
+
+def spending(
+    reader: Reader, by: Sequence[str], since_ns: int = 0, on_seq: Callable[[int], object] = lambda seq: None
+) -> dict[tuple[str | int, ...], Spent]:
+    """The sums by what `by` names, of `KEYS`.
+
+    Args:
+        reader: of the journal.
+        by: the parts of a group's key, in their order.
+        since_ns: records before it do not count.
+        on_seq: told now and then which entry is read.
+
+    Raises:
+        Eio: an entry cannot be read by this version.
+    """
+    names = "agent" in by or "run" in by
+    first = _first_since(reader, since_ns)
+    born, groups = _Born(), dict[tuple[str | int, ...], Spent]()
+    marks = [_USED] + [_SPAWNED, b"fleet.declared/"] * names
+    for row in reader.rows(1 if names else first):
+        if not row.seq % _SAY_EVERY:
+            on_seq(row.seq)
+        if not any(mark in row.record for mark in marks):
+            continue
+        entry = _decoded(row)
+        for event in entry.events:
+            if not isinstance(event, ev.ModelUsed):
+                born.take(event)
+            elif row.seq >= first:
+                groups.setdefault(tuple(_key(by, event, entry.time_ns, born)), Spent()).take(event)
+    return groups
+
+
+def _key(by: Sequence[str], e: ev.ModelUsed, time_ns: int, born: _Born) -> Iterator[str | int]:
+    for part in by:
+        match part:
+            case "agent":
+                yield born.of(e.pid)[0]
+            case "run":
+                yield born.of(e.pid)[1]
+            case "day":
+                yield datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).date().isoformat()
+            case _:
+                yield e.model
+
+
+def _first_since(reader: Reader, since_ns: int) -> int:
+    """The first entry of that time or later: the kernel's time never goes back, so it takes a few looks."""
+    head = reader.head()
+    low, high = 1, head.seq + 1 if head else 1
+    while since_ns and low < high:
+        middle = (low + high) // 2
+        row = reader.row(middle)
+        if row is None or _decoded(row).time_ns < since_ns:  # None: put away before what is there
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _decoded(row: Row) -> ev.Entry:
+    try:
+        return ev.decode_entry(row.record)
+    except UNREADABLE as error:
+        raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None

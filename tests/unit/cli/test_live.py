@@ -1,0 +1,89 @@
+"""The table of a run: bounded, sorted, with the text of agents as it is, and never more than it was told."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from prytany.abi import events as ev
+from prytany.cli.live import ROWS_MAX, LiveProgress, _Console
+
+
+def spawned(pid: int, name: str) -> ev.ProcessSpawned:
+    return ev.ProcessSpawned(pid, 0, pid, name, "python", "p.py:main", b"", b"", [], {}, b"")
+
+
+def drawn(events: Sequence[ev.Event], height: int = 40, width: int = 100) -> list[str]:
+    """What stands on the terminal after these events, when nothing draws again."""
+    file = io.StringIO()
+    console = _Console(file=file, force_terminal=True, color_system=None, width=width, height=height, markup=False)
+    progress = LiveProgress(Path("/h"), console)
+    progress(1, 1, events)
+    console.print(progress.picture())
+    return file.getvalue().splitlines()
+
+
+def test_a_row_says_who_does_what_and_what_it_took() -> None:
+    lines = drawn([
+        spawned(1, "[red]editor\x1b[2J"), spawned(2, "reader"), spawned(3, "late"), spawned(4, "stands"),
+        ev.ProcessStarted(1, 0), ev.CallOpened(1, 1, "model_chat", b"", 0, 0),
+        ev.ModelUsed(1, 1, "m", 30, 12, 2_000, 5),
+        ev.ProcessStarted(2, 0), ev.ProcessExited(2, 0, 0, "returned", b""),
+        ev.ProcessStarted(4, 0), ev.ProcessPaused(4, "SIGSTOP"),
+    ])  # fmt: skip
+    assert [line.split()[:1] for line in lines[1:5]] == [["1"], ["2"], ["3"], ["4"]]
+    assert r"[red]editor\x1b[2J" in lines[1]
+    assert "waits for the model" in lines[1]
+    assert lines[1].split()[-2:] == ["42", "$0.002"]
+    assert "ended: returned" in lines[2]
+    assert "waits for a place" in lines[3]
+    assert "is stopped" in lines[4]
+    assert "3 alive, 1 ended, 1 model calls answered" in lines[5]
+
+
+def test_rows_are_as_many_as_have_room_and_the_rest_is_counted() -> None:
+    crowd: list[ev.Event] = [spawned(pid, f"agent {pid}") for pid in range(1, 1_001)]
+    tall, low = drawn(crowd, height=200), drawn([*crowd, ev.ProcessStarted(7, 0)], height=10)
+    assert len(tall) == 1 + ROWS_MAX + 2
+    assert "and 980 processes more" in tall[-2]
+    assert [line.split()[0] for line in low[1:5]] == ["7", "998", "999", "1000"]
+    assert "1000 alive" in low[-1]
+
+
+def test_who_fails_or_needs_a_person_is_said_above_the_table_and_the_cursor_is_left_alone() -> None:
+    file = io.StringIO()
+    console = _Console(file=file, force_terminal=True, color_system=None, width=100, height=30, markup=False)
+
+    async def run() -> None:
+        progress = LiveProgress(Path("/h"), console)
+        progress.begin()
+        progress(1, 1, [spawned(1, "bad"), ev.ProcessStarted(1, 0), ev.IncidentOpened(1, "doubt", 3)])
+        progress(2, 2, [ev.ProcessExited(1, 1, 0, "raised ValueError", b"")])
+        progress.go_on(1)
+        progress.end()
+        progress.end()
+
+    asyncio.run(run())
+    said = file.getvalue()
+    assert "bad needs a person: doubt; prytany incidents retry 1 3 --home /h" in said
+    assert "ends: raised ValueError (status 1)" in said
+    assert "\x1b[?25" not in said
+    assert said.endswith("\n")
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_run() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(5, "gone")
+
+    async def run() -> None:
+        console = _Console(file=io.StringIO(), force_terminal=True, width=80, height=30)
+        progress = LiveProgress(Path("/h"), console)
+        progress.begin()
+        console.file = Gone()
+        progress(1, 1, [spawned(1, "a"), ev.IncidentOpened(1, "doubt", 3)])
+        progress.end()
+
+    asyncio.run(run())
