@@ -70,6 +70,13 @@ class ForgetProcess(msgspec.Struct, array_like=True, frozen=True, tag="forget"):
     pid: int
 
 
+class CollectContent(msgspec.Struct, array_like=True, frozen=True, tag="collect"):
+    """Destroy the content of processes that ended before that time, some at a time; answered when that is done."""
+
+    before_ns: int = 0
+    """0 is the time for which ended runs are kept in the table."""
+
+
 class SendMessage(msgspec.Struct, array_like=True, frozen=True, tag="send"):
     """Put a message of that type into its mailbox; answered with the message's number."""
 
@@ -129,10 +136,10 @@ class AwaitEntry(msgspec.Struct, array_like=True, frozen=True, tag="follow"):
 
 Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
-    | ForgetProcess | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet | WithdrawFleet | ListFleets
-    | FollowProcess
+    | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
+    | WithdrawFleet | ListFleets | FollowProcess
 )  # fmt: skip
-Unbounded = WaitProcess | ForgetProcess | AwaitEntry | BringFleet | FollowProcess
+Unbounded = WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess
 """Those whose answer takes as long as it takes."""
 
 
@@ -360,6 +367,18 @@ class Forgotten(msgspec.Struct, kw_only=True):
     kept: int
 
 
+class Collected(msgspec.Struct, kw_only=True):
+    """What was destroyed of processes that ended long ago."""
+
+    pids: list[int]
+    contents: int
+    freed_bytes: int
+    kept: int
+    """Pieces of content that others name as well."""
+    more: bool
+    """There are other processes: the same command goes on with them."""
+
+
 class Upgrade(msgspec.Struct, kw_only=True):
     """What becomes of an upgrade: at once, or when the message in hand is done (`pending`)."""
 
@@ -432,6 +451,7 @@ ANSWERS: dict[type[Command], Any] = {
     ListIncidents: list[IncidentRow],
     SettleIncident: None,
     ForgetProcess: Forgotten,
+    CollectContent: Collected,
     SendMessage: int,
     UpgradeProcess: Upgrade,
     AwaitEntry: int,

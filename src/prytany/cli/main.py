@@ -34,6 +34,7 @@ app.section(
     steering.ps, steering.inspect, steering.trace, steering.logs, steering.wait, steering.kill, steering.send,
     steering.upgrade, steering.incidents,
 )  # fmt: skip
+app.section("Keeping", keeping.backup, keeping.restore_home)
 app.section("The home", keeping.list_tools, keeping.journal, keeping.models, keeping.doctor, keeping.completion)
 
 
