@@ -54,8 +54,18 @@ def stubborn() -> Program:
     yield []
 
 
+def strange() -> Program:
+    """Makes calls that there are not, twice each."""
+    for name in ("no_such_call", "nor_this", "no_such_call", "nor_this"):
+        _, errno = yield [(name, b"x")]
+        assert errno == "EPERM"
+    yield [("nop", b"x")]
+    yield [("timer_wait", LATER_NS)]
+    yield [("nop", b"after")]
+
+
 PROGRAMS: dict[str, Steps] = {
-    "napper": napper, "asker": asker, "both": both, "parent": parent, "stubborn": stubborn,
+    "napper": napper, "asker": asker, "both": both, "parent": parent, "stubborn": stubborn, "strange": strange,
 }  # fmt: skip
 
 
@@ -214,6 +224,19 @@ def test_a_process_is_idle_only_while_its_last_entry_says_so() -> None:
         life.clock.pass_to(LATER_NS)
         await life.settled()
         assert not life.kernel.table.require(working).idle
+        await life.stop()
+
+    run(body)
+
+
+def test_who_made_calls_that_there_are_not_comes_back_as_well() -> None:
+    async def body() -> None:
+        life = Life(await lived("strange"), PROGRAMS, 1)
+        await life.settled()
+        life.clock.pass_to(LATER_NS)
+        await life.until(lambda: life.kernel.table.require(1).state is not State.RUNNING)
+        process = life.kernel.table.require(1)
+        assert (process.state, process.status, process.usage.denials) == (State.TERMINATED, 0, 4), process.reason
         await life.stop()
 
     run(body)

@@ -176,3 +176,12 @@ def test_the_commands_say_it_in_a_line(closed: Path, tmp_path: Path) -> None:
     again = here("journal", "keep", "--to", str(tmp_path / "new"), home=home)
     assert again.returncode == 2
     assert "EINVAL" in again.stderr
+
+
+def test_a_home_that_has_lost_its_anchor_is_not_called_sound_without_a_word(closed: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(closed, home)
+    assert here("journal", "verify", home=home).stderr == ""
+    (home / "head").unlink()
+    told = here("journal", "verify", home=home)
+    assert (told.returncode, "no head is anchored" in told.stderr) == (0, True)

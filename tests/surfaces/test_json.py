@@ -22,7 +22,7 @@ from tests.tidy.repository import ROOT
 
 LEFT = str(ROOT / "tests" / "surfaces" / "programs" / "left.py")
 PAGE = (ROOT / "docs" / "manual" / "json.md").read_text()
-LEAVES = [name for name, _ in commands(app) if name not in ("models", "journal")]
+LEAVES = [name for name, _ in commands(app) if name not in ("fleet", "models", "journal")]
 ERROR = {"errno", "message", "retryable", "detail", "next"}
 
 
@@ -54,7 +54,7 @@ def documented(command: str) -> set[str]:
 
 
 def test_every_command_has_it_and_its_shape_is_documented() -> None:
-    assert [name for name, options in commands(app) if "--json" not in options] == ["journal", "models"]
+    assert [name for name, options in commands(app) if "--json" not in options] == ["fleet", "journal", "models"]
     for name in LEAVES:
         assert documented(name) or name in ("inspect",), name
 
@@ -108,6 +108,8 @@ WRONG = [
     ("run nowhere.py:main", "ENOENT"), (f"run {'a' * 5_000}.py:main", "ENOENT"), ("run", "EINVAL"),
     ("run x --nope", "EINVAL"), ("resume", "ENOENT"),
     ("ps", "ENOENT"), ("inspect 1", "ENOENT"), ("inspect x", "EINVAL"), ("trace 1", "ENOENT"), ("logs 1", "ENOENT"),
+    ("chat", "ENOENT"), ("attach 1", "EAGAIN"), ("attach x", "EINVAL"), ("up nowhere", "ENOENT"), ("down", "ENOENT"),
+    ("fleet check", "ENOENT"), ("fleet show nowhere.yaml", "ENOENT"), ("fleet schema x", "EINVAL"),
     ("send 1 hello {}", "ENOENT"), ("send x hello {}", "EINVAL"), ("send 1", "EINVAL"),
     ("upgrade 1", "ENOENT"), ("upgrade 1 nothing", "EINVAL"), ("trace 1 --call nothing", "EINVAL"),
     ("kill 1", "ENOENT"), ("kill 1 -s BOOM", "EINVAL"), ("kill", "EINVAL"), ("wait 1", "ENOENT"), ("wait x", "EINVAL"),

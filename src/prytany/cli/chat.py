@@ -27,6 +27,8 @@ from prytany.client import Client
 SESSION = "Session"
 """The function of a chat agent's program that keeps a conversation."""
 PROMPT = "> "
+GRACE_S = 5.0
+"""How long a session has to end, before it is killed."""
 
 
 class Talk:
@@ -38,31 +40,27 @@ class Talk:
         self._after = after
         self._as_json = as_json
         self._streamed = ""
+        self._asking = False
+        self._interrupting: asyncio.Future[None] | None = None
         self.ended: Said | None = None
 
     async def say(self, text: str) -> None:
         """Send it, and show what comes until it is answered."""
-        number = await self._client.send(self._pid, "say", {"text": text})
-        interrupting = asyncio.ensure_future(self._interrupts())
+        self._asking = True
         try:
-            await self._listen(number)
+            await self._listen(await self._client.send(self._pid, "say", {"text": text}))
         finally:
-            interrupting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await interrupting
+            self._asking = False
 
-    async def _interrupts(self) -> None:
-        """Ctrl-C ends the answer in hand."""
-        loop, asked = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_signal_handler(signal.SIGINT, asked.set)
-        try:
-            while True:
-                await asked.wait()
-                asked.clear()
-                with contextlib.suppress(KernelError):  # it may have ended meanwhile
-                    await self._client.signal(self._pid, int(Signal.USR1))
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
+    def interrupt(self) -> bool:
+        """End the answer in hand; whether there is one."""
+        if self._asking:
+            self._interrupting = asyncio.ensure_future(self._interrupt())
+        return self._asking
+
+    async def _interrupt(self) -> None:
+        with contextlib.suppress(KernelError):  # it may have ended meanwhile
+            await self._client.signal(self._pid, int(Signal.USR1))
 
     async def _listen(self, number: int) -> None:
         while self.ended is None:
@@ -97,13 +95,13 @@ class Talk:
     def _reply(self, said: Said) -> None:
         value: Any = said.value
         if said.errno:
-            self._line(f"[{said.errno}: {value[0] if isinstance(value, list) and value else value}]")
-        elif isinstance(value, dict) and "interrupted" in value:
+            self._line(f"[{said.errno}: {value[0]}]")
+        elif _has(value, "interrupted"):
             self._line("[interrupted]")
-        elif isinstance(value, dict) and "error" in value:
-            self._line(f"[{value['error'].get('errno')}: {value['error'].get('message')}]")
+        elif _has(value, "error"):
+            self._line(f"[{value['error']['errno']}: {value['error']['message']}]")
         else:
-            answer = value.get("answer") if isinstance(value, dict) and "answer" in value else value
+            answer: Any = value["answer"] if _has(value, "answer") else value
             text = answer if isinstance(answer, str) else json_line(answer)
             if text == self._streamed or (not isinstance(answer, str) and self._streamed):
                 _write("\n")
@@ -113,6 +111,10 @@ class Talk:
     def _line(self, text: str) -> None:
         _write(("\n" if self._streamed else "") + safe(text, lines=True) + "\n")
         self._streamed = ""
+
+
+def _has(value: object, key: str) -> bool:
+    return isinstance(value, dict) and key in value
 
 
 async def talk_with(
@@ -128,6 +130,8 @@ async def talk_with(
         as_json,
         pid=pid,
     )
+    loop, own = asyncio.get_running_loop(), asyncio.current_task()
+    loop.add_signal_handler(signal.SIGINT, lambda: talk.interrupt() or (own and own.cancel()))
     try:
         async for line in _lines(not as_json):
             if line.strip():
@@ -139,15 +143,24 @@ async def talk_with(
     except asyncio.CancelledError:
         return INTERRUPTED
     finally:
+        loop.remove_signal_handler(signal.SIGINT)
         if not keep and talk.ended is None:
-            with contextlib.suppress(KernelError):
-                await client.signal(pid, int(Signal.TERM))
-                await client.wait(pid)
+            await _end(client, pid)
     return 0
 
 
+async def _end(client: Client, pid: int) -> None:
+    """Ask the session to end, and see that it does."""
+    for number in (Signal.TERM, Signal.KILL):
+        with contextlib.suppress(KernelError, TimeoutError):
+            await client.signal(pid, int(number))
+            async with asyncio.timeout(GRACE_S):
+                await client.wait(pid)
+                return
+
+
 async def _lines(prompted: bool) -> AsyncIterator[str]:
-    """The lines of standard input, as they are typed; a Ctrl-C between them ends the session."""
+    """The lines of standard input, as they are typed."""
     loop = asyncio.get_running_loop()
     if stat.S_ISREG(os.fstat(0).st_mode):  # a file is there at once, and no loop can wait for it
         for line in sys.stdin:
@@ -156,20 +169,15 @@ async def _lines(prompted: bool) -> AsyncIterator[str]:
     reader = asyncio.StreamReader(limit=1 << 20)
     pipe = os.fdopen(os.dup(0), "rb", buffering=0)
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    own = asyncio.current_task()
-    assert own is not None
     prompting = prompted and sys.stdin.isatty()
     try:
         while True:
             if prompting:
                 _write(PROMPT)
-            loop.add_signal_handler(signal.SIGINT, own.cancel)
             try:
                 line = await reader.readline()
             except ValueError:
                 raise Einval("a line has at most a million bytes") from None
-            finally:
-                loop.remove_signal_handler(signal.SIGINT)
             if not line:
                 return
             yield line.decode("utf-8", "replace").rstrip("\n")

@@ -12,7 +12,7 @@ from prytany.cli.attached import command, no_home
 from prytany.cli.bar import bar
 from prytany.cli.failure import advised
 from prytany.cli.reader import open_reader
-from prytany.cli.text import json_line, safe
+from prytany.cli.text import json_line, note, safe
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
 from prytany.journal.chain import HASH_BYTES
@@ -65,6 +65,8 @@ def verify_home(home: Path, head: str, as_json: bool, archive: Path | None = Non
     keyring = load_keyring(home / "keys")
     with _with_archive(reader, archive, tell) as joined, bar("entries", _length(reader)) as move:
         report = verify(joined, keyring, said, anchor=anchor, tell=tell, progress=move)
+    if report.rows and anchor is None and not told:
+        note("no head is anchored in this home: a tail that was cut would not show, but against --head", as_json)
     return _said(report.rows, report.forgotten, not told, as_json)
 
 

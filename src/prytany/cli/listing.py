@@ -11,6 +11,7 @@ from prytany.abi.errors import Eio, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.wire import UNREADABLE
 from prytany.cli.attached import no_process, pid_of, with_client
+from prytany.cli.failure import advised
 from prytany.cli.reader import open_reader
 from prytany.cli.text import json_line, note, safe, say
 from prytany.cli.totals import total_line
@@ -78,8 +79,14 @@ def show_log(home: Path, pid_text: str, as_json: bool = False) -> None:
             return of_tools and Path(event.path).stem == name
         return isinstance(event, ev.ProcessSpawned) and event.pid == pid
 
-    if any(names_it(event) for row in reader.rows(1) for event in entry_of(row).events):
-        return  # it is known, and printed nothing
+    granted: set[str] = set()
+    for row in reader.rows(1):
+        for event in entry_of(row).events:
+            if names_it(event):
+                return  # it is known, and printed nothing
+            if isinstance(event, ev.ToolsGranted):
+                granted.add(Path(event.path).stem)
     if of_tools:
-        raise Enoent(f"no run here was granted a file of tools {name!r}")
+        there = ", ".join(f"tools.{stem}" for stem in sorted(granted)[:5]) or "none"
+        raise advised(Enoent(f"no run here was granted a file of tools {name!r}"), f"those that were granted: {there}")
     raise no_process(Esrch(f"the journal knows no process {pid_text}"), home)

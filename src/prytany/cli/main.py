@@ -50,6 +50,11 @@ def main() -> None:
 
 def _prepare_streams() -> None:
     """Whatever the locale is, what it cannot show is shown as an escape; a stream that was closed leads nowhere."""
+    for fd in range(3):  # else what is opened next has its number, and libuv aborts when it is to close that
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -42,10 +42,12 @@ class Progress:
         else:
             self._say(f"{pid:>5}  {safe(name):<28} {what}")
 
-    def go_on(self, alive: int) -> None:
+    def go_on(self, alive: int, waiting: int = 0) -> None:
         """Say how it stands, where nothing was said since this was asked before."""
         if self.lines == self._lines_before:
             what = f"goes on: {processes(alive)}, {self._answered} model calls answered"
+            if waiting >= alive:
+                what += f"; all wait, for what says {command('ps', self._home)}"
             self._say(json_line({"note": what}) if self._as_json else f"       {what}")
         self._lines_before = self.lines
 
@@ -68,6 +70,10 @@ class Progress:
                 self.tell(event.pid, f"got no answer ({event.cause})")
             case ev.IncidentOpened():
                 self.tell(event.pid, f"needs a person: {event.kind}; {self._settle(event)}")
+            case ev.MessageDead():
+                self.tell(event.receiver, f"puts message {event.number} aside ({event.reason})")
+            case ev.ProcessFailed():
+                self.tell(event.pid, f"fails, and is begun again: {event.reason} (status {event.status})")
             case ev.ProcessExited():
                 self.tell(event.pid, f"ends: {event.reason} (status {event.status})")
             case ev.ProcessReaped():
@@ -78,4 +84,7 @@ class Progress:
     def _settle(self, event: ev.IncidentOpened) -> str:
         if event.n < 0:
             return command(f"incidents skip {event.pid} {shown_number(event.n)}", self._home)
-        return command(f"incidents retry {event.pid} {event.n}", self._home) + "  (or skip, give)"
+        retry = command(f"incidents retry {event.pid} {event.n}", self._home) + "  (or skip, give)"
+        if event.kind == "bad_key":  # what this kernel was given stays what it has
+            return f"stop this, set PRYTANY_MODEL_KEY, and {command('resume', self._home)}; or {retry}"
+        return retry

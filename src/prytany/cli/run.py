@@ -162,7 +162,8 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
         loop.add_signal_handler(number, interrupt)
     first: list[asyncio.Future[Any]] = [ended, interrupted, shard.failed]
     while not (await asyncio.wait(first, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED))[0]:
-        progress.go_on(sum(p.alive for p in shard.kernel.table.processes.values()))
+        alive = [p for p in shard.kernel.table.processes.values() if p.alive]
+        progress.go_on(len(alive), sum(p.shown_state()[0].value == "waiting" for p in alive))
     if not ended.done():
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)

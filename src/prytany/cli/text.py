@@ -17,10 +17,11 @@ def safe(text: str, *, lines: bool = False) -> str:
 
 
 def say(text: str, *, lines: bool = False) -> None:
-    """A line on standard error, made safe. When nobody reads that any more, it goes nowhere, and the work goes on."""
+    """A line on standard error, made safe. When nobody reads that any more, or the disk that it goes to is full, it
+    goes nowhere, and the work goes on."""
     try:
         print(safe(text, lines=lines), file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:
         _to_nowhere(2)
 
 

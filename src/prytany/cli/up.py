@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -59,7 +59,7 @@ class Up:
 
 
 @asynccontextmanager
-async def kernel_here(terms: Terms, asks: bool) -> AsyncIterator[Up]:
+async def kernel_here(terms: Terms, asks: bool) -> AsyncGenerator[Up]:
     """A kernel in this process; when a root ends, the rest of its run is ended too."""
     progress = Progress((lambda text: None) if terms.quiet else say, terms.home, terms.as_json)
     roots = asyncio.Event()

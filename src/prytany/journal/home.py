@@ -20,6 +20,7 @@ import stat
 from pathlib import Path
 
 from prytany.abi.errors import Eacces, Ebusy, Einval, Eio, Enoent
+from prytany.abi.names import check_name
 from prytany.journal.plain import read_plain
 
 FORMAT = 1
@@ -65,6 +66,7 @@ class Home:
             Eio: it cannot be read or written.
         """
         self.path = path
+        check_name(str(path))
         try:
             if create:
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def contain(k: Core, places: Filling, pid: int, error: Exception, at: str, *, wh
     `whole` says that nothing was being taken away.
     """
     if k.closing or k.ledger.journal.failure is not None:
-        if not isinstance(error, KernelError):
+        if not isinstance(error.__cause__ if isinstance(error, KernelPanic) else error, KernelError):
             tell(error, f"the kernel failed at {at}")  # else it says no more than why the kernel stops
         return
     if not whole or not pid or isinstance(error, KernelPanic):

@@ -5,8 +5,9 @@ never a loss that nobody explains; the command can be given again, and finishes.
 is, a batch at a time, so that no byte is given back twice.
 
 What living processes name as well is kept, since they need it to come back, and so is what an ended one left that its
-parent has not taken yet. What the process handed to others (its result, in the answer that its parent got) is theirs; a
-message goes with its sender and its receiver, whichever is forgotten first, once its receiver has ended.
+parent has not taken yet, and the text of a program, which is the operator's, whoever says the same. What the process
+handed to others (its result, in the answer that its parent got) is theirs; a message goes with its sender and its
+receiver, whichever is forgotten first, once its receiver has ended.
 
 A kernel may be running, and everything else goes on between the steps. Then more is named than was when the journal was
 read. Small content comes along with whatever names it, in a row of its own; a large body is there once for all, so
@@ -148,7 +149,11 @@ async def _find(reader: Reader, table: Table, pids: frozenset[int], gone: frozen
     async for seq, _, events in entries(reader, 1, last):
         for event in events:
             names = {digest for _, digest in names_of(event)} & own.keys()
-            owners = owners_of(event)
+            if not names:
+                continue
+            owners, mine = owners_of(event), names.intersection(own_names(event))
+            wanted |= names - mine
+            names = mine
             # A message's sender was answered with its number: it needs no more of it to come back.
             if names and needed(table, owners[0]):
                 wanted |= names

@@ -15,6 +15,8 @@ BEYOND = {
     "history": "the history of this incarnation has reached its bound",
 }
 """What is said of each bound of the journal."""
+UNKNOWN = "?"
+"""How a call is recorded that is not in the table: its name is the worker's own words, and could fill the journal."""
 
 
 def deny(process: Process, call: str) -> str | None:

@@ -17,7 +17,6 @@ from prytany.abi import limits
 from prytany.abi.errors import Eio, Enoent, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack_error
-from prytany.ipc.mailbox import Post
 from prytany.journal.bodies import Stored
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
@@ -41,13 +40,11 @@ from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
 from prytany.kernel.trap import Trap, decode_arguments
 from prytany.kernel.workers import Workers
-from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader, StoreError
 from prytany.process.process import Process, State
 from prytany.scheduling.turns import Turns
-from prytany.supervision.fleets import Fleets
 
 
 class Kernel:
@@ -71,6 +68,7 @@ class Kernel:
     ) -> None:
         self.ledger = ledger
         self.table = ledger.table
+        self.post, self.contexts, self.fleets = ledger.state.post, ledger.state.contexts, ledger.state.fleets
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
@@ -95,24 +93,9 @@ class Kernel:
 
     # What handlers may look at (outcome.Context).
 
-    @property
-    def post(self) -> Post:
-        """The mailboxes."""
-        return self.ledger.state.post
-
     def now_ns(self) -> int:
         """The kernel's time."""
         return self.ledger.now_ns()
-
-    @property
-    def contexts(self) -> Contexts:
-        """Every process's contexts."""
-        return self.ledger.state.contexts
-
-    @property
-    def fleets(self) -> Fleets:
-        """What operators declared that agents are."""
-        return self.ledger.state.fleets
 
     def digest(self, content: bytes) -> bytes:
         """The keyed digest of `content`."""
@@ -170,7 +153,11 @@ class Kernel:
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What is recorded of a call that ends now, without its answer: what a model's is charged, a tool's doubt."""
-        return self.effects.models.unfinished(process, n, "cancelled") or self.admission.abandoned(process, n)
+        return (
+            self.effects.models.unfinished(process, n, "cancelled")
+            or self.recovery.lost(process, n)
+            or self.admission.abandoned(process, n)
+        )
 
     @property
     def tools(self) -> Toolbox:

@@ -93,6 +93,8 @@ class Ledger:
         self._held: deque[Durable] = deque()
         self._undurable = Undurable()
         self._journal: Journal | None = None
+        self.begun_at = 0
+        """The last entry of the kernels before."""
         self.denials = Denials(self)
         self.shared = Shared(self.digest)
         self.followers: list[asyncio.Future[int]] = []
@@ -102,6 +104,7 @@ class Ledger:
     def attach(self, journal: Journal) -> None:
         """Write to `journal` from here on."""
         self._journal = journal
+        self.begun_at = journal.head.seq
 
     @property
     def journal(self) -> Journal:
@@ -153,9 +156,6 @@ class Ledger:
         content_bytes = len(packed)
         if large:
             content_bytes += sum(len(body.content) for body in large)
-        for content in shared:
-            if (digest := self.shared.hand_over(content)) is not None:
-                large.append(Body(TENANT, digest, self.key_id, content))
         if payer < 0:
             payer = getattr(answered[0], "pid", 0) if answered else flush
         record = ev.encode_entry(ev.Entry(now_ns, list(events), payer, content_bytes))
@@ -170,6 +170,9 @@ class Ledger:
             # It cannot follow, so it must not be written: no later kernel could fold it. The state may be half changed.
             journal.give_up(error)
             raise
+        for content in shared:  # last, so that nothing counts as handed over whose entry is not written
+            if (digest := self.shared.hand_over(content)) is not None:
+                large.append(Body(TENANT, digest, self.key_id, content))
         journal.append(record, packed, large, reserve)
         self._held.append(Durable(seq, now_ns, answered, contents, work))
         return seq

@@ -125,6 +125,8 @@ class Reactions:
             return  # closed again by the time it was durable
         self._place(process)
         self._k.effects.start(process, e.n, e.call, entry.work)
+        if e.pid not in self._k.workers.live and not process.idle:
+            self.come_back(e.pid)  # stopped and continued meanwhile: before this was durable, it could not come
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
@@ -212,6 +214,8 @@ class Reactions:
                 Item(e.ns[0], entry.time_ns or live.last_ns, e.errno, denied_value(e.call, e.cause)),
                 entry.seq or live.upto + 1,
             )
+        elif entry.time_ns:  # else it is not recorded, and will be denied again
+            self.come_back(e.pid)
 
     def on_warned(self, entry: Durable, e: ev.ProcessWarned) -> None:
         """Its log says so."""
@@ -240,8 +244,8 @@ class Reactions:
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
         """A worker starts, and whoever could not yet is next."""
-        self._k.workers.wake(e.pid)
         self._starting -= 1
+        self._k.workers.wake(e.pid)
         if self._k.table.ready:
             self.fill()
 

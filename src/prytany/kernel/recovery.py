@@ -45,6 +45,7 @@ class Recovery:
     def __init__(self, kernel: Core) -> None:
         self._k = kernel
         self._waiting: set[tuple[int, int]] = set()
+        self._again: set[int] = set()  # entries of intents that an earlier kernel recorded, and this one reserved anew
 
     def reserve(self, process: Process, n: int, reserved: Reservation) -> None:
         """Reserve open call `n` anew; once durable, `ev.ModelReserved` begins it."""
@@ -52,6 +53,8 @@ class Recovery:
             return
         pid, call, ledger = process.pid, process.open[n], self._k.ledger
         lost = call.asking or call.reserved is None
+        if call.seq <= ledger.begun_at:
+            self._again.add(call.seq)
         events: list[ev.Event] = [charge(pid, n, reserved, 0, "lost")] if lost else []
         if call.pieces:
             value = pack(interrupted(call.pieces, "lost"))
@@ -63,6 +66,13 @@ class Recovery:
             pid, n, reserved.model, reserved.prompt_tokens, reserved.completion_tokens, reserved.cost_usd_micros
         )
         ledger.commit((*events, again), {})
+
+    def lost(self, process: Process, n: int) -> tuple[ev.Event, ...]:
+        """What open call `n` is charged that ends before it is begun again, where an earlier kernel died over it."""
+        call = process.open[n]
+        if call.reserved is None or not call.asking or call.seq > self._k.ledger.begun_at or call.seq in self._again:
+            return ()
+        return (charge(process.pid, n, call.reserved, 0, "lost"),)
 
     def bound(self, process: Process, n: int) -> Reservation | None:
         """What open call `n` reserved; for one that an earlier version opened, what it would have. None where it has no

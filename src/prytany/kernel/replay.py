@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from prytany.abi.errors import Ereplay
 from prytany.kernel.earlier import earlier_forms
+from prytany.kernel.gate import UNKNOWN
 from prytany.kernel.record import Item, Record
 
 AHEAD_ITEMS_MAX = 512
@@ -66,7 +67,9 @@ class Cursor:
         asked = self.record.asked.get(n)
         if asked is None:
             self.beyond.append((n, call, argument))
-        elif asked.call != call or (asked.argument and not _same(asked.argument, call, argument, digest)):
+        elif asked.call not in (call, UNKNOWN) or (
+            asked.argument and not _same(asked.argument, call, argument, digest)
+        ):
             raise Ereplay(
                 f"call {n} was {asked.call} when it was recorded, and is {call} now, or its arguments differ",
                 call=call,

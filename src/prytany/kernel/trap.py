@@ -16,7 +16,7 @@ from prytany.abi.errors import Eagain, Einval, KernelError
 from prytany.abi.syscalls import SYSCALLS, arguments_type
 from prytany.abi.values import pack, pack_error
 from prytany.abi.wire import UNREADABLE
-from prytany.kernel.gate import deny
+from prytany.kernel.gate import UNKNOWN, deny
 from prytany.kernel.handlers import HANDLERS
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Ledger
@@ -81,10 +81,12 @@ class Trap:
         except Denied:
             self._deny(live, process, n, name, "EPERM")
             return
-        except KernelError as error:
+        except (KernelError, RecursionError) as raised:
             if cause:
                 self._deny(live, process, n, name, "EDQUOT", cause)
                 return
+            # What could just be read is packed with a level more around it, on a deeper stack.
+            error = raised if isinstance(raised, KernelError) else Einval("nested too deeply", call=name)
             value = pack_error(error.message, error.detail)
             result = ledger.digest(value)
             contents[result] = value
@@ -136,9 +138,7 @@ class Trap:
                 events, {self._ledger.digest(content): content for content in left}, payer=live.pid, reserve=True
             )
             return
-        # The name is the worker's own words: what is not in the table is recorded under one name, so that made-up names
-        # cannot fill the journal.
-        known = name if name in _DECODERS else "?"
+        known = name if name in _DECODERS else UNKNOWN
         if f"{known} {errno}" not in process.denied:
             self._ledger.commit([ev.CallsDenied(live.pid, known, errno, [n], process.tail, cause=cause)], {})
             return

@@ -3,7 +3,7 @@
 A cancellation is a call of its own and the kernel decides the race: until item `n` comes, the caller keeps waiting.
 The kernel answers every call, cancelled or not, so nothing that waits for a cancellation (`wait_for`, `timeout`,
 `TaskGroup`) can hang. If the result wins, whoever cancelled still sees CancelledError; the result is in the record,
-and in `late`, so that a receive whose message won the race can hand it on.
+and in `late`, so that a child whose spawn won the race can be ended.
 
 Source: the rule that "a cancellation is a call, and the kernel decides the race" (docs, Replay).
 """

@@ -172,7 +172,7 @@ class Chat:
         if name == "read_skill":
             return await self._read_skill(**_given(args, "name", "file"))
         if name.startswith(ASK) and name[len(ASK) :] in self._spec.spawns:
-            return await self._proc.run(name[len(ASK) :], **_given(args, "prompt"))
+            return await self._proc.run(name[len(ASK) :], str(args.get("prompt", "")))
         return await self._proc.tools[name.replace(DOT, ".")](**args)
 
     async def _read_skill(self, name: str = "", file: str = SKILL) -> str:

@@ -130,13 +130,13 @@ def confine(granted: Confinement, prepared: Prepared | None, zygote_pid: int) ->
         landlock.restrict_self(prepared.ruleset)
     _close_from(SOCKET_FD + 1)
     if sys.platform.startswith("linux"):  # macOS refuses to bound the address space
-        resource.setrlimit(resource.RLIMIT_AS, (granted.memory_bytes, granted.memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _limit(resource.RLIMIT_AS, granted.memory_bytes)
+    _limit(resource.RLIMIT_CORE, 0)
     if granted.uid is not None and not granted.unconfined:
-        resource.setrlimit(resource.RLIMIT_NPROC, (limits.WORKER_THREADS_MAX, limits.WORKER_THREADS_MAX))
+        _limit(resource.RLIMIT_NPROC, limits.WORKER_THREADS_MAX)
     if prepared is not None and not granted.unconfined:
         prepared.filter.install()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (granted.files_max, granted.files_max))
+    _limit(resource.RLIMIT_NOFILE, granted.files_max)
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -146,6 +146,13 @@ def die_with_parent(parent_pid: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent_pid:
         os._exit(0)
+
+
+def _limit(kind: int, most: int) -> None:
+    """Bound oneself; where the operator's own bound is lower that stays, since nobody but root may raise it."""
+    above = resource.getrlimit(kind)[1]
+    most = most if above == resource.RLIM_INFINITY else min(most, above)
+    resource.setrlimit(kind, (most, most))
 
 
 def forget_children() -> None:

@@ -94,12 +94,20 @@ def exit_error(error: BaseException) -> dict[str, Any]:
     explain(error)
     record: dict[str, Any] = {
         "type": type(error).__name__,
-        "message": _bounded(str(error), MESSAGE_BYTES_MAX),
+        "message": _bounded(_text_of(error), MESSAGE_BYTES_MAX),
         "traceback": _bounded("".join(traceback.format_exception(_of_program(error))), TRACEBACK_BYTES_MAX),
     }
     if isinstance(error, KernelError):
         record["errno"] = error.errno
     return record
+
+
+def _text_of(error: BaseException) -> str:
+    """What it says of itself, where it can."""
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"(its text cannot be had: {type(broken).__name__})"
 
 
 def _of_program(error: BaseException) -> BaseException:

@@ -142,12 +142,17 @@ def _ending_of(error: BaseException) -> Ending:
     if asked is not None:
         error = asked
     if isinstance(error, ProcessExit):
-        return (error.status, None, None)
+        return (_status(error.status), None, None)
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
-            return (error.code or 0, None, None)
+            return (_status(error.code or 0), None, None)
         return (1, None, exit_error(error))
     return (1, None, exit_error(error))
+
+
+def _status(asked: int) -> int:
+    """The status that stands in a byte, as an operating system has it; but what failed never looks like success."""
+    return asked & 0xFF or int(asked != 0)
 
 
 async def _end_leftovers(loop: WorkerLoop) -> None:
@@ -172,6 +177,10 @@ async def _end_tasks(loop: WorkerLoop) -> None:
 
 def _report(loop: WorkerLoop, ending: Ending) -> int:
     """Tell the kernel, and wait until it has answered or closed: then the ending is durable."""
+    error = ending[2]
+    if error and error["traceback"]:  # whoever looks at its log finds why it failed
+        with contextlib.suppress(Exception):  # what the program put in the place of stdout
+            sys.stdout.write(error["traceback"])
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()  # before the call: what is printed when its frame arrives counts as printed before it

@@ -28,10 +28,12 @@ def name_model(choice: str) -> str:
         Einval: PRYTANY_MODEL_URL or PRYTANY_MODEL_NAME are not set as an endpoint needs it.
     """
     if choice == "remote" or (not choice and os.environ.get("PRYTANY_MODEL_URL")):
+        if not os.environ.get("PRYTANY_MODEL_URL"):
+            raise _unset("PRYTANY_MODEL_URL is not set: where is the endpoint?")
         _url()
         name = os.environ.get("PRYTANY_MODEL_NAME", "")
         if not name:
-            raise Einval("PRYTANY_MODEL_URL is set, and PRYTANY_MODEL_NAME is not: which of its models is meant?")
+            raise _unset("PRYTANY_MODEL_URL is set, and PRYTANY_MODEL_NAME is not: which of its models is meant?")
         return REMOTE + name
     if choice in ("", "local", "scripted") or choice.startswith(REMOTE):
         return choice or "local"
@@ -91,6 +93,15 @@ def _open(name: str) -> Model:
     return OpenAINative(wanted, base_url=_url(), key=os.environ.get("PRYTANY_MODEL_KEY"))
 
 
+def _unset(message: str) -> Einval:
+    error = Einval(message)
+    error.add_note(
+        "an endpoint is PRYTANY_MODEL_URL, such as https://api.example.com/v1, PRYTANY_MODEL_NAME, and"
+        " PRYTANY_MODEL_KEY where it wants one; `--model scripted` needs no model"
+    )
+    return error
+
+
 def _url() -> str:
     url = os.environ.get("PRYTANY_MODEL_URL", "")
     try:
@@ -99,7 +110,7 @@ def _url() -> str:
     except ValueError:
         raise Einval(f"PRYTANY_MODEL_URL is no address: {url!r}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
-        raise Einval(f"PRYTANY_MODEL_URL is {url!r}, and has to be http://… or https://…")
+        raise _unset(f"PRYTANY_MODEL_URL is {url!r}, and has to be http://… or https://…")
     return url
 
 
@@ -115,5 +126,7 @@ def open_local(name: str) -> Model:
     else:
         path = Path(name)
         if not path.is_file():
-            raise Enoent(f"there is no model {name!r}: `scripted`, `local`, or a .gguf file")
+            error = Enoent(f"there is no model {name!r}: `scripted`, `local`, `remote`, or a .gguf file")
+            error.add_note("a model of an endpoint is named by PRYTANY_MODEL_NAME, with `--model remote`")
+            raise error
     return LocalModel(path)

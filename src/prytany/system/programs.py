@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prytany.abi.errors import Eacces, Einval, Enoent
+from prytany.abi.names import check_name
 from prytany.abi.program import pack_program, unpack_program
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
@@ -64,6 +65,7 @@ def locate(target: str, beside: str, closed: Sequence[str] = ()) -> tuple[str, s
     path = _joined(place, beside.rpartition(":")[0])
     if not path.startswith("/"):
         path = str(Path(path).absolute())
+    check_name(path)
     if place and closed:
         try:
             _refuse_closed(Path(path), closed)

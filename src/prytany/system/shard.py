@@ -27,7 +27,6 @@ from prytany.kernel.state import ShardState
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import Store, StoreError
-from prytany.ports.tool import Tools
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
 from prytany.runtime.roster import Roster
@@ -138,16 +137,15 @@ class Shard:
         home, roster, (store, reader, keyring, folded), opened = _open(path, notes, create=create)
         with opened:  # until the shard has it
             failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
-            given = models(_live_models(folded.state)) if callable(models) else models
+            drivers = Drivers(models(_live_models(folded.state)) if callable(models) else models, {})
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
-            loaded: dict[str, Tools] = {}
             reactions: list[Callable[[Durable], None]] = []
             ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
             kernel = Kernel(
-                ledger, Outside(SystemClock(), given, BeneathFiles(), loaded), made, reader, programs.find, os.urandom,
-                running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
+                ledger, Outside(SystemClock(), drivers.models, BeneathFiles(), drivers.tools), made, reader,
+                programs.find, os.urandom, running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
                 environment=Environments().identity, programs=programs,
             )  # fmt: skip
             kernel.idle = idle
@@ -155,9 +153,7 @@ class Shard:
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
             facts = Facts(__version__, 0 if idle else os.getpid(), str(path), not unconfined, running_max)
-            shard = cls(
-                home, kernel, logs, failed, Desk(kernel, facts), Drivers(given, loaded), opened.pop_all(), notes
-            )
+            shard = cls(home, kernel, logs, failed, Desk(kernel, facts), drivers, opened.pop_all(), notes)
         return shard if idle else await shard.begin(tools)
 
     async def begin(self, tools: Sequence[Path]) -> Shard:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from prytany.abi.errors import Epolicy, KernelError
+from prytany.abi.names import check_name
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.state import ShardState
 from prytany.kernel.toolbox import packed_manifests
@@ -21,8 +22,8 @@ from prytany.system.logs import Logs
 
 
 def tool_path(path: Path) -> str:
-    """How a file of tools is named in grants: the real place, so that one file has one name."""
-    return os.path.realpath(path)
+    """How a file of tools is named in grants: the real place, so that one file has one name. Raises Einval."""
+    return check_name(os.path.realpath(path))
 
 
 async def open_tools(

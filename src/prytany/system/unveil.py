@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from prytany.abi.errors import Eacces, Einval, Enoent
+from prytany.abi.names import check_name
 
 NAMES = frozenset({".git", ".prytany", ".venv"})
 MARKER = "pyvenv.cfg"
@@ -42,7 +43,7 @@ def unveil_for_run(
     Raises:
         Enoent: a folder that is to be read is not there.
         Eacces: what would be written holds, or lies in, what must never be; or the output cannot be made.
-        Einval: the output is no folder.
+        Einval: the output is no folder; or a folder's name is no UTF-8, which no program could be given.
     """
     kwargs: dict[str, str] = {}
     unveil: dict[str, str] = {}
@@ -56,7 +57,7 @@ def unveil_for_run(
         kwargs["input"] = str(_there(input))
         unveil.setdefault(kwargs["input"], "r")
     if input is not None or output is not None:
-        place = (output or Path("output")).absolute()
+        place = _named(output or Path("output"))
         check_writable(place, target, home, tools)
         make_folder(place)
         check_writable(place, target, home, tools)  # what was made is looked at, not what it was going to be
@@ -68,7 +69,12 @@ def unveil_for_run(
 def _there(folder: Path) -> Path:
     if not folder.is_dir():
         raise Enoent(f"there is no folder {folder}")
-    return folder.absolute()
+    return _named(folder)
+
+
+def _named(folder: Path) -> Path:
+    """Its whole path, which a program is told."""
+    return Path(check_name(str(folder.absolute())))
 
 
 def make_folder(place: Path) -> None:

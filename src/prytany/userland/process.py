@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import msgspec
 
-from prytany.abi.errors import ProcessExit
+from prytany.abi.errors import Echild, Esrch, ProcessExit
 from prytany.userland.asking import Asking
 from prytany.userland.calls import Calls
 from prytany.userland.comforts import Ambient, Comforts
@@ -15,6 +17,9 @@ from prytany.userland.conversation import Conversation
 from prytany.userland.history import History
 from prytany.userland.messages import Received
 from prytany.userland.tools import Tools
+
+TIDY_S = 5.0
+"""How long a child of a cancelled `run` may tidy up."""
 
 
 class Exit:
@@ -88,6 +93,7 @@ class Process(Asking, Comforts):
         start: Mapping[str, Any],
         ambient: Ambient,
     ) -> None:
+        self._call = call
         self.calls = Calls(call)
         """The system calls as they are; the methods here are made of them."""
         self._settle_in(start, ambient)
@@ -166,25 +172,56 @@ class Process(Asking, Comforts):
             Eperm: it would have more than its parent, or `proc` is not pledged.
             Eagain: there are too many processes, or children of this one.
         """
+        return await self._spawning(program, args, name, pledge, restarts, tools, kwargs)
+
+    def _spawning(
+        self, program: Callable[..., Any] | str, args: Sequence[Any], name: str, pledge: str | None, restarts: int,
+        tools: list[str] | None, kwargs: Mapping[str, Any],
+    ) -> Awaitable[int]:  # fmt: skip
         target = program if isinstance(program, str) else f":{program.__qualname__}"
-        return await self.calls.process_spawn(
-            target, list(args), kwargs, name, None if pledge is None else pledge.split(), restarts, tools
-        )
+        classes = None if pledge is None else pledge.split()
+        return self._call("process_spawn", (target, list(args), kwargs, name, classes, restarts, tools))
 
     async def wait(self, pid: int) -> Exit:
         """Wait until a child has ended, and take it off the table. Raises Echild where there is none, or no more."""
         return Exit(await self.calls.process_wait(pid))
 
-    async def run(self, program: Callable[..., Any] | str, *args: Any, name: str = "", **kwargs: Any) -> Any:
+    async def run(
+        self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
+        restarts: int = 0, tools: list[str] | None = None, **kwargs: Any,
+    ) -> Any:  # fmt: skip
         """Spawn a child, wait for it, and answer its result. `pledge`, `restarts` and `tools` are as for `spawn`.
+
+        Whoever cancels this, a time limit for one, ends the child, since nobody else knows of it: it gets TERM, has
+        `TIDY_S` seconds to tidy up, and then KILL. What a child started otherwise than by `run` lives on.
 
         Raises:
             ChildFailed: it ended without one.
         """
-        ended = await self.wait(await self.spawn(program, *args, name=name, **kwargs))
+        pid, spawning = 0, self._spawning(program, args, name, pledge, restarts, tools, kwargs)
+        try:
+            pid = await spawning
+            ended = await self.wait(pid)
+        except asyncio.CancelledError:
+            if pid := pid or getattr(spawning, "late", 0) or 0:  # it was spawned, whoever cancelled that
+                await self._end(pid)
+            raise
         if not ended.ok:
             raise ChildFailed(ended)
         return ended.result
+
+    async def _end(self, pid: int) -> None:
+        """End a child and take it off the table, unless both is done."""
+        with suppress(Echild):
+            with suppress(Esrch):
+                await self.kill(pid)
+            try:
+                async with asyncio.timeout(TIDY_S):
+                    await self.wait(pid)
+            except TimeoutError:
+                with suppress(Esrch):
+                    await self.kill(pid, 9)
+                await self.wait(pid)
 
     async def kill(self, pid: int, signal: int = 15) -> None:
         """Signal a child, or a child's child: by TERM, which lets it tidy up; 9 does not. Raises Esrch, Eperm."""

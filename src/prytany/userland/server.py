@@ -78,6 +78,8 @@ class Server:
             server = cls._with(proc, state)
             server.message = message = await proc.receive()
             handler, fields, why = _dispatch(cls, message)
+            if why and not message.awaited:  # nobody is told, so its log says it
+                proc.log(f"message {message.number} of type {message.type} is refused: {why}")
             reply = None if handler is None else await handler.method(server, **fields)
             # A rejected message leaves the state as it was: nothing of the program ran.
             state = await cls._finish(proc, server.state, f"on_{message.type}", message.number, reply, why)

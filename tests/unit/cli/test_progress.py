@@ -45,3 +45,28 @@ def test_a_run_that_was_silent_says_that_it_goes_on_and_one_that_was_not_does_no
     assert len(said) == 2
     told = json.loads(said[1])["note"] if as_json else said[1].strip()
     assert told == "goes on: 1 process, 0 model calls answered"
+
+
+def test_a_silent_run_in_which_all_wait_says_where_to_look() -> None:
+    said: list[str] = []
+    progress = Progress(said.append, Path("/h"))
+    progress.go_on(2, waiting=1)
+    progress.go_on(2, waiting=2)
+    assert "wait" not in said[0]
+    assert said[1].endswith("all wait, for what says prytany ps --home /h")
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (ev.ProcessFailed(3, 1, 1, 0, "raised ValueError", b"", 5), "begun again: raised ValueError (status 1)"),
+        (ev.MessageDead(3, 7, "rejected"), "puts message 7 aside (rejected)"),
+        (ev.IncidentOpened(3, "bad_key", 1), "set PRYTANY_MODEL_KEY, and prytany resume --home /h; or prytany inc"),
+        (ev.IncidentOpened(3, "doubt", 1), "doubt; prytany incidents retry 3 1 --home /h  (or skip, give)"),
+    ],
+)
+def test_what_went_wrong_is_told_while_it_goes_on(event: ev.Event, words: str) -> None:
+    said: list[str] = []
+    Progress(said.append, Path("/h"))(1, 1, [event])
+    assert len(said) == 1
+    assert words in said[0]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
+import msgspec
 import pytest
 
 from prytany.abi import events as ev
@@ -81,6 +82,18 @@ async def test_malformed_and_oversized_messages_are_einval_and_leave_nothing(sta
     assert (await stage.ask(one, "message_send", one.pid, "x", nested))[0] in ("", "EINVAL")
     assert not stage.kernel.post.box(one.pid).in_hand
     assert max(len(body.content) for body in stage.kernel.reader.bodies()) <= limits.ARGUMENT_BYTES_MAX
+
+
+@staged
+async def test_a_message_that_could_just_be_read_and_not_be_packed_is_einval(stage: Stage) -> None:
+    sender = await stage.root()
+    for depth in range(400, 1_000, 2):
+        raw = b"\x93" + msgspec.msgpack.encode(sender.pid) + b"\xa1x" + b"\x91" * depth + b"\xc0"
+        sender.made += 1
+        sender.host.on_frame(sender.pid, sender.delivered, ((sender.made, "message_send", msgspec.Raw(raw)),))
+    await stage.settled()
+    assert {errno for errno, _ in sender.answers.values()} == {"", "EINVAL"}
+    assert len(sender.answers) == sender.made
 
 
 @staged

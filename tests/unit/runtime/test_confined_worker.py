@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import cast
@@ -70,6 +71,20 @@ def test_a_worker_can(answers: Answers, probe: tuple[str, str]) -> None:
 
 def test_clone3_is_unknown_so_that_flags_of_clone_are_checked(answers: Answers) -> None:
     assert answers["clone3", ""] == errno.ENOSYS
+
+
+def test_a_lower_bound_of_the_operators_stays() -> None:
+    async def body(launcher: Launcher) -> tuple[object, object]:
+        await launcher.start()
+        assert launcher.zygote_pid is not None
+        for kind, most in ((resource.RLIMIT_AS, 600 << 20), (resource.RLIMIT_NPROC, 100), (resource.RLIMIT_NOFILE, 40)):
+            resource.prlimit(launcher.zygote_pid, kind, (most, most))
+        handle = await launcher.fork(spec())
+        found = await ask(handle, "loop"), await ask(handle, "allocate", "800")
+        release(handle)
+        return found
+
+    assert with_launcher(body) == (0, errno.ENOMEM)
 
 
 def test_two_gigabytes_are_a_memory_error(answers: Answers) -> None:

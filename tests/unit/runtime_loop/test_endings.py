@@ -16,6 +16,10 @@ from tests.unit.runtime_loop.kernel_end import HERE, run
         ("leaves", 3, None),
         ("leaves from a group", 4, None),
         ("sys.exit", 5, None),
+        ("sys.exit(300)", 300 & 0xFF, None),
+        ("sys.exit(-1)", 255, None),
+        ("sys.exit(256)", 1, None),
+        ("sys.exit(True)", 1, None),
         ("huge", 0, ["EINVAL", "one", [1]]),
         ("too many", 0, ["EAGAIN", 4096, 4096]),
         ("fills a frame", 0, "EAGAIN"),
@@ -32,6 +36,7 @@ def test_a_program_ends_with_a_status_and_a_result(how: str, status: int, result
     [
         ("endings.py", ("raises",), "ValueError"),
         ("endings.py", ("raises kernel error",), "Edquot"),
+        ("endings.py", ("raises what has no text",), "Mute"),
         ("endings.py", ("unsendable",), "Einval"),
         ("endings.py", (), "TypeError"),
         ("endings.py:synchronous", (), "Einval"),

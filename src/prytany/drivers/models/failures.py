@@ -101,6 +101,8 @@ def from_status(status: int, header: Callable[[str], str | None], body: bytes) -
     kind = kind_of(status, codes, message)
     if kind == "bad_key":
         message = "the endpoint refused the key"
+    if 300 <= status < 400:
+        message = "the endpoint's address leads elsewhere, which is not followed"
     wait_ms = parse_retry_after_ms(header) if kind in ("rate_limited", "overloaded") else None
     return failure(kind, f"HTTP {status}: {message}" if message else f"HTTP {status}", retry_after_ms=wait_ms)
 

@@ -140,7 +140,7 @@ def decode(body: bytes) -> WireAnswer:
     try:
         answer = _answer.decode(body)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
-        raise failure("garbage", "the answer is not of OpenAI's form") from None
+        raise failure("garbage", "the answer is not of OpenAI's form: is the endpoint's address right?") from None
     if answer.error is not None:
         message, codes = read_error_object(answer.error)
         status = next((int(code) for code in sorted(codes) if len(code) == 3 and code.isdecimal()), 500)
@@ -154,7 +154,7 @@ def decode_vectors(body: bytes, count: int) -> tuple[list[list[float]], Usage]:
     try:
         answer = _vectors.decode(body)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
-        raise failure("garbage", "the vectors are not of OpenAI's form") from None
+        raise failure("garbage", "the vectors are not of OpenAI's form: is the endpoint's address right?") from None
     vectors = answer.data
     if sorted(vector.index for vector in vectors) != list(range(count)):
         raise failure("garbage", "not one vector a text")
@@ -231,6 +231,6 @@ class Fold:
 
 def too_big() -> ModelFailure:
     """An answer beyond the bound: the same request would give the same, so it is not tried again."""
-    answer = failure("garbage", "the answer is larger than the bound")
+    answer = failure("garbage", f"the answer is larger than the bound of {limits.RESULT_BYTES_MAX >> 20} MiB")
     answer.retryable = False
     return answer

@@ -8,9 +8,11 @@ Source: SQLite, "Write-Ahead Logging", on readers and checkpoints.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 
@@ -24,6 +26,27 @@ _ROW_TYPES = (int, bytes, bytes, bytes)
 _BODY_TYPES = (int, bytes, int, bytes)
 _SNAPSHOT_TYPES = (int, bytes, str, bytes, bytes)
 _SEQ_MAX = (1 << 63) - 1
+_UNCHANGING = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+
+def _cannot_change(path: Path) -> bool:
+    """Whether nobody can write there, and nothing lies in a log: a backup that is mounted to be read.
+
+    SQLite would have to make the log's index beside it. Raises StoreError where there is a log that it cannot use.
+    """
+    try:
+        if not os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+            return False
+        log = path.with_name(f"{path.name}-wal")
+        unread = log.exists() and log.stat().st_size > 0
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    if unread:
+        raise StoreError(
+            f"cannot read {path}: what was written last lies in {log.name}, which can be read only where files can be"
+            " written; copy the home to such a place"
+        )
+    return True
 
 
 class SqliteReader:
@@ -45,6 +68,12 @@ class SqliteReader:
         if path.stat().st_size == 0:
             # SQLite would take it for a new database, and remove the log that may still hold something.
             raise StoreError(f"cannot read {path}: the file is empty")
+        if _cannot_change(path):
+            try:
+                self._open(path, _UNCHANGING, pinned, damaged)
+            except apsw.Error as error:
+                raise StoreError(f"cannot read {path}: {error}") from error
+            return
         try:
             self._open(path, apsw.SQLITE_OPEN_READONLY, pinned, damaged)
         except apsw.IOError as error:
@@ -58,7 +87,8 @@ class SqliteReader:
 
     def _open(self, path: Path, flags: int, pinned: bool, damaged: bool) -> None:
         # Any: apsw's own types are not fully known to a strict checker.
-        self._connection: Any = apsw.Connection(str(path), flags=flags)
+        name = f"file:{quote(str(path))}?immutable=1" if flags == _UNCHANGING else str(path)
+        self._connection: Any = apsw.Connection(name, flags=flags)
         try:
             self._connection.set_busy_timeout(5_000)
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

@@ -109,8 +109,10 @@ def _send(k: Context, p: Process, a: Any, n: int, call: str) -> tuple[tuple[ev.E
 def receiver_of(k: Context, pid: int, call: str = "") -> Process:
     """Who is sent to; raises Esrch when there is nobody alive of that pid."""
     receiver = k.table.get(pid)
-    if receiver is None or not receiver.alive:
+    if receiver is None:
         raise Esrch(f"there is no process {format_pid(Pid(pid)) if pid > 0 else pid}", call=call)
+    if not receiver.alive:
+        raise Esrch(f"process {format_pid(Pid(pid))} has ended", call=call)
     return receiver
 
 

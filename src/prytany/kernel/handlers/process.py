@@ -173,8 +173,10 @@ def sys_process_signal(k: Context, p: Process, n: int, a: Any) -> Done:
     if a.signal not in list(Signal):
         raise Einval(f"there is no signal {a.signal}", call="process_signal")
     target = k.table.get(a.pid)
-    if target is None or not target.alive:
+    if target is None:
         raise Esrch(f"there is no process {format_pid(Pid(a.pid))}", call="process_signal")
+    if not target.alive:
+        raise Esrch(f"process {format_pid(Pid(a.pid))} has ended", call="process_signal")
     if not k.table.descends(a.pid, p.pid):
         raise Eperm(f"process {format_pid(Pid(a.pid))} is not a descendant of this process", call="process_signal")
     events, contents = signal_events(k, target, a.signal, p.pid)

@@ -15,6 +15,11 @@ class Agent:
 agent = Agent()
 
 
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
 def synchronous(proc):
     return 1
 
@@ -40,6 +45,16 @@ async def main(proc, how):
                 group.create_task(leaves(4))
         case "sys.exit":
             sys.exit(5)
+        case "sys.exit(300)":
+            sys.exit(300)
+        case "sys.exit(-1)":
+            sys.exit(-1)
+        case "sys.exit(256)":
+            sys.exit(256)
+        case "sys.exit(True)":
+            sys.exit(True)
+        case "raises what has no text":
+            raise Mute
         case "unsendable":
             return object()
         case "huge":

@@ -118,7 +118,9 @@ def _named(manifests: list[ToolManifest], environment: Mapping[str, str]) -> dic
         for name in manifest.secrets:
             value = environment.get(name, "")
             if not value:
-                raise Enoent(f"the tool {manifest.name} needs the secret {name}, and the environment has none")
+                error = Enoent(f"the tool {manifest.name} needs the secret {name}, and the environment has none")
+                error.add_note(f"set it, and try again: export {name}=…")
+                raise error
             if len(value.encode("utf-8", "replace")) > limits.TOOL_SECRET_BYTES_MAX:
                 raise Einval(f"the secret {name} has more than {limits.TOOL_SECRET_BYTES_MAX} bytes")
             if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
