@@ -197,6 +197,7 @@ def holds(home: Path) -> bool:
     found = any(SAID.encode() in row.bodies for row in reader.rows(1))
     found = found or any(SAID.encode() in body.content for body in reader.bodies())
     reader.close()
+    assert found == (SAID.encode() in (home / "journal.db").read_bytes())
     return found
 
 
