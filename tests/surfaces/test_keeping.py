@@ -118,6 +118,27 @@ def test_a_backup_is_not_put_where_it_cannot_be_kept(home: Path, tmp_path: Path,
     assert (home / "journal.db").read_bytes() == before
 
 
+@pytest.mark.parametrize("planted", ["link", "second name", "fifo"])
+def test_what_was_planted_in_the_place_of_an_unfinished_copy_leads_nowhere(
+    home: Path, backup: Path, tmp_path: Path, planted: str
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o700)
+    (mine / "dear").write_text("dear")
+    if planted == "link":
+        (tmp_path / ".c.unfinished").symlink_to(mine / "dear")
+        (tmp_path / ".new.unfinished").symlink_to(mine)
+        with pytest.raises(Eio):
+            restore_home(backup, tmp_path / "new")
+    elif planted == "fifo":
+        os.mkfifo(tmp_path / ".c.unfinished")
+    else:
+        os.link(mine / "dear", tmp_path / ".c.unfinished")
+    with pytest.raises(Eio):
+        make_backup(home, tmp_path / "c")
+    assert (mine / "dear").read_text() == "dear"
+
+
 def test_two_do_not_write_one_backup(home: Path, tmp_path: Path) -> None:
     def second(seq: int) -> None:
         with pytest.raises(Ebusy):

@@ -16,6 +16,7 @@ from pathlib import Path
 from prytany.abi.errors import Ebusy, Einval, Eio, Enoent, Enospc
 from prytany.journal.plain import open_plain
 from prytany.ports.store import StoreFull
+from prytany.system.keep import sync
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def new_file(path: Path, home: Path, *, force: bool = False) -> Generator[Path]:
             yield part
             os.fsync(fd)
             _put(part, path, force)
-            _sync(folder)
+            sync(folder)
         except BaseException as error:
             with suppress(OSError):
                 part.unlink()
@@ -87,8 +88,8 @@ def _begin(part: Path) -> int:
         found, named = os.fstat(fd), os.stat(part, follow_symlinks=False)
         if (found.st_dev, found.st_ino) != (named.st_dev, named.st_ino):
             raise BlockingIOError
-        if found.st_uid != os.geteuid():
-            raise Eio(f"{part} belongs to uid {found.st_uid}")
+        if found.st_uid != os.geteuid() or found.st_nlink != 1:
+            raise Eio(f"{part} is somebody's, or another file's second name: remove it")
         os.fchmod(fd, 0o600)
         os.ftruncate(fd, 0)
     except (BlockingIOError, FileNotFoundError):
@@ -113,11 +114,3 @@ def _put(part: Path, path: Path, force: bool) -> None:
         os.replace(part, path)
     else:
         part.unlink()
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -37,6 +36,7 @@ from prytany.kernel.restored import restored_entries
 from prytany.kernel.state import ShardState, fold_from_start
 from prytany.ports.store import Row, StoreError, StoreFull
 from prytany.system.backup import KEYS, LOG, LOG_BYTES_MAX, About, Progress, open_copy
+from prytany.system.keep import clear, sync
 from prytany.system.opening import save_keyring, store_errors
 
 ID_BYTES = 16
@@ -144,34 +144,17 @@ def _make(reader: SqliteCopyReader, checked: Checked, target: Path, progress: Pr
         raise Ebusy(f"another command is making a home at {target}") from None
     try:
         try:
-            _clear(part)
+            clear(new)
             found = _fill(reader, checked, new, progress)
-            _sync(part)
+            sync(part)
             part.rename(target)  # replaces an empty folder, and no other
-            _sync(target.parent)
+            sync(target.parent)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
         return found
     finally:
         new.close()
-
-
-def _clear(part: Path) -> None:
-    """Remove what an earlier one that was killed had come to; the lock is ours by now."""
-    for path in part.iterdir():
-        if stat.S_ISDIR(path.lstat().st_mode):
-            shutil.rmtree(path)
-        elif path.name not in ("lock", "format"):
-            path.unlink()
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _fill(reader: SqliteCopyReader, checked: Checked, new: Home, progress: Progress) -> RestoredHome:
