@@ -19,16 +19,20 @@ import pytest
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio
 from prytany.drivers.models.openai import OpenAINative
+from prytany.drivers.stores.sqlite import SqliteStore
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.drivers.tools.python.tools import PythonTools
-from prytany.journal.anchor import read_anchor
+from prytany.journal.anchor import Head, read_anchor
 from prytany.journal.chain import GENESIS, next_hash
 from prytany.journal.digests import Keyring
+from prytany.journal.snapshot import snapshot_of
 from prytany.journal.verify import verify
 from prytany.kernel.content import said
-from prytany.kernel.state import fold_from_start
+from prytany.kernel.state import fold_from_snapshot, fold_from_start
 from prytany.process.process import State
 from prytany.system import shard as system_shard
+from prytany.system.backup import make_backup
+from prytany.system.restoring import restore_home
 from prytany.system.shard import Shard
 from prytany.testing.model_endpoint import ModelEndpoint
 from tests.histories.history import restore
@@ -169,6 +173,30 @@ def test_a_finished_history_stays_as_it_is_and_asks_nobody(tmp_path: Path) -> No
         ended, asked = in_home(home, look_at)
         assert (ended["status"], asked) == (0, 0)
         assert ended["result"]["said"] == (RELAY if "relay" in path.name else MARKET)
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+def test_a_home_of_an_older_version_is_backed_up_and_brought_back_and_loses_nothing(path: Path, tmp_path: Path) -> None:
+    restore(path, tmp_path / "home")
+    store = SqliteStore(tmp_path / "home" / "journal.db", reserve_bytes=0)
+    row = store.reader().head()
+    assert row is not None
+    store.save_snapshot(snapshot_of(Head(row.seq, row.hash), "an older fold", b"what today cannot believe"))
+    store.close()
+    before = look(tmp_path / "home")
+    reader = SqliteReader(tmp_path / "home" / "journal.db")
+    assert fold_from_snapshot(reader).snapshot_seq == 0
+    alive = sum(p.alive for p in fold_from_snapshot(reader).state.table.processes.values())
+    reader.close()
+    make_backup(tmp_path / "home", tmp_path / "b")
+    made = restore_home(tmp_path / "b", tmp_path / "new")
+    assert (made.stopped, made.content_lost) == (alive, 0)
+    assert look(tmp_path / "new")[: len(before)] == before
+
+    async def stands(shard: Shard, endpoint: ModelEndpoint, news: News) -> tuple[set[State], int]:
+        return {p.state for p in shard.kernel.table.processes.values() if p.alive}, endpoint.total
+
+    assert in_home(tmp_path / "new", stands) == ({State.STOPPED} if alive else set(), 0)
 
 
 def changed(path: Path, place: Path, seq: int, change: Callable[[list[Any]], None]) -> Path:

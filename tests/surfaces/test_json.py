@@ -46,7 +46,7 @@ def documented(command: str) -> set[str]:
     """The fields that the manual gives a command."""
     for line in PAGE.splitlines():
         _, names, *fields = (*line.split("|"), "", "")
-        said = re.findall(r"`([a-z ]+)`", names)
+        said = re.findall(r"`([a-z -]+)`", names)
         group = said[0].rpartition(" ")[0] if said else ""
         if command in said or (group and command in {f"{group} {name}" for name in said}):
             return set(re.findall(r"`([a-z_]+)`", "|".join(fields)))
@@ -73,6 +73,10 @@ def test_what_is_told_of_a_home_has_the_fields_of_the_manual(
         "journal head": ("journal head", 1), "journal verify": ("journal verify", 1), "doctor": ("doctor", None),
         "completion": ("completion bash", 1), "incidents": ("incidents", 0), "trace": ("trace 1", None),
         "tools": (f"tools --tools {ROOT / 'examples/orders/tools/shop.py'}", None),
+        "backup": (f"backup {tmp_path / 'b'} --verify", 1),
+        "restore-home": (f"restore-home {tmp_path / 'b'} --home {tmp_path / 'new'}", 1),
+        "journal archive": (f"journal archive --before 3 --to {tmp_path / 'a'}", 1),
+        "journal collect": ("journal collect", 1),
         "journal keep": (f"journal keep --to {tmp_path / 'kept'}", 1), "journal forget": ("journal forget 1", 1),
         "resume": ("resume", 0),
     }  # fmt: skip
@@ -125,6 +129,10 @@ WRONG = [
     ("models check scripted", "EINVAL"), ("models try nowhere", "ENOENT"), ("models try", "EINVAL"),
     ("models try scripted --timeout 0", "EINVAL"), ("models remove nowhere", "ENOENT"),
     ("models remove scripted --yes", "EINVAL"), ("models remove /etc/passwd --yes", "EACCES"),
+    ("backup b", "ENOENT"), ("backup", "EINVAL"), ("restore-home b", "ENOENT"), ("restore-home", "EINVAL"),
+    ("journal archive --before 2 --to a", "ENOENT"), ("journal archive", "EINVAL"), ("journal collect", "ENOENT"),
+    ("journal collect --before then", "EINVAL"),
+    ("models nope", "EINVAL"),
     ("completion tcsh", "EINVAL"), ("nope", "EINVAL"), ("doctor --home x", "EINVAL"),
 ]  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from prytany.abi.errors import Einval, Eio, Enoent
@@ -14,9 +16,11 @@ from prytany.cli.text import json_line, note, safe
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
 from prytany.journal.chain import HASH_BYTES
+from prytany.journal.joined import JoinedReader
 from prytany.journal.verify import Finding, verify
 from prytany.kernel.content import said
-from prytany.ports.store import StoreError
+from prytany.ports.store import Reader, StoreError
+from prytany.system.backup import open_copy
 from prytany.system.keep import keep_home
 from prytany.system.opening import load_keyring
 
@@ -29,8 +33,11 @@ def show_head(home: Path, as_json: bool = False) -> None:
     print(json_line({"head": head, "entry": seq, "hash": hash_}) if as_json else head)
 
 
-def verify_home(home: Path, head: str, as_json: bool) -> int:
-    """Print every finding as it is made, and how far it is on a terminal; 0 when there is none, else 1."""
+def verify_home(home: Path, head: str, as_json: bool, archive: Path | None = None) -> int:
+    """Print every finding as it is made, and how far it is on a terminal; 0 when there is none, else 1.
+
+    With an archive, the chain and the content of both are checked as one.
+    """
     told = 0
 
     def tell(finding: Finding) -> None:
@@ -42,7 +49,7 @@ def verify_home(home: Path, head: str, as_json: bool) -> int:
         else:
             print(f"{finding.kind:<10} {safe(finding.message)}", flush=True)
 
-    anchor = _head(head) if head else None
+    anchor = parse_head(head) if head else None
     try:
         anchor = anchor or read_anchor(home / "head")
     except Eio as error:
@@ -56,11 +63,28 @@ def verify_home(home: Path, head: str, as_json: bool) -> int:
         except StoreError:
             return _said(0, 0, False, as_json)
     keyring = load_keyring(home / "keys")
-    with bar("entries", _length(reader)) as move:
-        report = verify(reader, keyring, said, anchor=anchor, tell=tell, progress=move)
+    with _with_archive(reader, archive, tell) as joined, bar("entries", _length(reader)) as move:
+        report = verify(joined, keyring, said, anchor=anchor, tell=tell, progress=move)
     if report.rows and anchor is None and not told:
         note("no head is anchored in this home: a tail that was cut would not show, but against --head", as_json)
     return _said(report.rows, report.forgotten, not told, as_json)
+
+
+@contextmanager
+def _with_archive(reader: SqliteReader, path: Path | None, tell: Callable[[Finding], None]) -> Generator[Reader]:
+    """The journal, or an archive of it and the journal as one; that both have the archive's last entry is looked at."""
+    if path is None:
+        yield reader
+        return
+    archive, about = open_copy(path, "archive")
+    with closing(archive):
+        row = reader.row(about.entries)
+        last = archive.head()
+        if last is None or (last.seq, last.hash) != about.head:
+            tell(Finding("cut", f"the archive does not end at entry {about.entries}, as it says", about.entries))
+        elif row is None or row.hash != about.head.hash:
+            tell(Finding("rewritten", f"entry {about.entries} of the archive is none of this journal's", about.entries))
+        yield JoinedReader(archive, about.entries, reader)
 
 
 def _said(rows: int, forgotten: int, sound: bool, as_json: bool) -> int:
@@ -102,7 +126,7 @@ def keep_sound_part(home: Path, target: Path, as_json: bool) -> None:
     print(f"go on with: {command('resume', target)}")
 
 
-def _head(text: str) -> Head:
+def parse_head(text: str) -> Head:
     """What `journal head` printed; raises Einval."""
     found = re.fullmatch(rf"([0-9]{{1,18}}):([0-9a-f]{{{2 * HASH_BYTES}}})|0:", text.strip())
     if found is None:

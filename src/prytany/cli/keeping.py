@@ -8,6 +8,9 @@ import click
 
 from prytany.cli import options
 
+known_head = click.option("--head", metavar="HEAD", default="", help="A head that `journal head` printed before.")
+force = click.option("--force", is_flag=True, help="Replace the file where it is there.")
+
 
 @click.command("tools")
 @options.tools
@@ -64,15 +67,16 @@ def head(home: Path | None, as_json: bool) -> None:
 
 @click.command()
 @options.home
-@click.option("--head", metavar="HEAD", default="", help="A head that `journal head` printed before.")
+@known_head
+@options.path_option("archive", "FILE", "An archive of it: both are checked as one.")
 @options.as_json
 @click.pass_context
-def verify(context: click.Context, home: Path | None, head: str, as_json: bool) -> None:
+def verify(context: click.Context, home: Path | None, head: str, archive: Path | None, as_json: bool) -> None:
     """Check every record, body and snapshot, and say where one is damaged."""
     from prytany.cli.home import find_home
     from prytany.cli.journal import verify_home
 
-    context.exit(verify_home(find_home(home), head, as_json))
+    context.exit(verify_home(find_home(home), head, as_json, archive))
 
 
 @click.command()
@@ -102,4 +106,71 @@ def keep(to: Path, home: Path | None, as_json: bool) -> None:
     keep_sound_part(find_home(home), to.absolute(), as_json)
 
 
-journal.section("Commands", head, verify, keep, forget)
+@click.command()
+@click.option("--before", metavar="WHEN", required=True, help="A date or a time, such as 2026-11-01, or an entry.")
+@options.path_option("to", "FILE", "Where the archive is to be.", required=True)
+@force
+@options.home
+@options.as_json
+def archive(before: str, to: Path, force: bool, home: Path | None, as_json: bool) -> None:
+    """Copy the older part of the journal, with its content, into one file; a kernel may be running.
+
+    It is not cut out of the journal: its content can be destroyed there by collect. Whoever has the file can read what
+    was said; verify --archive checks it together with the home.
+    """
+    from prytany.cli.backup import archive_journal
+    from prytany.cli.home import find_home
+
+    archive_journal(find_home(home), to, before, force, as_json)
+
+
+@click.command()
+@click.option("--before", metavar="WHEN", default="", help="A date or a time; seven days ago by default.")
+@options.home
+@options.as_json
+def collect(before: str, home: Path | None, as_json: bool) -> None:
+    """Destroy the content of processes that ended long ago, and what they printed; a kernel may be running.
+
+    What living processes need is kept, and the chain still verifies.
+    """
+    from prytany.cli.backup import collect_content
+    from prytany.cli.home import find_home
+
+    collect_content(find_home(home), before, as_json)
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help="Where the backup is to be.")
+@force
+@click.option("--logs", is_flag=True, help="With what processes printed.")
+@click.option("--verify", is_flag=True, help="Read all of it again when it is made, and check it.")
+@options.home
+@options.as_json
+def backup(file: Path, force: bool, logs: bool, verify: bool, home: Path | None, as_json: bool) -> None:
+    """Copy the home into one file, at one moment; a kernel may be running.
+
+    The keys are in it: whoever has the file has all that was said. What the operator trusts is not.
+    """
+    from prytany.cli.backup import back_up
+    from prytany.cli.home import find_home
+
+    back_up(find_home(home), file, as_json, force=force, logs=logs, check=verify)
+
+
+@click.command("restore-home")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help="A backup.")
+@known_head
+@options.home
+@options.as_json
+def restore_home(file: Path, head: str, home: Path | None, as_json: bool) -> None:
+    """Make a new home of a backup, in which everything is stopped until it is told to go on.
+
+    What was under way outside is in doubt, since the home that the backup is of may have gone on.
+    """
+    from prytany.cli.backup import restore
+    from prytany.cli.home import find_home
+
+    restore(file, find_home(home), head, as_json)
+
+
+journal.section("Commands", head, verify, keep, forget, archive, collect)

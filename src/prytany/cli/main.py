@@ -35,6 +35,7 @@ app.section(
     steering.wait, steering.kill, holding.stop, holding.pause, holding.unpause, holding.freeze,
     steering.send, steering.upgrade, steering.incidents,
 )  # fmt: skip
+app.section("Keeping", keeping.backup, keeping.restore_home)
 app.section("The home", keeping.list_tools, keeping.journal, models.models, keeping.doctor, keeping.completion)
 
 

@@ -205,6 +205,17 @@ class Client:
         heard: control.Heard = await self._ask(control.FollowProcess(pid, after))
         return heard
 
+    async def collect(self, before_ns: int = 0) -> control.Collected:
+        """Destroy the content of processes that ended before that time, some at a time; 0 is seven days ago.
+
+        Raises:
+            Einval: there is no such time.
+            Eio: it is recorded, and not all of it could be destroyed; give the command again.
+            Epipe: the kernel stopped in the middle; give the command again.
+        """
+        collected: control.Collected = await self._ask(control.CollectContent(before_ns))
+        return collected
+
     async def wait_entry(self, after: int) -> int:
         """The number of the last durable entry, once it is above `after`.
 

@@ -14,6 +14,7 @@ from prytany.abi.errors import Ebusy
 from prytany.client.link import Locked
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
+from prytany.journal.home import check_format
 from prytany.kernel.pages import Pages
 from prytany.kernel.state import fold
 from prytany.system.desk import Facts, Look, look
@@ -43,6 +44,7 @@ async def answer(home: Path, command: control.Command) -> bytes:
 
 def _look(home: Path, command: Look) -> object:
     """Without the home's lock: whoever looks is in nobody's way."""
+    check_format(home)
     with store_errors(), closing(SqliteReader(home / "journal.db")) as reader:
         state, head = fold(reader)
     now_ns = max(SystemClock().now_ns(), state.table.time_ns)

@@ -21,8 +21,35 @@ from pathlib import Path
 
 from prytany.abi.errors import Eacces, Ebusy, Einval, Eio, Enoent
 from prytany.abi.names import check_name
+from prytany.journal.plain import read_plain
 
 FORMAT = 1
+
+
+def check_format(path: Path) -> None:
+    """Look whether the home at `path` is one that this version knows, without a lock; of one that has no number
+    nothing is said.
+
+    Raises:
+        Einval: it was made by a newer version.
+        Eio: that cannot be read.
+    """
+    try:
+        found = read_plain(path / "format", 20).strip()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Eio(f"cannot read {path / 'format'}: {error.strerror}") from None
+    if found:
+        _refuse_newer(path, found)
+
+
+def _refuse_newer(path: Path, found: bytes) -> None:
+    if not found.isdigit():
+        raise Eio(f"{path / 'format'} is damaged")
+    if int(found) > FORMAT:
+        message = f"{path} has format {int(found)}; this version knows formats up to {FORMAT}"
+        raise Einval(message, detail={"format": int(found), "known": FORMAT})
 
 
 class Home:
@@ -113,11 +140,8 @@ class Home:
                 os.pwrite(fd, f"{FORMAT}\n".encode(), 0)
                 os.fsync(fd)
                 os.fsync(self._folder_fd)
-            elif not found.isdigit():
-                raise Eio(f"{self.path / 'format'} is damaged")
-            elif int(found) > FORMAT:
-                message = f"{self.path} has format {int(found)}; this version knows formats up to {FORMAT}"
-                raise Einval(message, detail={"format": int(found), "known": FORMAT})
+            else:
+                _refuse_newer(self.path, found)
         finally:
             os.close(fd)
 

@@ -14,7 +14,7 @@ from prytany.abi.errors import KernelPanic
 from prytany.kernel.effects import Effects
 from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, abandoned_events, doubt_events
 from prytany.kernel.ledger import Ledger
-from prytany.process.process import Process
+from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.turns import ToolCall, Turns, parse_key
 
@@ -82,13 +82,16 @@ class Admission:
         return 0 < call.started <= self._k.ledger.journal.durable
 
     def come_back(self) -> None:
-        """After a crash: what may be made again begins again, what may not is in doubt, and the rest waits on."""
+        """After a crash: what may be made again begins again, or when its process goes on; what may not is in doubt,
+        and the rest waits on."""
         for pid, calls in list(self._k.turns.calls.items()):
             for n, call in list(calls.items()):
-                if not call.started or self._k.table.require(pid).open[n].doubt:
+                process = self._k.table.require(pid)
+                if not call.started or process.open[n].doubt:
                     continue
                 if call.effect in ("pure", "keyed"):
-                    self.start(pid, n)
+                    if process.state is not State.STOPPED:
+                        self.start(pid, n)
                 else:
                     self._k.ledger.commit(doubt_events(pid, n), {})
         self.fill()

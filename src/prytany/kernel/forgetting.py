@@ -19,7 +19,7 @@ It reads the whole journal twice: an ended process may have left the table, and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from prytany.abi import events as ev
@@ -50,9 +50,11 @@ class Forgotten(NamedTuple):
 
 class _Found(NamedTuple):
     rows: dict[int, set[bytes]]
-    """Rows in which the process named content, and what of it is to be destroyed."""
-    large: list[bytes]
-    """All that is to be destroyed, as far as it has a body of its own."""
+    """Rows in which the processes named content, and what of it is to be destroyed."""
+    large: dict[bytes, int]
+    """All that is to be destroyed, as far as it has a body of its own; to a process whose it is."""
+    owners: dict[int, int]
+    """Rows, to a process whose content lies there."""
     kept: int
     last: int
     """The entry up to which the journal was read."""
@@ -76,12 +78,23 @@ async def forget(ledger: Ledger, reader: Reader, pid: int, uid: int) -> Forgotte
         StoreError: it is recorded as forgotten, and not all of it could be destroyed; give the command again.
     """
     _refuse_needed(ledger.table, pid)
-    found = await _find(reader, ledger.table, pid)
-    commanded = ev.OperatorCommanded(uid, "journal forget", pid)
-    seq = ledger.commit((commanded, ev.ContentForgotten(pid, 0, 0)), {}, payer=0, reserve=True)
+    return await forget_all(ledger, reader, {pid}, ev.OperatorCommanded(uid, "journal forget", pid))
+
+
+async def forget_all(
+    ledger: Ledger, reader: Reader, pids: Collection[int], commanded: ev.OperatorCommanded, gone: Collection[int] = ()
+) -> Forgotten:
+    """Forget the content of all of `pids`, which have ended and which nobody needs; as `forget`.
+
+    `gone` are those whose content was destroyed before, but for what others named: what of that is named by `pids` goes
+    from their rows as well.
+    """
+    found = await _find(reader, ledger.table, frozenset(pids), frozenset(gone))
+    begun: list[ev.Event] = [ev.ContentForgotten(pid, 0, 0) for pid in sorted(pids)]
+    seq = ledger.commit((commanded, *begun), {}, payer=0, reserve=True)
     await ledger.journal.wait_durable(seq)
-    small = await _destroy_small(ledger, reader, pid, found.rows)
-    large, spared = await _destroy_large(ledger, reader, pid, found)
+    small = await _destroy_small(ledger, reader, found)
+    large, spared = await _destroy_large(ledger, reader, frozenset(pids), found)
     await ledger.journal.forget(TENANT, [])  # what an earlier one destroyed may still lie in the log
     return Forgotten(small[0] + large[0], small[1] + large[1], found.kept + spared)
 
@@ -94,11 +107,11 @@ def _refuse_needed(table: Table, pid: int) -> None:
         return
     if process.alive:
         raise Ebusy(f"process {format_pid(Pid(pid))} has not ended; what it was told is needed to bring it back")
-    if _needed(table, pid):
+    if needed(table, pid):
         raise Ebusy(f"process {format_pid(Pid(pid))} has ended, and its parent has not taken its result yet")
 
 
-def _needed(table: Table, pid: int) -> bool:
+def needed(table: Table, pid: int) -> bool:
     """Whether that process is alive, or its parent is, which is still to be answered with its end; it is so no more
     once it is not so. What is nobody's is the operator's, and needed."""
     process = table.get(pid)
@@ -108,56 +121,62 @@ def _needed(table: Table, pid: int) -> bool:
     return parent is not None and parent.alive
 
 
-async def _read(reader: Reader, first: int, last: int) -> AsyncIterator[tuple[int, Sequence[ev.Event]]]:
-    """The entries from `first` to `last`. Nothing of the store is held while others have their turns."""
+async def entries(reader: Reader, first: int, last: int) -> AsyncIterator[tuple[int, int, Sequence[ev.Event]]]:
+    """The entries from `first` to `last`: number, time, events. Nothing of the store is held between steps."""
     for start in range(first, last + 1, ENTRIES_A_STEP):
         for row in reader.rows(start, min(last, start + ENTRIES_A_STEP - 1)):
-            yield row.seq, ev.decode_entry(row.record).events
+            entry = ev.decode_entry(row.record)
+            yield row.seq, entry.time_ns, entry.events
         await others_first()
 
 
-async def _find(reader: Reader, table: Table, pid: int) -> _Found:
+async def _find(reader: Reader, table: Table, pids: frozenset[int], gone: frozenset[int]) -> _Found:
     head = reader.head()
     last = head.seq if head else 0
-    own: set[bytes] = set()
-    known = False
-    async for _, events in _read(reader, 1, last):
+    own: dict[bytes, int] = {}
+    known: set[int] = set()
+    async for _, _, events in entries(reader, 1, last):
         for event in events:
-            if pid in owners_of(event) and not isinstance(event, ev.ContentForgotten | ev.OperatorCommanded):
-                known = True
-                own.update(own_names(event))
-    if not known:
-        raise Esrch(f"the journal knows no process {format_pid(Pid(pid))}")
-    needed: set[bytes] = set()
+            if not isinstance(event, ev.ContentForgotten | ev.OperatorCommanded):
+                for pid in pids.intersection(owners_of(event)):
+                    known.add(pid)
+                    own.update(dict.fromkeys(own_names(event), pid))
+    if unknown := pids - known:
+        raise Esrch(f"the journal knows no process {format_pid(Pid(min(unknown)))}")
+    wanted: set[bytes] = set()
     naming: dict[int, set[bytes]] = {}
-    async for seq, events in _read(reader, 1, last):
+    owner_of: dict[int, int] = {}
+    async for seq, _, events in entries(reader, 1, last):
         for event in events:
-            names = {digest for _, digest in names_of(event)} & own
+            names = {digest for _, digest in names_of(event)} & own.keys()
             if not names:
                 continue
             owners, mine = owners_of(event), names.intersection(own_names(event))
-            needed |= names - mine
+            wanted |= names - mine
             names = mine
             # A message's sender was answered with its number: it needs no more of it to come back.
-            if names and _needed(table, owners[0]):
-                needed |= names
-            elif names and pid in owners:
+            if names and needed(table, owners[0]):
+                wanted |= names
+            elif names and (ended := [pid for pid in owners if pid in pids or pid in gone]):
                 naming.setdefault(seq, set()).update(names)
-    rows = {seq: names - needed for seq, names in naming.items() if names - needed}
-    return _Found(rows, sorted(own - needed), len(own & needed), last)
+                owner_of[seq] = ended[0]
+    rows = {seq: names - wanted for seq, names in naming.items() if names - wanted}
+    large = {digest: own[digest] for digest in sorted(own.keys() - wanted)}
+    return _Found(rows, large, owner_of, len(own.keys() & wanted), last)
 
 
-async def _destroy_small(ledger: Ledger, reader: Reader, pid: int, rows: dict[int, set[bytes]]) -> tuple[int, int]:
-    """Take content out of the packs of `rows`; how many pieces, and bytes, that were."""
+async def _destroy_small(ledger: Ledger, reader: Reader, found: _Found) -> tuple[int, int]:
+    """Take content out of the packs of rows; how many pieces, and bytes, that were."""
     contents = freed_bytes = 0
+    rows = found.rows
     numbers = sorted(rows)
     for start in range(0, len(numbers), ROWS_AT_ONCE):
         packs: list[tuple[int, bytes]] = []
-        sizes: list[int] = []
+        sizes: list[tuple[int, int]] = []
         for number, seq in enumerate(numbers[start : start + ROWS_AT_ONCE], 1):
             row = reader.row(seq)
             pairs = list(unpack(row.bodies)) if row else []
-            gone = [len(content) for digest, content in pairs if digest in rows[seq]]
+            gone = [(found.owners[seq], len(content)) for digest, content in pairs if digest in rows[seq]]
             if gone:
                 packs.append((seq, pack([pair for pair in pairs if pair[0] not in rows[seq]])))
                 sizes += gone
@@ -165,14 +184,16 @@ async def _destroy_small(ledger: Ledger, reader: Reader, pid: int, rows: dict[in
                 await others_first()
         if packs:
             await ledger.journal.forget(TENANT, [], packs)
-            _count(ledger, pid, len(sizes), sum(sizes))
-            contents, freed_bytes = contents + len(sizes), freed_bytes + sum(sizes)
+            _count(ledger, sizes)
+            contents, freed_bytes = contents + len(sizes), freed_bytes + sum(size for _, size in sizes)
     return contents, freed_bytes
 
 
-async def _destroy_large(ledger: Ledger, reader: Reader, pid: int, found: _Found) -> tuple[tuple[int, int], int]:
+async def _destroy_large(
+    ledger: Ledger, reader: Reader, pids: frozenset[int], found: _Found
+) -> tuple[tuple[int, int], int]:
     """Destroy bodies of their own: how many pieces and bytes that were, and how many others have named since."""
-    since = _Since(ledger, reader, pid, found)
+    since = _Since(ledger, reader, pids, found)
     contents = freed_bytes = spared = 0
     async for sizes in _batches(reader, found.large):
         await since.catch_up()
@@ -181,12 +202,12 @@ async def _destroy_large(ledger: Ledger, reader: Reader, pid: int, found: _Found
         if gone:  # no turn of others between that look and this
             ledger.shared.forget(gone)
             await ledger.journal.forget(TENANT, list(gone))
-            _count(ledger, pid, len(gone), sum(gone.values()))
+            _count(ledger, [(found.large[digest], size) for digest, size in gone.items()])
             contents, freed_bytes = contents + len(gone), freed_bytes + sum(gone.values())
     return (contents, freed_bytes), spared
 
 
-async def _batches(reader: Reader, digests: list[bytes]) -> AsyncIterator[dict[bytes, int]]:
+async def _batches(reader: Reader, digests: Iterable[bytes]) -> AsyncIterator[dict[bytes, int]]:
     """Those that are there, with their sizes, in batches."""
     sizes: dict[bytes, int] = {}
     size_bytes = 0
@@ -204,17 +225,24 @@ async def _batches(reader: Reader, digests: list[bytes]) -> AsyncIterator[dict[b
         yield sizes
 
 
-def _count(ledger: Ledger, pid: int, contents: int, freed_bytes: int) -> None:
-    ledger.commit((ev.ContentForgotten(pid, contents, freed_bytes),), {}, payer=0, reserve=True)
+def _count(ledger: Ledger, gone: Sequence[tuple[int, int]]) -> None:
+    """Record what was destroyed: pieces of content, each with whose it was and its size."""
+    contents: dict[int, int] = {}
+    freed_bytes: dict[int, int] = {}
+    for pid, size in gone:
+        contents[pid] = contents.get(pid, 0) + 1
+        freed_bytes[pid] = freed_bytes.get(pid, 0) + size
+    events = [ev.ContentForgotten(pid, contents[pid], freed_bytes[pid]) for pid in contents]
+    ledger.commit(events, {}, payer=0, reserve=True)
 
 
 class _Since:
-    """What others than the process have named after the journal was read."""
+    """What others than these processes have named after the journal was read."""
 
-    def __init__(self, ledger: Ledger, reader: Reader, pid: int, found: _Found) -> None:
+    def __init__(self, ledger: Ledger, reader: Reader, pids: frozenset[int], found: _Found) -> None:
         self._ledger = ledger
         self._reader = reader
-        self._pid = pid
+        self._pids = pids
         self._sought = set(found.large)
         self._seen = found.last
         self._named: set[bytes] = set()
@@ -222,7 +250,7 @@ class _Since:
     async def catch_up(self) -> None:
         """Read what has become durable meanwhile, in steps."""
         last = self._ledger.journal.durable
-        async for _, events in _read(self._reader, self._seen + 1, last):
+        async for _, _, events in entries(self._reader, self._seen + 1, last):
             self._add(events)
         self._seen = max(self._seen, last)
 
@@ -236,5 +264,5 @@ class _Since:
 
     def _add(self, events: Iterable[ev.Event]) -> None:
         for event in events:
-            if owners_of(event) != (self._pid,):
+            if not self._pids.issuperset(owners_of(event)):
                 self._named.update(digest for _, digest in names_of(event) if digest in self._sought)

@@ -198,6 +198,7 @@ class Reactions:
             self._place(process)
             self._k.effects.cancel(e.pid, e.n)
             self._begin(process, e.n)
+            self._k.admission.fill()
 
     def on_incident(self, entry: Durable, e: ev.IncidentOpened) -> None:
         """Who waits for a person needs no place."""

@@ -140,6 +140,10 @@ def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:
         process.forgotten = True
 
 
+def _restored(table: Table, seq: int, e: ev.HomeRestored) -> None:
+    table.homes[seq] = e.home
+
+
 FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessSpawned: _spawned,  # type: ignore[dict-item]
     ev.ProcessReady: _ready,  # type: ignore[dict-item]
@@ -151,4 +155,5 @@ FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
     ev.ContentForgotten: _forgotten,  # type: ignore[dict-item]
+    ev.HomeRestored: _restored,  # type: ignore[dict-item]
 }

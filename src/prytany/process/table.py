@@ -33,6 +33,8 @@ class Table(msgspec.Struct):
     """How many of those have left the table."""
     past: Usage = msgspec.field(default_factory=Usage)
     """What they took."""
+    homes: dict[int, bytes] = {}
+    """Where the home was restored from a backup: the entry that says so, to the id that it has from there on."""
 
     def get(self, pid: int) -> Process | None:
         """The process, or None when there is none of that pid."""
@@ -44,6 +46,10 @@ class Table(msgspec.Struct):
         if process is None:
             raise KernelPanic(f"an event names process {pid}, which is not in the table")
         return process
+
+    def home_at(self, seq: int) -> bytes:
+        """The id of the home that wrote entry `seq`; empty for the one in which the journal began."""
+        return next((home for since, home in reversed(self.homes.items()) if since < seq), b"")
 
     def was(self, pid: int) -> bool:
         """Whether there was a process of that pid, which has left the table."""

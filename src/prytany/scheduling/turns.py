@@ -19,12 +19,14 @@ class ToolCall(msgspec.Struct, array_like=True):
     effect: str
     resources: list[bytes]
     started: int = 0
+    held: bool = False
+    """It waits for a person as well: another home may have made it."""
 
 
 class Turns(msgspec.Struct):
     """Open tool calls and the queues of their resources.
 
-    Invariant: `due` holds exactly the calls that head all their queues and were not started, oldest first; `queues`
+    Invariant: `due` holds exactly the calls that head all their queues and were not started or held; `queues`
     holds no empty queue, `calls` no process without a call.
     """
 
@@ -63,6 +65,21 @@ class Turns(msgspec.Struct):
             call.started = seq
             self.due.pop(f"{e.pid}:{e.n}", None)
 
+    def doubted(self, seq: int, e: ev.CallDoubted) -> None:
+        """Fold a doubt: what has not begun here does not begin before a person says so."""
+        call = self.get(e.pid, e.n)
+        if call is not None and not call.started:
+            call.held = True
+            self.due.pop(f"{e.pid}:{e.n}", None)
+
+    def settled(self, seq: int, e: ev.CallSettled) -> None:
+        """Fold what a person said: it waits for its turn and nothing else."""
+        call, key = self.get(e.pid, e.n), f"{e.pid}:{e.n}"
+        if call is not None and call.held and not e.later:
+            call.held = False
+            if self._heads(key, call):
+                self.due[key] = None
+
     def closed(self, seq: int, e: ev.CallClosed) -> None:
         """Fold a result, whatever it is: the call leaves its queues."""
         calls = self.calls.get(e.pid)
@@ -90,7 +107,7 @@ class Turns(msgspec.Struct):
             head = next(iter(queue))
             pid, n = parse_key(head)
             waiting = self.get(pid, n)
-            if waiting is not None and not waiting.started and self._heads(head, waiting):
+            if waiting is not None and not (waiting.started or waiting.held) and self._heads(head, waiting):
                 self.due[head] = None
 
     def _heads(self, key: str, call: ToolCall) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from prytany.abi import control
-from prytany.abi.errors import Eagain, Eio, KernelError
+from prytany.abi.errors import Eagain, Einval, Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import pack
 from prytany.kernel.freezing import freeze
@@ -85,6 +85,8 @@ class Desk:
                 return await self._wait(command.pid)
             case control.ForgetProcess():
                 return await self._forget(command.pid, uid)
+            case control.CollectContent():
+                return await self._collect(command.before_ns, uid)
             case control.AwaitEntry():
                 return await self._follow(command.after)
             case (
@@ -146,6 +148,19 @@ class Desk:
                 name = format_pid(Pid(pid))
                 raise Eio(f"the content of process {name} was not destroyed, or not all of it: {error}") from error
         return pack(control.Forgotten(**gone._asdict()))
+
+    async def _collect(self, before_ns: int, uid: int) -> bytes:
+        from prytany.kernel.collecting import collect
+
+        kernel = self._kernel
+        if before_ns < 0:
+            raise Einval("a time is a number of nanoseconds since 1970")
+        async with self._forgetting:
+            try:
+                done = await collect(kernel.ledger, kernel.reader, before_ns, uid)
+            except StoreError as error:
+                raise Eio(f"the content of ended processes was not destroyed, or not all of it: {error}") from error
+        return pack(control.Collected(pids=done.pids, **done.forgotten._asdict(), more=done.more))
 
     async def _follow(self, after: int) -> bytes:
         if self._kernel.idle:

@@ -71,11 +71,11 @@ def _copy(old: Home, reader: SqliteReader, keyring: Keyring, target: Path, progr
     new = Home(part)
     try:
         try:
-            _clear(part)
+            clear(new)
             found = _fill(old, reader, keyring, new, progress)
-            _sync(part)
+            sync(part)
             part.rename(target)
-            _sync(target.parent)
+            sync(target.parent)
         except Exception as error:
             shutil.rmtree(part, ignore_errors=True)
             if isinstance(error, OSError):
@@ -86,16 +86,21 @@ def _copy(old: Home, reader: SqliteReader, keyring: Keyring, target: Path, progr
         new.close()
 
 
-def _clear(part: Path) -> None:
-    """Remove what an earlier copy had come to; the lock is ours by now."""
-    for path in part.iterdir():
+def clear(new: Home) -> None:
+    """Remove what an earlier copy had come to; the lock is ours by now. Raises Eio where a link led here: what lies
+    there is no copy's."""
+    opened, named = os.fstat(new.folder_fd), new.path.lstat()
+    if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino):
+        raise Eio(f"{new.path} is a link, and no unfinished home: remove it")
+    for path in new.path.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name not in ("lock", "format"):
             path.unlink()
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Make what was put into `folder`, or renamed in it, survive a power loss."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

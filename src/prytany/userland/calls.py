@@ -394,7 +394,7 @@ class Calls:
             path: below a folder unveiled for writing.
             data: the whole content.
 
-        Errors: EACCES, EINVAL, EIO, ENOENT, ENOSPC.
+        Errors: EACCES, EINDOUBT, EINVAL, EIO, ENOENT, ENOSPC.
         """
         return cast(
             "int",

@@ -6,7 +6,7 @@ import pytest
 
 from prytany.abi.errors import Einval
 from prytany.cli.arguments import given_arguments
-from prytany.cli.journal import _head  # pyright: ignore[reportPrivateUsage]
+from prytany.cli.journal import parse_head  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_value_is_json_where_it_is_json_and_else_text() -> None:
@@ -27,5 +27,5 @@ def test_what_is_no_argument_is_refused(texts: list[str]) -> None:
 @pytest.mark.parametrize("text", ["x", "1", "1:", "1:00", "1:" + "g" * 32, "-1:" + "0" * 32, "1:" + "0" * 33, ":"])
 def test_what_is_no_head_is_refused(text: str) -> None:
     with pytest.raises(Einval):
-        _head(text)
-    assert _head(f"7:{'0a' * 16}").seq == 7
+        parse_head(text)
+    assert parse_head(f"7:{'0a' * 16}").seq == 7

@@ -17,6 +17,7 @@ import pytest
 from prytany.abi import limits
 from prytany.abi.signals import Signal
 from prytany.abi.syscalls import COMMON_ERRORS, SYSCALLS, TABLE
+from prytany.kernel.effects.tool import doubt_events
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.trap import FREES
 from tests.unit.kernel.world import World
@@ -166,6 +167,14 @@ async def go_on_without(w: World, m: pytest.MonkeyPatch) -> str:
     return await w.ended(w.parent, n)
 
 
+async def write_in_doubt(w: World, m: pytest.MonkeyPatch) -> str:
+    m.setattr(w.kernel.effects, "start", lambda *begun: None)  # the home that it was begun in is another
+    n = await w.open("file_write", str(w.folder / "w" / "file"), b"text")
+    w.kernel.note(doubt_events(w.parent.pid, n))
+    w.kernel.operator.settle(w.parent.pid, n, "skip", None, uid=0)
+    return await w.ended(w.parent, n)
+
+
 async def spawn_what_agents_may_write(w: World, m: pytest.MonkeyPatch) -> str:
     return await w.met("process_spawn", f"{w.folder / 'w' / 'own.py'}:main", [])
 
@@ -251,6 +260,7 @@ WAYS: list[tuple[str, str, Way]] = [
     ("tool_call", "EAGAIN", makes("tool_call", "shop.pay", {"order": "a"}, TOOL_QUEUE_MAX=0)),
     ("tool_call", "EPOLICY", without_tools("tool_call", "shop.look", {"order": "a"})),
     ("tool_call", "ETOOL", makes("tool_call", "shop.look", {"order": "raise"})),
+    ("file_write", "EINDOUBT", write_in_doubt),
     ("tool_call", "EINDOUBT", go_on_without),
     ("tool_list", "EPOLICY", without_tools("tool_list")),
 ]

@@ -31,7 +31,14 @@ from prytany.abi.events.context import (
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, encode_entry
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
-from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.kernel import (
+    ContentForgotten,
+    HomeRestored,
+    IncidentClosed,
+    IncidentOpened,
+    KernelStarted,
+    OperatorCommanded,
+)
 from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
@@ -84,6 +91,7 @@ __all__ = [
     "Event",
     "FleetDeclared",
     "FleetWithdrawn",
+    "HomeRestored",
     "IncidentClosed",
     "IncidentOpened",
     "KernelStarted",

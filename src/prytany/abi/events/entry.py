@@ -26,7 +26,14 @@ from prytany.abi.events.context import (
     ContextOpened,
 )
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
-from prytany.abi.events.kernel import ContentForgotten, IncidentClosed, IncidentOpened, KernelStarted, OperatorCommanded
+from prytany.abi.events.kernel import (
+    ContentForgotten,
+    HomeRestored,
+    IncidentClosed,
+    IncidentOpened,
+    KernelStarted,
+    OperatorCommanded,
+)
 from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
@@ -106,6 +113,7 @@ Event = (
     | FleetWithdrawn
     | AgentDeclared
     | AgentWithdrawn
+    | HomeRestored
     | MessageReplied
 )
 

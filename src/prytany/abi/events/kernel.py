@@ -42,6 +42,16 @@ class ContentForgotten(msgspec.Struct, array_like=True, frozen=True, tag="conten
     freed_bytes: int
 
 
+class HomeRestored(msgspec.Struct, array_like=True, frozen=True, tag="home.restored/1"):
+    """From here on this is another home than the one that wrote what is before: it was made from a backup of that one,
+    which may have gone on. Everything that lives is stopped in the entries after this."""
+
+    home: bytes
+    """Its own id, 16 random bytes."""
+    head: int
+    """The last entry that came from the backup."""
+
+
 class OperatorCommanded(msgspec.Struct, array_like=True, frozen=True, tag="operator.commanded/1"):
     """The operator of that uid gave a command; what it led to stands in the same entry."""
 

@@ -31,6 +31,7 @@ CALLS = (
             "EACCES": "not unveiled for writing, protected, or it climbs or links out of what is unveiled",
             "EINVAL": "not a regular file",
             "ENOSPC": "the disk is full; the old content stands",
+            "EINDOUBT": "its home was restored from a backup, and the operator said to go on without it",
             "EIO": "the disk failed; the old content stands",
         },
         "Put a whole file in place at once, and answer its size in bytes. The same content again changes nothing.",

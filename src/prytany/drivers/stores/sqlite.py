@@ -94,6 +94,7 @@ class SqliteStore:
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = FAST")  # a page that changes its place leaves nothing behind
         if self._reserve.whole:
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         else:
@@ -208,7 +209,7 @@ class SqliteStore:
             self._rollback()
             raise translated from error
         finally:
-            connection.execute("PRAGMA secure_delete = OFF")
+            connection.execute("PRAGMA secure_delete = FAST")
         if emptied[0][0]:
             raise StoreError(f"{self._path}: somebody reads in the log, and it may still hold what was to be destroyed")
         return found

@@ -112,7 +112,7 @@ class SqliteReader:
             raise StoreError(f"cannot read {path}: {error}") from None
 
     def _select(
-        self, sql: str, types: tuple[type, ...], bindings: tuple[int | bytes, ...] = ()
+        self, sql: str, types: tuple[type, ...], bindings: tuple[int | bytes | str, ...] = ()
     ) -> Iterator[tuple[Any, ...]]:
         try:
             for found in self._connection.cursor().execute(sql, bindings):
@@ -162,6 +162,14 @@ class SqliteReader:
         """All snapshots, the one that was saved last first."""
         for found in self._select(_SNAPSHOT, _SNAPSHOT_TYPES):
             yield Snapshot._make(found)
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the snapshots, and of pages that hold nothing; neither reads what rows or bodies hold."""
+        ((snapshots,),) = self._select("SELECT coalesce(sum(length(state)), 0) FROM snapshots", (int,))
+        ((unused,),) = self._select(
+            "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size", (int,)
+        )
+        return snapshots, unused
 
     def close(self) -> None:
         """End the read transaction."""

@@ -24,9 +24,11 @@ SCHEMA = "".join(f"CREATE {table.replace('TABLE ', 'TABLE IF NOT EXISTS ', 1)};\
 _KNOWN = frozenset(f"CREATE {table}" for table in _TABLES)
 
 
-def check_schema(connection: Any) -> None:
-    """Raise StoreError when the file holds anything but our tables. One that is not there yet is not missed here."""
+def check_schema(connection: Any, *more: str) -> None:
+    """Raise StoreError when the file holds anything but our tables and `more`. One that is not there yet is not missed
+    here."""
+    known = _KNOWN.union(f"CREATE {table}" for table in more)
     # Only the text is asked for: no view of the file's is touched by it, and an index of SQLite's own has none.
     for (text,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL"):
-        if text not in _KNOWN:
+        if text not in known:
             raise StoreError("its tables are not those of a journal")

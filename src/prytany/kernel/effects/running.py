@@ -73,7 +73,7 @@ class Effects:
             "context_fork": contexts.fork,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
-            TOOL_RUN: ToolEffects(outside.tools, owner.tool_path).run,
+            TOOL_RUN: ToolEffects(outside.tools, owner.tool_path, lambda seq: owner.table.home_at(seq)).run,
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
         }
 

@@ -44,28 +44,34 @@ def abandoned_events(process: Process, n: int) -> tuple[ev.Event, ...]:
     return ev.CallAbandoned(process.pid, n), ev.IncidentOpened(process.pid, ABANDONED, -at)
 
 
-def call_key(process: Process, n: int) -> str:
+def call_key(process: Process, n: int, home_at: Callable[[int], bytes] = lambda seq: b"") -> str:
     """What names this call for ever: the same after a crash, and never another's, be it in another home.
 
-    By the entry of its intent and not by its number: a program that begins again numbers its calls from 1 again.
+    By the entry of its intent and not by its number: a program that begins again numbers its calls from 1 again. The
+    entries of a home that was restored are numbered as those with which the other went on: what it opens itself has
+    its id in the key, and what was open before keeps the key that it had.
     """
-    named = f"{process.pid}/{process.open[n].seq}".encode()
+    seq = process.open[n].seq
+    named = f"{process.pid}/{seq}".encode() + home_at(seq)
     return blake2b(named, digest_size=KEY_BYTES, key=process.seed[:64]).hexdigest()
 
 
 class ToolEffects:
     """The effects that end at a tool."""
 
-    def __init__(self, tools: Mapping[str, Tools], path_of: Callable[[int, str], str]) -> None:
+    def __init__(
+        self, tools: Mapping[str, Tools], path_of: Callable[[int, str], str], home_at: Callable[[int], bytes]
+    ) -> None:
         self._tools = tools
         self._path_of = path_of
+        self._home_at = home_at
 
     async def run(self, process: Process, n: int, run: ToolRun) -> Any:
         """One result. Raises Etool, Einval, Epolicy, InDoubt."""
         tools = self._tools.get(self._path_of(process.run, run.name))
         if tools is None:
             raise Epolicy(f"the tool {run.name} is not loaded in this kernel", call="tool_call")
-        key = call_key(process, n) if run.effect == "keyed" else ""
+        key = call_key(process, n, self._home_at) if run.effect == "keyed" else ""
         attempt = 1
         while True:
             try:

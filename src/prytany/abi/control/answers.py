@@ -1,160 +1,10 @@
-"""What goes over the control socket, as data: an operator's commands, and what they are answered with.
-
-    client -> kernel   [n, [command, argument, ...]]     n is the client's own number for it, from 1
-    kernel -> client   [n, errno, value]                 in the order in which they are done
-
-Each is preceded by its length, as in `abi.wire`: 4 bytes, little-endian. Several commands may be in flight on one
-connection. errno is "" for a result; else the name of an error, whose value is `[message, detail]`. `n == 0` is said of
-the connection itself, which is closed after it. Commands grow at their ends, answers by named fields.
-"""
+"""What a kernel says of itself, of its processes and of its fleets."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-
-SOCKET = "control"
-"""The socket's name in the home."""
-ROWS_MAX = 500
-"""Rows of one answer."""
-ROW_CALLS_MAX = 8
-"""Open calls in one row of `ps`: the oldest."""
-
-
-class GetStatus(msgspec.Struct, array_like=True, frozen=True, tag="status"):
-    """What the kernel is, and how much is in it."""
-
-
-class ListProcesses(msgspec.Struct, array_like=True, frozen=True, tag="ps"):
-    """At most ROWS_MAX processes with a pid above `after`, by pid."""
-
-    after: int = 0
-
-
-class InspectProcess(msgspec.Struct, array_like=True, frozen=True, tag="inspect"):
-    """Everything about one process."""
-
-    pid: int
-
-
-class SignalProcess(msgspec.Struct, array_like=True, frozen=True, tag="signal"):
-    """Signal it, by number."""
-
-    pid: int
-    signal: int
-
-
-class WaitProcess(msgspec.Struct, array_like=True, frozen=True, tag="wait"):
-    """Answered when it has ended."""
-
-    pid: int
-
-
-class ListIncidents(msgspec.Struct, array_like=True, frozen=True, tag="incidents"):
-    """What needs a person: the ROWS_MAX oldest."""
-
-
-class SettleIncident(msgspec.Struct, array_like=True, frozen=True, tag="settle"):
-    """Decide what needs a person: `retry`, `skip`, or `give` with the result. `n` is as ListIncidents gave it."""
-
-    pid: int
-    n: int
-    choice: str
-    value: Any = None
-
-
-class ForgetProcess(msgspec.Struct, array_like=True, frozen=True, tag="forget"):
-    """Destroy the content of an ended process; answered when it is destroyed."""
-
-    pid: int
-
-
-class SendMessage(msgspec.Struct, array_like=True, frozen=True, tag="send"):
-    """Put a message of that type into its mailbox; answered with the message's number."""
-
-    pid: int
-    kind: str
-    body: Any = None
-
-
-class UpgradeProcess(msgspec.Struct, array_like=True, frozen=True, tag="upgrade"):
-    """Move a `Server` to its program as it is on disk now, or to `program`: the same class in another file."""
-
-    pid: int
-    program: str = ""
-
-
-class StartAgent(msgspec.Struct, array_like=True, frozen=True, tag="start"):
-    """Start an agent of the fleet of that name, as the root of a run; answered with its pid."""
-
-    fleet: str
-    agent: str
-    kwargs: dict[str, Any] = {}
-    function: str = ""
-    """Another one of its program than the agent's own."""
-
-
-class BringFleet(msgspec.Struct, array_like=True, frozen=True, tag="bring"):
-    """Bring a resolved fleet, packed, which stays until it is withdrawn; or say only what that would change."""
-
-    fleet: bytes
-    dry_run: bool = False
-
-
-class WithdrawFleet(msgspec.Struct, array_like=True, frozen=True, tag="withdraw"):
-    """Take the fleet of that name down: nothing of it is started any more, and with `end` its processes are asked to
-    end (TERM)."""
-
-    name: str
-    end: bool = True
-
-
-class ListFleets(msgspec.Struct, array_like=True, frozen=True, tag="fleets"):
-    """The fleets that are there."""
-
-
-class FollowProcess(msgspec.Struct, array_like=True, frozen=True, tag="listen"):
-    """Answered with what a process said and what became of it after entry `after`, once that is anything."""
-
-    pid: int
-    after: int
-
-
-class AwaitEntry(msgspec.Struct, array_like=True, frozen=True, tag="follow"):
-    """Answered with the number of the last durable entry once that is above `after`."""
-
-    after: int
-
-
-class FreezeAll(msgspec.Struct, array_like=True, frozen=True, tag="freeze"):
-    """Stop every process at once; with `thaw`, let go on those that this stopped. Answered with how many."""
-
-    thaw: bool = False
-
-
-Command = (
-    GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
-    | ForgetProcess | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet | WithdrawFleet | ListFleets
-    | FollowProcess | FreezeAll
-)  # fmt: skip
-Unbounded = WaitProcess | ForgetProcess | AwaitEntry | BringFleet | FollowProcess
-"""Those whose answer takes as long as it takes."""
-
-
-class Envelope(msgspec.Struct, array_like=True, frozen=True):
-    """A request whose command is not decoded yet, so that an unknown one can be answered by its number."""
-
-    n: int
-    command: msgspec.Raw
-
-
-class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """An answer; see the module."""
-
-    n: int
-    errno: str
-    value: msgspec.Raw
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -375,6 +225,18 @@ class Forgotten(msgspec.Struct, kw_only=True):
     kept: int
 
 
+class Collected(msgspec.Struct, kw_only=True):
+    """What was destroyed of processes that ended long ago."""
+
+    pids: list[int]
+    contents: int
+    freed_bytes: int
+    kept: int
+    """Pieces of content that others name as well."""
+    more: bool
+    """There are other processes: the same command goes on with them."""
+
+
 class Upgrade(msgspec.Struct, kw_only=True):
     """What becomes of an upgrade: at once, or when the message in hand is done (`pending`)."""
 
@@ -436,36 +298,3 @@ class Heard(msgspec.Struct, kw_only=True):
 
     last: int
     said: list[Said]
-
-
-ANSWERS: dict[type[Command], Any] = {
-    GetStatus: Status,
-    ListProcesses: list[ProcessRow],
-    InspectProcess: Inspection,
-    SignalProcess: None,
-    WaitProcess: Ended,
-    ListIncidents: list[IncidentRow],
-    SettleIncident: None,
-    ForgetProcess: Forgotten,
-    SendMessage: int,
-    UpgradeProcess: Upgrade,
-    AwaitEntry: int,
-    FreezeAll: int,
-    StartAgent: int,
-    BringFleet: Plan,
-    WithdrawFleet: int,
-    ListFleets: list[FleetRow],
-    FollowProcess: Heard,
-}
-"""What each command is answered with."""
-
-decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
-decode_command = msgspec.msgpack.Decoder(Command).decode
-decode_reply = msgspec.msgpack.Decoder(Reply).decode
-_encode = msgspec.msgpack.encode
-
-
-def encode_message(message: tuple[object, ...]) -> bytes:
-    """A request `(n, command)` or a reply `(n, errno, value)` with its length in front."""
-    body = _encode(message)
-    return len(body).to_bytes(4, "little") + body

@@ -1,0 +1,117 @@
+"""What goes over the control socket, as data: an operator's commands, and what they are answered with.
+
+    client -> kernel   [n, [command, argument, ...]]     n is the client's own number for it, from 1
+    kernel -> client   [n, errno, value]                 in the order in which they are done
+
+Each is preceded by its length, as in `abi.wire`: 4 bytes, little-endian. Several commands may be in flight on one
+connection. errno is "" for a result; else the name of an error, whose value is `[message, detail]`. `n == 0` is said of
+the connection itself, which is closed after it. Commands grow at their ends, answers by named fields.
+"""
+
+from __future__ import annotations
+
+from prytany.abi.control.answers import (
+    Collected,
+    ContextRow,
+    Ended,
+    FleetRow,
+    Forgotten,
+    Heard,
+    IncidentRow,
+    Inspection,
+    MailboxRow,
+    OpenRow,
+    Plan,
+    ProcessRow,
+    Said,
+    Status,
+    Upgrade,
+    UsageRow,
+)
+from prytany.abi.control.commands import (
+    AwaitEntry,
+    BringFleet,
+    CollectContent,
+    Command,
+    FollowProcess,
+    ForgetProcess,
+    FreezeAll,
+    GetStatus,
+    InspectProcess,
+    ListFleets,
+    ListIncidents,
+    ListProcesses,
+    SendMessage,
+    SettleIncident,
+    SignalProcess,
+    StartAgent,
+    Unbounded,
+    UpgradeProcess,
+    WaitProcess,
+    WithdrawFleet,
+)
+from prytany.abi.control.wire import (
+    ANSWERS,
+    Envelope,
+    Reply,
+    decode_command,
+    decode_envelope,
+    decode_reply,
+    encode_message,
+)
+
+SOCKET = "control"
+"""The socket's name in the home."""
+ROWS_MAX = 500
+"""Rows of one answer."""
+ROW_CALLS_MAX = 8
+"""Open calls in one row of `ps`: the oldest."""
+
+__all__ = [
+    "ANSWERS",
+    "ROWS_MAX",
+    "ROW_CALLS_MAX",
+    "SOCKET",
+    "AwaitEntry",
+    "BringFleet",
+    "CollectContent",
+    "Collected",
+    "Command",
+    "ContextRow",
+    "Ended",
+    "Envelope",
+    "FleetRow",
+    "FollowProcess",
+    "ForgetProcess",
+    "Forgotten",
+    "FreezeAll",
+    "GetStatus",
+    "Heard",
+    "IncidentRow",
+    "InspectProcess",
+    "Inspection",
+    "ListFleets",
+    "ListIncidents",
+    "ListProcesses",
+    "MailboxRow",
+    "OpenRow",
+    "Plan",
+    "ProcessRow",
+    "Reply",
+    "Said",
+    "SendMessage",
+    "SettleIncident",
+    "SignalProcess",
+    "StartAgent",
+    "Status",
+    "Unbounded",
+    "Upgrade",
+    "UpgradeProcess",
+    "UsageRow",
+    "WaitProcess",
+    "WithdrawFleet",
+    "decode_command",
+    "decode_envelope",
+    "decode_reply",
+    "encode_message",
+]
