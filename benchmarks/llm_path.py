@@ -3,7 +3,7 @@
 An endpoint in a process of its own answers after 50 ms. `ratio_floor`: 100 inline agents of 5 calls each through the
 whole kernel, over as many coroutines that write to raw sockets. `ratio_floor_1000`: 1,000 agents of 2 calls.
 `ratio_workers`: the same 100 of 5 calls from 20 confined workers, 5 at once in each; their forks and their ends are
-counted, the start of the zygote is not. All sides are measured in turn, three times, and the medians are compared.
+counted, the start of the zygote is not. All sides are measured in turn, nine times, and the medians are compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from prytany.userland.agent import agent
 from prytany.userland.process import Process
 
 LATENCY_MS = 50
-ROUNDS = 3
+ROUNDS = 9
 WORKERS = 20
 PROGRAM = """
 import asyncio

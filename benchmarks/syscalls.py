@@ -1,7 +1,7 @@
 """Durable no-ops a second, through the full gate, fold and chain: `python -m benchmarks.syscalls --json`.
 
 Each no-op has an argument of 64 bytes. `inline_per_s`: 512 inline agents, one call in flight each. `worker_per_s`: 8
-confined workers with 64 calls in flight each. `ratio_single`: the median of one worker alone, over two bare inserts
+confined workers with 64 calls in flight each; of both, the median of five, taken in turns. `ratio_single`: the median of one worker alone, over two bare inserts
 that are synced, plus 0.7 ms, on the same disk in the same run. With `--peers`, `ratio_peers`: `worker_per_s` over the
 best that LangGraph and DBOS do with SQLite (durable steps a second), in the same run.
 """
@@ -29,6 +29,7 @@ from prytany.system.shard import Shard
 from prytany.userland.process import Process
 
 ARGUMENT = bytes(range(64))
+ROUNDS = 5
 WORKER = """
 import asyncio
 from prytany import agent
@@ -119,8 +120,12 @@ def main() -> None:
     with_peers = parser.parse_args().peers
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        inline_per_s = uvloop.run(inline(folder / "a", 512, 400))
-        worker_per_s, _ = uvloop.run(workers(folder / "b", 8, 64, 12_800))
+        inlines: list[float] = []
+        confined: list[float] = []
+        for turn in range(ROUNDS):  # by turns, so that what else the machine does meets both
+            inlines.append(uvloop.run(inline(folder / f"a{turn}", 512, 400)))
+            confined.append(uvloop.run(workers(folder / f"b{turn}", 8, 64, 12_800))[0])
+        inline_per_s, worker_per_s = statistics.median(inlines), statistics.median(confined)
         bare_ms = bare_insert_ms(folder)
         _, single_ms = uvloop.run(workers(folder / "c", 1, 1, 1_000))
     figures: dict[str, float] = {
