@@ -1,9 +1,10 @@
 """Durable no-ops a second, through the full gate, fold and chain: `python -m benchmarks.syscalls --json`.
 
 Each no-op has an argument of 64 bytes. `inline_per_s`: 512 inline agents, one call in flight each. `worker_per_s`: 8
-confined workers with 64 calls in flight each; of both, the median of five, taken in turns. `ratio_single`: the median of one worker alone, over two bare inserts
-that are synced, plus 0.7 ms, on the same disk in the same run. With `--peers`, `ratio_peers`: `worker_per_s` over the
-best that LangGraph and DBOS do with SQLite (durable steps a second), in the same run.
+confined workers with 64 calls in flight each; of both, the median of five, taken in turns. `ratio_single`: the median
+of one worker alone, over two bare inserts that are synced, plus 0.7 ms, on the same disk in the same run. With
+`--peers`, `ratio_peers`: `worker_per_s` over the best that LangGraph and DBOS do with SQLite (durable steps a second),
+in the same run.
 """
 
 from __future__ import annotations
