@@ -86,7 +86,7 @@ def verify(context: click.Context, home: Path | None, head: str, archive: Path |
 def forget(pid: str, home: Path | None, as_json: bool) -> None:
     """Destroy the content of a process that has ended: arguments, results, and what it printed.
 
-    No kernel may be running. The chain still verifies.
+    A kernel may be running. The chain still verifies.
     """
     from prytany.cli.forget import forget_process
     from prytany.cli.home import find_home

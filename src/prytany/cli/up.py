@@ -62,25 +62,26 @@ class Up:
 async def kernel_here(terms: Terms, asks: bool) -> AsyncGenerator[Up]:
     """A kernel in this process; when a root ends, the rest of its run is ended too."""
     progress = Progress((lambda text: None) if terms.quiet else say, terms.home, terms.as_json)
-    roots = asyncio.Event()
+    ended: asyncio.Queue[int] = asyncio.Queue()
 
     def watch(seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
         progress(seq, time_ns, events)
-        if any(isinstance(event, ev.ProcessExited) for event in events):
-            roots.set()
+        for event in events:
+            if isinstance(event, ev.ProcessExited):
+                ended.put_nowait(event.pid)
 
     async def tidy() -> None:
+        await end_leftovers(shard.kernel)  # what the kernel before did not come to
         while True:
-            await roots.wait()
-            roots.clear()
-            await end_leftovers(shard.kernel)
+            root = shard.kernel.table.get(await ended.get())
+            if root is not None and root.pid == root.run and root.kin:  # to look for the rest takes the whole table
+                await end_leftovers(shard.kernel)
 
     shard = await open_shard(terms, watch, create=True, fresh=asks)
     for said in shard.notes:
         note(said, terms.as_json)
     for process in shard.kernel.table.processes.values():
         progress.name(process.pid, process.name)
-    roots.set()
     tidying = asyncio.ensure_future(tidy())
     try:
         yield Up(shard, terms)
