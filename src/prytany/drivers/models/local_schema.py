@@ -17,10 +17,14 @@ import msgspec
 
 from prytany.abi import limits
 from prytany.drivers.models.failures import failure
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolCall
+from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolCall, ToolSpec
 
 TEMPERATURE = 0.2
 REPEAT_PENALTY = 1.15
+GREETING = (
+    {"role": "user", "content": "Hello!"},
+    {"role": "assistant", "content": '{"answer": "Hello! What can I do for you?"}'},
+)
 REPEATS_MAX = 1_024  # of minItems, maxLength and their like, each of which is unrolled into the grammar
 NESTED_REPEATS_MAX = 16_384  # along one path: 1,024 lists of 1,024 hang llama.cpp (tried)
 PASSED = frozenset(
@@ -83,13 +87,15 @@ def prepare(request: ModelRequest) -> ModelRequest:
         check_schema(schema)
         messages = _introduce(request, messages)
     passed = {key: value for key, value in extra.items() if key in PASSED}
+    if schema is None:  # the marks of JSON have to be repeated: with them punished a small model writes nonsense
+        passed = {"repeat_penalty": REPEAT_PENALTY, **passed}
     return msgspec.structs.replace(
         request,
         messages=messages,
         schema=schema,
         tools=[],
         temperature=TEMPERATURE if request.temperature is None else request.temperature,
-        extra={"repeat_penalty": REPEAT_PENALTY, **passed},
+        extra=passed,
     )
 
 
@@ -149,13 +155,23 @@ def _unknown_tool(name: Any) -> ModelFailure:
 
 
 def _introduce(request: ModelRequest, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tell the model of its tools in the system message, since its template does not."""
-    lines = [f"- {tool.name}: {tool.description}" for tool in request.tools]
-    text = "You can use these tools:\n" + "\n".join(lines)
-    text += '\nWrite {"tool": NAME, "arguments": {...}} to use one, or {"answer": TEXT} if none fits.'
+    """Tell the model of its tools in the system message, since its template does not; and show it one answer.
+
+    Without the greeting a small model takes everything for a question to a tool.
+    """
+    tools = "\n".join(f"- {tool.description} {_example(tool)}" for tool in request.tools)
+    text = f'Answer in JSON. To say something: {{"answer": "..."}}. To use a tool:\n{tools}'
     if messages and messages[0].get("role") == "system":
-        return [{"role": "system", "content": f"{messages[0].get('content')}\n\n{text}"}, *messages[1:]]
-    return [{"role": "system", "content": text}, *messages]
+        text = f"{messages[0].get('content')}\n\n{text}"
+        messages = messages[1:]
+    return [{"role": "system", "content": text}, *GREETING, *messages]
+
+
+def _example(tool: ToolSpec) -> str:
+    """How it is written that `tool` is wanted."""
+    properties: Any = tool.parameters.get("properties")
+    names = cast("dict[str, Any]", properties) if isinstance(properties, dict) else {}
+    return msgspec.json.encode({"tool": tool.name, "arguments": dict.fromkeys(names, "...")}).decode()
 
 
 def _flatten(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

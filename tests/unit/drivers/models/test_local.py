@@ -20,7 +20,7 @@ import pytest
 from prytany.abi import limits
 from prytany.drivers.models import local
 from prytany.drivers.models.local import ENVIRONMENT, PROGRAM, LocalModel
-from prytany.drivers.models.local_schema import check_schema, prepare, read_tool_answer
+from prytany.drivers.models.local_schema import REPEAT_PENALTY, check_schema, prepare, read_tool_answer
 from prytany.drivers.models.weights import find_weights
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolSpec
 
@@ -333,8 +333,16 @@ def test_tool_calls_and_results_become_plain_messages() -> None:
         {"role": "tool", "tool_call_id": "1", "content": "42"},
     ]
     prepared = prepare(msgspec.structs.replace(CAPITAL, messages=messages, tools=TOOLS))
-    assert [message["role"] for message in prepared.messages] == ["system", "user", "assistant", "user"]
+    roles = [message["role"] for message in prepared.messages]
+    assert roles == ["system", "user", "assistant", "user", "assistant", "user"]  # the first two after the system greet
     assert all(isinstance(message["content"], str) for message in prepared.messages)
+
+
+def test_a_schema_is_asked_for_without_a_punishment_of_repeats() -> None:
+    assert prepare(CAPITAL).extra["repeat_penalty"] == REPEAT_PENALTY
+    assert "repeat_penalty" not in prepare(msgspec.structs.replace(CAPITAL, tools=TOOLS)).extra
+    given = msgspec.structs.replace(CAPITAL, tools=TOOLS, extra={"repeat_penalty": 1.3})
+    assert prepare(given).extra["repeat_penalty"] == 1.3
 
 
 def test_it_gives_no_embeddings(tmp_path: Path) -> None:
