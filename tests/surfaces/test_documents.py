@@ -214,7 +214,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, li
 
 
 def test_a_command_line_that_does_not_exist_would_be_found() -> None:
-    for line in ("run", "run a:b --nope", "journal nothing", "incidents retry 1", "ps --json=3"):
+    for line in ("wait", "run a:b --nope", "journal nothing", "incidents retry 1", "ps --json=3"):
         with pytest.raises(BaseException, match=r".") as raised:
             parse(line.split())
         assert isinstance(raised.value, AssertionError) or hasattr(raised.value, "exit_code")

@@ -114,7 +114,9 @@ class Home:
         if found.st_uid != os.geteuid():
             raise Eacces(f"{self.path} belongs to uid {found.st_uid}", detail={"uid": found.st_uid})
         mode = stat.S_IMODE(found.st_mode)
-        if mode & 0o077:
+        if mode & 0o077 and not mode & 0o022 and not os.listdir(self._folder_fd):
+            os.fchmod(self._folder_fd, 0o700)  # a plain `mkdir`, of which nobody has seen or put in anything
+        elif mode & 0o077:
             raise Eacces(f"{self.path} is open to others (mode {mode:04o}); make it 0700", detail={"mode": mode})
 
     def _open(self, name: str, flags: int) -> int:
