@@ -37,7 +37,7 @@ def test_what_it_makes_is_checked_run_and_talked_with_at_once(tmp_path: Path) ->
     assert (ran.returncode, ran.stdout) == (0, "Who bakes? [2 words]\n"), ran.stderr
     asked = ["--entry", "librarian", "--arg", "question=What does a loaf cost?"]
     found = prytany(folder, "run", *asked, "--model", "scripted")
-    assert found.stdout == "bakery.md: Rye bread is baked on Tuesdays. A loaf of it costs four euros.\n"
+    assert found.stdout == "Rye bread is baked on Tuesdays. A loaf of it costs four euros.\n"
     talked = prytany(folder, "chat", "--model", "scripted", said="Good day.\n")
     assert "Good day. [2 words]" in talked.stdout, talked.stderr
     assert "desk" in prytany(folder, "tree").stdout

@@ -337,6 +337,25 @@ def test_tool_calls_and_results_become_plain_messages() -> None:
     assert all(isinstance(message["content"], str) for message in prepared.messages)
 
 
+def test_where_it_has_no_tools_any_more_what_they_gave_stands_before_the_question() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "You add."},
+        {"role": "user", "content": "What is 1 + 1?"},
+        {"role": "assistant", "content": "", "tool_calls": [call, call]},
+        {"role": "tool", "tool_call_id": "1", "content": "2"},
+        {"role": "tool", "tool_call_id": "1", "content": "II"},
+        {"role": "assistant", "content": "Two."},
+        {"role": "tool", "tool_call_id": "9", "content": "of no call"},
+    ]
+    assert prepare(msgspec.structs.replace(CAPITAL, messages=messages)).messages == [
+        {"role": "system", "content": "You add."},
+        {"role": "user", "content": "II\n\n2\n\nWhat is 1 + 1?"},
+        {"role": "assistant", "content": "Two."},
+        {"role": "user", "content": "of no call"},
+    ]
+
+
 def test_it_gives_no_embeddings(tmp_path: Path) -> None:
     with pytest.raises(ModelFailure) as caught:
         run(LocalModel(tmp_path / "x").embed(["a"]))
