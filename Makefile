@@ -37,9 +37,9 @@ test-pythons: $(UV) ## the fast tests on each Python that is promised, as far as
 bench: env ## run all benchmarks, print a table
 	@$(RUN) python -m tools.bench
 
-demo: env ## an editor and its summarisers read eight documents with the embedded model
+demo: env ## a fleet: an editor and its readers digest eight documents with the embedded model
 	$(RUN) prytany models fetch
-	$(RUN) prytany run examples/digest/main.py:editor --input examples/digest/documents
+	$(RUN) prytany run examples/digest --input examples/digest/documents
 
 clean: ## remove environments and caches (.prytany, with its journals, stays)
 	rm -rf .venv .venv-3.* .tools .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .import_linter_cache .pytest_cache dist

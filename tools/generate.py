@@ -1,4 +1,4 @@
-"""Write the files that follow from the tables in `abi`; with --check, fail when one is not what it would be."""
+"""Write the files that follow from tables and forms; with --check, fail when one is not what it would be."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from prytany.abi.syscalls import COMMON_ERRORS, PLEDGES, SYSCALLS, Syscall
+from tools.fleet_schema import fleet_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,7 +108,11 @@ def manual() -> str:
 
 def main() -> int:
     """Write or check."""
-    files = {ROOT / "src/prytany/userland/calls.py": stubs(), ROOT / "docs/manual/syscalls.md": manual()}
+    files = {
+        ROOT / "src/prytany/userland/calls.py": stubs(),
+        ROOT / "docs/manual/syscalls.md": manual(),
+        ROOT / "src/prytany/system/fleet/fleet.schema.json": fleet_schema(),
+    }
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         for path in stale:

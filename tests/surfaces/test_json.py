@@ -106,7 +106,8 @@ def test_a_run_tells_its_end_and_what_it_does_as_json(tmp_path: Path) -> None:
 
 
 WRONG = [
-    ("run nowhere.py:main", "ENOENT"), (f"run {'a' * 5_000}.py:main", "ENOENT"), ("run", "EINVAL"),
+    ("init a b", "EINVAL"), ("init /proc/nowhere", "EINVAL"),
+    ("run nowhere.py:main", "ENOENT"), (f"run {'a' * 5_000}.py:main", "ENOENT"), ("run", "ENOENT"),
     ("run x --nope", "EINVAL"), ("resume", "ENOENT"),
     ("ps", "ENOENT"), ("ps --run x", "EINVAL"), ("ps --state odd", "EINVAL"), ("tree", "ENOENT"), ("tree x", "EINVAL"),
     ("status", "ENOENT"), ("cost", "ENOENT"), ("cost --by tag", "EINVAL"), ("cost --by model,,day", "EINVAL"),

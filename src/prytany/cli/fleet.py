@@ -90,6 +90,11 @@ def run_fleet(
         there = ", ".join(fleet.agents)
         said = f"there is no agent {entry!r} in {path}" if entry else f"{path} does not say which agent is run"
         raise advised(Enoent(said), f"say it with --entry, or as `entry` in the file; there are {there}")
+    if agent.kind == "chat" and "prompt" not in kwargs:
+        raise advised(
+            Einval(f"{agent.name} is a chat agent, and is asked nothing"),
+            'ask it with --arg prompt="…", or talk with it: prytany chat',
+        )
     if agent.kind != "chat":
         kwargs = {**{name: fleet.folders[name] for name in (INPUT, OUTPUT) if name in fleet.folders}, **kwargs}
     prepare_folders(fleet, path.absolute(), terms.home)
@@ -115,7 +120,8 @@ def path_of(target: Path) -> Path:
     path = fleet_path(target)
     if path is None:
         raise advised(
-            Enoent(f"there is no fleet file {target}"), f"name a .yaml file, or a folder that holds {NAMES[0]}"
+            Enoent(f"there is no fleet file {'here' if str(target) == '.' else target}"),
+            f"name a .yaml file, or a folder that holds {NAMES[0]}; `prytany init` makes one to begin with",
         )
     return path
 

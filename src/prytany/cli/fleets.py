@@ -14,6 +14,21 @@ target = click.argument(
 )  # fmt: skip
 
 
+@click.command()
+@click.argument(
+    "folder", metavar="[FOLDER]", default=".", type=click.Path(path_type=Path), help="Where; this folder by default."
+)
+@options.as_json
+def init(folder: Path, as_json: bool) -> None:
+    """Make a fleet to begin with: a chat agent, and a Python one that it may start.
+
+    What is there is not overwritten.
+    """
+    from prytany.cli.init import make_fleet
+
+    make_fleet(folder, as_json)
+
+
 @click.group(cls=options.Sections, invoke_without_command=True)
 @click.pass_context
 def fleet(context: click.Context) -> None:

@@ -12,9 +12,10 @@ from prytany.cli import options
 @click.command()
 @click.argument(
     "target",
-    metavar="TARGET",
+    metavar="[TARGET]",
+    default=".",
     shell_complete=options.files(".py"),
-    help="A program, FILE.py:FUNCTION; or a fleet file, or a folder that holds one.",
+    help="A program, FILE.py:FUNCTION; or a fleet file, or a folder that holds one, this one by default.",
 )
 @options.path_option("input", "DIR", "A folder that the program may read.")
 @options.path_option("output", "DIR", "A folder that it may write; with --input, ./output by default.")

@@ -80,7 +80,7 @@ class Home:
             raise Eio(f"cannot open {path}: {error.strerror}") from error
         self._lock_fd = -1
         try:
-            self._check_folder(create)
+            self._check_folder()
             self._take_lock()
             self._check_format()
         except OSError as error:
@@ -110,15 +110,14 @@ class Home:
         """The folder that was checked, for what is opened in it by name; open until `close`."""
         return self._folder_fd
 
-    def _check_folder(self, create: bool) -> None:
+    def _check_folder(self) -> None:
         found = os.fstat(self._folder_fd)
         if found.st_uid != os.geteuid():
             raise Eacces(f"{self.path} belongs to uid {found.st_uid}", detail={"uid": found.st_uid})
         mode = stat.S_IMODE(found.st_mode)
-        if mode & 0o077:
-            if create and not os.listdir(self._folder_fd):  # made by hand a moment ago, and nothing in it to be read
-                os.fchmod(self._folder_fd, 0o700)
-                return
+        if mode & 0o077 and not mode & 0o022 and not os.listdir(self._folder_fd):
+            os.fchmod(self._folder_fd, 0o700)  # a plain `mkdir`, of which nobody has seen or put in anything
+        elif mode & 0o077:
             error = Eacces(f"{self.path} is open to others (mode {mode:04o}); make it 0700", detail={"mode": mode})
             error.add_note(f"chmod 700 {shlex.quote(str(self.path))}")
             raise error

@@ -15,7 +15,7 @@ import msgspec
 
 from prytany.abi.errors import KernelError
 from prytany.drivers.models.prices import FREE, Prices, listed_prices
-from prytany.drivers.models.weights import FILE_BYTES, cache_path, find_weights
+from prytany.drivers.models.weights import FILE_BYTES, GET_ENGINE, NO_ENGINE, cache_path, find_weights, has_engine
 from prytany.system.gguf import look_at
 from prytany.system.model_files import own_files
 from prytany.system.models import DEFAULT, REMOTE, name_model
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from prytany.system.fleet.resolved import ResolvedFleet
 
 NOT_FETCHED = "not fetched: prytany models fetch"
+_NO_ENGINE = f"{NO_ENGINE}: {GET_ENGINE}"
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,10 +68,11 @@ def list_models(fleet: ResolvedFleet | None = None) -> tuple[list[ModelRow], str
     rows = [_embedded(default)]
     try:
         for own in own_files():
+            fault = own.fault if has_engine() else _NO_ENGINE
             rows.append(
                 ModelRow(
                     name=own.name, source="folder", driver="local", default=default == str(own.path),
-                    ready=not own.fault, fault=own.fault, path=str(own.path), bytes=own.file_bytes, prices=FREE,
+                    ready=not fault, fault=fault, path=str(own.path), bytes=own.file_bytes, prices=FREE,
                 )
             )  # fmt: skip
     except KernelError as error:
@@ -89,15 +91,16 @@ def list_models(fleet: ResolvedFleet | None = None) -> tuple[list[ModelRow], str
 
 def _embedded(default: str) -> ModelRow:
     path = find_weights()
+    fault = ("" if path else NOT_FETCHED) if has_engine() else _NO_ENGINE
     return ModelRow(
-        name="local", source="prytany", driver="local", default=default == "local", ready=path is not None,
-        fault="" if path else NOT_FETCHED, path=str(path or cache_path()), bytes=FILE_BYTES, prices=FREE,
+        name="local", source="prytany", driver="local", default=default == "local", ready=not fault,
+        fault=fault, path=str(path or cache_path()), bytes=FILE_BYTES, prices=FREE,
     )  # fmt: skip
 
 
 def _file(name: str, path: str, source: str, **more: Any) -> ModelRow:
     """A model file that is named by its path."""
-    fault, size = "", 0
+    fault, size = "" if has_engine() else _NO_ENGINE, 0
     try:
         size = look_at(Path(path)).file_bytes
     except KernelError as error:

@@ -163,11 +163,15 @@ def _url() -> str:
 def open_local(name: str) -> Model:
     """The model of a file, by its path, or `local`, the one that was fetched. Raises Enoent, Einval."""
     from prytany.drivers.models.local import LocalModel
-    from prytany.drivers.models.weights import cache_path, find_weights
+    from prytany.drivers.models.weights import GET_ENGINE, NO_ENGINE, cache_path, find_weights, has_engine
     from prytany.system.gguf import check_header
     from prytany.system.model_files import RESERVED
     from prytany.system.wording import quoted
 
+    if not has_engine():
+        error = Enoent(NO_ENGINE)
+        error.add_note(f"{GET_ENGINE}; `--model scripted` does without, and PRYTANY_MODEL_URL names an endpoint")
+        raise error
     if name == "local":
         found = find_weights()
         if found is None:

@@ -40,16 +40,6 @@ def test_the_lock_goes_with_a_process_that_died(tmp_path: Path) -> None:
     Home(tmp_path / "home").close()
 
 
-def test_an_empty_folder_that_was_made_by_hand_is_closed_to_others(tmp_path: Path) -> None:
-    path = tmp_path / "home"
-    path.mkdir()
-    path.chmod(0o755)
-    with pytest.raises(Eacces, match="0755"):
-        Home(path, create=False)
-    Home(path).close()
-    assert path.stat().st_mode & 0o777 == 0o700
-
-
 @pytest.mark.parametrize("mode", [0o750, 0o705, 0o701, 0o777])
 def test_a_home_that_is_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     Home(tmp_path / "home").close()

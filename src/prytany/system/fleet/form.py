@@ -41,8 +41,8 @@ class Key(Form, frozen=True):
 class Prices(Form, frozen=True):
     """US dollars a million tokens."""
 
-    input: Annotated[float, Meta(ge=0)]
-    output: Annotated[float, Meta(ge=0)]
+    input: Annotated[float, Meta(ge=0, description="of what is asked")]
+    output: Annotated[float, Meta(ge=0, description="of what is answered")]
 
 
 class Limits(Form, frozen=True):
@@ -60,7 +60,7 @@ class Model(Form, frozen=True):
     ]
     base_url: Annotated[str, Meta(description="of the endpoint, up to `/v1`")] | None = None
     model: Annotated[str, Meta(description="the endpoint's own name of it")] | None = None
-    key: Key | None = None
+    key: Annotated[Key | None, Meta(description="where the endpoint wants one")] = None
     file: (
         Annotated[
             Place,
@@ -70,8 +70,8 @@ class Model(Form, frozen=True):
         ]
         | None
     ) = None
-    prices: Prices | None = None
-    limits: Limits | None = None
+    prices: Annotated[Prices | None, Meta(description="US dollars a million tokens, where they are not known")] = None
+    limits: Annotated[Limits | None, Meta(description="what it is asked for at once")] = None
 
 
 class Tools(Form, frozen=True):
@@ -101,7 +101,13 @@ class Rights(Form, frozen=True):
 class Agent(Rights, frozen=True):
     """One agent. `instruction` makes it a chat agent, `program` a Python one; `kind` can say so too."""
 
-    kind: Literal["chat", "python", "inline"] | None = None
+    kind: (
+        Annotated[
+            Literal["chat", "python", "inline"],
+            Meta(description="where its keys do not say it; `inline` is a program in the kernel itself, unconfined"),
+        ]
+        | None
+    ) = None
     about: Annotated[str, Meta(max_length=200, description="one line for people, and for agents that can start it")] = (
         ""
     )
@@ -123,7 +129,7 @@ class Agent(Rights, frozen=True):
         Annotated[int, Meta(ge=1, le=1_000, description="how often it asks the model before it has to answer")] | None
     ) = None
     answer: Annotated[dict[str, Any], Meta(description="the JSON Schema of its answers")] | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2, description="0 takes the likeliest word each time")] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="of one answer")] | None = None
 
 

