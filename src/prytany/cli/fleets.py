@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from prytany.abi import limits
 from prytany.cli import options
 
 target = click.argument(
@@ -62,22 +63,31 @@ fleet.section("Commands", check, show, schema)
 @options.unconfined
 @click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option(
+    "--drain",
+    metavar="SECONDS",
+    type=options.Number(min=0, max=limits.DRAIN_S_MAX),
+    default=limits.DRAIN_S,
+    show_default=True,
+    help="When it is told to stop: how long what is under way may take to end, while nothing is begun.",
+)
 @options.as_json
 @click.pass_context
 def up(
     context: click.Context, target: Path, home: Path | None, model: str, running: int, unconfined: bool, trust: bool,
-    dry_run: bool, as_json: bool,
+    dry_run: bool, drain: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a fleet up, so that its agents can be talked to.
 
-    Where a kernel runs in the home, what changes is applied to it. Else one runs here, until Ctrl-C or TERM.
+    Where a kernel runs in the home, what changes is applied to it. Else one runs here, until Ctrl-C or TERM: then it
+    drains, and a second one stops it at once.
     """
     from prytany.cli.home import find_home
     from prytany.cli.run import Terms
     from prytany.cli.up import bring_up
 
     terms = Terms(find_home(home), model, running, unconfined, as_json)
-    context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run))
+    context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain))
 
 
 @click.command()
