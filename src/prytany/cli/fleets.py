@@ -6,13 +6,21 @@ from pathlib import Path
 
 import click
 
-from prytany.abi import limits
 from prytany.cli import options
 
 target = click.argument(
     "target", metavar="[TARGET]", default=".", type=click.Path(path_type=Path), shell_complete=options.files(".yaml"),
     help="A fleet file, or a folder that holds one; this folder by default.",
 )  # fmt: skip
+
+drain = click.option(
+    "--drain",
+    metavar="SECONDS",
+    type=options.Number(min=0, max=86_400),
+    default=30,
+    show_default=True,
+    help="When it is told to stop: how long what is under way may take to end, while nothing is begun.",
+)
 
 
 @click.group(cls=options.Sections, invoke_without_command=True)
@@ -63,14 +71,7 @@ fleet.section("Commands", check, show, schema)
 @options.unconfined
 @click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option(
-    "--drain",
-    metavar="SECONDS",
-    type=options.Number(min=0, max=limits.DRAIN_S_MAX),
-    default=limits.DRAIN_S,
-    show_default=True,
-    help="When it is told to stop: how long what is under way may take to end, while nothing is begun.",
-)
+@drain
 @options.as_json
 @click.pass_context
 def up(
@@ -88,6 +89,32 @@ def up(
 
     terms = Terms(find_home(home), model, running, unconfined, as_json)
     context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain))
+
+
+@click.group(cls=options.Sections, invoke_without_command=True)
+@click.pass_context
+def service(context: click.Context) -> None:
+    """Have a fleet run by systemd."""
+    options.help_if_bare(context)
+
+
+@click.command()
+@target
+@click.option("--user", is_flag=True, help="For the user's own manager, and not the system's.")
+@options.home
+@drain
+@options.as_json
+def unit(target: Path, user: bool, home: Path | None, drain: int, as_json: bool) -> None:
+    """Print a systemd unit for a fleet, with the paths of this installation.
+
+    To have it run: prytany service unit FLEET > /etc/systemd/system/prytany-NAME.service, and systemctl enable --now.
+    """
+    from prytany.cli.service import show_unit
+
+    show_unit(target, home, drain, user=user, as_json=as_json)
+
+
+service.section("Commands", unit)
 
 
 @click.command()

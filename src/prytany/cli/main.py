@@ -28,7 +28,17 @@ def app(context: click.Context) -> None:
     options.help_if_bare(context)
 
 
-app.section("Running", running.run, running.resume, fleets.chat, fleets.attach, fleets.up, fleets.down, fleets.fleet)
+app.section(
+    "Running",
+    running.run,
+    running.resume,
+    fleets.chat,
+    fleets.attach,
+    fleets.up,
+    fleets.down,
+    fleets.fleet,
+    fleets.service,
+)
 app.section(
     "Looking and steering",
     viewing.status, viewing.ps, viewing.tree, steering.inspect, steering.trace, viewing.logs, viewing.cost,

@@ -31,6 +31,11 @@ from prytany.system.fleet.resolved import ResolvedFleet, resolve
 from prytany.system.fleet.trust import remember
 from prytany.system.notify import Notify
 
+ROOT = (
+    "this kernel is root's: workers get a uid each, but files of tools and inline programs run as root."
+    " An ordinary user is enough; the unit of `prytany service unit` has one"
+)
+
 
 @asynccontextmanager
 async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerator[Up]:
@@ -96,6 +101,8 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
     async def here() -> int:
         if (code := await there()) is not None:
             return code
+        if os.geteuid() == 0 and not dry_run:
+            note(ROOT, terms.as_json)
         if dry_run:
             _tell(
                 control.Plan(fleet=fleet.name, number=0, added=sorted(fleet.agents), models=sorted(fleet.models)),
