@@ -34,7 +34,9 @@ RETURNS = re.compile(r"^# returns (.+)$", re.M)
 FILE = re.compile(r'^(?:"""|# )([\w/]+\.py)\b')
 EVERYTHING = "proc ipc model tools files.read files.write"
 COMMANDS = app
-OTHERS = {"export", "mkdir", "cd", "cat", "cp", "echo", "kill", "python3", ".", "pip"}
+OTHERS = {
+    "export", "mkdir", "cd", "cat", "cp", "echo", "kill", "python3", ".", "pip", "systemctl", "docker", "chmod", "chown",
+}  # fmt: skip
 """What consoles show beside `prytany`, `make` and `python`."""
 
 
@@ -140,7 +142,8 @@ def typed(block: Block) -> Iterator[list[str]]:
             words = shlex.split(line[2:], comments=True)
             while words and re.match(r"[A-Z_]+=", words[0]):
                 del words[0]
-            yield words[:-1] if words[-1:] == ["&"] else words
+            words = words[:-1] if words[-1:] == ["&"] else words
+            yield words[: words.index(">")] if ">" in words else words
 
 
 def parse(words: list[str]) -> None:
@@ -226,7 +229,7 @@ def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
     known = {"--help", "--version"}
     for name, options in commands(COMMANDS):
         rows = [line for line in page.splitlines() if re.match(rf"\| `{name}[ `]", line)]
-        if not rows and name not in ("fleet", "models", "journal"):
+        if not rows and name not in ("fleet", "models", "journal", "service"):
             missing.append(name)
         shown = "\n".join(rows)
         common = {"--home"} | ({"--model", "--running", "--unconfined"} if name in ("run", "resume") else set())

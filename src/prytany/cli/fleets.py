@@ -13,6 +13,15 @@ target = click.argument(
     help="A fleet file, or a folder that holds one; this folder by default.",
 )  # fmt: skip
 
+drain = click.option(
+    "--drain",
+    metavar="SECONDS",
+    type=options.Number(min=0, max=86_400),
+    default=30,
+    show_default=True,
+    help="When it is told to stop: how long what is under way may take to end, while nothing is begun.",
+)
+
 
 @click.command()
 @click.argument(
@@ -77,22 +86,50 @@ fleet.section("Commands", check, show, schema)
 @options.unconfined
 @click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@drain
 @options.as_json
 @click.pass_context
 def up(
     context: click.Context, target: Path, home: Path | None, model: str, running: int, unconfined: bool, trust: bool,
-    dry_run: bool, as_json: bool,
+    dry_run: bool, drain: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a fleet up, so that its agents can be talked to.
 
-    Where a kernel runs in the home, what changes is applied to it. Else one runs here, until Ctrl-C or TERM.
+    Where a kernel runs in the home, what changes is applied to it. Else one runs here, until Ctrl-C or TERM: then it
+    drains, and a second one stops it at once.
     """
     from prytany.cli.home import find_home
     from prytany.cli.run import Terms
     from prytany.cli.up import bring_up
 
     terms = Terms(find_home(home), model, running, unconfined, as_json)
-    context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run))
+    context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain))
+
+
+@click.group(cls=options.Sections, invoke_without_command=True)
+@click.pass_context
+def service(context: click.Context) -> None:
+    """Have a fleet run by systemd."""
+    options.help_if_bare(context)
+
+
+@click.command()
+@target
+@click.option("--user", is_flag=True, help="For the user's own manager, and not the system's.")
+@options.home
+@drain
+@options.as_json
+def unit(target: Path, user: bool, home: Path | None, drain: int, as_json: bool) -> None:
+    """Print a systemd unit for a fleet, with the paths of this installation.
+
+    To have it run: prytany service unit FLEET > /etc/systemd/system/prytany-NAME.service, and systemctl enable --now.
+    """
+    from prytany.cli.service import show_unit
+
+    show_unit(target, home, drain, user=user, as_json=as_json)
+
+
+service.section("Commands", unit)
 
 
 @click.command()

@@ -24,13 +24,14 @@ def list_tools(context: click.Context, tools: tuple[Path, ...], as_json: bool) -
 
 
 @click.command()
+@click.option("--docker", is_flag=True, help="What a container could, under Docker's default profile and capabilities.")
 @options.as_json
 @click.pass_context
-def doctor(context: click.Context, as_json: bool) -> None:
-    """Say what this machine can confine, and how to mend what is missing."""
+def doctor(context: click.Context, docker: bool, as_json: bool) -> None:
+    """Try what this machine can confine, and say how to mend what is missing."""
     from prytany.cli.doctor import examine
 
-    context.exit(examine(as_json))
+    context.exit(examine(docker, as_json))
 
 
 @click.command()

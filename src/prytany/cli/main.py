@@ -31,6 +31,7 @@ def app(context: click.Context) -> None:
 app.section(
     "Running",
     fleets.init, running.run, running.resume, fleets.chat, fleets.attach, fleets.up, fleets.down, fleets.fleet,
+    fleets.service,
 )  # fmt: skip
 app.section(
     "Looking and steering",

@@ -28,7 +28,9 @@ from prytany.kernel.reactions import Watcher
 from prytany.kernel.totals import tree_of
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
+from prytany.system.announcing import Announcer
 from prytany.system.models import name_model, open_models
+from prytany.system.notify import Notify
 from prytany.system.programs import find_program, programs_in
 from prytany.system.shard import Shard
 from prytany.system.tools import tool_path
@@ -111,8 +113,14 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
     progress = _progress(terms)
     tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
     died = (home / SOCKET).exists()  # what stopped of itself has removed it
-    shard = await open_shard(terms, progress, create=create, fresh=create and asks)
+    notify = Notify.take(os.environ)
+    with notify.starting("opening the journal"):
+        shard = await open_shard(terms, progress, create=create, fresh=create and asks)
+    announcer = Announcer(
+        notify, shard.kernel.ledger.journal, lambda: f"{processes(len(shard.kernel.table.running))} running"
+    )
     try:
+        announcer.begin()
         for said in shard.notes:
             tell_note(said)
         for process in shard.kernel.table.processes.values():
@@ -129,8 +137,11 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
             if not left:
                 tell_note(f"nothing to resume in {home}: every run in it has ended")
             return 0
+        announcer.ready()
         return await _wait(shard, terms, roots, progress)
     finally:
+        announcer.stopping(0)
+        announcer.close()
         await shard.close()
 
 

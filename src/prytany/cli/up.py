@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uvloop
@@ -23,43 +21,24 @@ from prytany.cli.failure import advised
 from prytany.cli.fleet import path_of, trusted
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
-from prytany.cli.run import Terms, broken, open_shard
+from prytany.cli.run import Terms, open_shard
+from prytany.cli.staying import Up
+from prytany.cli.stopping import ends_at_once
 from prytany.cli.text import json_line, note, say
 from prytany.client import Client, attach
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import ResolvedFleet, resolve
 from prytany.system.fleet.trust import remember
-from prytany.system.shard import Shard
+from prytany.system.notify import Notify
 
-
-class Up:
-    """A kernel in this process that stays until it is told to stop."""
-
-    def __init__(self, shard: Shard, terms: Terms) -> None:
-        self.shard = shard
-        self._terms = terms
-
-    async def stay(self) -> int:
-        """Until TERM or Ctrl-C, or until the journal fails; the exit code."""
-        loop = asyncio.get_running_loop()
-        stopped: asyncio.Future[None] = loop.create_future()
-
-        def stop() -> None:
-            if not stopped.done():
-                stopped.set_result(None)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-        first: list[asyncio.Future[Any]] = [stopped, self.shard.failed]
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if self.shard.failed.done():
-            return broken(self._terms, self.shard.failed.result())
-        note(f"stopped; go on with: {command('up', self._terms.home)}", self._terms.as_json)
-        return 0
+ROOT = (
+    "this kernel is root's: workers get a uid each, but files of tools and inline programs run as root."
+    " An ordinary user is enough; the unit of `prytany service unit` has one"
+)
 
 
 @asynccontextmanager
-async def kernel_here(terms: Terms, asks: bool) -> AsyncGenerator[Up]:
+async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerator[Up]:
     """A kernel in this process; when a root ends, the rest of its run is ended too."""
     progress = Progress((lambda text: None) if terms.quiet else say, terms.home, terms.as_json)
     ended: asyncio.Queue[int] = asyncio.Queue()
@@ -77,14 +56,15 @@ async def kernel_here(terms: Terms, asks: bool) -> AsyncGenerator[Up]:
             if root is not None and root.pid == root.run and root.kin:  # to look for the rest takes the whole table
                 await end_leftovers(shard.kernel)
 
-    shard = await open_shard(terms, watch, create=True, fresh=asks)
+    with notify.starting("opening the journal"):
+        shard = await open_shard(terms, watch, create=True, fresh=asks)
     for said in shard.notes:
         note(said, terms.as_json)
     for process in shard.kernel.table.processes.values():
         progress.name(process.pid, process.name)
     tidying = asyncio.ensure_future(tidy())
     try:
-        yield Up(shard, terms)
+        yield Up(shard, terms, notify)
     finally:
         tidying.cancel()
         await asyncio.gather(tidying, return_exceptions=True)
@@ -96,8 +76,10 @@ def _resolved(target: Path) -> ResolvedFleet:
     return resolve(load_fleet(path).fleet, path.absolute().parent, {})
 
 
-def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool) -> int:
-    """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped."""
+def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int) -> int:
+    """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped, and
+    then drains for so many seconds."""
+    notify = Notify.take(os.environ)
     fleet = _resolved(target)
     digest = trusted(fleet, (), terms.home, trust)
 
@@ -119,6 +101,8 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool) -> int:
     async def here() -> int:
         if (code := await there()) is not None:
             return code
+        if os.geteuid() == 0 and not dry_run:
+            note(ROOT, terms.as_json)
         if dry_run:
             _tell(
                 control.Plan(fleet=fleet.name, number=0, added=sorted(fleet.agents), models=sorted(fleet.models)),
@@ -126,15 +110,19 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool) -> int:
                 True,
             )
             return 0
-        async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values())) as up:
-            if digest:
-                remember(terms.home, digest)
-            packed = await up.shard.desk.answer(control.BringFleet(msgspec.msgpack.encode(fleet)), os.getuid())
-            _tell(msgspec.msgpack.decode(packed, type=control.Plan), terms.as_json, False)
-            note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
-            return await up.stay()
+        async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), notify) as up:
 
-    return uvloop.run(here())
+            async def bring() -> None:
+                if digest:
+                    remember(terms.home, digest)
+                packed = await up.shard.desk.answer(control.BringFleet(msgspec.msgpack.encode(fleet)), os.getuid())
+                _tell(msgspec.msgpack.decode(packed, type=control.Plan), terms.as_json, False)
+                note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
+
+            return await up.stay(bring, drain_s)
+
+    with ends_at_once():
+        return uvloop.run(here())
 
 
 def _tell(plan: control.Plan, as_json: bool, dry_run: bool) -> None:
@@ -182,6 +170,8 @@ def _only(names: list[str]) -> str:
 def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> int:
     """A session with an agent; the exit code."""
 
+    Notify.take(os.environ)  # nobody is told of a session, and nothing that it starts can be
+
     async def run() -> int:
         client = await _live(terms.home)
         if client is not None:
@@ -202,7 +192,7 @@ def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> 
             )
         digest = trusted(fleet_, (), terms.home, trust)
         quiet = terms._replace(quiet=True)
-        async with kernel_here(quiet, any(not a.model for a in fleet_.agents.values())) as up:
+        async with kernel_here(quiet, any(not a.model for a in fleet_.agents.values()), Notify()) as up:
             if digest:
                 remember(terms.home, digest)
             await up.shard.desk.answer(control.BringFleet(msgspec.msgpack.encode(fleet_)), os.getuid())

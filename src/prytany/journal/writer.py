@@ -166,6 +166,14 @@ class Journal:
         """
         return self._command(lambda: self._store.forget(tenant, digests, packs))
 
+    def turn(self) -> asyncio.Future[None]:
+        """Done when the committer has come to it, behind all that was appended so far: it is there, and not stuck.
+
+        Raises:
+            Enospc, Eio: the journal is broken, or closed.
+        """
+        return self._command(lambda: None)
+
     async def close(self) -> None:
         """Commit what is queued, close the anchor, end the thread. The store stays open: it is its opener's."""
         if self._closing is None:

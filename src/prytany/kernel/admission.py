@@ -46,6 +46,8 @@ class Admission:
 
     def __init__(self, kernel: Core) -> None:
         self._k = kernel
+        self.held = False
+        """Nothing more is admitted: the kernel is to stop."""
 
     def fill(self) -> None:
         """Admit every call whose turn has come, oldest first. Costs what is admitted, whoever waits.
@@ -55,7 +57,7 @@ class Admission:
         """
         due = self._k.turns.due
         try:
-            while due and not self._k.closing:
+            while due and not (self._k.closing or self.held):
                 pid, n = parse_key(next(iter(due)))
                 self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
         except Exception as error:

@@ -85,6 +85,7 @@ class Kernel:
         self.workers = Workers(self, runners, workers_max)
         self.restarts = Restarts(outside.clock, self)
         self.closing = False
+        self.draining = False
         self.idle = False
         """Opened to be looked at and steered, and not to run anything."""
         self.reactions = Reactions(self, watch)

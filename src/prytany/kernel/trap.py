@@ -6,7 +6,7 @@ its answer leaves when that is durable.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -47,6 +47,11 @@ class Trap:
         self._ledger = ledger
         self._context = context
         self._quotas = quotas
+
+    @classmethod
+    def of(cls, other: Trap) -> Self:
+        """One that takes over from `other`."""
+        return cls(other._ledger, other._context, other._quotas)
 
     def call(self, live: Live, n: int, name: str, raw: bytes) -> None:
         """One live call."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from prytany.abi import control
 from prytany.abi.errors import Eagain, Einval, Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.freezing import freeze
 from prytany.kernel.pages import Pages
@@ -63,6 +64,19 @@ def look(
             return incident_rows(table)
 
 
+def _begins(command: control.Command) -> bool:
+    """Whether it would begin something, or let it go on."""
+    match command:
+        case control.StartAgent() | control.BringFleet() | control.SendMessage() | control.UpgradeProcess():
+            return True
+        case control.SignalProcess(signal=Signal.CONT) | control.SettleIncident(choice="retry"):
+            return True
+        case control.FreezeAll(thaw=thaw):
+            return thaw
+        case _:
+            return False
+
+
 class Desk:
     """Answers commands, in any number at once."""
 
@@ -80,6 +94,8 @@ class Desk:
         Raises:
             KernelError: as the command says.
         """
+        if self._kernel.draining and _begins(command):
+            raise Eagain("the kernel is about to stop, and begins nothing; what it ran goes on when it comes back")
         match command:
             case control.WaitProcess():
                 return await self._wait(command.pid)

@@ -78,6 +78,8 @@ ONE = "agents: {one: {program: main.py:main"
         (f"{ONE}}}}}\ntools: {{t: {{python: no.py}}}}", "4:21: tools.t.python: there is no file "),
         (f"{ONE}}}}}\nsecrets: {{s: {{}}}}", "4:14: secrets.s: say where it is from"),
         (f"{ONE}}}}}\nsecrets: {{s: {{env: A, file: b}}}}", "4:14: secrets.s: say where it is from"),
+        (f"{ONE}}}}}\nsecrets: {{s: {{env: A, credential: b}}}}", "4:14: secrets.s: say where it is from"),
+        (f"{ONE}}}}}\nsecrets: {{s: {{credential: ../b}}}}", "4:27: secrets.s.credential"),
         (f"{ONE}}}}}\nmodels: {{m: {{driver: openai}}}}", "4:13: models.m: 'base_url' is missing"),
         (
             f"{ONE}}}}}\nmodels: {{m: {{driver: openai, base_url: x, model: y}}}}",

@@ -8,7 +8,7 @@ in the same place. None of these is in doubt after a crash; an effect that would
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -102,6 +102,10 @@ class Effects:
                 if own is None:
                     own = self._tasks[process.pid] = {}
                 own[n] = task
+
+    def begun(self) -> Iterator[tuple[int, int]]:
+        """The calls whose effects are under way: process and number."""
+        return ((pid, n) for pid, own in self._tasks.items() for n in own)
 
     def under_way(self, pid: int, n: int) -> bool:
         """Whether the effect of that call has begun here, and has not ended."""

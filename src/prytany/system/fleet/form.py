@@ -15,6 +15,7 @@ from prytany.abi import limits
 PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+CREDENTIAL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, digits, `-` and `_`")]
 Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
 Place = Annotated[str, Meta(min_length=1, max_length=1_024, description="from the fleet file's folder")]
@@ -26,10 +27,21 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Secret(Form, frozen=True):
-    """Where a secret is taken from: one of the two."""
+    """Where a secret is taken from: one of the three."""
 
     env: Annotated[str, Meta(description="a variable of the environment")] | None = None
     file: Annotated[str, Meta(description="a file, 0600; its first line is the secret")] | None = None
+    credential: (
+        Annotated[
+            str,
+            Meta(
+                pattern=CREDENTIAL,
+                max_length=128,
+                description="what a service manager hands over under this name: systemd's LoadCredential",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Key(Form, frozen=True):

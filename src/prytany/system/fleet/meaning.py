@@ -66,8 +66,8 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
     for name, model in fleet.models.items():
         yield from _model(fleet, model, ("models", name), folder)
     for name, secret in fleet.secrets.items():
-        if (secret.env is None) == (secret.file is None):
-            yield ("secrets", name), "say where it is from: `env`, or `file`"
+        if sum(place is not None for place in (secret.env, secret.file, secret.credential)) != 1:
+            yield ("secrets", name), "say where it is from: `env`, `file`, or `credential`"
     for name, tools in fleet.tools.items():
         if not (folder / tools.python).is_file():
             yield ("tools", name, "python"), f"there is no file {folder / tools.python}"

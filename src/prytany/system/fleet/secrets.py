@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 
 from prytany.abi import limits
 from prytany.abi.errors import Eacces, Einval, Enoent
-from prytany.system.fleet.form import Secret
+from prytany.system.fleet.form import CREDENTIAL, Secret
+
+FOLDER = "CREDENTIALS_DIRECTORY"
+"""The variable by which a service manager names the folder of its credentials. Source: systemd.exec(5)."""
+ACL_MASK = 0o040
+"""systemd lets the service's user read by an access list, whose mask stands where the group's bits are."""
+PLACE_CHARS_MAX = 200
 
 
 def read_secret(name: str, secret: Secret, folder: str, environment: Mapping[str, str]) -> str:
@@ -21,16 +28,19 @@ def read_secret(name: str, secret: Secret, folder: str, environment: Mapping[str
         environment: the operator's.
 
     Raises:
-        Enoent: the variable is not set, or the file cannot be read.
-        Eacces: others than its owner may read the file.
-        Einval: it is empty, too large, or no printable ASCII.
+        Enoent: the variable is not set, or the file or credential cannot be read.
+        Eacces: others than its owner may read the file or credential.
+        Einval: it is empty, too large, or no printable ASCII; there is no folder of credentials of that name.
     """
     if secret.env is not None:
         value = environment.get(secret.env)
         if value is None:
             raise Enoent(f"the secret {name!r} is from the environment's {secret.env}, which is not set")
+    elif secret.credential is not None:
+        value = _credential(name, secret.credential, environment.get(FOLDER, ""))
     else:
-        value = _from_file(name, os.path.join(folder, secret.file or ""))
+        path = os.path.join(folder, secret.file or "")
+        value = _content(name, path, f"chmod 600 {path}").partition("\n")[0].strip()
     if not value:
         raise Einval(f"the secret {name!r} is empty")
     if len(value) > limits.TOOL_SECRET_BYTES_MAX:
@@ -40,16 +50,32 @@ def read_secret(name: str, secret: Secret, folder: str, environment: Mapping[str
     return value
 
 
-def _from_file(name: str, path: str) -> str:
+def _credential(name: str, credential: str, folder: str) -> str:
+    """What a service manager handed over; all of it, but for the end of its only line."""
+    if not folder:
+        error = Enoent(
+            f"the secret {name!r} is the credential {credential}, and no service manager gave any ({FOLDER})"
+        )
+        error.add_note(f"have systemd give it, with LoadCredential={credential}:PATH, or set {FOLDER} to a folder")
+        raise error
+    if not os.path.isabs(folder):
+        raise Einval(f"{FOLDER} is {folder[:PLACE_CHARS_MAX]!r}, which is no absolute path")
+    if not re.fullmatch(CREDENTIAL, credential):  # it comes from a resolved fleet, which nobody has checked here
+        raise Einval(f"the secret {name!r} is a credential of a name that none can have")
+    path = os.path.join(folder, credential)
+    return _content(name, path, f"chmod 400 {path}", ACL_MASK).removesuffix("\n").removesuffix("\r")
+
+
+def _content(name: str, path: str, mend: str, masked: int = 0) -> str:
+    """A file's text, as far as a secret can go. Bits of `masked` do not count where root owns it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
-            mode = os.fstat(fd).st_mode
-            if not stat.S_ISREG(mode):
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
                 raise Einval(f"the secret {name!r} is from {path}, which is no file")
-            if mode & 0o077:
-                raise Eacces(f"the secret {name!r} is from {path}, which others may read; mend it: chmod 600 {path}")
-            first = file.read(limits.TOOL_SECRET_BYTES_MAX + 2).partition(b"\n")[0]
+            if found.st_mode & 0o077 & ~(masked if found.st_uid == 0 else 0):
+                raise Eacces(f"the secret {name!r} is from {path}, which others may read; mend it: {mend}")
+            return file.read(limits.TOOL_SECRET_BYTES_MAX + 2).decode("utf-8", "replace")
     except OSError as error:
         raise Enoent(f"the secret {name!r} is from {path}, which cannot be read: {error.strerror}") from None
-    return first.strip().decode("utf-8", "replace")

@@ -1,0 +1,123 @@
+"""A kernel that stays: it brings its fleet, says that it is ready, goes on until it is told to stop, and drains."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from prytany.abi.errors import Eio
+from prytany.cli.attached import command
+from prytany.cli.failure import INTERRUPTED
+from prytany.cli.run import Terms, broken
+from prytany.cli.stopping import Stops
+from prytany.cli.text import note, processes
+from prytany.client import attach
+from prytany.kernel.draining import Draining, UnderWay
+from prytany.system.announcing import Announcer
+from prytany.system.notify import Notify
+from prytany.system.shard import Shard
+
+WORD_S = 5.0
+"""Between two words on how the draining goes."""
+NOTHING = UnderWay()
+
+
+class Up:
+    """A kernel in this process that stays until it is told to stop."""
+
+    def __init__(self, shard: Shard, terms: Terms, notify: Notify) -> None:
+        """The kernel runs; nobody listens for signals yet."""
+        self.shard = shard
+        self._terms = terms
+        self._notify = notify
+
+    async def stay(self, bring: Callable[[], Awaitable[None]], drain_s: int) -> int:
+        """Bring what is to stay, and go on until TERM or Ctrl-C, or until the journal fails; the exit code.
+
+        Raises:
+            KernelError: it could not be brought.
+        """
+        shard, stops = self.shard, Stops()
+        announcer = Announcer(self._notify, shard.kernel.ledger.journal, self._status)
+        announcer.begin()
+        first: list[asyncio.Future[Any]] = [stops.first, shard.failed]
+        try:
+            if await self._brought(bring, first):
+                announcer.ready()
+                self._tell_fault()
+                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if shard.failed.done():
+                return broken(self._terms, shard.failed.result())
+            announcer.stopping(drain_s)
+            cut = await self._drain(stops, drain_s)
+            if shard.failed.done():
+                return broken(self._terms, shard.failed.result())
+        finally:
+            announcer.close()
+        self._say_end(cut)
+        return INTERRUPTED if cut else 0
+
+    async def _brought(self, bring: Callable[[], Awaitable[None]], first: list[asyncio.Future[Any]]) -> bool:
+        """Whether it is up, and the kernel answers on its socket; False where it was told to stop meanwhile."""
+
+        async def all_of_it() -> None:
+            await bring()
+            if self._notify.there:
+                client = await attach(self._terms.home)
+                try:
+                    if not client.live:
+                        raise Eio("the kernel does not answer on its control socket")
+                    await client.status()
+                finally:
+                    await client.close()
+
+        bringing = asyncio.ensure_future(all_of_it())
+        await asyncio.wait([bringing, *first], return_when=asyncio.FIRST_COMPLETED)
+        if bringing.done():
+            bringing.result()
+            return True
+        bringing.cancel()
+        await asyncio.gather(bringing, return_exceptions=True)
+        return False
+
+    async def _drain(self, stops: Stops, drain_s: int) -> UnderWay:
+        """Let end what is under way, for so long, or until told again; what is cut."""
+        draining, loop = Draining(self.shard.kernel), asyncio.get_running_loop()
+        left, until_s = draining.under_way(), loop.time() + drain_s
+        if left and drain_s:
+            self._say(f"draining for up to {drain_s} s: {left}; TERM or Ctrl-C again stops at once", drain_s, left)
+        quiet = asyncio.ensure_future(draining.until_quiet())
+        first: list[asyncio.Future[Any]] = [quiet, stops.second, self.shard.failed]
+        try:
+            while (remains_s := until_s - loop.time()) > 0:
+                done, _ = await asyncio.wait(first, timeout=min(remains_s, WORD_S), return_when=asyncio.FIRST_COMPLETED)
+                if done:
+                    break
+                left = draining.under_way()
+                self._say(f"draining, {round(until_s - loop.time())} s left: {left}", round(remains_s), left)
+        finally:
+            quiet.cancel()
+            await asyncio.gather(quiet, return_exceptions=True)
+        return NOTHING if draining.quiet else draining.under_way()
+
+    def _say(self, text: str, seconds: int, left: UnderWay) -> None:
+        note(text, self._terms.as_json, draining_s=seconds, under_way=left._asdict())
+        self._notify.tell(STATUS=text)
+
+    def _say_end(self, cut: UnderWay) -> None:
+        said = f"stopped in the middle of {cut}" if cut else "stopped"
+        note(f"{said}; go on with: {command('up', self._terms.home)}", self._terms.as_json, cut=cut._asdict())
+
+    def _status(self) -> str:
+        """What it does, in a line: names of fleets are letters, and nothing here is an agent's text."""
+        kernel = self.shard.kernel
+        names = [fleet.name for fleet in kernel.fleets.fleets.values() if fleet.stays]
+        table, waiting = kernel.table, len(kernel.table.incidents)
+        alive = f"{processes(len(table.processes))}, {len(table.running)} running"
+        person = f", {waiting} waiting for a person" if waiting else ""
+        return f"{', '.join(names[:5]) or 'no fleet'} up; {alive}{person}"
+
+    def _tell_fault(self) -> None:
+        if self._notify.fault:
+            note(self._notify.fault, self._terms.as_json)

@@ -1,0 +1,46 @@
+"""TERM and Ctrl-C on a kernel that stays: the first drains it, the second stops it at once, the third ends the process.
+
+While a home is opened nobody listens yet: what is told then ends the process there and then, as a kernel ends that is
+killed, and nothing is lost. That has to be done by hand: the first process of a container has no default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+
+TOLD = (signal.SIGTERM, signal.SIGINT)
+TERMINATED = 128 + signal.SIGTERM
+
+
+@contextmanager
+def ends_at_once() -> Generator[None]:
+    """TERM ends the process, from here on until somebody listens for it."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: os._exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Stops:
+    """What a kernel was told, in the running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.first: asyncio.Future[None] = self._loop.create_future()
+        self.second: asyncio.Future[None] = self._loop.create_future()
+        for number in TOLD:
+            self._loop.add_signal_handler(number, self._told)
+
+    def _told(self) -> None:
+        if not self.first.done():
+            self.first.set_result(None)
+        elif not self.second.done():
+            self.second.set_result(None)
+            for number in TOLD:  # whatever keeps it from closing, the next one ends the process
+                self._loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
