@@ -31,7 +31,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "line",
     [
-        "run code/program.py:main --output out --model nobody", "run code/program.py:main --output out --python nowhere",
+        "run code/program.py:main --output out --model nobody", "run code/program.py:main --output out --python no",
         "run code/program.py:main --output out --arg x", "run code/program.py:main --output out --unveil nowhere",
         "run code/program.py:main --output out --input nowhere", "run code/program.py:no --output out",
         "run fleet.yaml --model scripted", "run fleet.yaml --trust --model nobody", "run fleet.yaml --trust --entry no",
