@@ -109,7 +109,9 @@ def _tell(
         told = {"errno": name, "message": message, "retryable": retryable, "detail": detail or {}, "next": advice}
         say(json_line({**facts, **told}))
         return
-    say(f"prytany: {message}" if bare else f"prytany: [{name}] {message}")
+    # Of a fleet file each fault has a line of its own, and what it quotes has none.
+    for part in message.split("\n") if detail and "faults" in detail else (message,):
+        say(f"prytany: {part}" if bare else f"prytany: [{name}] {part}")
     if advice:
         say(f"next: {advice}")
 

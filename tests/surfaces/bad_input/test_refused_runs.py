@@ -28,6 +28,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_each_fault_of_a_fleet_file_has_a_line_of_its_own(place: Path) -> None:
+    (place / "fleet.yaml").write_text('version: 2\nname: small\nagents: {}\n"two\\nlines\\e[2J": 1\n')
+    told = tell("fleet", "check")
+    error_of(told)
+    first, second, third = told.err.splitlines()
+    assert first.startswith("prytany: [EINVAL] fleet.yaml:1:10: version: ")
+    assert second.startswith("prytany: [EINVAL] fleet.yaml:4:1: two\\nlines\\x1b[2J: there is no such key")
+    assert third == "next: mend it, and look again with: prytany fleet check"
+
+
 @pytest.mark.parametrize(
     "line",
     [
