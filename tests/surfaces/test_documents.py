@@ -35,7 +35,8 @@ FILE = re.compile(r'^(?:"""|# )([\w/]+\.py)\b')
 EVERYTHING = "proc ipc model tools files.read files.write"
 COMMANDS = app
 OTHERS = {
-    "export", "mkdir", "cd", "cat", "cp", "echo", "kill", "python3", ".", "pip", "systemctl", "docker", "chmod", "chown",
+    "export", "mkdir", "cd", "cat", "cp", "echo", "kill", "python3", ".", "pip", "systemctl", "docker", "chmod",
+    "chown",
 }  # fmt: skip
 """What consoles show beside `prytany`, `make` and `python`."""
 

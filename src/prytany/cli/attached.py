@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from prytany.abi.errors import Einval, Enoent, Epipe, Esrch, KernelError
+from prytany.abi.errors import Eagain, Einval, Enoent, Epipe, Esrch, KernelError
 from prytany.abi.ids import Pid, parse_pid
 from prytany.cli.failure import advised
 from prytany.cli.text import note, safe
@@ -28,7 +28,7 @@ def with_client(home: Path, action: Callable[[Client], Awaitable[T]]) -> T:
         try:
             return await action(client)
         except KernelError as error:
-            raise _known(error, home) from None
+            raise _known(error, home, live=client.live) from None
         finally:
             await client.close()
 
@@ -45,8 +45,10 @@ def no_process(error: KernelError, home: Path) -> KernelError:
     return advised(error, f"see which there are with: {command('ps', home)}")
 
 
-def _known(error: KernelError, home: Path) -> KernelError:
+def _known(error: KernelError, home: Path, *, live: bool) -> KernelError:
     match error:
+        case Eagain() if not live:
+            return advised(error, f"go on with: {command('resume', home)}, or with prytany up")
         case Esrch():
             return no_process(error, home)
         case Epipe():

@@ -27,6 +27,8 @@ from prytany.client import Client
 SESSION = "Session"
 """The function of a chat agent's program that keeps a conversation."""
 PROMPT = "> "
+LINE_BYTES_MAX = 1 << 20
+LINE_TOO_LONG = "a line has at most a million bytes"
 GRACE_S = 5.0
 """How long a session has to end, before it is killed."""
 
@@ -162,11 +164,15 @@ async def _end(client: Client, pid: int) -> None:
 async def _lines(prompted: bool) -> AsyncIterator[str]:
     """The lines of standard input, as they are typed."""
     loop = asyncio.get_running_loop()
-    if stat.S_ISREG(os.fstat(0).st_mode):  # a file is there at once, and no loop can wait for it
-        for line in sys.stdin:
-            yield line.rstrip("\n")
+    mode = os.fstat(0).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(0)):
+        # A file, or a device such as /dev/null: it is there at once, and a loop that is to wait for it aborts.
+        while line := sys.stdin.buffer.readline(LINE_BYTES_MAX + 1):
+            if len(line) > LINE_BYTES_MAX:
+                raise Einval(LINE_TOO_LONG)
+            yield line.decode("utf-8", "replace").rstrip("\n")
         return
-    reader = asyncio.StreamReader(limit=1 << 20)
+    reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     pipe = os.fdopen(os.dup(0), "rb", buffering=0)
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     prompting = prompted and sys.stdin.isatty()
@@ -177,7 +183,7 @@ async def _lines(prompted: bool) -> AsyncIterator[str]:
             try:
                 line = await reader.readline()
             except ValueError:
-                raise Einval("a line has at most a million bytes") from None
+                raise Einval(LINE_TOO_LONG) from None
             if not line:
                 return
             yield line.decode("utf-8", "replace").rstrip("\n")

@@ -27,11 +27,23 @@ OUTPUT_CLOSED = 141
 PLACE_CHARS_MAX = 1_024
 """Of a path, in what is said of it."""
 AGAIN = "try again in a moment"
+BEGINS = "prytany --help shows which commands there are"
 NEXT = {
+    "EPERM": "prytany inspect PID shows what it has pledged, and the manual what each call needs",
+    "EACCES": "see with ls -ld whose it is and who may open it, or name another place",
     "ESRCH": "prytany ps shows which processes there are",
     "EIO": "prytany journal verify says whether the home is damaged, and prytany doctor what the machine lacks",
     "ENOSPC": "make room on the disk",
     "EPIPE": "prytany ps shows what was done; prytany resume lets the home go on",
+    "ECHILD": "prytany tree shows who is whose child",
+    "EDEADLK": "prytany ps shows what waits for what; end one of them with prytany kill",
+    "EDQUOT": "prytany inspect PID shows its limits, and how far they are used",
+    "ECANCELED": "nothing was done; give the same command again where it is still wanted",
+    "EMODEL": "prytany models list shows what each model lacks, and prytany models try asks one",
+    "ETOOL": "prytany logs tools.NAME shows what the file of tools printed",
+    "EREPLAY": "prytany incidents shows what needs a person, and how it is settled",
+    "EINDOUBT": "prytany incidents shows what needs a person, and how it is settled",
+    "EPOLICY": "undo what the rule forbids, or let the run go on from what it had: prytany ps shows it",
 }
 
 
@@ -68,6 +80,7 @@ def tell(error: KernelError | StoreError | OSError, as_json: bool, otherwise: st
     """Say what is wrong and what to do next, `otherwise` where neither the error nor its errno knows."""
     name, message, retryable, detail = _parts(error)
     advice = "; ".join(getattr(error, "__notes__", ())) or NEXT.get(name) or (AGAIN if retryable else otherwise)
+    advice = advice or BEGINS
     _tell(name, message, advice, as_json, retryable=retryable, detail=detail, **facts)
 
 
@@ -96,7 +109,9 @@ def _tell(
         told = {"errno": name, "message": message, "retryable": retryable, "detail": detail or {}, "next": advice}
         say(json_line({**facts, **told}))
         return
-    say(f"prytany: {message}" if bare else f"prytany: [{name}] {message}")
+    # Of a fleet file each fault has a line of its own, and what it quotes has none.
+    for part in message.split("\n") if detail and "faults" in detail else (message,):
+        say(f"prytany: {part}" if bare else f"prytany: [{name}] {part}")
     if advice:
         say(f"next: {advice}")
 

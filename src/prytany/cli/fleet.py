@@ -97,7 +97,6 @@ def run_fleet(
         )
     if agent.kind != "chat":
         kwargs = {**{name: fleet.folders[name] for name in (INPUT, OUTPUT) if name in fleet.folders}, **kwargs}
-    prepare_folders(fleet, path.absolute(), terms.home)
     digest = trusted(fleet, folders.values(), terms.home, trust)
     needs_model = any(not a.model for a in fleet.agents.values())
     asked = name_model(terms.model) if needs_model else ""
@@ -105,6 +104,7 @@ def run_fleet(
         note(
             f"--model {terms.model} is asked by nobody: each agent of {fleet.name} has a model in {path}", terms.as_json
         )
+    prepare_folders(fleet, path.absolute(), terms.home)  # last: what is refused has made no folder
 
     async def start(shard: Shard) -> list[int]:
         if digest:

@@ -133,7 +133,9 @@ service.section("Commands", unit)
 
 
 @click.command()
-@click.argument("name", metavar="[FLEET]", default="", help="Its name; the only one that is up by default.")
+@click.argument(
+    "name", metavar="[FLEET]", default="", callback=options.said, help="Its name; the only one that is up by default."
+)
 @options.home
 @options.as_json
 def down(name: str, home: Path | None, as_json: bool) -> None:
@@ -145,7 +147,9 @@ def down(name: str, home: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("agent", metavar="[AGENT]", default="", help="A chat agent; the fleet's entry by default.")
+@click.argument(
+    "agent", metavar="[AGENT]", default="", callback=options.said, help="A chat agent; the fleet's entry by default."
+)
 @click.option(
     "--fleet",
     "target",

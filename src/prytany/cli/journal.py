@@ -118,7 +118,7 @@ def keep_sound_part(home: Path, target: Path, as_json: bool) -> None:
         said_of = {"kept": kept.seq, "of": of, "bodies": kept.bodies, "bodies_lost": kept.bodies_lost}
         print(json_line({**said_of, "complete": kept.complete, "home": str(target)}))
         return
-    print(f"entries 1 to {kept.seq} of {of} are in {target}")
+    print(safe(f"entries 1 to {kept.seq} of {of} are in {target}"))
     if kept.bodies_lost:
         print(f"{kept.bodies_lost} pieces of content were damaged, and are left out")
     if kept.seq < of:

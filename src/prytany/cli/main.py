@@ -60,6 +60,8 @@ def _prepare_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 as long as the process
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -72,6 +74,8 @@ def perform(arguments: Sequence[str]) -> int:
     """Carry out a command line; its exit code. What goes wrong is told, and no traceback, unless it is a bug."""
     try:
         try:
+            if any("\0" in argument for argument in arguments):  # a shell cannot give it, and no file has such a name
+                raise click.UsageError("an argument holds the character NUL")
             with app.make_context("prytany", list(arguments)) as context:
                 app.invoke(context)
             status = 0

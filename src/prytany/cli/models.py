@@ -43,7 +43,7 @@ def fetch(as_json: bool) -> None:
 
 @click.command()
 @click.argument(
-    "name", required=False, default="", metavar="[NAME]", shell_complete=options.model_names,
+    "name", required=False, default="", metavar="[NAME]", callback=options.said, shell_complete=options.model_names,
     help="All that are here, by default.",
 )  # fmt: skip
 @options.as_json

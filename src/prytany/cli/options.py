@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from prytany.cli.numbers import read_number
@@ -91,6 +92,13 @@ plain = click.option("--plain", is_flag=True, help="A line for what each process
 tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)
 pid = click.argument("pid", metavar="PID", help="A process, as ps shows it.")
 call = click.argument("n", metavar="N", type=CallNumber(), help="Its call, as incidents shows it.")
+
+
+def said(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """A callback: what is given is not empty, as the variable of a script is that was not set."""
+    if value == "" and context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT:
+        raise click.BadParameter("it is empty", context, parameter)
+    return value
 
 
 def help_if_bare(context: click.Context) -> None:

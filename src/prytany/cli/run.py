@@ -16,6 +16,7 @@ import uvloop
 
 from prytany.abi.control import SOCKET, Ended
 from prytany.abi.errors import Ebusy, Eintr, Einval, Eio, Enoent, Enospc
+from prytany.cli.arguments import given_arguments
 from prytany.cli.attached import command, no_home
 from prytany.cli.failure import INTERRUPTED, advised, tell
 from prytany.cli.leftovers import end_leftovers
@@ -95,6 +96,13 @@ def check_program(target: str) -> None:
             else:
                 advice = f"write an `async def` with the process as its first argument into {path}"
         raise advised(error, advice) from None
+
+
+def check_terms(arguments: Sequence[str], model: str, python: str) -> None:
+    """Raise what is wrong with the terms of a run, before a folder is made for it: Einval, Enoent."""
+    given_arguments(arguments, {})
+    name_model(model)
+    find_python(python)
 
 
 def resume(terms: Terms) -> int:

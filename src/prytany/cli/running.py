@@ -31,7 +31,13 @@ from prytany.cli import options
 @options.running
 @options.unconfined
 @click.option("--python", metavar="PLACE", default="", help="Run it in this interpreter or virtual environment.")
-@click.option("--entry", metavar="AGENT", default="", help="Of a fleet: the agent, if not what its file says.")
+@click.option(
+    "--entry",
+    metavar="AGENT",
+    default="",
+    callback=options.said,
+    help="Of a fleet: the agent, if not what its file says.",
+)
 @click.option("--trust", is_flag=True, help="Of a fleet: trust what of it is not confined, without being asked.")
 @options.plain
 @options.as_json
@@ -50,7 +56,7 @@ def run(
     """
     from prytany.cli.arguments import given_arguments
     from prytany.cli.home import find_home
-    from prytany.cli.run import Terms, check_program, run_program
+    from prytany.cli.run import Terms, check_program, check_terms, run_program
     from prytany.system.fleet.target import is_fleet
     from prytany.system.unveil import unveil_for_run
 
@@ -67,6 +73,7 @@ def run(
     if entry or trust:
         raise click.UsageError(f"--entry and --trust are for fleets, and {target} is none")
     check_program(target)
+    check_terms(arg, model, python)
     folders, unveiled = unveil_for_run(input, output, target, place, tools, unveil)
     kwargs = given_arguments(arg, folders)
     terms = Terms(place, model, running, unconfined, as_json, tools, plain)

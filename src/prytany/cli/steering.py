@@ -97,7 +97,11 @@ def send(pid: str, type: str, body: str | None, text: bool, home: Path | None, a
 @click.command()
 @options.pid
 @click.argument(
-    "target", metavar="[FILE.py:CLASS]", default="", help="The program; by default its own, as it is on disk now."
+    "target",
+    metavar="[FILE.py:CLASS]",
+    default="",
+    callback=options.said,
+    help="The program; by default its own, as it is on disk now.",
 )
 @options.home
 @options.as_json

@@ -24,7 +24,9 @@ def status(context: click.Context, home: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--run", metavar="PID", default="", help="Only the processes of that run, by its first one.")
+@click.option(
+    "--run", metavar="PID", default="", callback=options.said, help="Only the processes of that run, by its first one."
+)
 @click.option("--state", metavar="STATE", type=click.Choice(STATES), help="Only those in that state.")
 @click.option("--all", "every", is_flag=True, help="Those that ended long ago, too.")
 @options.home
@@ -38,7 +40,9 @@ def ps(run: str, state: str | None, every: bool, home: Path | None, as_json: boo
 
 
 @click.command()
-@click.argument("pid", metavar="[PID]", default="", help="A process, as ps shows it; all of them by default.")
+@click.argument(
+    "pid", metavar="[PID]", default="", callback=options.said, help="A process, as ps shows it; all of them by default."
+)
 @options.home
 @options.as_json
 def tree(pid: str, home: Path | None, as_json: bool) -> None:

@@ -28,6 +28,8 @@ def wait_process(home: Path, pid_text: str, timeout_s: float | None, as_json: bo
             async with asyncio.timeout(timeout_s):
                 return await client.wait(pid)
         except TimeoutError:
+            if (await client.inspect(pid)).ended_ns:  # with no time at all, or just now
+                return await client.wait(pid)
             return None
 
     try:

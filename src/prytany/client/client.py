@@ -79,6 +79,8 @@ class Client:
                 found = os.stat("journal.db", dir_fd=self._folder_fd)
             except FileNotFoundError:
                 found = None
+            except OSError as error:
+                raise Eio(f"the journal in {self.home} cannot be read: {error.strerror}") from None
             if found is None or not stat.S_ISREG(found.st_mode):
                 raise Enoent(f"there is no journal in {self.home}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Coroutine
 from contextlib import closing
 from pathlib import Path
 
@@ -39,7 +41,17 @@ async def answer(home: Path, command: control.Command) -> bytes:
     try:
         return await shard.desk.answer(command, os.getuid())
     finally:
-        await shard.close()
+        await _whole(shard.close())
+
+
+async def _whole(work: Coroutine[None, None, None]) -> None:
+    """Await it to its end, also where this is cancelled meanwhile: a home that is half closed stays locked."""
+    closing = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await closing
+        raise
 
 
 def _look(home: Path, command: Look) -> object:

@@ -25,6 +25,10 @@ from prytany.abi.names import check_name
 from prytany.journal.plain import read_plain
 
 FORMAT = 1
+BEGUN = frozenset({"journal.db", "head", "keys"})
+"""What a home has one of at least, once anything was recorded in it."""
+_NAMES = BEGUN | {"lock", "format", "reserve", "workers", "control", "trusted", "logs", "keys.part", "workers.part"}
+"""What may lie in one that was not begun."""
 
 
 def check_format(path: Path) -> None:
@@ -50,7 +54,9 @@ def _refuse_newer(path: Path, found: bytes) -> None:
         raise Eio(f"{path / 'format'} is damaged")
     if int(found) > FORMAT:
         message = f"{path} has format {int(found)}; this version knows formats up to {FORMAT}"
-        raise Einval(message, detail={"format": int(found), "known": FORMAT})
+        newer = Einval(message, detail={"format": int(found), "known": FORMAT})
+        newer.add_note("use the prytany that made it, or a later one; nothing was changed")
+        raise newer
 
 
 class Home:
@@ -63,7 +69,7 @@ class Home:
             Enoent: it is not there and is not to be created.
             Eacces: it belongs to somebody else, or others may look into it.
             Ebusy: another kernel runs in it; `detail["pid"]` says which, 0 if that cannot be read.
-            Einval: it is no folder, or was made by a newer version.
+            Einval: it is no folder, holds other things than a home, or was made by a newer version.
             Eio: it cannot be read or written.
         """
         self.path = path
@@ -81,6 +87,7 @@ class Home:
         self._lock_fd = -1
         try:
             self._check_folder()
+            self._check_is_home(create)
             self._take_lock()
             self._check_format()
         except OSError as error:
@@ -119,7 +126,17 @@ class Home:
             os.fchmod(self._folder_fd, 0o700)  # a plain `mkdir`, of which nobody has seen or put in anything
         elif mode & 0o077:
             error = Eacces(f"{self.path} is open to others (mode {mode:04o}); make it 0700", detail={"mode": mode})
-            error.add_note(f"chmod 700 {shlex.quote(str(self.path))}")
+            error.add_note(f"see that nobody has put anything there, and: chmod 700 {shlex.quote(str(self.path))}")
+            raise error
+
+    def _check_is_home(self, create: bool) -> None:
+        """A folder of other things is none, and nothing is put into it."""
+        names = os.listdir(self._folder_fd)
+        if BEGUN.isdisjoint(names) and not create:
+            raise Enoent(f"no home at {self.path}")
+        if create and BEGUN.isdisjoint(names) and not _NAMES.issuperset(names):
+            error = Einval(f"{self.path} holds other things, and no home")
+            error.add_note("name a home, or a folder that is empty or not there yet")
             raise error
 
     def _open(self, name: str, flags: int) -> int:

@@ -46,7 +46,7 @@ def keep_home(source: Path, target: Path, progress: Progress = lambda seq: None)
         Einval: `target` is there and not empty.
         Eio: the keys are gone, nothing is sound, or the new home cannot be written.
     """
-    target = target.resolve()
+    target = Path(os.path.realpath(target))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Einval(f"{target} is not a new or empty folder")
     old = Home(source, create=False)

@@ -55,6 +55,8 @@ def check_models(name: str, move: Move = lambda done: None) -> Iterator[Checked]
     recorded = name_model(name)
     if recorded == "scripted" or recorded.startswith(REMOTE):
         raise Einval(f"the model {name!r} has no file to be checked; `prytany models try {name}` asks it")
+    if recorded != "local" and not os.path.lexists(recorded):
+        raise Enoent(f"there is no model file {recorded}")
     yield _embedded(move) if recorded == "local" else _own(name, Path(recorded), "")
 
 

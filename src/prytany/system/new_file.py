@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prytany.abi.errors import Ebusy, Einval, Eio, Enoent, Enospc
+from prytany.abi.names import check_name
 from prytany.journal.plain import open_plain
 from prytany.ports.store import StoreFull
 from prytany.system.keep import sync
@@ -35,11 +36,12 @@ def new_file(path: Path, home: Path, *, force: bool = False) -> Generator[Path]:
         Enospc: the disk is full.
         Eio: it cannot be written.
     """
+    check_name(str(path))
     try:
         folder = path.parent.resolve(strict=True)
     except (OSError, RuntimeError):
         raise Enoent(f"there is no folder {path.parent}") from None
-    inside = home.resolve()
+    inside = Path(os.path.realpath(home))
     if folder == inside or inside in folder.parents:
         raise Einval(f"{path} would lie in the home itself, and be lost with it")
     path = folder / path.name

@@ -48,7 +48,11 @@ def load_keyring(path: Path) -> Keyring:
     try:
         return Keyring.load(read_plain(path), os.urandom)
     except OSError as error:
-        raise Eio(f"the keys of the home cannot be read: {path}: {error.strerror}") from None
+        gone = Eio(f"the keys of the home cannot be read: {path}: {error.strerror}")
+        gone.add_note(
+            "put them back from where they went; else a backup has them: prytany restore-home makes a home of it"
+        )
+        raise gone from None
 
 
 def make_keyring(path: Path) -> Keyring:

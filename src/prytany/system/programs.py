@@ -6,6 +6,7 @@ What a program declares of itself is read from its text: the kernel does not exe
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -143,9 +144,9 @@ def _look_for(name: str, source: bytes, path: str) -> None:
 
 
 def _refuse_closed(path: Path, closed: Sequence[str]) -> None:
-    real = path.resolve()
+    real = Path(os.path.realpath(path))
     for folder in closed:
-        if real.is_relative_to(Path(folder).resolve()):
+        if real.is_relative_to(os.path.realpath(folder)):
             raise Eacces(f"agents may write to {folder}, and what lies there is not run")
 
 

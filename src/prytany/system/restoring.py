@@ -118,7 +118,7 @@ def restore_home(
         Eio: the backup cannot be believed, or the home cannot be written.
     """
     target = target.absolute()
-    target = target.parent.resolve() / target.name
+    target = Path(os.path.realpath(target.parent)) / target.name
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise Einval(f"{target} is not a new or empty folder")
     reader, about = open_copy(path, "backup")
@@ -142,6 +142,8 @@ def _make(reader: SqliteCopyReader, checked: Checked, target: Path, progress: Pr
         new = Home(part)
     except Ebusy:
         raise Ebusy(f"another command is making a home at {target}") from None
+    except Einval as error:
+        raise Eio(f"the new home cannot be written: {error.message}") from None
     try:
         try:
             clear(new)

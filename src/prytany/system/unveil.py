@@ -98,23 +98,28 @@ def check_writable(place: Path, target: str, home: Path, tools: Sequence[Path] =
         home: the kernel's.
         tools: the files of its tools.
     """
-    real = place.resolve()
+    real = _real(place)
     for part in (place, real):
         if named := NAMES.intersection(part.parts):
             raise Eacces(f"{place} cannot be written to by agents: it lies in {min(named)}")
     for folder in (real, *real.parents):
         if (folder / MARKER).exists():
             raise Eacces(f"{place} cannot be written to by agents: it lies in the environment {folder}")
-    own = Path(target.rpartition(":")[0]).absolute().parent.resolve()
+    own = _real(Path(target.rpartition(":")[0]).absolute().parent)
     beside = own in real.parents and not _holds_code(real)
     for kept, what in _kept(target, home, tools):
-        held = kept.resolve()
+        held = _real(kept)
         if beside and held == own and what == PROGRAM:
             continue
         if real == held or held in real.parents or real in held.parents:
             raise Eacces(
                 f"{place} cannot be written to by agents: it holds or lies in {what} ({held}); choose another folder"
             )
+
+
+def _real(place: Path) -> Path:
+    """Without links; Python's own `resolve` has no errno for links that lead to themselves."""
+    return Path(os.path.realpath(place))
 
 
 def _holds_code(folder: Path) -> bool:
@@ -127,7 +132,7 @@ def _kept(target: str, home: Path, tools: Sequence[Path]) -> Iterator[tuple[Path
     yield Path(target.rpartition(":")[0]).absolute().parent, PROGRAM
     for path in tools:
         yield path.absolute().parent, "the folder of a tool"
-        yield path.resolve().parent, "the folder of a tool"
+        yield _real(path).parent, "the folder of a tool"
     for folder in environment_folders():
         yield folder, "the environment that the kernel runs from"
 

@@ -10,6 +10,11 @@ NAMES_MAX = 20
 """That an error lists."""
 
 
+def visible(text: str) -> str:
+    """Text on one line, with what cannot be seen as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def quoted(written: str) -> str:
     """What was written, short enough for a line of an error."""
     return repr(written if len(written) <= WRITTEN_CHARS_MAX else written[:WRITTEN_CHARS_MAX] + "…")

@@ -15,12 +15,14 @@ from typing import NamedTuple
 import yaml
 
 from prytany.system.fleet.faults import Fault, FleetError, Path, Place
+from prytany.system.wording import quoted
 
 TEXT_BYTES_MAX = 1 << 20
 DEPTH_MAX = 32
 NODES_MAX = 50_000
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MERGE = "tag:yaml.org,2002:merge"
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 Node = yaml.Node
 Mapping = yaml.MappingNode
@@ -104,6 +106,8 @@ class _Walk:
             what = f"the file stands for more than {NODES_MAX} values, with what its aliases repeat"
             self.faults.append(Fault(place_of(node), (), what))
             return False
+        if not isinstance(node, Scalar) and node.tag not in _COLLECTIONS:
+            self.faults.append(Fault(place_of(node), path, f"the tag {quoted(node.tag)} is not taken"))
         if isinstance(node, Sequence):
             return all(self.look(item, (*path, at), depth + 1) for at, item in enumerate(node.value))
         return self._entries(node, path, depth) if isinstance(node, Mapping) else True

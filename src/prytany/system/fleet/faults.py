@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from prytany.abi.errors import Einval
+from prytany.system.wording import WRITTEN_CHARS_MAX, visible
 
 FAULTS_MAX = 50
 """More than a person reads; what a hostile file can make of a page of errors is bounded by it."""
@@ -38,7 +39,7 @@ class FleetError(Einval):
     """A fleet file that cannot be used; `faults` says everything that is wrong with it."""
 
     def __init__(self, name: str, faults: Sequence[Fault]) -> None:
-        self.faults = sorted(faults)[:FAULTS_MAX]
+        self.faults = [fault._replace(what=visible(fault.what)) for fault in sorted(faults)[:FAULTS_MAX]]
         lines = [fault.line(name) for fault in self.faults]
         if len(faults) > FAULTS_MAX:
             lines.append(f"and {len(faults) - FAULTS_MAX} more")
@@ -49,11 +50,14 @@ class FleetError(Einval):
             ]
         }
         super().__init__("\n".join(lines), detail=detail)
+        self.add_note("mend it, and look again with: prytany fleet check")
 
 
 def show_path(path: Path) -> str:
-    """`agents.sales.tools[0]`."""
+    """`agents.sales.tools[0]`; of a key, as much as an error's line has room for, and nothing hidden."""
     shown = ""
     for part in path:
-        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
+        word = visible(str(part)[: WRITTEN_CHARS_MAX + 1])
+        word = word if len(word) <= WRITTEN_CHARS_MAX else word[:WRITTEN_CHARS_MAX] + "…"
+        shown += f"[{part}]" if isinstance(part, int) else f".{word}" if shown else word
     return shown

@@ -16,6 +16,14 @@ PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 CREDENTIAL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+PATTERNS = {
+    NAME: "letters, digits, `-` and `_`, and begin with a letter",
+    VARIABLE: "letters, digits and `_`, and not begin with a digit",
+    CREDENTIAL: "letters, digits, `-`, `_` and `.`, and not begin with `-` or `.`",
+}
+"""In words."""
+ADDRESS_CHARS_MAX = 2_048
 Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, digits, `-` and `_`")]
 Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
 Place = Annotated[str, Meta(min_length=1, max_length=1_024, description="from the fleet file's folder")]
@@ -29,8 +37,10 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Secret(Form, frozen=True):
     """Where a secret is taken from: one of the three."""
 
-    env: Annotated[str, Meta(description="a variable of the environment")] | None = None
-    file: Annotated[str, Meta(description="a file, 0600; its first line is the secret")] | None = None
+    env: Annotated[str, Meta(pattern=VARIABLE, max_length=256, description="a variable of the environment")] | None = (
+        None
+    )
+    file: Annotated[Place, Meta(description="a file, 0600; its first line is the secret")] | None = None
     credential: (
         Annotated[
             str,
@@ -53,8 +63,8 @@ class Key(Form, frozen=True):
 class Prices(Form, frozen=True):
     """US dollars a million tokens."""
 
-    input: Annotated[float, Meta(ge=0, description="of what is asked")]
-    output: Annotated[float, Meta(ge=0, description="of what is answered")]
+    input: Annotated[float, Meta(ge=0, le=1_000_000, description="of what is asked")]
+    output: Annotated[float, Meta(ge=0, le=1_000_000, description="of what is answered")]
 
 
 class Limits(Form, frozen=True):
@@ -70,8 +80,10 @@ class Model(Form, frozen=True):
         Literal["openai", "local", "scripted"],
         Meta(description="an OpenAI-compatible endpoint, a model file on this machine, or fixed answers for tests"),
     ]
-    base_url: Annotated[str, Meta(description="of the endpoint, up to `/v1`")] | None = None
-    model: Annotated[str, Meta(description="the endpoint's own name of it")] | None = None
+    base_url: Annotated[str, Meta(max_length=ADDRESS_CHARS_MAX, description="of the endpoint, up to `/v1`")] | None = (
+        None
+    )
+    model: Annotated[str, Meta(min_length=1, max_length=256, description="the endpoint's own name of it")] | None = None
     key: Annotated[Key | None, Meta(description="where the endpoint wants one")] = None
     file: (
         Annotated[
@@ -123,7 +135,7 @@ class Agent(Rights, frozen=True):
     about: Annotated[str, Meta(max_length=200, description="one line for people, and for agents that can start it")] = (
         ""
     )
-    program: Annotated[str, Meta(description="`file.py:function`, from the fleet file's folder")] | None = None
+    program: Annotated[Place, Meta(description="`file.py:function`, from the fleet file's folder")] | None = None
     service: Annotated[bool, Meta(description="`up` starts it, and it stays; for a `Server`, or a loop")] | None = None
     pledge: (
         Annotated[list[str], Meta(description="classes of system calls; what the program declares by default")] | None
@@ -151,7 +163,10 @@ class Notice(Form, frozen=True):
     command: (
         Annotated[list[str], Meta(description="a program and its arguments; the notice is its standard input")] | None
     ) = None
-    webhook: Annotated[str, Meta(description="an address that is sent the notice as JSON")] | None = None
+    webhook: (
+        (Annotated[str, Meta(max_length=ADDRESS_CHARS_MAX, description="an address that is sent the notice as JSON")])
+        | None
+    ) = None
     of: (
         Annotated[list[Literal["doubt", "incident", "storm"]], Meta(description="all, where nothing is said")] | None
     ) = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +35,10 @@ def load_fleet(
         FleetError: something is wrong with it; all of that is said.
     """
     try:
-        with path.open("rb") as file:
+        # Without waiting: a pipe has nobody at its other end, perhaps for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Enoent(f"the fleet file {path} is no file")
             text = file.read(TEXT_BYTES_MAX + 1)
     except OSError as error:
         raise Enoent(f"the fleet file {path} cannot be read: {error.strerror}") from None

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as File
+from urllib.parse import urlsplit
 
 from prytany.abi.errors import KernelError
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
+from prytany.runtime.environments import find_python
 from prytany.system.fleet.faults import Fault, Path, Place
 from prytany.system.fleet.form import Agent, Fleet, Model, Rights
 from prytany.system.wording import meant, quoted
@@ -69,15 +71,15 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
         if sum(place is not None for place in (secret.env, secret.file, secret.credential)) != 1:
             yield ("secrets", name), "say where it is from: `env`, `file`, or `credential`"
     for name, tools in fleet.tools.items():
-        if not (folder / tools.python).is_file():
+        if not os.path.isfile(folder / tools.python):
             yield ("tools", name, "python"), f"there is no file {folder / tools.python}"
     for at, notice in enumerate(fleet.notify):
         if (notice.command is None) == (notice.webhook is None):
             yield ("notify", at), "say who is told: `command`, or `webhook`"
-        if notice.command == []:
+        if notice.command is not None and not "".join(notice.command[:1]):
             yield ("notify", at, "command"), "it is empty; name a program"
-        if notice.webhook is not None and not notice.webhook.startswith(("https://", "http://")):
-            yield ("notify", at, "webhook"), f"{quoted(notice.webhook)} has to begin with https:// or http://"
+        if notice.webhook is not None and (said := _no_address(notice.webhook)):
+            yield ("notify", at, "webhook"), said
     yield from _rights(fleet, fleet.defaults, ("defaults",), folder)
     for name, agent in fleet.agents.items():
         path = ("agents", name)
@@ -90,8 +92,8 @@ def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
         for key in ("base_url", "model"):
             if getattr(model, key) is None:
                 yield path, f"{key!r} is missing; an endpoint needs it"
-        if model.base_url is not None and not model.base_url.startswith(("https://", "http://")):
-            yield (*path, "base_url"), f"{quoted(model.base_url)} has to begin with https:// or http://"
+        if model.base_url is not None and (said := _no_address(model.base_url)):
+            yield (*path, "base_url"), said
     else:
         for key in ENDPOINT_KEYS:
             if getattr(model, key) is not None:
@@ -99,19 +101,37 @@ def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
     if model.file is not None:
         if model.driver == "openai":
             yield (*path, "file"), "a model of the driver `openai` has none; that is for `local` and `scripted`"
-        elif not (folder / model.file).is_file():
+        elif not os.path.isfile(folder / model.file):
             yield (*path, "file"), f"there is no file {folder / model.file}"
     if model.key is not None and model.key.secret not in fleet.secrets:
         secret = model.key.secret
         yield (*path, "key", "secret"), f"there is no secret {quoted(secret)}{meant(secret, fleet.secrets)}"
 
 
+def _no_address(text: str) -> str:
+    """What is wrong with an address; "" for nothing."""
+    if not text.startswith(("https://", "http://")):
+        return f"{quoted(text)} has to begin with https:// or http://"
+    try:
+        parts = urlsplit(text)
+        named = parts.hostname and parts.port != 0
+    except ValueError:
+        named = None
+    if not named or any(c.isspace() for c in text):
+        return f"{quoted(text)} names no host, or no port that there is: https://HOST/v1, or http://HOST:8000/v1"
+    if parts.username is not None or parts.password is not None:
+        return "a name or a password in an address is shown to everybody; name a key under `secrets`"
+    return ""
+
+
 def _rights(fleet: Fleet, rights: Rights, path: Path, folder: File) -> Found:
     if rights.model is not None and rights.model not in fleet.models:
         yield (*path, "model"), f"there is no model {quoted(rights.model)}{meant(rights.model, fleet.models)}"
     for at, tool in enumerate(rights.tools or ()):
-        file = tool.partition(".")[0]
-        if file not in fleet.tools:
+        file, dot, name = tool.partition(".")
+        if dot and not name.isidentifier():
+            yield (*path, "tools", at), f"{quoted(tool)} has to be a name of `tools`, or FILE.TOOL"
+        elif file not in fleet.tools:
             yield (*path, "tools", at), f"there are no tools {quoted(file)}{meant(file, fleet.tools)}"
     for place in rights.unveil or ():
         if place not in fleet.folders and not os.path.exists(folder / place):
@@ -139,6 +159,11 @@ def _agent(agent: Agent, path: Path, folder: File, find: FindProgram) -> Found:
     if agent.program is None:
         yield path, "'program' is missing: `file.py:function`"
         return
+    if agent.python is not None:
+        try:
+            find_python(str(folder / agent.python))
+        except (KernelError, OSError) as error:
+            yield (*path, "python"), error.message if isinstance(error, KernelError) else str(error.strerror)
     if (declared := _declared(agent.program, folder, find)) and isinstance(declared, str):
         yield (*path, "program"), declared
     if agent.spawns and "proc" not in (declared if agent.pledge is None else agent.pledge):
@@ -165,11 +190,11 @@ def _chat(agent: Agent, path: Path, folder: File) -> Found:
             f"{folder / agent.instruction_from} is no file, nor a folder with an AGENTS.md",
         )
     for at, place in enumerate(agent.skills or ()):
-        if not (folder / place).is_dir():
+        if not os.path.isdir(folder / place):
             yield (*path, "skills", at), f"there is no folder {folder / place}"
 
 
 def instruction_file(place: File) -> File | None:
     """The file that an instruction is read from: itself, or the AGENTS.md in a folder; None where there is none."""
-    found = place / "AGENTS.md" if place.is_dir() else place
-    return found if found.is_file() else None
+    found = place / "AGENTS.md" if os.path.isdir(place) else place
+    return found if os.path.isfile(found) else None

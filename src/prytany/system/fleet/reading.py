@@ -18,11 +18,15 @@ from msgspec import inspect as types
 
 from prytany.system.fleet.document import Document, Mapping, Node, Scalar, Sequence, entries, place_of
 from prytany.system.fleet.faults import Fault, Path, Place
-from prytany.system.fleet.form import PROMPT
+from prytany.system.fleet.form import PATTERNS, PROMPT
 from prytany.system.wording import meant, quoted
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = frozenset(f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value"))
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*(_[0-9]+)*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?|[-+]?\.[0-9]+", re.ASCII)
+_NUMBER_CHARS_MAX = 300
+_JSON_MIN, _JSON_MAX = -(1 << 63), (1 << 64) - 1
+"""Of a whole number in what is handed on as JSON."""
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|)")
 
 
@@ -105,6 +109,8 @@ class Reader:
         found: dict[str, Any] = {}
         for key, name, value in entries(node):
             self._scalar(key, _bare(form.key_type), (*path, name), prompt=True)
+            if not name or not name.isprintable():
+                self._fault(key, (*path, name), "a name has to be of characters that can be seen")
             found[name] = self._value(value, form.value_type, (*path, name), prompt=prompt)
         return found
 
@@ -120,15 +126,24 @@ class Reader:
             return {name: self._any(value, (*path, name)) for _, name, value in entries(node)}
         if isinstance(node, Sequence):
             return [self._any(value, (*path, at)) for at, value in enumerate(node.value)]
+        if node.tag not in _TAGS:
+            self._fault(node, path, f"the tag {quoted(node.tag)} is not taken")
+            return None
         kind = node.tag.removeprefix(_TAG)
         if kind == "str":
             return self._substituted(node, path)
         if kind == "null":
             return None
-        value = _number(str(node.value)) if kind in ("int", "float") else None
         if kind == "bool":
-            value = str(node.value).lower() in ("true", "yes", "on")
-        return str(node.value) if value is None else value
+            return self._scalar(node, types.BoolType(), path, prompt=False)
+        if kind not in ("int", "float") or ":" in str(node.value):
+            return str(node.value)  # a time of the day, which YAML takes for a number of base 60
+        value = _number(str(node.value))
+        if value is None or not _JSON_MIN <= value <= _JSON_MAX:
+            what = "a number is written in decimal, without leading zeros, and has at most 64 bits; text needs quotes"
+            self._fault(node, path, f"{what}: {quoted(str(node.value))}")
+            return None
+        return value
 
     def _scalar(self, node: Node, form: types.Type, path: Path, *, prompt: bool) -> Any:
         if not isinstance(node, Scalar):
@@ -140,8 +155,14 @@ class Reader:
         if _is_null(node):
             self._fault(node, path, f"{_name(form)} is wanted, and nothing stands here")
             return None
+        faults = len(self.faults)
         written = str(node.value) if prompt else self._substituted(node, path)
+        if len(self.faults) > faults:
+            return None
         value = _converted(written, form)
+        if isinstance(value, str) and not prompt and (hidden := _hidden(value)):
+            self._fault(node, path, f"{hidden!a} in it cannot be seen, and is not taken here")
+            return None
         if value is None:
             self._fault(node, path, f"{_name(form)} is wanted, and this is {quoted(written)}{_near(written, form)}")
             return None
@@ -177,13 +198,17 @@ def _is_null(node: Node) -> bool:
 
 
 def _number(written: str) -> int | float | None:
+    """A finite number in decimal: `010` is 8 to some and 10 to others, and so it is none."""
+    if _NUMBER.fullmatch(written) is None or len(written) > _NUMBER_CHARS_MAX:
+        return None
     plain = written.replace("_", "")
-    for kind in (int, float):
-        try:
-            return kind(plain)
-        except ValueError:
-            continue
-    return None
+    number = float(plain) if set("eE.") & set(plain) else int(plain)
+    return number if abs(number) < float("inf") else None
+
+
+def _hidden(text: str) -> str:
+    """A character of text that a reader of the file, or of what is shown of it, does not see; "" for none."""
+    return next((c for c in text if not (c.isprintable() or c in "\n\t")), "")
 
 
 def _converted(written: str, form: types.Type) -> Any:
@@ -196,14 +221,14 @@ def _converted(written: str, form: types.Type) -> Any:
         return {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(written.lower())
     number = _number(written)
     if isinstance(form, types.FloatType):
-        return None if number is None or number != number else float(number)
+        return None if number is None else float(number)
     return number if isinstance(number, int) else None
 
 
 def _out_of_bounds(value: Any, form: types.Type) -> str:
     if isinstance(form, types.StrType):
-        if form.pattern is not None and re.search(form.pattern, value) is None:
-            return f"{quoted(value)} has to be of letters, digits, `-` and `_`, and begin with a letter"
+        if form.pattern is not None and re.fullmatch(form.pattern, value) is None:
+            return f"{quoted(value)} has to be of {PATTERNS[form.pattern]}"
         if form.min_length is not None and len(value) < form.min_length:
             return "it is empty"
         if form.max_length is not None and len(value) > form.max_length:

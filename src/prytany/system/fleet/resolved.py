@@ -26,6 +26,8 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     temperature: float | None = None
     max_tokens: int | None = None
     skills: list[str] = []
+    read_from: str = ""
+    """Where a part of the instruction was read, if not in the fleet's folder."""
 
 
 class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,9 +122,11 @@ def _agent(fleet: Fleet, name: str, agent: Agent, folder: Path, named: dict[str,
 
 
 def _chat(agent: Agent, folder: Path) -> Chat:
-    parts = [agent.instruction or ""]
+    parts, read_from = [agent.instruction or ""], ""
     if agent.instruction_from is not None:
-        parts.append(_text(instruction_file(folder / agent.instruction_from), agent.instruction_from))
+        file = instruction_file(folder / agent.instruction_from)
+        parts.append(_text(file, agent.instruction_from))
+        read_from = str(file) if file is not None and not within(str(file), str(folder)) else ""
     return Chat(
         instruction="\n\n".join(filter(None, (part.strip() for part in parts))),
         turns=agent.turns or TURNS,
@@ -130,7 +134,13 @@ def _chat(agent: Agent, folder: Path) -> Chat:
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
         skills=[_whole(folder, place) for place in agent.skills or ()],
+        read_from=read_from,
     )
+
+
+def within(place: str, folder: str) -> bool:
+    """Whether a place lies in a folder, wherever links lead."""
+    return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
 
 
 def _text(place: Path | None, named: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prytany.abi.errors import Eio
 from prytany.journal.plain import open_plain, read_plain
-from prytany.system.fleet.resolved import ResolvedFleet
+from prytany.system.fleet.resolved import ResolvedFleet, within
 
 FILE = "trusted"
 DIGEST_BYTES = 32
@@ -28,8 +28,11 @@ def what_is_trusted(fleet: ResolvedFleet, given: Collection[str] = ()) -> list[s
             said.append(f"{agent.name} ({agent.program}) runs in the kernel itself, unconfined")
         if agent.python:
             said.append(f"{agent.name} runs in the interpreter or environment {agent.python}")
-        for place, mode in agent.unveil.items():
-            if place not in given and not _within(place, fleet.folder):
+        chat = agent.chat
+        if chat is not None and chat.read_from:
+            said.append(f"{agent.name} tells its model what stands in {chat.read_from}")
+        for place, mode in {**agent.unveil, **dict.fromkeys(chat.skills if chat else (), "r")}.items():
+            if place not in given and not within(place, fleet.folder):
                 said.append(f"{agent.name} may {'write to' if 'w' in mode else 'read'} {place}")
     for notice in fleet.notify:
         if notice.command is not None:
@@ -37,10 +40,6 @@ def what_is_trusted(fleet: ResolvedFleet, given: Collection[str] = ()) -> list[s
         if notice.webhook is not None:
             said.append(f"notices are sent to {notice.webhook}")
     return said
-
-
-def _within(place: str, folder: str) -> bool:
-    return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
 
 
 def digest_of(fleet: ResolvedFleet, given: Collection[str] = ()) -> str:
