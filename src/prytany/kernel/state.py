@@ -33,6 +33,7 @@ from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
 from prytany.supervision.fleets import Fleets
+from prytany.supervision.noticing import FOLDS as NOTICES
 
 DIGEST_BYTES = 16
 
@@ -87,6 +88,10 @@ def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, se
     into(state.fleets, seq, event)
 
 
+def _into_notices(into: Callable[[Fleets, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.fleets, seq, state.table.time_ns, event)
+
+
 def _rooms() -> dict[type, tuple[Room, ...]]:
     """What other rooms than the process table fold, by the event's type."""
     folds: list[tuple[type, Room]] = [
@@ -104,6 +109,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
+    folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 
