@@ -16,6 +16,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold
+from prytany.ports.courier import Courier
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.ports.tool import Tools
 from prytany.process.process import Process as Folded
@@ -84,6 +85,7 @@ class Home:
         self.model = LockedModel()
         self.programs = programs
         self.tools: dict[str, Tools] = {}
+        self.couriers: dict[str, Courier] = {}
         self._pledge = pledge
         self._places = places
         self._keyring = Keyring(small_entropy)
@@ -116,7 +118,8 @@ class Home:
         files: Any = None
         models: Any = {"": self.model}
         kernel = Kernel(
-            ledger, Outside(clock, models, files, self.tools), {"inline": InlineRunner(dict(self.programs))}, reader,
+            ledger, Outside(clock, models, files, self.tools, self.couriers),
+            {"inline": InlineRunner(dict(self.programs))}, reader,
             lambda target, beside: Program(target, target, b"# " + target.encode(), self._pledge), small_entropy,
             running_max=self._places, watch=watch,
         )  # fmt: skip

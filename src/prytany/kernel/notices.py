@@ -114,7 +114,7 @@ class Notices:
             for due in channel.openings(now_ns, flush=self._flushing):
                 notice = fleets.next_notice + len(opened)
                 opened.append(ev.NoticeOpened(
-                    notice, number, channel.at, due.kind, due.count, due.since_ns, self._named(due.about),
+                    notice, number, channel.at, due.kind, due.count, due.since_ns, _shown(due.about),
                     self._id(notice), due.until_ns, due.left,
                 ))  # fmt: skip
             if len(opened) >= OPENINGS_AT_ONCE:
@@ -122,10 +122,6 @@ class Notices:
                 break
         if opened:
             self._k.ledger.commit(opened, {}, payer=0)
-
-    def _named(self, about: list[ev.Subject]) -> list[ev.Subject]:
-        found = ((s, self._k.table.get(s.pid)) for s in about)
-        return [msgspec.structs.replace(s, name=shown_name(p.name)) if p is not None else s for s, p in found]
 
     def _id(self, notice: int) -> str:
         """Names it for ever, and no other, be it in a home that was restored from a backup of this one."""
@@ -160,13 +156,13 @@ class Notices:
         self.look()
 
     async def _attempt(self, key: str, number: int, at: int, notice: Notice) -> None:
-        said, missed = b"", None
+        said, missed, fleet = b"", None, self._k.fleets.fleets.get(number)
         try:
             courier = self._couriers.get(key)
-            if courier is None:
+            if courier is None or fleet is None:
                 raise Missed("unavailable")
             async with asyncio.timeout(2 * limits.NOTICE_TIMEOUT_MS / 1_000):
-                said = await courier.deliver(letter(notice, self._k.fleets.require(number).name))
+                said = await courier.deliver(letter(notice, fleet.name))
         except Missed as error:
             missed = error
         except TimeoutError:
@@ -233,3 +229,8 @@ class Notices:
 def key_of(fleet: int, at: int) -> str:
     """What a channel's courier is known by."""
     return f"{fleet}/{at}"
+
+
+def _shown(about: list[ev.Subject]) -> list[ev.Subject]:
+    """With names that people can be shown."""
+    return [msgspec.structs.replace(subject, name=shown_name(subject.name)) for subject in about]

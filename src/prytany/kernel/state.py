@@ -34,6 +34,7 @@ from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
 from prytany.supervision.fleets import Fleets
 from prytany.supervision.noticing import FOLDS as NOTICES
+from prytany.supervision.noticing import Fold, Noticed
 
 DIGEST_BYTES = 16
 
@@ -88,8 +89,11 @@ def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, se
     into(state.fleets, seq, event)
 
 
-def _into_notices(into: Callable[[Fleets, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
-    into(state.fleets, seq, state.table.time_ns, event)
+def _into_notices(into: Fold, state: ShardState, seq: int, event: Any) -> None:
+    """With the time, and the name of the process that it is about: it may be gone from the table when that is told."""
+    if state.fleets.fleets:
+        process = state.table.get(getattr(event, "pid", 0))
+        into(state.fleets, Noticed(seq, state.table.time_ns, process.name if process is not None else ""), event)
 
 
 def _rooms() -> dict[type, tuple[Room, ...]]:

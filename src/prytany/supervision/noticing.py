@@ -7,13 +7,23 @@ asks, and comes back as an event. What is of no fleet, or of a fleet without cha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits, notices
 from prytany.supervision.channels import Channel
 from prytany.supervision.fleets import Fleet, Fleets
 
+
+class Noticed(NamedTuple):
+    """Of an event: its entry, the time, and the name of the process that it is about; "" where there is none."""
+
+    seq: int
+    time_ns: int
+    name: str
+
+
+Fold = Callable[[Fleets, Noticed, Any], None]
 _MS = 1_000_000
 DOUBTS = frozenset({"doubt", "abandoned"})
 """Kinds of incidents."""
@@ -42,8 +52,8 @@ def telling(fleets: Fleets) -> Iterator[tuple[int, Channel]]:
                 yield number, channel
 
 
-def _came_up(fleets: Fleets, time_ns: int, fleet: Fleet, kind: str, subject: ev.Subject) -> None:
-    heard = [channel.hear(kind, time_ns, subject) for channel in fleet.channels.values()]
+def _came_up(fleets: Fleets, at: Noticed, fleet: Fleet, kind: str, subject: ev.Subject) -> None:
+    heard = [channel.hear(kind, at.time_ns, subject) for channel in fleet.channels.values()]
     if any(heard):
         fleets.telling[fleet.number] = None
         fleets.news += 1
@@ -57,52 +67,52 @@ def _of(fleets: Fleets, pid: int) -> tuple[Fleet, str] | None:
     return fleet, member.agent
 
 
-def _incident(fleets: Fleets, seq: int, time_ns: int, e: ev.IncidentOpened) -> None:
+def _incident(fleets: Fleets, at: Noticed, e: ev.IncidentOpened) -> None:
     if (found := _of(fleets, e.pid)) is not None:
         kind = notices.DOUBT if e.kind in DOUBTS else notices.INCIDENT
-        _came_up(fleets, time_ns, found[0], kind, ev.Subject(e.pid, e.kind, e.n, found[1]))
+        _came_up(fleets, at, found[0], kind, ev.Subject(e.pid, e.kind, e.n, found[1], at.name))
 
 
-def _exited(fleets: Fleets, seq: int, time_ns: int, e: ev.ProcessExited) -> None:
+def _exited(fleets: Fleets, at: Noticed, e: ev.ProcessExited) -> None:
     if e.failed and (found := _of(fleets, e.pid)) is not None and fleets.members[e.pid].kept:
         what = f"signal {e.signal}" if e.signal else f"status {e.status}"
-        _came_up(fleets, time_ns, found[0], notices.FAILURE, ev.Subject(e.pid, what, 0, found[1]))
+        _came_up(fleets, at, found[0], notices.FAILURE, ev.Subject(e.pid, what, 0, found[1], at.name))
 
 
-def _failed(fleets: Fleets, seq: int, time_ns: int, e: ev.ProcessFailed) -> None:
+def _failed(fleets: Fleets, at: Noticed, e: ev.ProcessFailed) -> None:
     if (found := _of(fleets, e.pid)) is not None:
         fleet, agent = found
-        times = fleet.failing[agent] = [*fleet.failing.get(agent, ()), time_ns][-limits.STORM_RESTARTS :]
+        times = fleet.failing[agent] = [*fleet.failing.get(agent, ()), at.time_ns][-limits.STORM_RESTARTS :]
         if len(times) == limits.STORM_RESTARTS:
             fleets.suspects[f"{fleet.number}/{agent}"] = None
             fleets.news += 1
 
 
-def _stormed(fleets: Fleets, seq: int, time_ns: int, e: ev.AgentStormed) -> None:
+def _stormed(fleets: Fleets, at: Noticed, e: ev.AgentStormed) -> None:
     fleets.suspects.pop(f"{e.fleet}/{e.agent}", None)
     fleet = fleets.fleets.get(e.fleet)
     if fleet is not None:
         fleet.failing.pop(e.agent, None)
-        _came_up(fleets, time_ns, fleet, notices.STORM, ev.Subject(0, f"{e.failures} failures", 0, e.agent))
+        _came_up(fleets, at, fleet, notices.STORM, ev.Subject(0, f"{e.failures} failures", 0, e.agent))
 
 
-def _denied(fleets: Fleets, seq: int, time_ns: int, e: ev.CallsDenied) -> None:
+def _denied(fleets: Fleets, at: Noticed, e: ev.CallsDenied) -> None:
     if e.errno == "EDQUOT" and not e.again and (found := _of(fleets, e.pid)) is not None:
         what = "history" if e.cause == "history" else f"journal share of the {e.cause or 'process'}"
-        _came_up(fleets, time_ns, found[0], notices.LIMIT, ev.Subject(e.pid, what, 0, found[1]))
+        _came_up(fleets, at, found[0], notices.LIMIT, ev.Subject(e.pid, what, 0, found[1], at.name))
 
 
-def _warned(fleets: Fleets, seq: int, time_ns: int, e: ev.ProcessWarned) -> None:
+def _warned(fleets: Fleets, at: Noticed, e: ev.ProcessWarned) -> None:
     if (found := _of(fleets, e.pid)) is not None:
-        _came_up(fleets, time_ns, found[0], notices.LIMIT, ev.Subject(e.pid, f"{e.what} at {e.value}", 0, found[1]))
+        _came_up(fleets, at, found[0], notices.LIMIT, ev.Subject(e.pid, f"{e.what} at {e.value}", 0, found[1], at.name))
 
 
-def _neared(fleets: Fleets, seq: int, time_ns: int, e: ev.LimitNeared) -> None:
+def _neared(fleets: Fleets, at: Noticed, e: ev.LimitNeared) -> None:
     for fleet in fleets.fleets.values():
-        _came_up(fleets, time_ns, fleet, notices.LIMIT, ev.Subject(0, f"{e.what}: {e.value} bytes left"))
+        _came_up(fleets, at, fleet, notices.LIMIT, ev.Subject(0, f"{e.what}: {e.value} bytes left"))
 
 
-def _declared(fleets: Fleets, seq: int, time_ns: int, e: ev.ChannelDeclared) -> None:
+def _declared(fleets: Fleets, at: Noticed, e: ev.ChannelDeclared) -> None:
     fleet = fleets.require(e.fleet)
     channel = fleet.channels.get(e.at)
     if channel is None:
@@ -110,44 +120,44 @@ def _declared(fleets: Fleets, seq: int, time_ns: int, e: ev.ChannelDeclared) -> 
         return
     channel.label, channel.kinds, channel.definition = e.label, e.kinds, e.definition
     for number in [*channel.waiting, *channel.given_up]:
-        channel.retried(seq, number)
+        channel.retried(at.seq, number)
     if channel.busy:
         fleets.telling[e.fleet] = None
         fleets.news += 1
 
 
-def _withdrawn(fleets: Fleets, seq: int, time_ns: int, e: ev.ChannelWithdrawn) -> None:
+def _withdrawn(fleets: Fleets, at: Noticed, e: ev.ChannelWithdrawn) -> None:
     fleet = fleets.require(e.fleet)
     fleet.channels.pop(e.at, None)
     _told(fleets, fleet)
 
 
-def _opened(fleets: Fleets, seq: int, time_ns: int, e: ev.NoticeOpened) -> None:
+def _opened(fleets: Fleets, at: Noticed, e: ev.NoticeOpened) -> None:
     fleets.next_notice = max(fleets.next_notice, e.notice + 1)
     if (channel := channel_of(fleets, e.fleet, e.at)) is not None:
-        channel.opened(seq, time_ns, e)
+        channel.opened(at.seq, at.time_ns, e)
         fleets.telling[e.fleet] = None
 
 
-def _delivered(fleets: Fleets, seq: int, time_ns: int, e: ev.NoticeDelivered) -> None:
+def _delivered(fleets: Fleets, at: Noticed, e: ev.NoticeDelivered) -> None:
     if (channel := channel_of(fleets, e.fleet, e.at)) is not None:
         channel.delivered += channel.waiting.pop(e.notice, None) is not None
         _told(fleets, fleets.fleets[e.fleet])
 
 
-def _missed(fleets: Fleets, seq: int, time_ns: int, e: ev.NoticeMissed) -> None:
+def _missed(fleets: Fleets, at: Noticed, e: ev.NoticeMissed) -> None:
     if (channel := channel_of(fleets, e.fleet, e.at)) is not None:
-        channel.missed(seq, e)
+        channel.missed(at.seq, e)
         _told(fleets, fleets.fleets[e.fleet])
 
 
-def _retried(fleets: Fleets, seq: int, time_ns: int, e: ev.NoticeRetried) -> None:
+def _retried(fleets: Fleets, at: Noticed, e: ev.NoticeRetried) -> None:
     if (channel := channel_of(fleets, e.fleet, e.at)) is not None:
-        channel.retried(seq, e.notice)
+        channel.retried(at.seq, e.notice)
         fleets.telling[e.fleet] = None
 
 
-def _dropped(fleets: Fleets, seq: int, time_ns: int, e: ev.NoticeDropped) -> None:
+def _dropped(fleets: Fleets, at: Noticed, e: ev.NoticeDropped) -> None:
     if (channel := channel_of(fleets, e.fleet, e.at)) is not None:
         channel.dropped(e.notice)
         _told(fleets, fleets.fleets[e.fleet])
@@ -160,7 +170,7 @@ def _told(fleets: Fleets, fleet: Fleet) -> None:
         fleets.let_go(fleet)
 
 
-FOLDS: dict[type, Callable[[Fleets, int, int, Any], None]] = {
+FOLDS: dict[type, Fold] = {
     ev.IncidentOpened: _incident,
     ev.ProcessExited: _exited,
     ev.ProcessFailed: _failed,

@@ -126,6 +126,10 @@ async def _read(process: asyncio.subprocess.Process, said: _Said) -> bool:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Whatever is left of it is gone on return."""
+    transport = getattr(process, "_transport")  # noqa: B009 its streams have no method for this
+    output = transport.get_pipe_transport(1)
+    if output is not None:
+        output.close()  # else its end is waited for, and what it has printed is read by nobody
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
@@ -135,6 +139,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-    transport = getattr(process, "_transport", None)
-    if transport is not None:
-        transport.close()  # the pipe may be held open by nobody that we know
+    transport.close()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyreqwest.response import Response
 
 CONNECT_TIMEOUT_MS = 10_000
-AHEAD_BYTES = 4 << 10
+AHEAD_BYTES = 1  # read before an answer is handed over: its status counts, whatever becomes of its body
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ADDRESS_CHARS_MAX = 2_048
 AGAIN = frozenset({408, 409, 421, 423, 425, 429})
