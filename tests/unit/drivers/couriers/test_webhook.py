@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -153,3 +157,24 @@ async def test_a_header_that_cannot_be_one_is_a_miss_and_not_another_header() ->
         found = await missed(receiver, X_Key="a\r\nX-Evil: 1")
         assert not found.again
         assert not receiver.requests
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+def test_a_certificate_that_nobody_vouches_for_is_a_miss_and_nothing_is_sent(tmp_path: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+
+    @looped
+    async def test() -> None:
+        async with Receiver(tls=tls) as receiver:
+            found = await missed(receiver)
+        assert (found.cause, found.again) == ("unreachable", True)
+        assert "certificate" in found.said.decode().lower()
+        assert not receiver.requests
+
+    test()
