@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from prytany.abi import events as ev
@@ -21,6 +22,7 @@ from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelR
 from prytany.ports.tool import Tools
 from prytany.process.process import Process as Folded
 from prytany.runtime.inline import InlineRunner
+from prytany.testing.virtual_time import SteppedJournal, VirtualClock, VirtualLoop
 from tests.simulation.fleet import Following, LogicalClock, OnlyChats, small_entropy
 
 UID = 1234
@@ -86,6 +88,8 @@ class Home:
         self.programs = programs
         self.tools: dict[str, Tools] = {}
         self.couriers: dict[str, Courier] = {}
+        self.virtual: VirtualLoop | None = None
+        """The loop that its lives run in, where time is to pass as it does, at no cost."""
         self._pledge = pledge
         self._places = places
         self._keyring = Keyring(small_entropy)
@@ -112,7 +116,7 @@ class Home:
             if not idle:
                 kernel.react(entry)
 
-        clock = LogicalClock(state.table.time_ns)
+        clock = LogicalClock(state.table.time_ns) if self.virtual is None else VirtualClock(self.virtual)
         ledger = Ledger(state, self._keyring, clock, react)
         reader: Any = Following(self.store)
         files: Any = None
@@ -125,7 +129,8 @@ class Home:
         )  # fmt: skip
         kernel.idle = idle
         failed: asyncio.Future[Any] = loop.create_future()
-        ledger.attach(Journal(self.store, loop, head or START, ledger.on_durable, failed.set_result))
+        journal = Journal if self.virtual is None else partial(SteppedJournal, delay=lambda: 0.001)
+        ledger.attach(journal(self.store, loop, head or START, ledger.on_durable, failed.set_result))
         try:
             if not idle:
                 kernel.begin("test", 1)
