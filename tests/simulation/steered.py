@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from prytany.abi import events as ev
@@ -16,10 +17,12 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold
+from prytany.ports.courier import Courier
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.ports.tool import Tools
 from prytany.process.process import Process as Folded
 from prytany.runtime.inline import InlineRunner
+from prytany.testing.virtual_time import SteppedJournal, VirtualClock, VirtualLoop
 from tests.simulation.fleet import Following, LogicalClock, OnlyChats, small_entropy
 
 UID = 1234
@@ -84,6 +87,9 @@ class Home:
         self.model = LockedModel()
         self.programs = programs
         self.tools: dict[str, Tools] = {}
+        self.couriers: dict[str, Courier] = {}
+        self.virtual: VirtualLoop | None = None
+        """The loop that its lives run in, where time is to pass as it does, at no cost."""
         self._pledge = pledge
         self._places = places
         self._keyring = Keyring(small_entropy)
@@ -110,19 +116,21 @@ class Home:
             if not idle:
                 kernel.react(entry)
 
-        clock = LogicalClock(state.table.time_ns)
+        clock = LogicalClock(state.table.time_ns) if self.virtual is None else VirtualClock(self.virtual)
         ledger = Ledger(state, self._keyring, clock, react)
         reader: Any = Following(self.store)
         files: Any = None
         models: Any = {"": self.model}
         kernel = Kernel(
-            ledger, Outside(clock, models, files, self.tools), {"inline": InlineRunner(dict(self.programs))}, reader,
+            ledger, Outside(clock, models, files, self.tools, self.couriers),
+            {"inline": InlineRunner(dict(self.programs))}, reader,
             lambda target, beside: Program(target, target, b"# " + target.encode(), self._pledge), small_entropy,
             running_max=self._places, watch=watch,
         )  # fmt: skip
         kernel.idle = idle
         failed: asyncio.Future[Any] = loop.create_future()
-        ledger.attach(Journal(self.store, loop, head or START, ledger.on_durable, failed.set_result))
+        journal = Journal if self.virtual is None else partial(SteppedJournal, delay=lambda: 0.001)
+        ledger.attach(journal(self.store, loop, head or START, ledger.on_durable, failed.set_result))
         try:
             if not idle:
                 kernel.begin("test", 1)

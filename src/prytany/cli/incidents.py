@@ -31,6 +31,9 @@ def list_incidents(home: Path, as_json: bool) -> None:
         for row in rows:
             print(json_line(row))
         return
+    if status.notices_given_up:
+        said = f"{status.notices_given_up} notices to people could not be delivered"
+        say(f"{said}: {command('notify', home)}")
     if not rows:
         say("nothing needs a person")
         if not status.os_pid and status.running:

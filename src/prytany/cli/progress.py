@@ -84,6 +84,9 @@ class Progress:
                 self.tell(event.pid, f"ends: {event.reason} (status {event.status})")
             case ev.ProcessReaped():
                 self._names.pop(event.pid, None)
+            case ev.NoticeMissed(until_ns=0):
+                what = f"a notice could not be delivered ({event.cause}); see {command('notify', self._home)}"
+                self._say(json_line({"note": what}) if self._as_json else f"       {what}")
             case _:
                 pass
 

@@ -148,9 +148,18 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         announcer.ready()
         return await _wait(shard, terms, roots, progress)
     finally:
+        await last_notices(shard, home, terms.as_json)
         announcer.stopping(0)
         announcer.close()
         await shard.close()
+
+
+async def last_notices(shard: Shard, home: Path, as_json: bool) -> None:
+    """People are told of what there is, where they are told at all."""
+    if any(fleet.channels for fleet in shard.kernel.fleets.fleets.values()):
+        from prytany.cli.notify import tell_last
+
+        await tell_last(shard, home, as_json)
 
 
 def _progress(terms: Terms) -> Progress:

@@ -99,6 +99,9 @@ def _lines(s: Status, states: dict[str, int], disk: Disk, home: Path) -> Iterato
     if s.let_go:
         yield "let go", f"{s.let_go} older runs, which trace and logs show"
     yield "incidents", f"{s.incidents}, see them with: {command('incidents', home)}" if s.incidents else "none"
+    if s.notices_waiting or s.notices_given_up:
+        look = command("notify", home)
+        yield "notices", f"{s.notices_waiting} wait, {s.notices_given_up} could not be delivered, see them with: {look}"
     for fleet in s.fleets:
         yield "fleet", _fleet(fleet)
     yield "head", f"entry {s.head}"
@@ -113,7 +116,8 @@ def _lines(s: Status, states: dict[str, int], disk: Disk, home: Path) -> Iterato
 
 def _fleet(fleet: FleetRow) -> str:
     up = "up" if fleet.stays else "goes with its last process"
-    return f"{fleet.name} ({up}): {processes(fleet.processes)}; agents {', '.join(fleet.agents)}"
+    told = f"; notices by {', '.join(channel.label for channel in fleet.channels)}" if fleet.channels else ""
+    return f"{fleet.name} ({up}): {processes(fleet.processes)}; agents {', '.join(fleet.agents)}{told}"
 
 
 def _size_said(size: int) -> str:

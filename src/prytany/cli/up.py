@@ -21,11 +21,12 @@ from prytany.cli.failure import advised
 from prytany.cli.fleet import path_of, trusted
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
-from prytany.cli.run import Terms, open_shard
+from prytany.cli.run import Terms, last_notices, open_shard
 from prytany.cli.staying import Up
 from prytany.cli.stopping import ends_at_once
-from prytany.cli.text import json_line, note, say
+from prytany.cli.text import json_line, note, safe, say
 from prytany.client import Client, attach
+from prytany.system.fleet.channels import label_of
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import ResolvedFleet, resolve
 from prytany.system.fleet.trust import remember
@@ -68,6 +69,7 @@ async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerato
     finally:
         tidying.cancel()
         await asyncio.gather(tidying, return_exceptions=True)
+        await last_notices(shard, terms.home, terms.as_json)
         await shard.close()
 
 
@@ -105,7 +107,13 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
             note(ROOT, terms.as_json)
         if dry_run:
             _tell(
-                control.Plan(fleet=fleet.name, number=0, added=sorted(fleet.agents), models=sorted(fleet.models)),
+                control.Plan(
+                    fleet=fleet.name,
+                    number=0,
+                    added=sorted(fleet.agents),
+                    models=sorted(fleet.models),
+                    channels=[label_of(notice) for notice in fleet.notify],
+                ),
                 terms.as_json,
                 True,
             )
@@ -138,6 +146,8 @@ def _tell(plan: control.Plan, as_json: bool, dry_run: bool) -> None:
             print(f"agent {name} {would} {verb}")
     for name in plan.models:
         print(f"model {name} {would} new, changed or gone")
+    for label in plan.channels:
+        print(f"notices by {safe(label)} {would} new, changed or gone")
     if not dry_run:
         print(
             f"the fleet {plan.fleet} is up"

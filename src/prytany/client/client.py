@@ -218,6 +218,21 @@ class Client:
         collected: control.Collected = await self._ask(control.CollectContent(before_ns))
         return collected
 
+    async def notices(self) -> list[control.NoticeRow]:
+        """What people outside were to be told and were not; at most `ROWS_MAX`."""
+        rows: list[control.NoticeRow] = await self._ask(control.ListNotices())
+        return rows
+
+    async def retry_notices(self, notice: int = 0) -> int:
+        """Try a notice again now, or all that were not delivered (0); how many. Raises Enoent."""
+        count: int = await self._ask(control.RetryNotices(notice))
+        return count
+
+    async def drop_notices(self, notice: int = 0) -> int:
+        """Try a notice no more, or all that were given up (0); how many. Raises Enoent."""
+        count: int = await self._ask(control.DropNotices(notice))
+        return count
+
     async def wait_entry(self, after: int) -> int:
         """The number of the last durable entry, once it is above `after`.
 

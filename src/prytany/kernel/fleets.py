@@ -15,6 +15,9 @@ from prytany.kernel.operator import Core
 from prytany.kernel.outcome import Program
 from prytany.supervision.fleets import Fleet
 
+NOTICES_AT_ONCE = 10_000
+"""In one command."""
+
 
 class Agent(NamedTuple):
     """An agent as its fleet declares it, with its program, which was found."""
@@ -35,6 +38,15 @@ class Agent(NamedTuple):
     about: str = ""
 
 
+class ChannelForm(NamedTuple):
+    """A way to tell people of a fleet, as its file declares it."""
+
+    label: str
+    kinds: Sequence[str]
+    definition: bytes
+    """All that its driver needs, without secrets."""
+
+
 class FleetOperator:
     """What an operator can tell the kernel of fleets."""
 
@@ -50,7 +62,7 @@ class FleetOperator:
 
     def declare(
         self, name: str, agents: Iterable[Agent], *, models: Mapping[str, str], tools: Sequence[str], resolved: bytes,
-        uid: int, stays: bool = False, number: int = 0,
+        uid: int, stays: bool = False, number: int = 0, channels: Sequence[ChannelForm] = (),
     ) -> int:  # fmt: skip
         """Bring a fleet, or bring `number` again: what runs goes on as it is, what is started from now on is new.
 
@@ -63,6 +75,7 @@ class FleetOperator:
             uid: the operator's.
             stays: it is up until it is withdrawn; else it goes with its last process.
             number: of the fleet that is brought again, or 0 for a new one.
+            channels: by which people are told of it.
 
         Returns:
             its number.
@@ -89,8 +102,54 @@ class FleetOperator:
                 events.append(declared)
                 sources.append(agent.program.source)
         events += [ev.AgentWithdrawn(number, gone) for gone in had]
-        k.ledger.commit(tuple(events), {}, (resolved, *sources))
+        events += self._channels(number, channels)
+        k.ledger.commit(tuple(events), {}, (resolved, *sources, *(channel.definition for channel in channels)))
         return number
+
+    def _channels(self, number: int, channels: Sequence[ChannelForm]) -> list[ev.Event]:
+        """What of its channels is new, changed or gone."""
+        fleet = self._k.fleets.fleets.get(number)
+        had = dict(fleet.channels) if fleet is not None else {}
+        events: list[ev.Event] = []
+        for at, form in enumerate(channels):
+            declared = ev.ChannelDeclared(number, at, form.label, list(form.kinds), self._k.digest(form.definition))
+            there = had.pop(at, None)
+            if there is None or (there.label, there.kinds, there.definition) != (
+                declared.label, declared.kinds, declared.definition,
+            ):  # fmt: skip
+                events.append(declared)
+        for at, gone in had.items():
+            events.append(ev.ChannelWithdrawn(number, at, len(gone.waiting) + len(gone.given_up)))
+        return events
+
+    def retry_notices(self, notice: int = 0, *, uid: int) -> int:
+        """Try a notice again that was not delivered, or all of them (0); how many. Raises Enoent."""
+        found = self._undelivered(notice)
+        if found:
+            events = [ev.NoticeRetried(n, number, at) for number, at, n in found]
+            self._k.ledger.commit((ev.OperatorCommanded(uid, "notices retry"), *events), {}, payer=0)
+        return len(found)
+
+    def drop_notices(self, notice: int = 0, *, uid: int) -> int:
+        """Tell nobody of a notice that was not delivered, or of all that were given up (0); how many. Raises Enoent."""
+        found = self._undelivered(notice, given_up=True)
+        if found:
+            events = [ev.NoticeDropped(n, number, at) for number, at, n in found]
+            self._k.ledger.commit((ev.OperatorCommanded(uid, "notices drop"), *events), {}, payer=0)
+        return len(found)
+
+    def _undelivered(self, notice: int, *, given_up: bool = False) -> list[tuple[int, int, int]]:
+        """Fleet, channel and number of one, or of all; of those that were `given_up` alone, unless one is named."""
+        found = [
+            (number, channel.at, n)
+            for number, fleet in self._k.fleets.fleets.items()
+            for channel in fleet.channels.values()
+            for n in (*(() if given_up and not notice else channel.waiting), *channel.given_up)
+            if not notice or n == notice
+        ]
+        if notice and not found:
+            raise Enoent(f"there is no notice {notice} that was not delivered")
+        return found[:NOTICES_AT_ONCE]
 
     def _declared(self, number: int, agent: Agent, models: Mapping[str, str], known: set[str]) -> ev.AgentDeclared:
         if agent.pledge is not None:

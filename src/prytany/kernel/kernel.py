@@ -29,6 +29,7 @@ from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
+from prytany.kernel.notices import Notices
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program, Programs
 from prytany.kernel.places import Places
@@ -84,6 +85,7 @@ class Kernel:
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)
         self.restarts = Restarts(outside.clock, self)
+        self.notices = Notices(self, outside.couriers, outside.clock)
         self.closing = False
         self.draining = False
         self.idle = False
@@ -342,6 +344,7 @@ class Kernel:
             return
         try:
             self._come_back(running)
+            self.notices.begin()
         except Exception as error:
             panic(self, error, "what stands in the journal could not be gone on with")
 
@@ -385,6 +388,7 @@ class Kernel:
         self.closing = True
         await self.effects.close()
         await self.restarts.close()
+        await self.notices.close()
         await self.workers.close()
         self.ledger.snapshots.save(self.ledger.journal)
         await self.ledger.journal.close()

@@ -17,6 +17,7 @@ from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
 from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
@@ -27,6 +28,10 @@ from prytany.process.table import Table
 
 DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
 """Calls that a time ends, by itself or beside something else."""
+NOTICED = (
+    ev.NoticeOpened, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeRetried, ev.ChannelDeclared, ev.LimitNeared,
+    ev.AgentStormed,
+)  # fmt: skip
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
@@ -41,6 +46,7 @@ class Core(Protocol):
     recovery: Recovery
     workers: Workers
     restarts: Restarts
+    notices: Notices
     closing: bool
 
     @property
@@ -202,11 +208,13 @@ class Reactions:
 
     def on_incident(self, entry: Durable, e: ev.IncidentOpened) -> None:
         """Who waits for a person needs no place."""
+        self._k.notices.news()
         if (process := self._k.table.get(e.pid)) is not None:
             self._place(process)
 
     def on_denied(self, entry: Durable, e: ev.CallsDenied) -> None:
         """A refusal leaves."""
+        self._k.notices.news()
         live = self._k.workers.live.get(e.pid)
         if live is not None:
             self._deliver(
@@ -219,6 +227,7 @@ class Reactions:
 
     def on_warned(self, entry: Durable, e: ev.ProcessWarned) -> None:
         """Its log says so."""
+        self._k.notices.news()
         live = self._k.workers.live.get(e.pid)
         if live is not None and live.worker is not None:
             live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
@@ -266,6 +275,7 @@ class Reactions:
                 ended.set_result(exit_value(e, left))
         self._k.admission.fill()
         self.fill()
+        self._k.notices.news()
 
     def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
         """An incarnation is gone, and the next waits for its time."""
@@ -275,6 +285,7 @@ class Reactions:
         self._k.restarts.schedule(e.pid)
         self._k.admission.fill()
         self.fill()
+        self._k.notices.news()
 
     def on_begun_again(self, entry: Durable, e: ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted) -> None:
         """A program begins again where it stands."""
@@ -294,6 +305,10 @@ class Reactions:
     def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
         """Nobody asks for it again."""
         self._k.places.release(e.pid)
+
+    def on_noticed(self, entry: Durable, e: ev.Event) -> None:
+        """People are told, or told again."""
+        self._k.notices.look()
 
     def _place(self, process: Process) -> None:
         live = self._k.workers.live.get(process.pid)
@@ -348,4 +363,5 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessExeced: Reactions.on_begun_again,
     ev.ProcessUpgraded: Reactions.on_begun_again,
     ev.ProcessReverted: Reactions.on_begun_again,
+    **dict.fromkeys(NOTICED, Reactions.on_noticed),
 }

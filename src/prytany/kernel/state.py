@@ -33,6 +33,8 @@ from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
 from prytany.supervision.fleets import Fleets
+from prytany.supervision.noticing import FOLDS as NOTICES
+from prytany.supervision.noticing import Fold, Noticed
 
 DIGEST_BYTES = 16
 
@@ -87,6 +89,13 @@ def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, se
     into(state.fleets, seq, event)
 
 
+def _into_notices(into: Fold, state: ShardState, seq: int, event: Any) -> None:
+    """With the time, and the name of the process that it is about: it may be gone from the table when that is told."""
+    if state.fleets.fleets:
+        process = state.table.get(getattr(event, "pid", 0))
+        into(state.fleets, Noticed(seq, state.table.time_ns, process.name if process is not None else ""), event)
+
+
 def _rooms() -> dict[type, tuple[Room, ...]]:
     """What other rooms than the process table fold, by the event's type."""
     folds: list[tuple[type, Room]] = [
@@ -104,6 +113,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
+    folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

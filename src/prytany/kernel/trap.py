@@ -138,7 +138,7 @@ class Trap:
     def _deny(self, live: Live, process: Process, n: int, name: str, errno: str, cause: str = "") -> None:
         if process.usage.denials - process.refused_from >= self._quotas.refusals_max:
             reason = f"it went on after {self._quotas.refusals_max} of its calls were denied"
-            events, left = exit_events(self._context, process, 1, 0, reason, b"")
+            events, left = exit_events(self._context, process, 1, 0, reason, b"", failed=True)
             self._ledger.commit(
                 events, {self._ledger.digest(content): content for content in left}, payer=live.pid, reserve=True
             )

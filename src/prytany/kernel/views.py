@@ -6,6 +6,7 @@ from itertools import islice
 
 from prytany.abi import control, limits
 from prytany.kernel.letting_go import absent
+from prytany.kernel.notice_views import channel_rows
 from prytany.kernel.pages import Pages
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
@@ -93,6 +94,7 @@ def fleet_rows(shard: ShardState) -> list[control.FleetRow]:
             processes=f.members,
             models=sorted(f.models),
             agents={name: agent.about for name, agent in sorted(f.agents.items())},
+            channels=channel_rows(f),
         )
         for f in islice(shard.fleets.fleets.values(), control.ROWS_MAX)
     ]

@@ -13,6 +13,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
+from prytany.supervision.channels import Channel
 
 
 class Fleet(msgspec.Struct, array_like=True):
@@ -26,6 +27,10 @@ class Fleet(msgspec.Struct, array_like=True):
     stays: bool
     agents: dict[str, ev.AgentDeclared] = {}
     members: int = 0
+    channels: dict[int, Channel] = {}
+    """By which people are told of it, by their places in its file."""
+    failing: dict[str, list[int]] = {}
+    """When processes of each agent failed lately and were begun again; kept only where there are channels."""
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True):
@@ -33,6 +38,8 @@ class Member(msgspec.Struct, array_like=True, frozen=True):
 
     fleet: int
     agent: str
+    kept: bool = False
+    """It is the root of a run, or is begun again when it fails: nobody but people hears of its failure."""
 
 
 NO_MEMBER = Member(0, "")
@@ -47,6 +54,13 @@ class Fleets(msgspec.Struct):
     models: dict[str, int] = {}
     """The kernel's names of all models of fleets, to whose they are: nobody else means them by these names."""
     next_number: int = 1
+    telling: dict[int, None] = {}
+    """Those that have something to tell people."""
+    suspects: dict[str, None] = {}
+    """`fleet/agent` of whom so many failed lately that it may be a storm."""
+    next_notice: int = 1
+    news: int = 0
+    """Counts what came up that people may have to be told of."""
 
     def fleet_of(self, pid: int) -> Fleet | None:
         """The fleet of a process."""
@@ -91,42 +105,46 @@ class Fleets(msgspec.Struct):
 
     def agent_declared(self, seq: int, e: ev.AgentDeclared) -> None:
         """Fold what an agent is."""
-        self._require(e.fleet).agents[e.name] = e
+        self.require(e.fleet).agents[e.name] = e
 
     def agent_withdrawn(self, seq: int, e: ev.AgentWithdrawn) -> None:
         """Fold that none is started by that name any more."""
-        self._require(e.fleet).agents.pop(e.name, None)
+        self.require(e.fleet).agents.pop(e.name, None)
 
     def withdrawn(self, seq: int, e: ev.FleetWithdrawn) -> None:
         """Fold that it is taken down."""
-        fleet = self._require(e.fleet)
+        fleet = self.require(e.fleet)
         fleet.stays = False
-        self._let_go(fleet)
+        self.let_go(fleet)
 
     def spawned(self, seq: int, e: ev.ProcessSpawned) -> None:
         """Fold a new member."""
         if e.fleet:
-            self.members[e.pid] = Member(e.fleet, e.agent)
-            self._require(e.fleet).members += 1
+            self.members[e.pid] = Member(e.fleet, e.agent, not e.parent or e.restarts > 0)
+            self.require(e.fleet).members += 1
 
     def reaped(self, seq: int, e: ev.ProcessReaped) -> None:
         """Fold that a process has left the table."""
         member = self.members.pop(e.pid, None)
         if member is not None:
-            fleet = self._require(member.fleet)
+            fleet = self.require(member.fleet)
             fleet.members -= 1
-            self._let_go(fleet)
+            self.let_go(fleet)
 
-    def _let_go(self, fleet: Fleet) -> None:
-        if not fleet.stays and not fleet.members:
+    def let_go(self, fleet: Fleet) -> None:
+        """Forget a fleet that is not up, has no processes, and nothing to tell people."""
+        if not fleet.stays and not fleet.members and fleet.number not in self.telling:
             self._forget_models(fleet)
+            for agent in fleet.failing:
+                self.suspects.pop(f"{fleet.number}/{agent}", None)
             del self.fleets[fleet.number]
 
     def _forget_models(self, fleet: Fleet) -> None:
         for name in fleet.models.values():
             self.models.pop(name, None)
 
-    def _require(self, number: int) -> Fleet:
+    def require(self, number: int) -> Fleet:
+        """The fleet; one that events name and there is not is a panic."""
         fleet = self.fleets.get(number)
         if fleet is None:
             raise KernelPanic(f"an event names fleet {number}, which there is not")

@@ -12,6 +12,7 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.freezing import freeze
+from prytany.kernel.notice_views import notice_rows, undelivered
 from prytany.kernel.pages import Pages
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from prytany.kernel.kernel import Kernel
     from prytany.system.fleet.desk import FleetDesk
 
-Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents
+Look = (
+    control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
+)  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
-    | control.FreezeAll
+    | control.FreezeAll | control.RetryNotices | control.DropNotices
 )  # fmt: skip
 
 
@@ -50,11 +53,12 @@ def look(
     table = state.table
     match command:
         case control.GetStatus():
+            waiting, given_up = undelivered(state.fleets)
             return control.Status(
                 **facts._asdict(), fleets=fleet_rows(state), head=head, time_ns=table.time_ns,
                 processes=len(table.processes),
                 running=len(table.running), ready=len(table.ready), incidents=len(table.incidents),
-                let_go=table.runs_let_go,
+                let_go=table.runs_let_go, notices_waiting=waiting, notices_given_up=given_up,
             )  # fmt: skip
         case control.ListProcesses():
             return process_rows(state, pages, command.after, now_ns)
@@ -62,6 +66,8 @@ def look(
             return inspection(state, command.pid, now_ns, quotas)
         case control.ListIncidents():
             return incident_rows(table)
+        case control.ListNotices():
+            return notice_rows(state.fleets)
 
 
 def _begins(command: control.Command) -> bool:
@@ -142,6 +148,10 @@ class Desk:
                 operator.settle(command.pid, command.n, command.choice, command.value, uid=uid)
             case control.SendMessage():
                 return operator.send(command.pid, command.kind, command.body, uid=uid)
+            case control.RetryNotices():
+                return kernel.fleet_operator.retry_notices(command.notice, uid=uid)
+            case control.DropNotices():
+                return kernel.fleet_operator.drop_notices(command.notice, uid=uid)
             case control.UpgradeProcess():
                 moved = operator.upgrade(command.pid, command.program, uid=uid)
                 p = operator.process(command.pid)

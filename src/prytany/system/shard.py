@@ -33,6 +33,7 @@ from prytany.runtime.roster import Roster
 from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
+from prytany.system.disk import watch_disk
 from prytany.system.fleet.bringing import Drivers, bring_back, tools_of
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.logs import Logs
@@ -97,6 +98,7 @@ class Shard:
         self.notes = notes
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
+        self._disk: asyncio.Task[None] | None = None
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
@@ -142,16 +144,17 @@ class Shard:
         home, roster, (store, reader, keyring, folded), opened = _open(path, notes, create=create)
         with opened:  # until the shard has it
             failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
-            drivers = Drivers(models(_live_models(folded.state)) if callable(models) else models, {})
+            drivers = Drivers(models(_live_models(folded.state)) if callable(models) else models, {}, {})
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
             reactions: list[Callable[[Durable], None]] = []
             ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
+            outside = Outside(SystemClock(), drivers.models, BeneathFiles(), drivers.tools, drivers.couriers)
             kernel = Kernel(
-                ledger, Outside(SystemClock(), drivers.models, BeneathFiles(), drivers.tools), made, reader,
-                programs.find, os.urandom, running_max=running_max, workers_max=workers_max, watch=watch, quotas=quotas,
-                environment=Environments().identity, programs=programs,
+                ledger, outside, made, reader, programs.find, os.urandom, running_max=running_max,
+                workers_max=workers_max, watch=watch, quotas=quotas, environment=Environments().identity,
+                programs=programs,
             )  # fmt: skip
             kernel.idle = idle
             reactions.append((lambda entry: None) if idle else kernel.react)
@@ -171,6 +174,8 @@ class Shard:
             )
             bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
+            self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
+            self._disk.add_done_callback(self.kernel.lost)
             self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
@@ -187,7 +192,11 @@ class Shard:
             with contextlib.suppress(KernelError):  # it is broken, and says so elsewhere
                 await journal.wait_durable(journal.head.seq)  # whoever follows is to see the last of it
             await self._control.close()
+        if self._disk is not None:
+            self._disk.cancel()
         await self.kernel.close()
+        for courier in self.drivers.couriers.values():
+            await courier.close()
         for tools in self.kernel.outside.tools.values():
             await tools.close()
         for model in set(self.kernel.outside.models.values()):

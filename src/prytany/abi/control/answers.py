@@ -30,6 +30,10 @@ class Status(msgspec.Struct, kw_only=True):
     """The names of those that it has open; "" is the default one's."""
     fleets: list[FleetRow] = []
     """The ROWS_MAX oldest."""
+    notices_waiting: int = 0
+    """Notices that were opened, and not delivered yet."""
+    notices_given_up: int = 0
+    """Those that could not be delivered."""
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
@@ -257,13 +261,46 @@ class Plan(msgspec.Struct, kw_only=True):
     removed: list[str] = []
     models: list[str] = []
     """Models that are new, changed or gone."""
+    channels: list[str] = []
+    """Ways to tell people that are new, changed or gone."""
     started: list[int] = []
     """The pids of what was started."""
 
     @property
     def empty(self) -> bool:
         """Nothing changes."""
-        return not (self.added or self.changed or self.removed or self.models)
+        return not (self.added or self.changed or self.removed or self.models or self.channels)
+
+
+class ChannelRow(msgspec.Struct, kw_only=True):
+    """One way to tell people of a fleet, at its place in the fleet's list, and how many notices it had."""
+
+    at: int
+    label: str
+    kinds: list[str]
+    delivered: int
+    waiting: int
+    given_up: int
+
+
+class NoticeRow(msgspec.Struct, kw_only=True):
+    """A notice that was not delivered; or, with number 0, what is held back to be told together.
+
+    `state`: `waiting` for its next attempt at `next_ns` (0: now), `given up`, or `held back` until `next_ns`.
+    """
+
+    notice: int
+    fleet: str
+    channel: str
+    kind: str
+    count: int
+    state: str
+    opened_ns: int
+    next_ns: int
+    attempts: int = 0
+    cause: str = ""
+    """Why the last attempt failed."""
+    id: str = ""
 
 
 class FleetRow(msgspec.Struct, kw_only=True):
@@ -276,6 +313,7 @@ class FleetRow(msgspec.Struct, kw_only=True):
     """By name, what each is for."""
     models: list[str]
     processes: int
+    channels: list[ChannelRow] = []
 
 
 class Said(msgspec.Struct, kw_only=True):

@@ -125,10 +125,26 @@ class FreezeAll(msgspec.Struct, array_like=True, frozen=True, tag="freeze"):
     thaw: bool = False
 
 
+class ListNotices(msgspec.Struct, array_like=True, frozen=True, tag="notices"):
+    """What people outside were to be told and were not: the ROWS_MAX first."""
+
+
+class RetryNotices(msgspec.Struct, array_like=True, frozen=True, tag="retry_notices"):
+    """Try that notice again now, or all that were not delivered (0). Answered with how many."""
+
+    notice: int = 0
+
+
+class DropNotices(msgspec.Struct, array_like=True, frozen=True, tag="drop_notices"):
+    """Try that notice no more, or all that were given up (0). Answered with how many."""
+
+    notice: int = 0
+
+
 Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
-    | WithdrawFleet | ListFleets | FollowProcess | FreezeAll
+    | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices
 )  # fmt: skip
 Unbounded = WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess
 """Those whose answer takes as long as it takes."""

@@ -14,6 +14,7 @@ from prytany.abi.control.answers import (
     Heard,
     IncidentRow,
     Inspection,
+    NoticeRow,
     Plan,
     ProcessRow,
     Status,
@@ -24,6 +25,7 @@ from prytany.abi.control.commands import (
     BringFleet,
     CollectContent,
     Command,
+    DropNotices,
     FollowProcess,
     ForgetProcess,
     FreezeAll,
@@ -31,7 +33,9 @@ from prytany.abi.control.commands import (
     InspectProcess,
     ListFleets,
     ListIncidents,
+    ListNotices,
     ListProcesses,
+    RetryNotices,
     SendMessage,
     SettleIncident,
     SignalProcess,
@@ -76,6 +80,9 @@ ANSWERS: dict[type[Command], Any] = {
     WithdrawFleet: int,
     ListFleets: list[FleetRow],
     FollowProcess: Heard,
+    ListNotices: list[NoticeRow],
+    RetryNotices: int,
+    DropNotices: int,
 }
 """What each command is answered with."""
 

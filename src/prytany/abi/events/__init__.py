@@ -49,6 +49,18 @@ from prytany.abi.events.message import (
     MessageTaken,
 )
 from prytany.abi.events.model import ModelReserved, ModelUsed
+from prytany.abi.events.notice import (
+    AgentStormed,
+    ChannelDeclared,
+    ChannelWithdrawn,
+    LimitNeared,
+    NoticeDelivered,
+    NoticeDropped,
+    NoticeMissed,
+    NoticeOpened,
+    NoticeRetried,
+    Subject,
+)
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -71,6 +83,7 @@ from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, Too
 __all__ = [
     "UPCASTERS",
     "AgentDeclared",
+    "AgentStormed",
     "AgentWithdrawn",
     "CallAbandoned",
     "CallClosed",
@@ -80,6 +93,8 @@ __all__ = [
     "CallPiece",
     "CallSettled",
     "CallsDenied",
+    "ChannelDeclared",
+    "ChannelWithdrawn",
     "ContentForgotten",
     "ContextAppended",
     "ContextAsked",
@@ -95,6 +110,7 @@ __all__ = [
     "IncidentClosed",
     "IncidentOpened",
     "KernelStarted",
+    "LimitNeared",
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
@@ -105,6 +121,11 @@ __all__ = [
     "ModelReserved",
     "ModelUsed",
     "Node",
+    "NoticeDelivered",
+    "NoticeDropped",
+    "NoticeMissed",
+    "NoticeOpened",
+    "NoticeRetried",
     "OperatorCommanded",
     "ProcessAccounted",
     "ProcessContinued",
@@ -122,6 +143,7 @@ __all__ = [
     "ProcessUpgrading",
     "ProcessWarned",
     "Source",
+    "Subject",
     "ToolCalled",
     "ToolStarted",
     "ToolsGranted",

@@ -44,6 +44,17 @@ from prytany.abi.events.message import (
     MessageTaken,
 )
 from prytany.abi.events.model import ModelReserved, ModelUsed
+from prytany.abi.events.notice import (
+    AgentStormed,
+    ChannelDeclared,
+    ChannelWithdrawn,
+    LimitNeared,
+    NoticeDelivered,
+    NoticeDropped,
+    NoticeMissed,
+    NoticeOpened,
+    NoticeRetried,
+)
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -115,6 +126,15 @@ Event = (
     | AgentWithdrawn
     | HomeRestored
     | MessageReplied
+    | ChannelDeclared
+    | ChannelWithdrawn
+    | NoticeOpened
+    | NoticeDelivered
+    | NoticeMissed
+    | NoticeRetried
+    | NoticeDropped
+    | AgentStormed
+    | LimitNeared
 )
 
 

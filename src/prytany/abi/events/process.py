@@ -89,6 +89,8 @@ class ProcessExited(msgspec.Struct, array_like=True, frozen=True, tag="process.e
     reason: str
     result: Digest
     cpu_us: int = 0
+    failed: bool = False
+    """It failed by itself, and is not begun again; nobody had asked it to end."""
 
 
 class ProcessAccounted(msgspec.Struct, array_like=True, frozen=True, tag="process.accounted/1"):

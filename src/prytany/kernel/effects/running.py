@@ -24,6 +24,7 @@ from prytany.kernel.effects.process import Owner as ProcessOwner
 from prytany.kernel.effects.process import ProcessEffects
 from prytany.kernel.effects.tool import TOOL_RUN, InDoubt, ToolEffects, doubt_events
 from prytany.ports.clock import Clock
+from prytany.ports.courier import Courier
 from prytany.ports.files import Files
 from prytany.ports.model import Model
 from prytany.ports.tool import Tools
@@ -38,6 +39,8 @@ class Outside(NamedTuple):
     files: Files
     tools: Mapping[str, Tools] = MappingProxyType({})
     """By file."""
+    couriers: Mapping[str, Courier] = MappingProxyType({})
+    """By fleet and channel, as `kernel.notices.key_of` names them."""
 
 
 class Owner(ModelOwner, ContextOwner, ProcessOwner, Protocol):

@@ -24,7 +24,7 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
         reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
         return (*_charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
     if p.failures >= p.restarts:
-        return exit_events(k, p, status, signal, reason, left, cpu_us)
+        return exit_events(k, p, status, signal, reason, left, cpu_us, failed=True)
     events, contents = failed_messages(k, p)
     pause_ms = min(limits.RESTART_BACKOFF_MS << min(p.failures, 20), limits.RESTART_BACKOFF_MS_MAX)
     until_ns = k.now_ns() + pause_ms * 1_000_000

@@ -104,13 +104,13 @@ def sys_process_wait(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
 
 
 def exit_events(
-    k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0
+    k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0, *, failed: bool = False
 ) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
     """The end of a process: its waiter is answered, and who called it; its ended children are reaped, and so is an
-    orphan itself."""
+    orphan itself. `failed` says that nobody had asked it to end."""
     abandoned, values = abandoned_messages(k, p)
     events: list[ev.Event] = [*abandoned, *(charge for n in p.open for charge in k.unfinished(p, n))]
-    events.append(ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us))
+    events.append(ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us, failed))
     contents = [*values, left] if left else list(values)
     waited = False
     for waiter, n in p.waiters.items():

@@ -18,8 +18,10 @@ from prytany.kernel.fleets import Agent
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.outcome import Program
 from prytany.kernel.toolbox import Toolbox
+from prytany.ports.courier import Courier
 from prytany.ports.model import Model
 from prytany.ports.tool import Tools
+from prytany.system.fleet.channels import check_secrets, couriers_back, forms_of, open_couriers
 from prytany.system.fleet.meaning import FindProgram
 from prytany.system.fleet.models import names_of, open_fleet_models
 from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
@@ -32,10 +34,12 @@ _decoder = msgspec.msgpack.Decoder(ResolvedFleet)
 
 
 class Drivers(NamedTuple):
-    """What a kernel's models and tools are, by name and by file: the same that it looks them up in."""
+    """What a kernel's models, tools and couriers are, by name, by file and by channel: the same that it looks them up
+    in."""
 
     models: dict[str, Model]
     tools: dict[str, Tools]
+    couriers: dict[str, Courier]
 
 
 def resolved_of(kernel: Kernel, number: int) -> ResolvedFleet:
@@ -60,9 +64,10 @@ async def bring(
         agents = list(agents_of(fleet, kernel.tools, find))
         as_number = number or kernel.fleets.next_number
         models = open_fleet_models(fleet, as_number, kept)
+        check_secrets(fleet)
         kernel.fleet_operator.declare(
             fleet.name, agents, models=names_of(fleet, as_number), tools=list(fleet.tools.values()),
-            resolved=msgspec.msgpack.encode(fleet), uid=uid, stays=stays, number=number,
+            resolved=msgspec.msgpack.encode(fleet), uid=uid, stays=stays, number=number, channels=forms_of(fleet),
         )  # fmt: skip
     except BaseException:
         for path, opened in loaded.items():
@@ -70,6 +75,7 @@ async def bring(
             await opened.close()
         raise
     drivers.models.update(models)
+    open_couriers(drivers.couriers, kernel, as_number, fleet)
     return as_number
 
 
@@ -81,9 +87,11 @@ def open_models(kernel: Kernel, drivers: Drivers, number: int) -> dict[str, tupl
 
 
 def bring_back(kernel: Kernel, drivers: Drivers) -> None:
-    """Open the models of the fleets that are in the journal. Raises KernelError where one cannot be."""
+    """Open the models and couriers of the fleets that are in the journal. Raises KernelError where a model cannot
+    be."""
     for number in kernel.fleets.fleets:
         drivers.models.update(open_fleet_models(resolved_of(kernel, number), number, {}))
+        drivers.couriers.update(couriers_back(kernel, number))
 
 
 def tools_of(kernel: Kernel) -> list[str]:

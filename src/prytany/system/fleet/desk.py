@@ -13,8 +13,10 @@ from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.following import hear
 from prytany.kernel.kernel import Kernel
+from prytany.kernel.notice_views import channel_rows
 from prytany.supervision.fleets import Fleet
 from prytany.system.fleet.bringing import Drivers, bring, resolved_of
+from prytany.system.fleet.channels import forms_of
 from prytany.system.fleet.places import prepare_folders
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.logs import Logs
@@ -78,6 +80,7 @@ class FleetDesk:
             there = self._kernel.fleets.staying(fleet.name)
             before = resolved_of(self._kernel, there.number) if there else None
             plan = _plan(before, fleet, there.number if there else 0)
+            plan.channels = self._changed_channels(fleet, there)
             if command.dry_run or (there is not None and plan.empty and before == fleet):
                 return plan
             prepare_folders(fleet, Path(fleet.folder) / "fleet.yaml", self._home)
@@ -90,6 +93,17 @@ class FleetDesk:
                 if agent.service and name in plan.added
             ]
             return plan
+
+    def _changed_channels(self, fleet: ResolvedFleet, there: Fleet | None) -> list[str]:
+        """The labels of those that are new, changed or gone. Compared with what is declared: a fleet that an earlier
+        version brought has none."""
+        had = dict(there.channels) if there is not None else {}
+        changed: list[str] = []
+        for at, form in enumerate(forms_of(fleet)):
+            old = had.pop(at, None)
+            if old is None or (old.label, old.definition) != (form.label, self._kernel.digest(form.definition)):
+                changed.append(form.label)
+        return changed + [old.label for old in had.values()]
 
     def _start(self, command: control.StartAgent, uid: int) -> int:
         fleet = self._of_name(command.fleet)
@@ -121,6 +135,7 @@ class FleetDesk:
         return control.FleetRow(
             number=fleet.number, name=fleet.name, stays=fleet.stays, processes=fleet.members,
             agents={name: agent.about for name, agent in fleet.agents.items()}, models=sorted(fleet.models),
+            channels=channel_rows(fleet),
         )  # fmt: skip
 
 

@@ -28,6 +28,10 @@ Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, di
 Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
 Place = Annotated[str, Meta(min_length=1, max_length=1_024, description="from the fleet file's folder")]
 Mode = Literal["r", "rw"]
+Header = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]+$", max_length=64)]
+Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+Kind = Literal["doubt", "incident", "failure", "storm", "limit", "budget"]
+"""As `abi.notices` has them."""
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -55,7 +59,7 @@ class Secret(Form, frozen=True):
 
 
 class Key(Form, frozen=True):
-    """The key of a model's endpoint."""
+    """A secret, by its name."""
 
     secret: Annotated[Name, Meta(description="one of `secrets`")]
 
@@ -158,18 +162,29 @@ class Agent(Rights, frozen=True):
 
 
 class Notice(Form, frozen=True):
-    """Who is told of what needs a person: one of the two."""
+    """Who is told of what needs a person: one of `command` and `webhook`."""
 
     command: (
-        Annotated[list[str], Meta(description="a program and its arguments; the notice is its standard input")] | None
-    ) = None
-    webhook: (
-        (Annotated[str, Meta(max_length=ADDRESS_CHARS_MAX, description="an address that is sent the notice as JSON")])
+        Annotated[
+            list[str],
+            Meta(description="a program and its arguments, executed without a shell; the notice is its standard input"),
+        ]
         | None
     ) = None
-    of: (
-        Annotated[list[Literal["doubt", "incident", "storm"]], Meta(description="all, where nothing is said")] | None
+    webhook: (
+        Annotated[
+            str,
+            Meta(
+                max_length=ADDRESS_CHARS_MAX,
+                description="an https:// address that is sent the notice as JSON, or the secret that it is",
+            ),
+        ]
+        | Key
+        | None
     ) = None
+    headers: Annotated[dict[Header, Key], Meta(description="of a webhook: headers whose values are secrets")] = {}
+    env: Annotated[dict[Variable, Key], Meta(description="of a command: variables whose values are secrets")] = {}
+    of: Annotated[list[Kind], Meta(description="kinds of notices; all, where nothing is said")] | None = None
 
 
 class Fleet(Form, frozen=True, kw_only=True):

@@ -6,22 +6,29 @@ Nothing of what it names is run or imported to find that out.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path as File
 from urllib.parse import urlsplit
 
 from prytany.abi.errors import KernelError
+from prytany.abi.limits import CHANNELS_MAX
 from prytany.abi.syscalls import PLEDGES
+from prytany.drivers.couriers.command import ENVIRONMENT
+from prytany.drivers.couriers.webhook import wrong_address
 from prytany.kernel.outcome import Program
 from prytany.runtime.environments import find_python
 from prytany.system.fleet.faults import Fault, Path, Place
-from prytany.system.fleet.form import Agent, Fleet, Model, Rights
+from prytany.system.fleet.form import Agent, Fleet, Key, Model, Notice, Rights
 from prytany.system.wording import meant, quoted
 
 DEFAULT = "default"
 CHAT_KEYS = ("instruction", "instruction_from", "skills", "turns", "answer", "temperature", "max_tokens")
 PROGRAM_KEYS = ("program", "pledge", "python")
 ENDPOINT_KEYS = ("base_url", "model", "key")
+OWN_HEADERS = frozenset({
+    "host", "content-length", "content-type", "transfer-encoding", "connection", "idempotency-key", "prytany-notice",
+})  # fmt: skip
 FindProgram = Callable[[str], Program]
 Found = Iterator[tuple[Path, str]]
 """Where, and what is wrong."""
@@ -73,13 +80,10 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
     for name, tools in fleet.tools.items():
         if not os.path.isfile(folder / tools.python):
             yield ("tools", name, "python"), f"there is no file {folder / tools.python}"
+    if len(fleet.notify) > CHANNELS_MAX:
+        yield ("notify", CHANNELS_MAX), f"{CHANNELS_MAX} are the most"
     for at, notice in enumerate(fleet.notify):
-        if (notice.command is None) == (notice.webhook is None):
-            yield ("notify", at), "say who is told: `command`, or `webhook`"
-        if notice.command is not None and not "".join(notice.command[:1]):
-            yield ("notify", at, "command"), "it is empty; name a program"
-        if notice.webhook is not None and (said := _no_address(notice.webhook)):
-            yield ("notify", at, "webhook"), said
+        yield from _notice(fleet, notice, ("notify", at), folder)
     yield from _rights(fleet, fleet.defaults, ("defaults",), folder)
     for name, agent in fleet.agents.items():
         path = ("agents", name)
@@ -122,6 +126,48 @@ def _no_address(text: str) -> str:
     if parts.username is not None or parts.password is not None:
         return "a name or a password in an address is shown to everybody; name a key under `secrets`"
     return ""
+
+
+def _notice(fleet: Fleet, notice: Notice, path: Path, folder: File) -> Found:
+    if (notice.command is None) == (notice.webhook is None):
+        yield path, "say who is told: `command`, or `webhook`"
+    if notice.of == []:
+        yield (*path, "of"), "it is empty; leave it out for all kinds"
+    if notice.command is not None:
+        yield from _command(notice.command, (*path, "command"), folder)
+        for key in ("headers",) if notice.headers else ():
+            yield (*path, key), "a command has none; that is for `webhook`"
+    if notice.webhook is not None:
+        if isinstance(notice.webhook, str) and (wrong := wrong_address(notice.webhook)):
+            yield (*path, "webhook"), f"{quoted(notice.webhook)} {wrong}"
+        for key in ("env",) if notice.env else ():
+            yield (*path, key), "a webhook has none; that is for `command`"
+    named: list[tuple[Path, Key]] = [(("headers", name), key) for name, key in notice.headers.items()]
+    named += [(("env", name), key) for name, key in notice.env.items()]
+    if isinstance(notice.webhook, Key):
+        named.append((("webhook",), notice.webhook))
+    for where, taken in named:
+        if taken.secret not in fleet.secrets:
+            said = f"there is no secret {quoted(taken.secret)}{meant(taken.secret, fleet.secrets)}"
+            yield (*path, *where, "secret"), said
+    for name in notice.headers:
+        if name.lower() in OWN_HEADERS:
+            yield (*path, "headers", name), "this header is not yours to set"
+
+
+def _command(command: Sequence[str], path: Path, folder: File) -> Found:
+    if not command or not command[0]:
+        yield path, "it is empty; name a program"
+    elif any("\0" in word for word in command):
+        yield path, "it holds a zero character"
+    elif shutil.which(program_of(command, folder), path=ENVIRONMENT["PATH"]) is None:
+        where = f"from {folder}" if "/" in command[0] else f"in {ENVIRONMENT['PATH']}"
+        yield (*path, 0), f"there is no program {quoted(command[0])} {where}"
+
+
+def program_of(command: Sequence[str], folder: File) -> str:
+    """The program of a command: a path is from the fleet's folder."""
+    return os.path.normpath(folder / command[0]) if "/" in command[0] else command[0]
 
 
 def _rights(fleet: Fleet, rights: Rights, path: Path, folder: File) -> Found:

@@ -10,7 +10,7 @@ import msgspec
 
 from prytany.abi.errors import Enoent
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
-from prytany.system.fleet.meaning import DEFAULT, entry_of, instruction_file, kind_of
+from prytany.system.fleet.meaning import DEFAULT, entry_of, instruction_file, kind_of, program_of
 
 INSTRUCTION_BYTES_MAX = 256 << 10
 TURNS = 30
@@ -92,8 +92,14 @@ def resolve(fleet: Fleet, folder: Path, folders: dict[str, str]) -> ResolvedFlee
         secrets=fleet.secrets,
         tools={name: _whole(folder, tools.python) for name, tools in fleet.tools.items()},
         folders=named,
-        notify=fleet.notify,
+        notify=[_notice(notice, folder) for notice in fleet.notify],
     )
+
+
+def _notice(notice: Notice, folder: Path) -> Notice:
+    if not notice.command:
+        return notice
+    return msgspec.structs.replace(notice, command=[program_of(notice.command, folder), *notice.command[1:]])
 
 
 def _whole(folder: Path, place: str) -> str:

@@ -7,12 +7,13 @@ changes a tool after the answer is asked about again.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from hashlib import blake2b
 from pathlib import Path
 
 from prytany.abi.errors import Eio
 from prytany.journal.plain import open_plain, read_plain
+from prytany.system.fleet.form import Key
 from prytany.system.fleet.resolved import ResolvedFleet, within
 
 FILE = "trusted"
@@ -35,10 +36,14 @@ def what_is_trusted(fleet: ResolvedFleet, given: Collection[str] = ()) -> list[s
             if place not in given and not within(place, fleet.folder):
                 said.append(f"{agent.name} may {'write to' if 'w' in mode else 'read'} {place}")
     for notice in fleet.notify:
+        secrets = sorted({key.secret for key in (*notice.headers.values(), *notice.env.values())})
+        given_secrets = f", with the secrets {', '.join(secrets)}" if secrets else ""
         if notice.command is not None:
-            said.append(f"notices run the command {' '.join(notice.command)}")
-        if notice.webhook is not None:
-            said.append(f"notices are sent to {notice.webhook}")
+            said.append(f"notices run the command {' '.join(notice.command)}{given_secrets}")
+        if isinstance(notice.webhook, Key):
+            said.append(f"notices are sent to the address in the secret {notice.webhook.secret}{given_secrets}")
+        elif notice.webhook is not None:
+            said.append(f"notices are sent to {notice.webhook}{given_secrets}")
     return said
 
 
@@ -48,13 +53,22 @@ def digest_of(fleet: ResolvedFleet, given: Collection[str] = ()) -> str:
     programs = {a.program.rpartition(":")[0] for a in fleet.agents.values() if a.kind == "inline"}
     for said in what_is_trusted(fleet, given):
         digest.update(said.encode() + b"\0")
-    for path in sorted({*fleet.tools.values(), *programs}):
+    for path in sorted({*fleet.tools.values(), *programs, *_of_commands(fleet)}):
         try:
             text = Path(path).read_bytes()
         except OSError:
             text = b""
         digest.update(f"{path}\0{len(text)}\0".encode() + text)
     return digest.hexdigest()
+
+
+def _of_commands(fleet: ResolvedFleet) -> Iterator[str]:
+    """The files that the commands of notices name: what is run, and what it is given."""
+    for notice in fleet.notify:
+        for word in notice.command or ():
+            path = Path(fleet.folder) / word
+            if path.is_file() and (path.is_relative_to(fleet.folder) or os.access(path, os.W_OK)):
+                yield str(path)
 
 
 def is_trusted(home: Path, digest: str) -> bool:

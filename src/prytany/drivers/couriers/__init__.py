@@ -1,0 +1,1 @@
+"""Couriers that tell people: an operator's command, and a webhook."""
