@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
 import uvloop
 
-from prytany.abi.errors import Eacces, Einval, Enoent
+from prytany.abi.errors import Einval, Enoent
 from prytany.cli.failure import advised
 from prytany.cli.run import Terms, session
-from prytany.cli.text import json_line, note, safe, say
+from prytany.cli.text import json_line, note, safe
+from prytany.cli.trusting import path_of, trusted
 from prytany.system.fleet.bringing import bring
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.places import prepare_folders
-from prytany.system.fleet.resolved import ResolvedFleet, resolve
+from prytany.system.fleet.resolved import resolve
 from prytany.system.fleet.schema import schema_text
-from prytany.system.fleet.target import NAMES, fleet_path
-from prytany.system.fleet.trust import digest_of, is_trusted, remember, what_is_trusted
+from prytany.system.fleet.trust import remember
 from prytany.system.models import name_model
 from prytany.system.shard import Shard
 
@@ -113,30 +112,3 @@ def run_fleet(
         return [shard.kernel.fleet_operator.start(number, agent.name, [], kwargs, uid=os.getuid(), model=asked)]
 
     return uvloop.run(session(terms, start, create=True, asks=needs_model))
-
-
-def path_of(target: Path) -> Path:
-    """The fleet file that a target names. Raises Enoent."""
-    path = fleet_path(target)
-    if path is None:
-        raise advised(
-            Enoent(f"there is no fleet file {'here' if str(target) == '.' else target}"),
-            f"name a .yaml file, or a folder that holds {NAMES[0]}; `prytany init` makes one to begin with",
-        )
-    return path
-
-
-def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool) -> str:
-    """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it."""
-    said = what_is_trusted(fleet, given)
-    digest = digest_of(fleet, given)
-    if not said or is_trusted(home, digest):
-        return ""
-    if not trust:
-        say(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:")
-        for line in said:
-            say(f"  {line}")
-        asking = sys.stdin is not None and sys.stdin.isatty()
-        if not (asking and click.confirm("Do you trust this?", err=True)):
-            raise advised(Eacces(f"the fleet {fleet.name} is not trusted"), "look at what is listed, then give --trust")
-    return digest

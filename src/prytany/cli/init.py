@@ -73,7 +73,9 @@ def _contents(root: Path, kept: list[str]) -> Iterator[tuple[Path, str]]:
 
 def fleet_name(root: Path) -> str:
     """A name for the fleet, as near to its folder's as fleet files allow."""
-    name = re.sub(r"^[^A-Za-z]+|[^A-Za-z0-9]+$", "", re.sub(r"[^A-Za-z0-9_-]+", "-", root.resolve().name))
+    name = re.sub(
+        r"^[^A-Za-z]+|[^A-Za-z0-9]+$", "", re.sub(r"[^A-Za-z0-9_-]+", "-", os.path.basename(os.path.realpath(root)))
+    )
     return name[:NAME_CHARS_MAX] or NAME
 
 

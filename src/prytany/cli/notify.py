@@ -13,8 +13,8 @@ from prytany.abi.control import NoticeRow
 from prytany.abi.errors import Enoent
 from prytany.cli.attached import command, duration, say_recorded, with_client
 from prytany.cli.failure import advised
-from prytany.cli.fleet import path_of, trusted
 from prytany.cli.text import json_line, note, safe, say
+from prytany.cli.trusting import path_of, trusted
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 from prytany.kernel.letters import trial

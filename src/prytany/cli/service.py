@@ -9,9 +9,9 @@ from pathlib import Path
 
 from prytany.abi.errors import Einval
 from prytany.cli.failure import advised
-from prytany.cli.fleet import path_of
 from prytany.cli.home import find_home
 from prytany.cli.text import json_line, note
+from prytany.cli.trusting import path_of
 from prytany.runtime.confinement import needs_read_capability
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import ResolvedFleet, resolve

@@ -53,7 +53,7 @@ FLAG = Kind("")
 
 EVERYWHERE = {"home": PLACE, "as_json": FLAG, "pid": PID, "pids": PID, "model": TEXT, "running": PLACES_AT_ONCE,
               "unconfined": FLAG, "trust": FLAG, "plain": FLAG, "follow": FLAG, "force": FLAG,
-              "since": WHEN}  # fmt: skip
+              "since": WHEN, "drain": Kind("1", ("", "x", "-1", "1.5", "86401", "²", *TEXTS), ("0",))}  # fmt: skip
 """By name, where it is the same in all commands."""
 PARAMETERS = {
     "run target": Kind("program.py:main", ("", "nowhere.py:main", "program.py", "program.py:", "program.py:no",
@@ -76,7 +76,8 @@ PARAMETERS = {
     "journal collect before": WHEN, "models list fleet": TARGET, "models check name": NAME,
     "models try name": Kind("nobody", ("nobody", *TEXTS)), "models try prompt": TEXT, "models try fleet": TARGET,
     "models try timeout": Kind("1", ("0", *SECONDS.bad)), "models remove name": NAME, "models remove yes": FLAG,
-    "completion shell": CHOICE,
+    "completion shell": CHOICE, "doctor docker": FLAG, "init folder": PLACE, "service unit target": TARGET,
+    "service unit user": FLAG, "notify test target": TARGET, "notify retry number": PID, "notify drop number": PID,
 }  # fmt: skip
 """By command and name."""
 

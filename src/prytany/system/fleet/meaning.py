@@ -118,10 +118,10 @@ def _no_address(text: str) -> str:
         return f"{quoted(text)} has to begin with https:// or http://"
     try:
         parts = urlsplit(text)
-        named = parts.hostname and parts.port != 0
+        named = bool(parts.hostname) and parts.port != 0 and not any(c.isspace() for c in text)
     except ValueError:
-        named = None
-    if not named or any(c.isspace() for c in text):
+        parts, named = urlsplit(""), False
+    if not named:
         return f"{quoted(text)} names no host, or no port that there is: https://HOST/v1, or http://HOST:8000/v1"
     if parts.username is not None or parts.password is not None:
         return "a name or a password in an address is shown to everybody; name a key under `secrets`"

@@ -1,0 +1,43 @@
+"""The fleet file that is meant, and whether its operator trusts what it brings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import click
+
+from prytany.abi.errors import Eacces, Enoent
+from prytany.cli.failure import advised
+from prytany.cli.text import say
+from prytany.system.fleet.resolved import ResolvedFleet
+from prytany.system.fleet.target import NAMES, fleet_path
+from prytany.system.fleet.trust import digest_of, is_trusted, what_is_trusted
+
+
+def path_of(target: Path) -> Path:
+    """The fleet file that a target names. Raises Enoent."""
+    path = fleet_path(target)
+    if path is None:
+        raise advised(
+            Enoent(f"there is no fleet file {'here' if str(target) == '.' else target}"),
+            f"name a .yaml file, or a folder that holds {NAMES[0]}; `prytany init` makes one to begin with",
+        )
+    return path
+
+
+def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool) -> str:
+    """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it."""
+    said = what_is_trusted(fleet, given)
+    digest = digest_of(fleet, given)
+    if not said or is_trusted(home, digest):
+        return ""
+    if not trust:
+        say(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:")
+        for line in said:
+            say(f"  {line}")
+        asking = sys.stdin is not None and sys.stdin.isatty()
+        if not (asking and click.confirm("Do you trust this?", err=True)):
+            raise advised(Eacces(f"the fleet {fleet.name} is not trusted"), "look at what is listed, then give --trust")
+    return digest
