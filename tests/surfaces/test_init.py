@@ -120,6 +120,11 @@ def test_who_asks_a_chat_agent_nothing_is_told_how(tmp_path: Path) -> None:
     ran = prytany(tmp_path, "run", "--model", "scripted")
     assert ran.returncode == 2
     assert "--arg prompt=" in ran.stderr
+    odd = prytany(tmp_path, "run", "--arg", "prompt=a", "--arg", "question=b", "--model", "scripted")
+    assert (odd.returncode, "no argument 'question'" in odd.stderr) == (2, True)
+    assert not (tmp_path / ".prytany" / "journal.db").exists()
+    number = prytany(tmp_path, "run", "--arg", "prompt=42", "--model", "scripted")
+    assert number.stdout == "42 [1 words]\n"
     assert "prytany init" in prytany(tmp_path / "notes", "run", "--model", "scripted").stderr
 
 

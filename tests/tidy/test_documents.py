@@ -88,6 +88,12 @@ def test_pages_of_the_manual_are_short() -> None:
     assert {name: size for name, size in sizes.items() if size > PAGE_LINES_MAX} == {}
 
 
+def test_each_page_of_the_manual_has_a_place_in_its_index() -> None:
+    folder = ROOT / "docs" / "manual"
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", text_of(folder / "README.md") or ""))
+    assert linked == {path.name for path in DOCUMENTS if path.parent == folder} - {"README.md"}
+
+
 def test_files_that_documents_name_are_there() -> None:
     known = {name_of(path) for path in files()}
     short = {path.name for path in files()}

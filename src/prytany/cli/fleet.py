@@ -19,7 +19,7 @@ from prytany.cli.trusting import path_of, trusted
 from prytany.system.fleet.bringing import bring
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.places import prepare_folders
-from prytany.system.fleet.resolved import resolve
+from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet, resolve
 from prytany.system.fleet.schema import schema_text
 from prytany.system.fleet.trust import remember
 from prytany.system.models import name_model
@@ -27,6 +27,8 @@ from prytany.system.shard import Shard
 
 INPUT, OUTPUT = "input", "output"
 """Folders that are handed to the entry as arguments."""
+PROMPT = "prompt"
+"""What a chat agent is called with."""
 
 
 def check_fleet(target: Path, as_json: bool) -> None:
@@ -89,13 +91,7 @@ def run_fleet(
         there = ", ".join(fleet.agents)
         said = f"there is no agent {entry!r} in {path}" if entry else f"{path} does not say which agent is run"
         raise advised(Enoent(said), f"say it with --entry, or as `entry` in the file; there are {there}")
-    if agent.kind == "chat" and "prompt" not in kwargs:
-        raise advised(
-            Einval(f"{agent.name} is a chat agent, and is asked nothing"),
-            'ask it with --arg prompt="…", or talk with it: prytany chat',
-        )
-    if agent.kind != "chat":
-        kwargs = {**{name: fleet.folders[name] for name in (INPUT, OUTPUT) if name in fleet.folders}, **kwargs}
+    kwargs = _arguments(fleet, agent, kwargs)
     digest = trusted(fleet, folders.values(), terms.home, trust)
     needs_model = any(not a.model for a in fleet.agents.values())
     asked = name_model(terms.model) if needs_model else ""
@@ -112,3 +108,20 @@ def run_fleet(
         return [shard.kernel.fleet_operator.start(number, agent.name, [], kwargs, uid=os.getuid(), model=asked)]
 
     return uvloop.run(session(terms, start, create=True, asks=needs_model))
+
+
+def _arguments(fleet: ResolvedFleet, agent: ResolvedAgent, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the entry is called with: a chat agent with its prompt, text whatever it looks like. Raises Einval."""
+    if agent.kind != "chat":
+        return {**{name: fleet.folders[name] for name in (INPUT, OUTPUT) if name in fleet.folders}, **given}
+    if PROMPT not in given:
+        raise advised(
+            Einval(f"{agent.name} is a chat agent, and is asked nothing"),
+            'ask it with --arg prompt="…", or talk with it: prytany chat',
+        )
+    if others := sorted(given.keys() - {PROMPT}):
+        raise advised(
+            Einval(f"{agent.name} is a chat agent, and takes no argument {others[0]!r}"), 'it takes --arg prompt="…"'
+        )
+    prompt = given[PROMPT]
+    return {PROMPT: prompt if isinstance(prompt, str) else msgspec.json.encode(prompt).decode()}

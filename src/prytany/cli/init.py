@@ -56,7 +56,7 @@ def make_fleet(folder: Path, as_json: bool) -> None:
         _make_folders(root / HOME, made)
     except OSError as error:
         _take_away(made)
-        raise _refused(error, root) from None
+        raise advised(_refused(error, root), "nothing was made; name a folder that can be written to") from None
     except BaseException:
         _take_away(made)
         raise
@@ -95,7 +95,7 @@ def _take_away(made: list[Path]) -> None:
 
 
 def _refused(error: OSError, root: Path) -> KernelError:
-    said = f"{error.filename or root} cannot be made: {error.strerror}; nothing was"
+    said = f"{error.filename or root} cannot be made: {error.strerror}"
     match error:
         case PermissionError():
             return Eacces(said)
