@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,6 +156,40 @@ def test_a_drain_of_no_time_and_one_that_is_over_cut_and_say_so(tmp_path: Path) 
             _, said = running.communicate(timeout=60)
         last = json.loads(said.splitlines()[-1])
         assert (running.returncode, last["cut"]["models"]) == (130, 1), said
+
+
+def test_a_stop_while_the_fleet_is_brought_is_a_stop(tmp_path: Path) -> None:
+    folder = fleet(tmp_path, "slowly")
+    (folder / "env.py").write_text(f"import time\ntime.sleep(60)\n{ENV}")
+    with manager(folder) as told, kernel(folder, NOTIFY_SOCKET=told.getsockname()) as running:
+        while "EXTEND_TIMEOUT_USEC=" not in (message := told.recv(4_096).decode()):
+            assert message == "STATUS=opening the journal\n"
+        assert "READY" not in message
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=20)
+        assert "STOPPING=1" in told.recv(4_096).decode()
+    assert (running.returncode, "stopped; go on with" in said) == (0, True)
+
+
+def test_a_stop_while_the_home_is_opened_ends_the_process_there_and_then(tmp_path: Path) -> None:
+    folder = fleet(tmp_path, "slowly")
+    opening = (
+        "import sys, time\n"
+        "import prytany.cli.up as up\n"
+        "async def opens(*given, **more):\n"
+        "    print('opening', flush=True)\n"
+        "    time.sleep(60)\n"
+        "up.open_shard = opens\n"
+        "from prytany.cli.main import main\n"
+        "main()\n"
+    )
+    words = [sys.executable, "-c", opening, *command("up", str(folder), "--trust", home=tmp_path / "home")[3:]]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "opening\n"
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=20)
+    assert running.returncode == 143
 
 
 def test_a_drain_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
