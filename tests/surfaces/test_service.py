@@ -125,6 +125,7 @@ def test_the_manager_hears_that_it_is_ready_and_lives_until_it_stands_still(tmp_
         assert "STATUS=shift up; 1 process, 1 running" in said
         status = here("status", "--json", home=folder / "home")
         assert (status.returncode, json.loads(status.stdout)["fleets"][0]["name"]) == (0, "shift")
+        until_said(running, "asks the model")
         for _ in range(3):
             assert "WATCHDOG=1" in told.recv(4_096).decode()
         running.send_signal(signal.SIGSTOP)
