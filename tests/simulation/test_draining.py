@@ -12,9 +12,12 @@ from prytany.abi import control
 from prytany.abi import events as ev
 from prytany.abi.errors import Eagain
 from prytany.drivers.stores.memory import MemoryStore
+from prytany.kernel import reactions
 from prytany.kernel.draining import BEGINS, Draining, UnderWay
+from prytany.ports.model import ModelFailure
 from prytany.process.process import State
 from prytany.system.desk import Desk, Facts
+from prytany.system.fleet.models import Limited
 from tests.simulation.looped import looped
 from tests.simulation.steered import UID, Steered
 from tests.simulation.stepped import Life
@@ -56,6 +59,18 @@ def parent() -> Generator[Any, Any, None]:
 
 def waits() -> Generator[Any, Any, None]:
     yield [("timer_wait", 1 << 62)]
+
+
+class FailingOnce:
+    """Stands in for a life's model, and is overloaded."""
+
+    def __init__(self, life: Life) -> None:
+        self.asked = 0
+        life.model.chat = self.chat  # type: ignore[method-assign]
+
+    async def chat(self, request: Any) -> Any:
+        self.asked += 1
+        raise ModelFailure("overloaded", "come again", retryable=True)
 
 
 PROGRAMS: dict[str, Callable[..., Any]] = {
@@ -205,7 +220,72 @@ async def test_wherever_it_is_told_nothing_is_asked_twice_and_nothing_is_lost(at
         "answer to c",
     ]
     assert set((life.model.asked + again.model.asked).values()) == {1}
-    assert set(charges_of(store)) == {""}
+    assert set(charges_of(store)) <= {"", "held"}
+    await again.stop()
+
+
+@looped
+async def test_an_attempt_that_waits_to_be_made_is_not_made_and_costs_nothing() -> None:
+    life = begun(MemoryStore())
+    pid = life.spawn("once", "a")
+    fails = FailingOnce(life)
+    await life.until(lambda: fails.asked == 1 and not list(life.kernel.effects.models._began_ns))
+    draining = Draining(life.kernel)
+    await draining.until_quiet()
+    life.clock.pass_to(life.clock.time_ns + HOUR_NS)
+    await life.settled()
+    assert (draining.quiet, fails.asked) == (True, 1)
+    again = begun(await life.stop())
+    again.model.gate.set()
+    assert (await again.ended(pid))["result"] == "answer to a"
+    assert charges_of(again.store) == ["overloaded", "held", ""]
+    await again.stop()
+
+
+@looped
+async def test_calls_that_wait_for_their_turn_at_an_endpoint_are_not_made_and_cost_nothing() -> None:
+    life = begun(MemoryStore())
+    limited = Limited(life.model, 1)
+    life.kernel.outside.models[""] = limited
+    pids = [life.spawn("once", name) for name in "abc"]
+    await life.until(lambda: len(life.kernel.effects.models._began_ns) == 3)
+    limited.hold()
+    store = await drained(life)
+    assert life.model.asked == {"a": 1}
+    assert sorted(charges_of(store)) == ["", "held", "held"]
+    again = begun(store)
+    again.model.gate.set()
+    assert [(await again.ended(pid))["status"] for pid in pids[1:]] == [0, 0]
+    assert again.model.asked == {"b": 1, "c": 1}
+    assert sorted(charges_of(store)) == ["", "", "", "held", "held"]
+    await again.stop()
+
+
+@looped
+async def test_a_call_whose_intent_becomes_durable_while_it_drains_is_not_begun_and_costs_nothing() -> None:
+    life = begun(MemoryStore())
+    pid = life.spawn("once", "a")
+    life.model.gate.set()
+    react = life.kernel.reactions.on_opened
+
+    def reacts(entry: Any, event: ev.CallOpened) -> None:
+        Draining(life.kernel)
+        react(entry, event)
+
+    before, module = dict(reactions._REACTIONS), reactions._REACTIONS
+    module[ev.CallOpened] = lambda self, entry, event: reacts(entry, event)
+    try:
+        await life.until(lambda: life.kernel.draining)
+        await life.settled()
+    finally:
+        module.update(before)
+    assert not life.model.asked
+    again = begun(await life.stop())
+    again.model.gate.set()
+    assert (await again.ended(pid))["result"] == "answer to a"
+    assert charges_of(again.store) == ["held", ""]
+    used = [e for row in again.store.reader().rows(1) for e in ev.decode_entry(row.record).events]
+    assert [e.prompt_tokens for e in used if isinstance(e, ev.ModelUsed)] == [0, 3]
     await again.stop()
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +125,7 @@ def test_the_manager_hears_that_it_is_ready_and_lives_until_it_stands_still(tmp_
         assert "STATUS=shift up; 1 process, 1 running" in said
         status = here("status", "--json", home=folder / "home")
         assert (status.returncode, json.loads(status.stdout)["fleets"][0]["name"]) == (0, "shift")
+        until_said(running, "asks the model")
         for _ in range(3):
             assert "WATCHDOG=1" in told.recv(4_096).decode()
         running.send_signal(signal.SIGSTOP)
@@ -147,14 +149,48 @@ def test_the_manager_hears_that_it_is_ready_and_lives_until_it_stands_still(tmp_
 
 
 def test_a_drain_of_no_time_and_one_that_is_over_cut_and_say_so(tmp_path: Path) -> None:
-    folder = fleet(tmp_path, "slowly")
     for drain in ("0", "1"):
-        with kernel(folder, "--json", "--drain", drain) as running:
-            until_said(running, '"home' if drain == "1" else "asks the model")
+        (tmp_path / drain).mkdir()
+        with kernel(fleet(tmp_path / drain, "slowly"), "--json", "--drain", drain) as running:
+            until_said(running, "asks the model")
             running.send_signal(signal.SIGTERM)
             _, said = running.communicate(timeout=60)
         last = json.loads(said.splitlines()[-1])
         assert (running.returncode, last["cut"]["models"]) == (130, 1), said
+
+
+def test_a_stop_while_the_fleet_is_brought_is_a_stop(tmp_path: Path) -> None:
+    folder = fleet(tmp_path, "slowly")
+    (folder / "env.py").write_text(f"import time\ntime.sleep(60)\n{ENV}")
+    with manager(folder) as told, kernel(folder, NOTIFY_SOCKET=told.getsockname()) as running:
+        while "EXTEND_TIMEOUT_USEC=" not in (message := told.recv(4_096).decode()):
+            assert message == "STATUS=opening the journal\n"
+        assert "READY" not in message
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=20)
+        assert "STOPPING=1" in told.recv(4_096).decode()
+    assert (running.returncode, "stopped; go on with" in said) == (0, True)
+
+
+def test_a_stop_while_the_home_is_opened_ends_the_process_there_and_then(tmp_path: Path) -> None:
+    folder = fleet(tmp_path, "slowly")
+    opening = (
+        "import sys, time\n"
+        "import prytany.cli.up as up\n"
+        "async def opens(*given, **more):\n"
+        "    print('opening', flush=True)\n"
+        "    time.sleep(60)\n"
+        "up.open_shard = opens\n"
+        "from prytany.cli.main import main\n"
+        "main()\n"
+    )
+    words = [sys.executable, "-c", opening, *command("up", str(folder), "--trust", home=tmp_path / "home")[3:]]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "opening\n"
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=20)
+    assert running.returncode == 143
 
 
 def test_a_drain_that_makes_no_sense_is_refused(tmp_path: Path) -> None:

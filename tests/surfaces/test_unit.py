@@ -192,6 +192,23 @@ def test_the_image_is_pinned_copies_what_is_there_and_ends_as_an_ordinary_user()
     assert f"uv=={pins[1]}" in (ROOT / "Dockerfile").read_text()
 
 
+@pytest.mark.slow
+def test_what_the_image_installs_is_a_command_that_works(tmp_path: Path) -> None:
+    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    if not os.access(uv, os.X_OK):
+        pytest.skip("there is no uv here")
+    for name, rest in instructions()[: [name for name, _ in instructions()].index("FROM", 1)]:
+        if name == "COPY":
+            for source in rest.split()[:-1]:
+                copied = ROOT / source
+                (shutil.copytree if copied.is_dir() else shutil.copy)(copied, tmp_path / source)
+    environment = {"UV_LINK_MODE": "copy", "UV_PROJECT_ENVIRONMENT": str(tmp_path / "opt")}
+    (words,) = [shlex.split(rest) for name, rest in instructions() if name == "RUN" and rest.startswith("uv ")]
+    subprocess.run([uv, *words[1:]], check=True, cwd=tmp_path, env={**os.environ, **environment}, timeout=600)
+    done = subprocess.run([tmp_path / "opt/bin/prytany", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("prytany ")
+
+
 def test_what_the_image_runs_are_commands_of_ours() -> None:
     steps = dict(instructions())
     assert json.loads(steps["ENTRYPOINT"]) == ["prytany"]

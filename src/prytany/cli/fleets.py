@@ -98,12 +98,15 @@ def up(
     Where a kernel runs in the home, what changes is applied to it. Else one runs here, until Ctrl-C or TERM: then it
     drains, and a second one stops it at once.
     """
-    from prytany.cli.home import find_home
-    from prytany.cli.run import Terms
-    from prytany.cli.up import bring_up
+    from prytany.cli.stopping import ends_at_once
 
-    terms = Terms(find_home(home), model, running, unconfined, as_json)
-    context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain))
+    with ends_at_once():
+        from prytany.cli.home import find_home
+        from prytany.cli.run import Terms
+        from prytany.cli.up import bring_up
+
+        terms = Terms(find_home(home), model, running, unconfined, as_json)
+        context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain))
 
 
 @click.group(cls=options.Sections, invoke_without_command=True)

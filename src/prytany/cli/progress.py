@@ -72,6 +72,8 @@ class Progress:
                 took = f"{event.took_us / 1e6:.1f} s"
                 tokens = f"{event.prompt_tokens} + {event.completion_tokens} tokens"
                 self.tell(event.pid, f"has its answer: {tokens}, {took}")
+            case ev.ModelUsed(cause=ev.HELD):
+                self.tell(event.pid, "asks the model when a kernel goes on")
             case ev.ModelUsed():
                 self.tell(event.pid, f"got no answer ({event.cause})")
             case ev.IncidentOpened():

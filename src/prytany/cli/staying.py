@@ -13,7 +13,7 @@ from prytany.cli.run import Terms, broken
 from prytany.cli.stopping import Stops
 from prytany.cli.text import note, processes
 from prytany.client import attach
-from prytany.kernel.draining import Draining, UnderWay
+from prytany.kernel.draining import UnderWay
 from prytany.system.announcing import Announcer
 from prytany.system.notify import Notify
 from prytany.system.shard import Shard
@@ -83,7 +83,7 @@ class Up:
 
     async def _drain(self, stops: Stops, drain_s: int) -> UnderWay:
         """Let end what is under way, for so long, or until told again; what is cut."""
-        draining, loop = Draining(self.shard.kernel), asyncio.get_running_loop()
+        draining, loop = self.shard.drain(), asyncio.get_running_loop()
         left, until_s = draining.under_way(), loop.time() + drain_s
         if left and drain_s:
             self._say(f"draining for up to {drain_s} s: {left}; TERM or Ctrl-C again stops at once", drain_s, left)

@@ -22,7 +22,6 @@ from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
 from prytany.cli.run import Terms, last_notices, open_shard
 from prytany.cli.staying import Up
-from prytany.cli.stopping import ends_at_once
 from prytany.cli.text import json_line, note, safe, say
 from prytany.cli.trusting import path_of, trusted
 from prytany.client import Client, attach
@@ -129,8 +128,7 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
 
             return await up.stay(bring, drain_s)
 
-    with ends_at_once():
-        return uvloop.run(here())
+    return uvloop.run(here())
 
 
 def _tell(plan: control.Plan, as_json: bool, dry_run: bool) -> None:

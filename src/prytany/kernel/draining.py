@@ -99,6 +99,12 @@ class Draining:
         kernel.trap = self._trap
         kernel.places.most = 0
         kernel.admission.held = True
+        models = kernel.effects.models
+        models.held = True
+        for pid, n in list(kernel.effects.begun()):
+            process = kernel.table.get(pid)
+            if process is not None and n not in process.incidents and not models.asking(pid, n):
+                models.stand(process, n)
 
     def under_way(self) -> UnderWay:
         """What a stop would cut now. Looks at every worker, and at every effect that has begun."""
@@ -108,7 +114,7 @@ class Draining:
             call = process.open.get(n) if process is not None else None
             if process is None or call is None or call.call in DEADLINES or n in process.incidents:
                 continue  # its end is not durable yet, or nothing is at work for it
-            models += call.call in MODELS
+            models += call.call in MODELS and k.effects.models.asking(pid, n)
             tools += call.call == "tool_call"
             others += call.call not in MODELS and call.call != "tool_call"
         steps = sum(map(self._in_a_step, k.workers.live.values()))

@@ -30,6 +30,10 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
     process = table.get(e.pid)
     if process is None:
         return  # a late result of a process that was reaped is still recorded
+    if e.cause == ev.HELD:
+        if (call := process.open.get(e.n)) is not None:
+            call.asking = False
+        return
     usage = process.usage
     usage.model_calls += 1
     usage.prompt_tokens += e.prompt_tokens

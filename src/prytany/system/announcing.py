@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 from prytany.abi.errors import KernelError
@@ -43,6 +44,10 @@ class Announcer:
         self._ready = True
         self._said = self._status()
         self._notify.tell(READY=1, STATUS=self._said)
+
+    def reloading(self) -> None:
+        """It brings its fleet again; `ready` ends that."""
+        self._notify.tell(RELOADING=1, MONOTONIC_USEC=time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
 
     def stopping(self, within_s: float) -> None:
         """It is to stop, and may take so long for it."""

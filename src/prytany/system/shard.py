@@ -18,6 +18,7 @@ from prytany.drivers.files.beneath import BeneathFiles
 from prytany.journal.anchor import Anchor, Head
 from prytany.journal.home import Home
 from prytany.journal.writer import Journal
+from prytany.kernel.draining import Draining
 from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import Durable, Ledger
@@ -36,6 +37,7 @@ from prytany.system.desk import Desk, Facts
 from prytany.system.disk import watch_disk
 from prytany.system.fleet.bringing import Drivers, bring_back, tools_of
 from prytany.system.fleet.desk import FleetDesk
+from prytany.system.fleet.models import Limited
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
@@ -184,6 +186,13 @@ class Shard:
             raise
         self._control = server
         return self
+
+    def drain(self) -> Draining:
+        """Begin nothing from now on, at models' endpoints neither; what of it is under way."""
+        for model in set(self.kernel.outside.models.values()):
+            if isinstance(model, Limited):
+                model.hold()
+        return Draining(self.kernel)
 
     async def close(self) -> None:
         """Stop; what runs goes on from the journal when the home is opened again."""

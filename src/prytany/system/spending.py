@@ -96,7 +96,7 @@ def spending(
         for event in entry.events:
             if not isinstance(event, ev.ModelUsed):
                 born.take(event)
-            elif row.seq >= first:
+            elif row.seq >= first and event.cause != ev.HELD:
                 groups.setdefault(tuple(_key(by, event, entry.time_ns, born)), Spent()).take(event)
     return groups
 

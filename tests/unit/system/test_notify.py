@@ -179,8 +179,13 @@ async def test_the_kernel_says_when_it_is_ready_what_it_does_and_that_it_stops(m
     announcer.look()
     status[0] = "two"
     announcer.look()
+    announcer.reloading()
+    ((reloading, at),) = heard(manager)[2:]
+    assert (reloading, at.partition("=")[0]) == ("RELOADING=1", "MONOTONIC_USEC")
+    assert 0 < int(at.partition("=")[2]) < 1 << 60
+    announcer.ready()
     announcer.stopping(10)
     assert heard(manager) == [
-        ["READY=1", "STATUS=one"], ["STATUS=two"], ["STOPPING=1", "EXTEND_TIMEOUT_USEC=40000000"],
+        ["READY=1", "STATUS=two"], ["STOPPING=1", "EXTEND_TIMEOUT_USEC=40000000"],
     ]  # fmt: skip
     announcer.close()

@@ -48,7 +48,7 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import ModelReserved, ModelUsed
+from prytany.abi.events.model import HELD, ModelReserved, ModelUsed
 from prytany.abi.events.notice import (
     AgentStormed,
     ChannelDeclared,
@@ -81,6 +81,7 @@ from prytany.abi.events.process import (
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 __all__ = [
+    "HELD",
     "UPCASTERS",
     "AgentDeclared",
     "AgentStormed",

@@ -17,12 +17,15 @@ class ModelReserved(msgspec.Struct, array_like=True, frozen=True, tag="model.res
     cost_usd_micros: int
 
 
+HELD = "held"
+
+
 class ModelUsed(msgspec.Struct, array_like=True, frozen=True, tag="model.used/1"):
     """What one attempt at a model took, whether or not it was answered.
 
     `cause` is empty for an answer. Otherwise it is the failure's kind, `cancelled` (nobody waits for it any more) or
     `lost` (the kernel died meanwhile). An attempt that ends without an answer and may have been worked on is charged
-    at its reservation.
+    at its reservation. `HELD` is no attempt: the call waited to make one when its kernel was told to stop.
     """
 
     pid: int

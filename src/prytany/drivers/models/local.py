@@ -141,6 +141,7 @@ class LocalModel:
                 stderr=asyncio.subprocess.DEVNULL,
                 env=ENVIRONMENT,
                 cwd="/",
+                start_new_session=True,  # a terminal's Ctrl-C is for the kernel, which lets end what is under way
             )
             try:
                 port = await asyncio.wait_for(self._greet(process, key), limits.WORKER_START_MS / 1_000)

@@ -76,6 +76,8 @@ class ModelEffects:
         self._contexts = contexts
         self._began_ns: dict[tuple[int, int], int] = {}
         """The attempts that are being made."""
+        self.held = False
+        """No attempt is begun any more: the kernel is to stop."""
 
     def unfinished(self, process: Process, n: int, cause: str) -> tuple[ev.Event, ...]:
         """What is charged for the attempt that call `n` is making, when the call ends without it."""
@@ -84,6 +86,10 @@ class ModelEffects:
         if call is None or call.reserved is None or began_ns is None:
             return ()
         return (charge(process.pid, n, call.reserved, self._took_us(began_ns), cause),)
+
+    def asking(self, pid: int, n: int) -> bool:
+        """Whether call `n` is making an attempt, and not waiting to make one."""
+        return (pid, n) in self._began_ns
 
     async def chat(self, process: Process, n: int, args: Any) -> Finished:
         """One answer, however many attempts it takes; streamed, where that is asked for.
@@ -164,6 +170,8 @@ class ModelEffects:
             return CLOSED
         pid, name, reserved = process.pid, call.call, call.reserved
         for attempt in range(limits.MODEL_ATTEMPTS_MAX):
+            if self.held:
+                await self._stand(process, n)
             began_ns = self._began_ns[pid, n] = self._clock.now_ns()
             try:
                 answered = await once()
@@ -182,6 +190,8 @@ class ModelEffects:
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             worked = failure.kind in MAY_HAVE_WORKED or call.pieces
+            if failure.kind == ev.HELD:
+                await self._stand(process, n)
             used = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
             if call.pieces:
                 return Finished(interrupted(call.pieces, failure.kind), (used,), errno="EMODEL")
@@ -196,6 +206,16 @@ class ModelEffects:
             pause_ns = (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << attempt
             await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
         return CLOSED
+
+    def stand(self, process: Process, n: int) -> None:
+        """Record that call `n` makes no attempt, so that the next kernel takes none for lost."""
+        call = process.open.get(n)
+        if call is not None and call.reserved is not None and call.asking:
+            self._owner.note((refused(process.pid, n, call.reserved, 0, ev.HELD),))
+
+    async def _stand(self, process: Process, n: int) -> None:
+        self.stand(process, n)
+        await asyncio.get_running_loop().create_future()
 
     def _took_us(self, began_ns: int) -> int:
         return max(0, self._clock.now_ns() - began_ns) // 1000

@@ -9,7 +9,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from prytany.abi.errors import Einval
-from prytany.ports.model import Embedded, Model, ModelAnswer, ModelFeatures, ModelRequest, Prices
+from prytany.abi.events import HELD
+from prytany.ports.model import Embedded, Model, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Prices
 from prytany.system.fleet.form import Model as Form
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.secrets import read_secret
@@ -79,6 +80,15 @@ class Limited:
     def __init__(self, model: Model, at_once: int) -> None:
         self._model = model
         self._places = asyncio.Semaphore(at_once)
+        self._held = False
+
+    def hold(self) -> None:
+        """Let nobody begin any more: whoever's turn comes is told so, which costs nothing."""
+        self._held = True
+
+    def _begin(self) -> None:
+        if self._held:
+            raise ModelFailure(HELD, "the kernel is about to stop", retryable=True)
 
     @property
     def name(self) -> str:
@@ -93,17 +103,21 @@ class Limited:
     async def chat(self, request: ModelRequest) -> ModelAnswer:
         """One whole answer; raises ModelFailure."""
         async with self._places:
+            self._begin()
             return await self._model.chat(request)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
         """Pieces of text as they come, and the whole answer last; raises ModelFailure."""
-        async with self._places, aclosing(self._model.stream(request)) as pieces:
-            async for piece in pieces:
-                yield piece
+        async with self._places:
+            self._begin()
+            async with aclosing(self._model.stream(request)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     async def embed(self, texts: list[str]) -> Embedded:
         """One vector a text; raises ModelFailure."""
         async with self._places:
+            self._begin()
             return await self._model.embed(texts)
 
     async def close(self) -> None:
