@@ -131,7 +131,9 @@ WRONG = [
     ("models remove scripted --yes", "EINVAL"), ("models remove /etc/passwd --yes", "EACCES"),
     ("backup b", "ENOENT"), ("backup", "EINVAL"), ("restore-home b", "ENOENT"), ("restore-home", "EINVAL"),
     ("journal archive --before 2 --to a", "ENOENT"), ("journal archive", "EINVAL"), ("journal collect", "ENOENT"),
-    ("journal collect --before then", "EINVAL"),
+    ("journal collect --before then", "EINVAL"), ("notify", "ENOENT"), ("notify retry", "ENOENT"),
+    ("notify retry 0", "EINVAL"), ("notify drop x", "EINVAL"), ("notify drop 99999999999999999999", "EINVAL"),
+    ("notify test nowhere", "ENOENT"),
     ("models nope", "EINVAL"),
     ("completion tcsh", "EINVAL"), ("nope", "EINVAL"), ("doctor --home x", "EINVAL"),
 ]  # fmt: skip
