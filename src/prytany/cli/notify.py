@@ -41,19 +41,21 @@ def list_notices(home: Path, as_json: bool) -> None:
         say("every notice was delivered")
         return
     now_ns = SystemClock().now_ns()
-    print(f"{'NOTICE':>6}  {'KIND':<9} {'COUNT':>5}  {'SINCE':>8}  {'STATE':<28} CHANNEL")
-    for row in rows:
+    channels = [safe(f"{row.fleet} notify[{row.at}] {row.channel}") for row in rows]
+    width = max(map(len, channels))
+    print(f"{'NOTICE':>6}  {'KIND':<9} {'COUNT':>5}  {'SINCE':>8}  {'CHANNEL':<{width}}  STATE")
+    for row, channel in zip(rows, channels, strict=True):
         shown = str(row.notice) if row.notice else "-"
         since = duration(now_ns - row.opened_ns)
-        channel = safe(f"{row.channel} of {row.fleet}")
-        print(f"{shown:>6}  {row.kind:<9} {row.count:>5}  {since:>8}  {safe(_state(row, now_ns)):<28} {channel}")
+        print(f"{shown:>6}  {row.kind:<9} {row.count:>5}  {since:>8}  {channel:<{width}}  {safe(_state(row, now_ns))}")
     if any(row.state == "given up" for row in rows):
         say(f"try again with: {command('notify retry', home)}, or leave it with: {command('notify drop', home)}")
 
 
 def _state(row: NoticeRow, now_ns: int) -> str:
     when = f" for {duration(row.next_ns - now_ns)}" if row.next_ns > now_ns else ""
-    tried = f", tried {row.attempts} times: {row.cause}" if row.attempts else ""
+    times = "once" if row.attempts == 1 else f"{row.attempts} times"
+    tried = f", tried {times}: {row.cause}" if row.attempts else ""
     return f"{row.state}{when}{tried}"
 
 
