@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
@@ -14,7 +12,7 @@ from prytany.abi.errors import Enoent
 from prytany.cli.attached import command, duration, say_recorded, with_client
 from prytany.cli.failure import advised
 from prytany.cli.fleet import path_of, trusted
-from prytany.cli.text import json_line, note, safe, say
+from prytany.cli.text import json_line, safe, say
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 from prytany.kernel.letters import trial
@@ -23,7 +21,6 @@ from prytany.system.fleet.channels import Definition, courier_of, definitions, l
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import resolve
 from prytany.system.fleet.trust import remember
-from prytany.system.shard import Shard
 
 SAID_CHARS = 200
 FAILED = 1
@@ -124,19 +121,3 @@ async def _try(definition: Definition, fleet: str, as_json: bool) -> bool:
         if told:
             print(safe(f"  it said: {told}"))
     return not cause
-
-
-async def tell_last(shard: Shard, home: Path, as_json: bool) -> None:
-    """Before a kernel ends: have people told of what there is, and say what they were not told of."""
-    if shard.failed.done():
-        return
-    task = asyncio.ensure_future(shard.kernel.notices.drain())
-    first: list[asyncio.Future[Any]] = [task, shard.failed]
-    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return
-    if left := task.result():
-        many = "1 notice is" if left == 1 else f"{left} notices are"
-        note(f"{many} not delivered yet, and will be tried by the next kernel: {command('notify', home)}", as_json)

@@ -21,9 +21,10 @@ from prytany.cli.attached import command, with_client
 from prytany.cli.chat import SESSION, agent_of, talk_with
 from prytany.cli.failure import advised
 from prytany.cli.fleet import path_of, trusted
+from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
-from prytany.cli.run import Terms, broken, last_notices, open_shard
+from prytany.cli.run import Terms, broken, open_shard
 from prytany.cli.text import json_line, note, safe, say
 from prytany.client import Client, attach
 from prytany.system.fleet.channels import label_of
