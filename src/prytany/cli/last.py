@@ -8,6 +8,7 @@ from typing import Any
 
 from prytany.cli.attached import command
 from prytany.cli.text import note
+from prytany.kernel.notice_views import undelivered
 from prytany.system.shard import Shard
 
 
@@ -23,6 +24,10 @@ async def last_notices(shard: Shard, home: Path, as_json: bool) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return
-    if left := task.result():
-        many = "1 notice is" if left == 1 else f"{left} notices are"
+    waiting, given_up = undelivered(shard.kernel.fleets)
+    if waiting:
+        many = "1 notice is" if waiting == 1 else f"{waiting} notices are"
         note(f"{many} not delivered yet, and will be tried by the next kernel: {command('notify', home)}", as_json)
+    if given_up:
+        many = "1 notice" if given_up == 1 else f"{given_up} notices"
+        note(f"{many} could not be delivered: {command('notify', home)}", as_json)
