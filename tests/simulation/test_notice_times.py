@@ -134,3 +134,21 @@ def test_nobody_listens_and_everything_is_bounded_and_still_nothing_is_lost() ->
         assert told == waiting + tallied + 1, "and that the key is refused to the next kernel too"
 
     virtual(test)
+
+
+def test_a_storm_that_goes_on_is_told_once_in_ten_minutes_with_how_many_failures_it_had() -> None:
+    async def test(home: Home, courier: TimedCourier) -> None:
+        async with home.life() as steered:
+            pid = await begun(steered)
+            every_s, times = 2, 900
+            for n in range(times):
+                steered.kernel.note((ev.ProcessFailed(pid, n + 2, 1, 0, "raised X", b"", 1),))
+                await passes(every_s)
+        storms = [body for body in courier.taken.values() if body["kind"] == "storm"]
+        assert len(storms) == times * every_s // (limits.STORM_QUIET_MS // 1_000)
+        said = [int(body["about"][0]["what"].partition(" ")[0]) for body in storms]
+        assert said[0] == limits.STORM_RESTARTS
+        assert all(290 <= count <= 310 for count in said[1:])
+        assert {body["about"][0]["agent"] for body in storms} == {"asks"}
+
+    virtual(test)

@@ -133,7 +133,7 @@ def test_a_webhook_is_told_with_its_secret_and_what_it_refuses_is_shown_and_can_
         assert row["channel"] == "webhook in the secret hook"
         assert "given up" in (await look("notify", home=home)).stdout
         assert "0 wait, 1 could not be delivered" in (await look("status", home=home)).stdout
-        assert "1 notices to people could not be delivered" in (await look("incidents", home=home)).stderr
+        assert "1 notice to people could not be delivered" in (await look("incidents", home=home)).stderr
         receiver.always = answer(200)
         assert (await look("notify", "retry", home=home)).stdout == "retried: 1\n"
         assert (await run("resume", home=home, HOOK=receiver.url))[0] == 0

@@ -90,5 +90,6 @@ NOTICE_NAME_CHARS_MAX = 64  # of a name in a notice
 NOTICE_DRAIN_MS = 10_000  # that a kernel which ends waits for first attempts
 STORM_RESTARTS = 5  # of one agent's processes within `STORM_MS` are a storm
 STORM_MS = 60_000
+STORM_QUIET_MS = 600_000  # that a storm which goes on is not told again
 DISK_LOW_BYTES = 64 << 20  # free on the disk of the home: people are told before the kernel has to stop
 DISK_LOOK_MS = 60_000  # between two looks at it

@@ -32,8 +32,8 @@ def list_incidents(home: Path, as_json: bool) -> None:
             print(json_line(row))
         return
     if status.notices_given_up:
-        said = f"{status.notices_given_up} notices to people could not be delivered"
-        say(f"{said}: {command('notify', home)}")
+        many = "1 notice" if status.notices_given_up == 1 else f"{status.notices_given_up} notices"
+        say(f"{many} to people could not be delivered: {command('notify', home)}")
     if not rows:
         say("nothing needs a person")
         if not status.os_pid and status.running:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
@@ -13,7 +11,7 @@ from prytany.abi.control import NoticeRow
 from prytany.abi.errors import Enoent
 from prytany.cli.attached import command, duration, say_recorded, with_client
 from prytany.cli.failure import advised
-from prytany.cli.text import json_line, note, safe, say
+from prytany.cli.text import json_line, safe, say
 from prytany.cli.trusting import path_of, trusted
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
@@ -23,7 +21,6 @@ from prytany.system.fleet.channels import Definition, courier_of, definitions, l
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import resolve
 from prytany.system.fleet.trust import remember
-from prytany.system.shard import Shard
 
 SAID_CHARS = 200
 FAILED = 1
@@ -41,19 +38,21 @@ def list_notices(home: Path, as_json: bool) -> None:
         say("every notice was delivered")
         return
     now_ns = SystemClock().now_ns()
-    print(f"{'NOTICE':>6}  {'KIND':<9} {'COUNT':>5}  {'SINCE':>8}  {'STATE':<28} CHANNEL")
-    for row in rows:
+    channels = [safe(f"{row.fleet} notify[{row.at}] {row.channel}") for row in rows]
+    width = max(map(len, channels))
+    print(f"{'NOTICE':>6}  {'KIND':<9} {'COUNT':>5}  {'SINCE':>8}  {'CHANNEL':<{width}}  STATE")
+    for row, channel in zip(rows, channels, strict=True):
         shown = str(row.notice) if row.notice else "-"
         since = duration(now_ns - row.opened_ns)
-        channel = safe(f"{row.channel} of {row.fleet}")
-        print(f"{shown:>6}  {row.kind:<9} {row.count:>5}  {since:>8}  {safe(_state(row, now_ns)):<28} {channel}")
+        print(f"{shown:>6}  {row.kind:<9} {row.count:>5}  {since:>8}  {channel:<{width}}  {safe(_state(row, now_ns))}")
     if any(row.state == "given up" for row in rows):
         say(f"try again with: {command('notify retry', home)}, or leave it with: {command('notify drop', home)}")
 
 
 def _state(row: NoticeRow, now_ns: int) -> str:
     when = f" for {duration(row.next_ns - now_ns)}" if row.next_ns > now_ns else ""
-    tried = f", tried {row.attempts} times: {row.cause}" if row.attempts else ""
+    times = "once" if row.attempts == 1 else f"{row.attempts} times"
+    tried = f", tried {times}: {row.cause}" if row.attempts else ""
     return f"{row.state}{when}{tried}"
 
 
@@ -122,19 +121,3 @@ async def _try(definition: Definition, fleet: str, as_json: bool) -> bool:
         if told:
             print(safe(f"  it said: {told}"))
     return not cause
-
-
-async def tell_last(shard: Shard, home: Path, as_json: bool) -> None:
-    """Before a kernel ends: have people told of what there is, and say what they were not told of."""
-    if shard.failed.done():
-        return
-    task = asyncio.ensure_future(shard.kernel.notices.drain())
-    first: list[asyncio.Future[Any]] = [task, shard.failed]
-    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return
-    if left := task.result():
-        many = "1 notice is" if left == 1 else f"{left} notices are"
-        note(f"{many} not delivered yet, and will be tried by the next kernel: {command('notify', home)}", as_json)

@@ -9,7 +9,11 @@ import click
 from prytany.cli import options
 
 number = click.argument(
-    "number", metavar="[NOTICE]", type=options.Number(min=1), required=False, help="Its number, as notify shows it."
+    "number",
+    metavar="[NOTICE]",
+    type=options.Number(min=1, max=1 << 53),
+    required=False,
+    help="Its number, as notify shows it.",
 )
 
 

@@ -19,6 +19,7 @@ from prytany.abi.errors import Ebusy, Eintr, Einval, Eio, Enoent, Enospc
 from prytany.cli.arguments import given_arguments
 from prytany.cli.attached import command, no_home
 from prytany.cli.failure import INTERRUPTED, advised, tell
+from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
 from prytany.cli.table import in_colour
@@ -152,14 +153,6 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         announcer.stopping(0)
         announcer.close()
         await shard.close()
-
-
-async def last_notices(shard: Shard, home: Path, as_json: bool) -> None:
-    """People are told of what there is, where they are told at all."""
-    if any(fleet.channels for fleet in shard.kernel.fleets.fleets.values()):
-        from prytany.cli.notify import tell_last
-
-        await tell_last(shard, home, as_json)
 
 
 def _progress(terms: Terms) -> Progress:

@@ -18,9 +18,10 @@ from prytany.abi.errors import Eagain, Enoent
 from prytany.cli.attached import command, with_client
 from prytany.cli.chat import SESSION, agent_of, talk_with
 from prytany.cli.failure import advised
+from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
-from prytany.cli.run import Terms, last_notices, open_shard
+from prytany.cli.run import Terms, open_shard
 from prytany.cli.staying import Up
 from prytany.cli.text import json_line, note, safe, say
 from prytany.cli.trusting import path_of, trusted

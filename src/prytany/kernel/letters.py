@@ -23,7 +23,7 @@ LOOK = {
     notices.STORM: "prytany ps",
     notices.LIMIT: "prytany status",
     notices.BUDGET: "prytany cost",
-    notices.TEST: "prytany notify list",
+    notices.TEST: "prytany notify",
 }
 WORDS = {
     notices.DOUBT: "an effect is in doubt",

@@ -46,14 +46,15 @@ def _all(fleets: Fleets) -> Iterator[control.NoticeRow]:
             for kind, tally in channel.tallies.items():
                 window = channel.windows.get(kind)
                 yield control.NoticeRow(
-                    notice=0, fleet=fleet.name, channel=channel.label, kind=kind, count=tally.count, state="held back",
+                    notice=0, fleet=fleet.name, at=channel.at, channel=channel.label, kind=kind, count=tally.count,
+                    state="held back",
                     opened_ns=tally.since_ns, next_ns=window.until_ns if window is not None else 0,
                 )  # fmt: skip
 
 
 def _row(fleet: Fleet, channel: Channel, notice: Notice, state: str) -> control.NoticeRow:
     return control.NoticeRow(
-        notice=notice.number, fleet=fleet.name, channel=channel.label, kind=notice.kind, count=notice.count,
-        state=state, attempts=notice.attempts, cause=notice.cause, opened_ns=notice.opened_ns, next_ns=notice.next_ns,
-        id=notice.id,
+        notice=notice.number, fleet=fleet.name, at=channel.at, channel=channel.label, kind=notice.kind,
+        count=notice.count, state=state, attempts=notice.attempts, cause=notice.cause, opened_ns=notice.opened_ns,
+        next_ns=notice.next_ns, id=notice.id,
     )  # fmt: skip

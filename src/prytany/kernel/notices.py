@@ -105,7 +105,7 @@ class Notices:
     def _open(self) -> None:
         """Decide what is a storm, and what is told now."""
         fleets, now_ns = self._k.fleets, self._k.now_ns()
-        if stormed := list(storms(fleets)):
+        if stormed := list(storms(fleets, now_ns)):
             self._k.ledger.commit(stormed, {}, payer=0)
         if not fleets.telling:
             return
@@ -210,7 +210,7 @@ class Notices:
         """Tell what there is, periods or not, and wait until everything was tried once, or for some time; how many
         notices were not delivered. For a kernel that is about to end."""
         fleets = self._k.fleets
-        if self._begun and not self._k.closing and (fleets.telling or fleets.suspects or fleets.news != self._seen):
+        if not self._k.closing and (fleets.telling or fleets.suspects or fleets.news != self._seen):
             quiet: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._quiet.append(quiet)
             self._flushing = True

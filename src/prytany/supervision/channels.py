@@ -17,6 +17,18 @@ from prytany.abi import limits
 _MS = 1_000_000
 
 
+class Failing(msgspec.Struct, array_like=True):
+    """How an agent's processes failed and were begun again."""
+
+    times: list[int] = []
+    """The last of them."""
+    count: int = 0
+    """Since the last storm was told."""
+    since_ns: int = 0
+    quiet_ns: int = 0
+    """Until when no storm is told."""
+
+
 class Tally(msgspec.Struct, array_like=True):
     """What came up of one kind and is in no notice yet; `about` is the first of it."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
-from prytany.supervision.channels import Channel
+from prytany.supervision.channels import Channel, Failing
 
 
 class Fleet(msgspec.Struct, array_like=True):
@@ -29,8 +29,8 @@ class Fleet(msgspec.Struct, array_like=True):
     members: int = 0
     channels: dict[int, Channel] = {}
     """By which people are told of it, by their places in its file."""
-    failing: dict[str, list[int]] = {}
-    """When processes of each agent failed lately and were begun again; kept only where there are channels."""
+    failing: dict[str, Failing] = {}
+    """By agent; kept only where there are channels."""
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True):

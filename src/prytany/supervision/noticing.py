@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits, notices
-from prytany.supervision.channels import Channel
+from prytany.supervision.channels import Channel, Failing
 from prytany.supervision.fleets import Fleet, Fleets
 
 
@@ -29,13 +29,14 @@ DOUBTS = frozenset({"doubt", "abandoned"})
 """Kinds of incidents."""
 
 
-def storms(fleets: Fleets) -> Iterator[ev.AgentStormed]:
-    """The storms that are not known as such."""
+def storms(fleets: Fleets, now_ns: int) -> Iterator[ev.AgentStormed]:
+    """The storms that are to be told."""
     for key in fleets.suspects:
         number, _, agent = key.partition("/")
-        times = fleets.fleets[int(number)].failing[agent]
-        if times[-1] - times[0] <= limits.STORM_MS * _MS:
-            yield ev.AgentStormed(int(number), agent, len(times), times[0])
+        failing = fleets.fleets[int(number)].failing[agent]
+        if failing.times[-1] - failing.times[0] <= limits.STORM_MS * _MS and now_ns >= failing.quiet_ns:
+            until_ns = now_ns + limits.STORM_QUIET_MS * _MS
+            yield ev.AgentStormed(int(number), agent, failing.count, failing.since_ns, until_ns)
 
 
 def channel_of(fleets: Fleets, number: int, at: int) -> Channel | None:
@@ -82,8 +83,11 @@ def _exited(fleets: Fleets, at: Noticed, e: ev.ProcessExited) -> None:
 def _failed(fleets: Fleets, at: Noticed, e: ev.ProcessFailed) -> None:
     if (found := _of(fleets, e.pid)) is not None:
         fleet, agent = found
-        times = fleet.failing[agent] = [*fleet.failing.get(agent, ()), at.time_ns][-limits.STORM_RESTARTS :]
-        if len(times) == limits.STORM_RESTARTS:
+        failing = fleet.failing.setdefault(agent, Failing())
+        failing.times = [*failing.times, at.time_ns][-limits.STORM_RESTARTS :]
+        failing.since_ns = failing.since_ns if failing.count else at.time_ns
+        failing.count += 1
+        if len(failing.times) == limits.STORM_RESTARTS:
             fleets.suspects[f"{fleet.number}/{agent}"] = None
             fleets.news += 1
 
@@ -92,7 +96,7 @@ def _stormed(fleets: Fleets, at: Noticed, e: ev.AgentStormed) -> None:
     fleets.suspects.pop(f"{e.fleet}/{e.agent}", None)
     fleet = fleets.fleets.get(e.fleet)
     if fleet is not None:
-        fleet.failing.pop(e.agent, None)
+        fleet.failing[e.agent] = Failing(quiet_ns=e.until_ns)
         _came_up(fleets, at, fleet, notices.STORM, ev.Subject(0, f"{e.failures} failures", 0, e.agent))
 
 

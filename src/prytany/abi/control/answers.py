@@ -291,6 +291,8 @@ class NoticeRow(msgspec.Struct, kw_only=True):
 
     notice: int
     fleet: str
+    at: int
+    """The channel's place in the fleet's list."""
     channel: str
     kind: str
     count: int

@@ -97,12 +97,14 @@ class NoticeDropped(msgspec.Struct, array_like=True, frozen=True, tag="notice.dr
 
 
 class AgentStormed(msgspec.Struct, array_like=True, frozen=True, tag="agent.stormed/1"):
-    """Processes of an agent failed and were begun again so many times since `since_ns`, which is a storm."""
+    """Processes of an agent failed and were begun again so many times since `since_ns`, which is a storm. It is said
+    once until `until_ns`."""
 
     fleet: int
     agent: str
     failures: int
     since_ns: int
+    until_ns: int
 
 
 class LimitNeared(msgspec.Struct, array_like=True, frozen=True, tag="limit.neared/1"):

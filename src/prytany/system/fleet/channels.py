@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from prytany.abi import notices
-from prytany.abi.errors import Eio, KernelError
+from prytany.abi.errors import Eio, Enoent, KernelError
 from prytany.drivers.couriers.command import CommandCourier
 from prytany.drivers.couriers.webhook import Target, WebhookCourier
 from prytany.kernel.fleets import ChannelForm
@@ -61,7 +61,9 @@ def check_secrets(fleet: ResolvedFleet, environment: Mapping[str, str] = os.envi
     """Raise Enoent, Eacces or Einval where a secret of a channel cannot be had."""
     for definition in definitions(fleet):
         for name in _secrets_of(definition.notice):
-            read_secret(name, definition.secrets[name], definition.folder, environment)
+            if (secret := definition.secrets.get(name)) is None:
+                raise Enoent(f"there is no secret {name!r}")
+            read_secret(name, secret, definition.folder, environment)
 
 
 def label_of(notice: Notice) -> str:
