@@ -11,6 +11,7 @@ from pathlib import Path as File
 from urllib.parse import urlsplit
 
 from prytany.abi.errors import KernelError
+from prytany.abi.schema_form import schema_fault
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
 from prytany.runtime.environments import find_python
@@ -78,7 +79,7 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
             yield ("notify", at), "say who is told: `command`, or `webhook`"
         if notice.command is not None and not "".join(notice.command[:1]):
             yield ("notify", at, "command"), "it is empty; name a program"
-        if notice.webhook is not None and (said := _no_address(notice.webhook)):
+        if notice.webhook is not None and (said := no_address(notice.webhook)):
             yield ("notify", at, "webhook"), said
     yield from _rights(fleet, fleet.defaults, ("defaults",), folder)
     for name, agent in fleet.agents.items():
@@ -92,7 +93,7 @@ def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
         for key in ("base_url", "model"):
             if getattr(model, key) is None:
                 yield path, f"{key!r} is missing; an endpoint needs it"
-        if model.base_url is not None and (said := _no_address(model.base_url)):
+        if model.base_url is not None and (said := no_address(model.base_url)):
             yield (*path, "base_url"), said
     else:
         for key in ENDPOINT_KEYS:
@@ -108,17 +109,18 @@ def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
         yield (*path, "key", "secret"), f"there is no secret {quoted(secret)}{meant(secret, fleet.secrets)}"
 
 
-def _no_address(text: str) -> str:
+def no_address(text: str) -> str:
     """What is wrong with an address; "" for nothing."""
     if not text.startswith(("https://", "http://")):
         return f"{quoted(text)} has to begin with https:// or http://"
+    none = f"{quoted(text)} names no host, or no port that there is: https://HOST/v1, or http://HOST:8000/v1"
     try:
         parts = urlsplit(text)
-        named = parts.hostname and parts.port != 0
+        named = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        named = None
+        return none
     if not named or any(c.isspace() for c in text):
-        return f"{quoted(text)} names no host, or no port that there is: https://HOST/v1, or http://HOST:8000/v1"
+        return none
     if parts.username is not None or parts.password is not None:
         return "a name or a password in an address is shown to everybody; name a key under `secrets`"
     return ""
@@ -189,6 +191,10 @@ def _chat(agent: Agent, path: Path, folder: File) -> Found:
             (*path, "instruction_from"),
             f"{folder / agent.instruction_from} is no file, nor a folder with an AGENTS.md",
         )
+    if agent.answer is not None:
+        at_key, what = schema_fault(agent.answer)
+        if what:
+            yield (*path, "answer", *at_key), what
     for at, place in enumerate(agent.skills or ()):
         if not os.path.isdir(folder / place):
             yield (*path, "skills", at), f"there is no folder {folder / place}"
