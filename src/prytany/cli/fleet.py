@@ -15,7 +15,7 @@ import uvloop
 from prytany.abi.errors import Eacces, Einval, Enoent
 from prytany.cli.failure import advised
 from prytany.cli.run import Terms, session
-from prytany.cli.text import json_line, note, safe, say
+from prytany.cli.text import json_line, note, safe
 from prytany.system.fleet.bringing import bring
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.places import prepare_folders
@@ -92,7 +92,7 @@ def run_fleet(
         raise advised(Enoent(said), f"say it with --entry, or as `entry` in the file; there are {there}")
     if agent.kind != "chat":
         kwargs = {**{name: fleet.folders[name] for name in (INPUT, OUTPUT) if name in fleet.folders}, **kwargs}
-    digest = trusted(fleet, folders.values(), terms.home, trust)
+    digest = trusted(fleet, folders.values(), terms.home, trust, terms.as_json)
     needs_model = any(not a.model for a in fleet.agents.values())
     asked = name_model(terms.model) if needs_model else ""
     if terms.model and not needs_model:
@@ -120,17 +120,17 @@ def path_of(target: Path) -> Path:
     return path
 
 
-def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool) -> str:
+def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool, as_json: bool = False) -> str:
     """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it."""
     said = what_is_trusted(fleet, given)
     digest = digest_of(fleet, given)
     if not said or is_trusted(home, digest):
         return ""
     if not trust:
-        say(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:")
+        note(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:", as_json)
         for line in said:
-            say(f"  {line}")
-        asking = sys.stdin is not None and sys.stdin.isatty()
+            note(line if as_json else f"  {line}", as_json)
+        asking = sys.stdin is not None and sys.stdin.isatty() and not as_json
         if not (asking and click.confirm("Do you trust this?", err=True)):
             raise advised(Eacces(f"the fleet {fleet.name} is not trusted"), "look at what is listed, then give --trust")
     return digest
