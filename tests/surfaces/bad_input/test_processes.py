@@ -7,23 +7,25 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.surfaces.homes import make_home
 
 FLEET = "version: 1\nname: small\nagents: {one: {instruction: hi}}\nmodels: {default: {driver: scripted}}\n"
-SLOW = pytest.mark.slow
 BARE = {"PATH": os.environ["PATH"], "LANG": "C", "LC_ALL": "C"}
+
+
+def slow(*values: object) -> list[Any]:
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def words(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "prytany.cli", *arguments]
 
 
-@pytest.mark.parametrize(
-    "given", ["/dev/null", *(pytest.param(name, marks=SLOW) for name in ("/dev/zero", "bytes", "closed"))]
-)
+@pytest.mark.parametrize("given", ["/dev/null", *slow("/dev/zero", "bytes", "closed")])
 def test_a_talk_ends_with_its_lines_whatever_they_come_from(tmp_path: Path, given: str) -> None:
     (tmp_path / "fleet.yaml").write_text(FLEET)
     (tmp_path / "bytes").write_bytes(b"hello \xff\x1b[2J\n\n")
@@ -55,9 +57,7 @@ def test_what_comes_from_a_closed_input_is_nothing_and_a_bare_locale_shows_escap
     assert second.startswith("next: see which there are with: prytany ps --home ")
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, *(pytest.param(n, marks=SLOW) for n in (signal.SIGTERM, signal.SIGHUP))]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, *slow(signal.SIGTERM, signal.SIGHUP)])
 def test_a_command_that_waits_is_ended_by_a_signal_without_a_traceback(tmp_path: Path, number: signal.Signals) -> None:
     with subprocess.Popen(
         words("send", "1", "x", "--home", str(tmp_path)),
