@@ -92,7 +92,7 @@ def run_fleet(
         said = f"there is no agent {entry!r} in {path}" if entry else f"{path} does not say which agent is run"
         raise advised(Enoent(said), f"say it with --entry, or as `entry` in the file; there are {there}")
     kwargs = _arguments(fleet, agent, kwargs)
-    digest = trusted(fleet, folders.values(), terms.home, trust)
+    digest = trusted(fleet, folders.values(), terms.home, trust, terms.as_json)
     needs_model = any(not a.model for a in fleet.agents.values())
     asked = name_model(terms.model) if needs_model else ""
     if terms.model and not needs_model:

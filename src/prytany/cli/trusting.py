@@ -10,7 +10,7 @@ import click
 
 from prytany.abi.errors import Eacces, Enoent
 from prytany.cli.failure import advised
-from prytany.cli.text import say
+from prytany.cli.text import note
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.target import NAMES, fleet_path
 from prytany.system.fleet.trust import digest_of, is_trusted, what_is_trusted
@@ -27,17 +27,17 @@ def path_of(target: Path) -> Path:
     return path
 
 
-def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool) -> str:
+def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool, as_json: bool = False) -> str:
     """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it."""
     said = what_is_trusted(fleet, given)
     digest = digest_of(fleet, given)
     if not said or is_trusted(home, digest):
         return ""
     if not trust:
-        say(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:")
+        note(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:", as_json)
         for line in said:
-            say(f"  {line}")
-        asking = sys.stdin is not None and sys.stdin.isatty()
+            note(line if as_json else f"  {line}", as_json)
+        asking = sys.stdin is not None and sys.stdin.isatty() and not as_json
         if not (asking and click.confirm("Do you trust this?", err=True)):
             raise advised(Eacces(f"the fleet {fleet.name} is not trusted"), "look at what is listed, then give --trust")
     return digest

@@ -83,7 +83,7 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
     then drains for so many seconds."""
     notify = Notify.take(os.environ)
     fleet = _resolved(target)
-    digest = trusted(fleet, (), terms.home, trust)
+    digest = trusted(fleet, (), terms.home, trust, terms.as_json)
 
     async def there() -> int | None:
         try:
@@ -137,19 +137,19 @@ def _tell(plan: control.Plan, as_json: bool, dry_run: bool) -> None:
         print(json_line(plan))
         return
     if plan.empty and not plan.started:
-        print(f"the fleet {plan.fleet} is up as it is; nothing changes")
+        print(safe(f"the fleet {plan.fleet} is up as it is; nothing changes"))
         return
     would = "would be" if dry_run else "is"
     for verb, names in (("added", plan.added), ("changed", plan.changed), ("removed", plan.removed)):
         for name in names:
-            print(f"agent {name} {would} {verb}")
+            print(safe(f"agent {name} {would} {verb}"))
     for name in plan.models:
-        print(f"model {name} {would} new, changed or gone")
+        print(safe(f"model {name} {would} new, changed or gone"))
     for label in plan.channels:
-        print(f"notices by {safe(label)} {would} new, changed or gone")
+        print(safe(f"notices by {label} {would} new, changed or gone"))
     if not dry_run:
         print(
-            f"the fleet {plan.fleet} is up"
+            safe(f"the fleet {plan.fleet} is up")
             + (f"; started: {', '.join(map(str, plan.started))}" if plan.started else "")
         )
 
@@ -165,7 +165,7 @@ def take_down(home: Path, name: str, as_json: bool) -> None:
     print(
         json_line({"fleet": fleet, "ended": ended})
         if as_json
-        else f"the fleet {fleet} is down; runs asked to end: {ended}"
+        else safe(f"the fleet {fleet} is down; runs asked to end: {ended}")
     )
 
 
@@ -199,7 +199,7 @@ def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> 
             raise advised(
                 Enoent(f"there is no chat agent {name!r} in {target}"), f"there are {', '.join(chats) or 'none'}"
             )
-        digest = trusted(fleet_, (), terms.home, trust)
+        digest = trusted(fleet_, (), terms.home, trust, terms.as_json)
         quiet = terms._replace(quiet=True)
         async with kernel_here(quiet, any(not a.model for a in fleet_.agents.values()), Notify()) as up:
             if digest:

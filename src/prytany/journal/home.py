@@ -27,8 +27,6 @@ from prytany.journal.plain import read_plain
 FORMAT = 1
 BEGUN = frozenset({"journal.db", "head", "keys"})
 """What a home has one of at least, once anything was recorded in it."""
-_NAMES = BEGUN | {"lock", "format", "reserve", "workers", "control", "trusted", "logs", "keys.part", "workers.part"}
-"""What may lie in one that was not begun."""
 
 
 def check_format(path: Path) -> None:
@@ -69,7 +67,7 @@ class Home:
             Enoent: it is not there and is not to be created.
             Eacces: it belongs to somebody else, or others may look into it.
             Ebusy: another kernel runs in it; `detail["pid"]` says which, 0 if that cannot be read.
-            Einval: it is no folder, holds other things than a home, or was made by a newer version.
+            Einval: it is no folder, or was made by a newer version.
             Eio: it cannot be read or written.
         """
         self.path = path
@@ -87,7 +85,8 @@ class Home:
         self._lock_fd = -1
         try:
             self._check_folder()
-            self._check_is_home(create)
+            if not create:
+                self._check_is_home()
             self._take_lock()
             self._check_format()
         except OSError as error:
@@ -129,15 +128,10 @@ class Home:
             error.add_note(f"see that nobody has put anything there, and: chmod 700 {shlex.quote(str(self.path))}")
             raise error
 
-    def _check_is_home(self, create: bool) -> None:
-        """A folder of other things is none, and nothing is put into it."""
-        names = os.listdir(self._folder_fd)
-        if BEGUN.isdisjoint(names) and not create:
+    def _check_is_home(self) -> None:
+        """A folder in which none was begun is none, and nothing is put into it."""
+        if BEGUN.isdisjoint(os.listdir(self._folder_fd)):
             raise Enoent(f"no home at {self.path}")
-        if create and BEGUN.isdisjoint(names) and not _NAMES.issuperset(names):
-            error = Einval(f"{self.path} holds other things, and no home")
-            error.add_note("name a home, or a folder that is empty or not there yet")
-            raise error
 
     def _open(self, name: str, flags: int) -> int:
         """A file of the folder that was checked, not of whatever has its name by now."""

@@ -27,6 +27,7 @@ from prytany.abi.wire import UNREADABLE, FrameReader
 from prytany.system.desk import Desk
 
 BACKLOG = 128
+SAID_CHARS_MAX = 300
 GOODBYE_S = 2.0
 """How long last words may take to leave."""
 _TURNS = 4
@@ -226,7 +227,8 @@ class Connection(asyncio.Protocol):
         try:
             command = control.decode_command(envelope.command)
         except UNREADABLE as error:
-            self._send(envelope.n, Einval(f"there is no such command, or not with these arguments: {error}"))
+            said = str(error)[:SAID_CHARS_MAX]  # it quotes what was sent
+            self._send(envelope.n, Einval(f"there is no such command, or not with these arguments: {said}"))
             return
         self._server.touch(self)
         request = asyncio.ensure_future(self._answer(envelope.n, command))

@@ -142,8 +142,6 @@ def _make(reader: SqliteCopyReader, checked: Checked, target: Path, progress: Pr
         new = Home(part)
     except Ebusy:
         raise Ebusy(f"another command is making a home at {target}") from None
-    except Einval as error:
-        raise Eio(f"the new home cannot be written: {error.message}") from None
     try:
         try:
             clear(new)

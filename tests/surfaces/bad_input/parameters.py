@@ -42,6 +42,8 @@ HEAD = Kind("", ("1", "x", "1:", "1:" + "g" * 64, "-1:" + "0" * 64, "9" * 40 + "
 SIGNAL = Kind("CONT", ("", "0", "64", "-9", "BOOM", "SIG", *TEXTS))
 TEXT = Kind("word", (), ("", *TEXTS))
 PLACE = Kind("nowhere", (), PLACES)
+WITHIN = Kind("made", (), tuple(place for place in PLACES if place not in ("", ".", "..") and place[:1] not in "/~"))
+"""Where something is made, which it is not outside of the folder of the test."""
 TARGET = Kind(
     "fleet.yaml", (), (*PLACES, *(f"{place}:main" for place in PLACES), *(f"{place}.yaml" for place in PLACES))
 )
@@ -76,7 +78,7 @@ PARAMETERS = {
     "journal collect before": WHEN, "models list fleet": TARGET, "models check name": NAME,
     "models try name": Kind("nobody", ("nobody", *TEXTS)), "models try prompt": TEXT, "models try fleet": TARGET,
     "models try timeout": Kind("1", ("0", *SECONDS.bad)), "models remove name": NAME, "models remove yes": FLAG,
-    "completion shell": CHOICE, "doctor docker": FLAG, "init folder": PLACE, "service unit target": TARGET,
+    "completion shell": CHOICE, "doctor docker": FLAG, "init folder": WITHIN, "service unit target": TARGET,
     "service unit user": FLAG, "notify test target": TARGET, "notify retry number": PID, "notify drop number": PID,
 }  # fmt: skip
 """By command and name."""

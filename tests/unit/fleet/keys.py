@@ -41,12 +41,16 @@ SOUND: dict[str, Any] = {
         },
         "near": {"driver": "scripted", "file": "script.json"},
     },
-    "secrets": {"k": {"env": "KEY"}, "f": {"file": "secret"}},
+    "secrets": {"k": {"env": "KEY"}, "f": {"file": "secret"}, "c": {"credential": "c"}},
     "tools": {"shop": {"python": "tools.py"}},
     "folders": {"docs": "docs"},
     "defaults": {"model": "default", "tools": ["shop.buy"], "unveil": {"docs": "r"}, "spawns": ["worker"],
                  "restarts": 0},
-    "notify": [{"command": ["true"], "of": ["doubt"]}, {"webhook": "http://x/"}],
+    "notify": [
+        {"command": ["true"], "of": ["doubt"], "env": {"A": {"secret": "k"}}},
+        {"webhook": "https://x/", "headers": {"X-Key": {"secret": "k"}}},
+        {"webhook": {"secret": "k"}},
+    ],
 }  # fmt: skip
 """Has every key once at least."""
 

@@ -40,7 +40,7 @@ def load(folder: Path, notify: str) -> ResolvedFleet:
     ("- {command: ['']}", "notify[0].command: it is empty"),
     ("- {command: [no-such]}", "notify[0].command[0]: there is no program 'no-such' in /"),
     ("- {command: [./no]}", "notify[0].command[0]: there is no program './no' from "),
-    ("- {command: [sh, \"a\\0b\"]}", "notify[0].command: it holds a zero character"),
+    ("- {command: [sh, \"a\\0b\"]}", "notify[0].command[1]: '\\x00' in it cannot be seen"),
     ("- {command: sh}", "notify[0].command: a list is wanted"),
     ("- {webhook: x}", "notify[0].webhook: 'x' has to begin with https://"),
     ("- {webhook: 'http://example.com/'}", "notify[0].webhook: 'http://example.com/' has to begin with https://"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import typing
 from contextlib import suppress
 from pathlib import Path
 from random import Random  # noqa: TID251 seeded
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from prytany.abi import limits
+from prytany.abi import control, limits
 from prytany.client.client import Client
 from prytany.system.control import BACKLOG, ControlServer
 from prytany.system.desk import Desk, Facts
@@ -24,7 +25,9 @@ from tests.simulation import hostile_frames as hostile
 from tests.simulation.steered import Home, Steered
 from tests.unit.kernel.puppets import one_turn
 
-COMMANDS = ("status", "ps", "inspect", "signal", "wait", "incidents", "settle", "forget", "no such", "")
+TAGS = sorted(str(command.__struct_config__.tag) for command in typing.get_args(control.Command))
+COMMANDS = (*(tag for tag in TAGS if tag != "freeze"), "no such", "")
+"""All that there are, but for the one that stops honest processes too."""
 READ_BYTES = 1 << 18
 """That a transport reads at once, at most."""
 SETTLED_TURNS = 6

@@ -77,7 +77,7 @@ version: 1
 name: f
 entry: one
 models:
-  big: {driver: openai, base_url: "https://u:hidden@models.example/v1", model: big, key: {secret: provider},
+  big: {driver: openai, base_url: "https://models.example/v1", model: big, key: {secret: provider},
         prices: {input: 1, output: 2}, limits: {concurrency: 3}}
   open: {driver: openai, base_url: "http://127.0.0.1:9/v1", model: tiny}
   own: {driver: local, file: m.gguf}

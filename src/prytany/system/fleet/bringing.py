@@ -130,8 +130,9 @@ def _chat(fleet: ResolvedFleet, agent: ResolvedAgent) -> Program:
     """The built-in loop, with what the fleet says of the agent in a module beside it."""
     assert agent.chat is not None
     path, text = _loop()
+    chat = msgspec.structs.replace(agent.chat, read_from="")  # the operator's business alone
     spec = {
-        **msgspec.to_builtins(agent.chat),
+        **msgspec.to_builtins(chat),
         "turns": agent.chat.turns,
         "spawns": {name: fleet.agents[name].about for name in agent.spawns},
     }

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import msgspec
-
 from prytany.abi import control
-from prytany.abi.errors import Eagain, Einval, Enoent
+from prytany.abi.errors import Eagain, Enoent
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.following import hear
@@ -19,12 +17,12 @@ from prytany.system.fleet.bringing import Drivers, bring, resolved_of
 from prytany.system.fleet.channels import forms_of
 from prytany.system.fleet.places import prepare_folders
 from prytany.system.fleet.resolved import ResolvedFleet
+from prytany.system.fleet.sound import unpack_fleet
 from prytany.system.logs import Logs
 
 Command = (
     control.StartAgent | control.BringFleet | control.WithdrawFleet | control.ListFleets | control.FollowProcess
 )  # fmt: skip
-_decoder = msgspec.msgpack.Decoder(ResolvedFleet)
 
 
 class FleetDesk:
@@ -72,10 +70,7 @@ class FleetDesk:
                 await kernel.ledger.wait_entry(after)
 
     async def _bring(self, command: control.BringFleet, uid: int) -> control.Plan:
-        try:
-            fleet = _decoder.decode(command.fleet)
-        except msgspec.MsgspecError as error:
-            raise Einval(f"this is no resolved fleet: {error}") from None
+        fleet = unpack_fleet(command.fleet)
         async with self._bringing:
             there = self._kernel.fleets.staying(fleet.name)
             before = resolved_of(self._kernel, there.number) if there else None

@@ -17,9 +17,11 @@ PROMPT = "prompt"
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 CREDENTIAL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+HEADER = r"^[A-Za-z0-9-]+$"
 PATTERNS = {
     NAME: "letters, digits, `-` and `_`, and begin with a letter",
     VARIABLE: "letters, digits and `_`, and not begin with a digit",
+    HEADER: "letters, digits and `-`",
     CREDENTIAL: "letters, digits, `-`, `_` and `.`, and not begin with `-` or `.`",
 }
 """In words."""
@@ -28,8 +30,8 @@ Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, di
 Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
 Place = Annotated[str, Meta(min_length=1, max_length=1_024, description="from the fleet file's folder")]
 Mode = Literal["r", "rw"]
-Header = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]+$", max_length=64)]
-Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+Header = Annotated[str, Meta(pattern=HEADER, max_length=64)]
+Variable = Annotated[str, Meta(pattern=VARIABLE, max_length=64)]
 Kind = Literal["doubt", "incident", "failure", "storm", "limit", "budget"]
 """As `abi.notices` has them."""
 

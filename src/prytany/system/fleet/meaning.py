@@ -6,29 +6,25 @@ Nothing of what it names is run or imported to find that out.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as File
 from urllib.parse import urlsplit
 
 from prytany.abi.errors import KernelError
 from prytany.abi.limits import CHANNELS_MAX
+from prytany.abi.schema_form import schema_fault
 from prytany.abi.syscalls import PLEDGES
-from prytany.drivers.couriers.command import ENVIRONMENT
-from prytany.drivers.couriers.webhook import wrong_address
 from prytany.kernel.outcome import Program
 from prytany.runtime.environments import find_python
 from prytany.system.fleet.faults import Fault, Path, Place
-from prytany.system.fleet.form import Agent, Fleet, Key, Model, Notice, Rights
+from prytany.system.fleet.form import Agent, Fleet, Model, Rights
+from prytany.system.fleet.notifying import command_faults, notice_faults
 from prytany.system.wording import meant, quoted
 
 DEFAULT = "default"
 CHAT_KEYS = ("instruction", "instruction_from", "skills", "turns", "answer", "temperature", "max_tokens")
 PROGRAM_KEYS = ("program", "pledge", "python")
 ENDPOINT_KEYS = ("base_url", "model", "key")
-OWN_HEADERS = frozenset({
-    "host", "content-length", "content-type", "transfer-encoding", "connection", "idempotency-key", "prytany-notice",
-})  # fmt: skip
 FindProgram = Callable[[str], Program]
 Found = Iterator[tuple[Path, str]]
 """Where, and what is wrong."""
@@ -83,7 +79,8 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
     if len(fleet.notify) > CHANNELS_MAX:
         yield ("notify", CHANNELS_MAX), f"{CHANNELS_MAX} are the most"
     for at, notice in enumerate(fleet.notify):
-        yield from _notice(fleet, notice, ("notify", at), folder)
+        yield from notice_faults(notice, fleet.secrets, ("notify", at))
+        yield from command_faults(notice, folder, ("notify", at))
     yield from _rights(fleet, fleet.defaults, ("defaults",), folder)
     for name, agent in fleet.agents.items():
         path = ("agents", name)
@@ -96,7 +93,7 @@ def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
         for key in ("base_url", "model"):
             if getattr(model, key) is None:
                 yield path, f"{key!r} is missing; an endpoint needs it"
-        if model.base_url is not None and (said := _no_address(model.base_url)):
+        if model.base_url is not None and (said := no_address(model.base_url)):
             yield (*path, "base_url"), said
     else:
         for key in ENDPOINT_KEYS:
@@ -112,62 +109,21 @@ def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
         yield (*path, "key", "secret"), f"there is no secret {quoted(secret)}{meant(secret, fleet.secrets)}"
 
 
-def _no_address(text: str) -> str:
+def no_address(text: str) -> str:
     """What is wrong with an address; "" for nothing."""
     if not text.startswith(("https://", "http://")):
         return f"{quoted(text)} has to begin with https:// or http://"
+    none = f"{quoted(text)} names no host, or no port that there is: https://HOST/v1, or http://HOST:8000/v1"
     try:
         parts = urlsplit(text)
-        named = bool(parts.hostname) and parts.port != 0 and not any(c.isspace() for c in text)
+        named = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        parts, named = urlsplit(""), False
-    if not named:
-        return f"{quoted(text)} names no host, or no port that there is: https://HOST/v1, or http://HOST:8000/v1"
+        return none
+    if not named or any(c.isspace() for c in text):
+        return none
     if parts.username is not None or parts.password is not None:
         return "a name or a password in an address is shown to everybody; name a key under `secrets`"
     return ""
-
-
-def _notice(fleet: Fleet, notice: Notice, path: Path, folder: File) -> Found:
-    if (notice.command is None) == (notice.webhook is None):
-        yield path, "say who is told: `command`, or `webhook`"
-    if notice.of == []:
-        yield (*path, "of"), "it is empty; leave it out for all kinds"
-    if notice.command is not None:
-        yield from _command(notice.command, (*path, "command"), folder)
-        for key in ("headers",) if notice.headers else ():
-            yield (*path, key), "a command has none; that is for `webhook`"
-    if notice.webhook is not None:
-        if isinstance(notice.webhook, str) and (wrong := wrong_address(notice.webhook)):
-            yield (*path, "webhook"), f"{quoted(notice.webhook)} {wrong}"
-        for key in ("env",) if notice.env else ():
-            yield (*path, key), "a webhook has none; that is for `command`"
-    named: list[tuple[Path, Key]] = [(("headers", name), key) for name, key in notice.headers.items()]
-    named += [(("env", name), key) for name, key in notice.env.items()]
-    if isinstance(notice.webhook, Key):
-        named.append((("webhook",), notice.webhook))
-    for where, taken in named:
-        if taken.secret not in fleet.secrets:
-            said = f"there is no secret {quoted(taken.secret)}{meant(taken.secret, fleet.secrets)}"
-            yield (*path, *where, "secret"), said
-    for name in notice.headers:
-        if name.lower() in OWN_HEADERS:
-            yield (*path, "headers", name), "this header is not yours to set"
-
-
-def _command(command: Sequence[str], path: Path, folder: File) -> Found:
-    if not command or not command[0]:
-        yield path, "it is empty; name a program"
-    elif any("\0" in word for word in command):
-        yield path, "it holds a zero character"
-    elif shutil.which(program_of(command, folder), path=ENVIRONMENT["PATH"]) is None:
-        where = f"from {folder}" if "/" in command[0] else f"in {ENVIRONMENT['PATH']}"
-        yield (*path, 0), f"there is no program {quoted(command[0])} {where}"
-
-
-def program_of(command: Sequence[str], folder: File) -> str:
-    """The program of a command: a path is from the fleet's folder."""
-    return os.path.normpath(folder / command[0]) if "/" in command[0] else command[0]
 
 
 def _rights(fleet: Fleet, rights: Rights, path: Path, folder: File) -> Found:
@@ -235,6 +191,10 @@ def _chat(agent: Agent, path: Path, folder: File) -> Found:
             (*path, "instruction_from"),
             f"{folder / agent.instruction_from} is no file, nor a folder with an AGENTS.md",
         )
+    if agent.answer is not None:
+        at_key, what = schema_fault(agent.answer)
+        if what:
+            yield (*path, "answer", *at_key), what
     for at, place in enumerate(agent.skills or ()):
         if not os.path.isdir(folder / place):
             yield (*path, "skills", at), f"there is no folder {folder / place}"

@@ -10,7 +10,8 @@ import msgspec
 
 from prytany.abi.errors import Enoent
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
-from prytany.system.fleet.meaning import DEFAULT, entry_of, instruction_file, kind_of, program_of
+from prytany.system.fleet.meaning import DEFAULT, entry_of, instruction_file, kind_of
+from prytany.system.fleet.notifying import program_of
 
 INSTRUCTION_BYTES_MAX = 256 << 10
 TURNS = 30

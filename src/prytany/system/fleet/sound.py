@@ -1,0 +1,146 @@
+"""A resolved fleet that comes over the control socket: what a fleet file cannot say is refused here.
+
+Whoever may use the socket may steer everything, so this is no wall: it keeps a client of another version, or one that
+is broken, from leaving half a fleet behind, or one that fails at its first agent.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from prytany.abi import limits
+from prytany.abi.errors import Einval
+from prytany.abi.schema_form import schema_fault
+from prytany.abi.syscalls import PLEDGES
+from prytany.abi.wire import UNREADABLE
+from prytany.system.fleet.faults import show_path
+from prytany.system.fleet.form import NAME, Model
+from prytany.system.fleet.meaning import ENDPOINT_KEYS, no_address
+from prytany.system.fleet.notifying import notice_faults
+from prytany.system.fleet.resolved import Chat, ResolvedAgent, ResolvedFleet
+from prytany.system.wording import visible
+
+SAID_CHARS_MAX = 300
+"""Of what a decoder says, which quotes what it was given."""
+NAME_CHARS_MAX = 64
+ABOUT_CHARS_MAX = 200
+PLACE_CHARS_MAX = 4_096
+INSTRUCTION_CHARS_MAX = 400_000
+TURNS_MAX = 1_000
+TOKENS_MAX = 1_000_000
+TEMPERATURE_MAX = 2.0
+Found = Iterator[tuple[tuple[str | int, ...], str]]
+_decode = msgspec.msgpack.Decoder(ResolvedFleet).decode
+
+
+def unpack_fleet(packed: bytes) -> ResolvedFleet:
+    """The fleet that somebody packed; raises Einval where it is none, or none that a fleet file could have led to."""
+    try:
+        fleet = _decode(packed)
+    except UNREADABLE as error:
+        raise Einval(f"this is no resolved fleet: {visible(str(error)[:SAID_CHARS_MAX])}") from None
+    for path, what in _faults(fleet):
+        raise Einval(f"this is no resolved fleet: {show_path(path)}: {what}")
+    return fleet
+
+
+def _faults(fleet: ResolvedFleet) -> Found:
+    yield from _names(("name",), [fleet.name])
+    yield from _places(("folder",), [fleet.folder])
+    if not fleet.agents:
+        yield ("agents",), "there is none"
+    if fleet.entry and fleet.entry not in fleet.agents:
+        yield ("entry",), "there is no such agent"
+    for part in ("agents", "models", "secrets", "tools", "folders"):
+        yield from _names((part,), getattr(fleet, part))
+    yield from _places(("tools",), fleet.tools.values())
+    yield from _places(("folders",), fleet.folders.values())
+    for name, model in fleet.models.items():
+        yield from _model(fleet, model, ("models", name))
+    for name, secret in fleet.secrets.items():
+        if sum(place is not None for place in (secret.env, secret.file, secret.credential)) != 1:
+            yield ("secrets", name), "it is from `env`, `file` or `credential`"
+    for at, notice in enumerate(fleet.notify):
+        yield from notice_faults(notice, fleet.secrets, ("notify", at))
+    for name, agent in fleet.agents.items():
+        if agent.name != name:
+            yield ("agents", name, "name"), "it is another one than it stands at"
+        yield from _agent(fleet, agent, ("agents", name))
+
+
+def _names(path: tuple[str, ...], names: Iterable[str]) -> Found:
+    for name in names:
+        if len(name) > NAME_CHARS_MAX or re.fullmatch(NAME, name) is None:
+            yield path, f"{name[:NAME_CHARS_MAX]!r} is no name"
+
+
+def _places(path: tuple[str, ...], places: Iterable[str]) -> Found:
+    for place in places:
+        if not os.path.isabs(place) or "\0" in place or len(place) > PLACE_CHARS_MAX:
+            yield path, f"{place[:NAME_CHARS_MAX]!r} is no whole path"
+
+
+def _model(fleet: ResolvedFleet, model: Model, path: tuple[str, ...]) -> Found:
+    endpoint = model.driver == "openai"
+    if endpoint and (model.base_url is None or model.model is None):
+        yield path, "an endpoint needs `base_url` and `model`"
+    if not endpoint and any(getattr(model, key) is not None for key in ENDPOINT_KEYS):
+        yield path, f"a model of the driver {model.driver!r} is no endpoint"
+    if model.base_url is not None and (said := no_address(model.base_url)):
+        yield (*path, "base_url"), said
+    if model.file is not None:
+        yield from _places((*path, "file"), [model.file])
+    if model.key is not None and model.key.secret not in fleet.secrets:
+        yield (*path, "key"), "there is no such secret"
+
+
+def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) -> Found:
+    if agent.kind not in ("chat", "python", "inline"):
+        yield (*path, "kind"), "it is `chat`, `python` or `inline`"
+    if (agent.kind == "chat") != (agent.chat is not None) or (agent.kind == "chat") == bool(agent.program):
+        yield path, "a chat agent has `chat`, and others have a `program`"
+    place, _, function = agent.program.rpartition(":")
+    if agent.program:
+        yield from _places((*path, "program"), [place])
+        if not function.isidentifier():
+            yield (*path, "program"), "it is `/whole/path.py:function`"
+    if len(agent.about) > ABOUT_CHARS_MAX:
+        yield (*path, "about"), f"it has more than {ABOUT_CHARS_MAX} characters"
+    if unknown := set(agent.pledge or ()) - set(PLEDGES):
+        yield (*path, "pledge"), f"there is no pledge {min(unknown)[:NAME_CHARS_MAX]!r}"
+    if agent.model and agent.model not in fleet.models:
+        yield (*path, "model"), "there is no such model"
+    for at, tool in enumerate(agent.tools):
+        file, dot, name = tool.partition(".")
+        if file not in fleet.tools or (dot and not name.isidentifier()):
+            yield (*path, "tools", at), "there is no such tool"
+    yield from _places((*path, "unveil"), agent.unveil)
+    if not {"r", "rw"}.issuperset(agent.unveil.values()):
+        yield (*path, "unveil"), "a mode is `r` or `rw`"
+    if unknown := set(agent.spawns) - set(fleet.agents):
+        yield (*path, "spawns"), f"there is no agent {min(unknown)[:NAME_CHARS_MAX]!r}"
+    if not 0 <= agent.restarts <= limits.RESTARTS_MAX:
+        yield (*path, "restarts"), f"it is from 0 to {limits.RESTARTS_MAX}"
+    yield from _places((*path, "python"), filter(None, [agent.python]))
+    if agent.chat is not None:
+        yield from _chat(agent.chat, (*path, "chat"))
+
+
+def _chat(chat: Chat, path: tuple[str, ...]) -> Found:
+    if len(chat.instruction) > INSTRUCTION_CHARS_MAX:
+        yield (*path, "instruction"), f"it has more than {INSTRUCTION_CHARS_MAX} characters"
+    if not 1 <= chat.turns <= TURNS_MAX:
+        yield (*path, "turns"), f"it is from 1 to {TURNS_MAX}"
+    if chat.max_tokens is not None and not 1 <= chat.max_tokens <= TOKENS_MAX:
+        yield (*path, "max_tokens"), f"it is from 1 to {TOKENS_MAX}"
+    heat = chat.temperature
+    if heat is not None and not (math.isfinite(heat) and 0 <= heat <= TEMPERATURE_MAX):
+        yield (*path, "temperature"), f"it is from 0 to {TEMPERATURE_MAX:g}"
+    yield from _places((*path, "skills"), chat.skills)
+    if chat.answer is not None and (said := schema_fault(chat.answer))[1]:
+        yield (*path, "answer", *said[0]), said[1]
