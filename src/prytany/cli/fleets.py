@@ -62,21 +62,23 @@ fleet.section("Commands", check, show, schema)
 @options.unconfined
 @click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@options.plain
 @options.as_json
 @click.pass_context
 def up(
     context: click.Context, target: Path, home: Path | None, model: str, running: int, unconfined: bool, trust: bool,
-    dry_run: bool, as_json: bool,
+    dry_run: bool, plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a fleet up, so that its agents can be talked to.
 
-    Where a kernel runs in the home, what changes is applied to it. Else one runs here, until Ctrl-C or TERM.
+    Where a kernel runs in the home, what changes is applied to it: what the file says and what lies behind it. Else one
+    runs here, until Ctrl-C or TERM; HUP lets it look at the file again.
     """
     from prytany.cli.home import find_home
     from prytany.cli.run import Terms
     from prytany.cli.up import bring_up
 
-    terms = Terms(find_home(home), model, running, unconfined, as_json)
+    terms = Terms(find_home(home), model, running, unconfined, as_json, plain=plain)
     context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run))
 
 

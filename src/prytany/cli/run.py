@@ -108,7 +108,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
     """A kernel in the home until the roots that `start` gives have ended; the exit code. A new run `asks` the model of
     the terms, or brings its own."""
     home, tell_note = terms.home, partial(note, as_json=terms.as_json)
-    progress = _progress(terms)
+    progress = progress_of(terms)
     tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
     died = (home / SOCKET).exists()  # what stopped of itself has removed it
     shard = await open_shard(terms, progress, create=create, fresh=create and asks)
@@ -134,8 +134,11 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         await shard.close()
 
 
-def _progress(terms: Terms) -> Progress:
-    """A table that is drawn again in its place, for a person who looks at a terminal; else lines."""
+def progress_of(terms: Terms) -> Progress:
+    """What says how it goes on: a table that is drawn again in its place, for a person who looks at a terminal; else
+    lines; nothing where it is to be quiet."""
+    if terms.quiet:
+        return Progress(lambda text: None, terms.home)
     if terms.plain or terms.as_json or not in_colour(sys.stderr):
         return Progress(say, terms.home, terms.as_json)
     from prytany.cli.live import LiveProgress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,18 +16,20 @@ import uvloop
 
 from prytany.abi import control
 from prytany.abi import events as ev
-from prytany.abi.errors import Eagain, Enoent
+from prytany.abi.errors import Eagain, Enoent, KernelError
 from prytany.cli.attached import command, with_client
+from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.chat import SESSION, agent_of, talk_with
-from prytany.cli.failure import advised
-from prytany.cli.fleet import path_of, trusted
+from prytany.cli.failure import advised, tell
+from prytany.cli.fleet import trusted
 from prytany.cli.leftovers import end_leftovers
+from prytany.cli.plan import show_plan
 from prytany.cli.progress import Progress
-from prytany.cli.run import Terms, broken, open_shard
-from prytany.cli.text import json_line, note, say
+from prytany.cli.run import Terms, broken, open_shard, progress_of
+from prytany.cli.text import json_line, note
 from prytany.client import Client, attach
-from prytany.system.fleet.loading import load_fleet
-from prytany.system.fleet.resolved import ResolvedFleet, resolve
+from prytany.system.fleet.comparing import compare
+from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
 from prytany.system.shard import Shard
 
@@ -35,33 +37,81 @@ from prytany.system.shard import Shard
 class Up:
     """A kernel in this process that stays until it is told to stop."""
 
-    def __init__(self, shard: Shard, terms: Terms) -> None:
+    def __init__(self, shard: Shard, terms: Terms, progress: Progress) -> None:
         self.shard = shard
         self._terms = terms
+        self._progress = progress
+        self._terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reload = asyncio.Event()
 
-    async def stay(self) -> int:
-        """Until TERM or Ctrl-C, or until the journal fails; the exit code."""
+    async def bring(self, fleet: ResolvedFleet, digest: str = "") -> control.Plan:
+        """Bring a fleet up; `digest` is what of it the operator has trusted now. Raises KernelError."""
+        if digest:
+            remember(self._terms.home, digest)
+        packed = await self.shard.desk.answer(bring_command(fleet), os.getuid())
+        return msgspec.msgpack.decode(packed, type=control.Plan)
+
+    async def stay(self, again: Callable[[], tuple[ResolvedFleet, str]]) -> int:
+        """Until TERM or Ctrl-C, or until the journal fails; the exit code. At each HUP what `again` gives is brought:
+        the fleet, and what of it is trusted anew."""
         loop = asyncio.get_running_loop()
-        stopped: asyncio.Future[None] = loop.create_future()
-
-        def stop() -> None:
-            if not stopped.done():
-                stopped.set_result(None)
-
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-        first: list[asyncio.Future[Any]] = [stopped, self.shard.failed]
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            loop.add_signal_handler(number, self._stop)
+        reloading = asyncio.ensure_future(self._reload_at(again))
+        first: list[asyncio.Future[Any]] = [self._stopped, self.shard.failed, reloading]
+        self._progress.begin()
+        try:
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._progress.end()
+            if reloading.done():
+                reloading.result()  # a bug of ours
+            reloading.cancel()
+            await asyncio.gather(reloading, return_exceptions=True)
         if self.shard.failed.done():
             return broken(self._terms, self.shard.failed.result())
         note(f"stopped; go on with: {command('up', self._terms.home)}", self._terms.as_json)
         return 0
 
+    def hear_hang_ups(self) -> None:
+        """From here on HUP lets the fleet be brought again once this stays, or stops it where its terminal is gone."""
+
+        def hang_up() -> None:
+            if self._terminals and not any(map(os.isatty, self._terminals)):
+                self._stop()
+            else:
+                self._reload.set()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
+
+    def _stop(self) -> None:
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+    async def _reload_at(self, again: Callable[[], tuple[ResolvedFleet, str]]) -> None:
+        """Bring what is there now, once however often that was asked for meanwhile; a fault changes nothing."""
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            plan: control.Plan | KernelError | OSError
+            try:
+                plan = await self.bring(*await asyncio.get_running_loop().run_in_executor(None, again))
+            except (KernelError, OSError) as error:
+                plan = error
+            self._progress.end()  # nobody else writes to the terminal while it is drawn
+            if isinstance(plan, control.Plan):
+                show_plan(plan, self._terms.as_json)
+            else:
+                note("the fleet goes on as it was:", self._terms.as_json)
+                tell(plan, self._terms.as_json)
+            self._progress.begin()
+
 
 @asynccontextmanager
 async def kernel_here(terms: Terms, asks: bool) -> AsyncGenerator[Up]:
     """A kernel in this process; when a root ends, the rest of its run is ended too."""
-    progress = Progress((lambda text: None) if terms.quiet else say, terms.home, terms.as_json)
+    progress = progress_of(terms)
     ended: asyncio.Queue[int] = asyncio.Queue()
 
     def watch(seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
@@ -81,24 +131,19 @@ async def kernel_here(terms: Terms, asks: bool) -> AsyncGenerator[Up]:
     for said in shard.notes:
         note(said, terms.as_json)
     for process in shard.kernel.table.processes.values():
-        progress.name(process.pid, process.name)
+        progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
     tidying = asyncio.ensure_future(tidy())
     try:
-        yield Up(shard, terms)
+        yield Up(shard, terms, progress)
     finally:
         tidying.cancel()
         await asyncio.gather(tidying, return_exceptions=True)
         await shard.close()
 
 
-def _resolved(target: Path) -> ResolvedFleet:
-    path = path_of(target)
-    return resolve(load_fleet(path).fleet, path.absolute().parent, {})
-
-
 def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool) -> int:
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped."""
-    fleet = _resolved(target)
+    fleet = resolved(target)
     digest = trusted(fleet, (), terms.home, trust)
 
     async def there() -> int | None:
@@ -111,50 +156,28 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool) -> int:
                 return None
             if digest:
                 remember(terms.home, digest)
-            _tell(await client.bring_fleet(msgspec.msgpack.encode(fleet), dry_run=dry_run), terms.as_json, dry_run)
+            show_plan(await client.bring_fleet(bring_command(fleet, dry_run=dry_run)), terms.as_json)
             return 0
         finally:
             await client.close()
+
+    def again() -> tuple[ResolvedFleet, str]:
+        fleet = resolved(target)
+        return fleet, trusted(fleet, (), terms.home, trust, ask=False)
 
     async def here() -> int:
         if (code := await there()) is not None:
             return code
         if dry_run:
-            _tell(
-                control.Plan(fleet=fleet.name, number=0, added=sorted(fleet.agents), models=sorted(fleet.models)),
-                terms.as_json,
-                True,
-            )
+            show_plan(control.Plan.of(fleet.name, 0, compare(None, fleet, {}), dry_run=True), terms.as_json)
             return 0
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values())) as up:
-            if digest:
-                remember(terms.home, digest)
-            packed = await up.shard.desk.answer(control.BringFleet(msgspec.msgpack.encode(fleet)), os.getuid())
-            _tell(msgspec.msgpack.decode(packed, type=control.Plan), terms.as_json, False)
+            up.hear_hang_ups()
+            show_plan(await up.bring(fleet, digest), terms.as_json)
             note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
-            return await up.stay()
+            return await up.stay(again)
 
     return uvloop.run(here())
-
-
-def _tell(plan: control.Plan, as_json: bool, dry_run: bool) -> None:
-    if as_json:
-        print(json_line(plan))
-        return
-    if plan.empty and not plan.started:
-        print(f"the fleet {plan.fleet} is up as it is; nothing changes")
-        return
-    would = "would be" if dry_run else "is"
-    for verb, names in (("added", plan.added), ("changed", plan.changed), ("removed", plan.removed)):
-        for name in names:
-            print(f"agent {name} {would} {verb}")
-    for name in plan.models:
-        print(f"model {name} {would} new, changed or gone")
-    if not dry_run:
-        print(
-            f"the fleet {plan.fleet} is up"
-            + (f"; started: {', '.join(map(str, plan.started))}" if plan.started else "")
-        )
 
 
 def take_down(home: Path, name: str, as_json: bool) -> None:
@@ -192,7 +215,7 @@ def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> 
                 )
             finally:
                 await client.close()
-        fleet_ = _resolved(target)
+        fleet_ = resolved(target)
         name = agent or fleet_.entry
         found = fleet_.agents.get(name)
         if found is None or found.kind != "chat":
@@ -203,9 +226,7 @@ def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> 
         digest = trusted(fleet_, (), terms.home, trust)
         quiet = terms._replace(quiet=True)
         async with kernel_here(quiet, any(not a.model for a in fleet_.agents.values())) as up:
-            if digest:
-                remember(terms.home, digest)
-            await up.shard.desk.answer(control.BringFleet(msgspec.msgpack.encode(fleet_)), os.getuid())
+            await up.bring(fleet_, digest)
             own = await attach(terms.home)
             try:
                 begin = partial(own.start_agent, fleet_.name, name, {}, SESSION)

@@ -185,9 +185,9 @@ class Client:
         pid: int = await self._ask(control.StartAgent(fleet, agent, kwargs, function))
         return pid
 
-    async def bring_fleet(self, fleet: bytes, *, dry_run: bool = False) -> control.Plan:
+    async def bring_fleet(self, command: control.BringFleet) -> control.Plan:
         """Bring a resolved fleet up, or say what that would change. Raises KernelError as `system.fleet.bringing`."""
-        plan: control.Plan = await self._ask(control.BringFleet(fleet, dry_run))
+        plan: control.Plan = await self._ask(command)
         return plan
 
     async def withdraw_fleet(self, name: str, *, end: bool = True) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from prytany.abi import events as ev
@@ -50,7 +50,7 @@ class FleetOperator:
 
     def declare(
         self, name: str, agents: Iterable[Agent], *, models: Mapping[str, str], tools: Sequence[str], resolved: bytes,
-        uid: int, stays: bool = False, number: int = 0,
+        uid: int, stays: bool = False, number: int = 0, known: Collection[str] | None = None,
     ) -> int:  # fmt: skip
         """Bring a fleet, or bring `number` again: what runs goes on as it is, what is started from now on is new.
 
@@ -63,6 +63,7 @@ class FleetOperator:
             uid: the operator's.
             stays: it is up until it is withdrawn; else it goes with its last process.
             number: of the fleet that is brought again, or 0 for a new one.
+            known: the names of all of its tools, where other texts of their files are about to be loaded.
 
         Returns:
             its number.
@@ -75,7 +76,7 @@ class FleetOperator:
         k = self._k
         if not number and len(k.fleets.fleets) >= limits.FLEETS_MAX:
             raise Eagain(f"{limits.FLEETS_MAX} fleets are the most")
-        known = {tool for path in tools for tool in k.tools.names(path)}
+        known = {tool for path in tools for tool in k.tools.names(path)} if known is None else set(known)
         had = dict(self.get(number).agents) if number else {}
         number = number or k.fleets.next_number
         events: list[ev.Event] = [
