@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,10 +17,11 @@ from prytany.system.fleet.resolved import ResolvedFleet, resolve
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def resolved(target: Path) -> ResolvedFleet:
-    """The fleet of a file, or of a folder that holds one. Raises FleetError, Enoent."""
+def resolved(target: Path, tags: Sequence[str] = ()) -> ResolvedFleet:
+    """The fleet of a file, or of a folder that holds one; all of its agents have these tags. Raises FleetError, Enoent,
+    Einval."""
     path = path_of(target)
-    return resolve(load_fleet(path).fleet, path.absolute().parent, {})
+    return resolve(load_fleet(path).fleet, path.absolute().parent, {}, tags)
 
 
 def bring_command(

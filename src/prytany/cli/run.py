@@ -56,6 +56,8 @@ class Terms(NamedTuple):
     """Lines for what goes on, on a terminal as well."""
     quiet: bool = False
     """What processes do is not said."""
+    tags: Sequence[str] = ()
+    """Of what is started."""
 
 
 Start = Callable[[Shard], Awaitable[list[int]]]
@@ -69,7 +71,7 @@ def run_program(terms: Terms, target: str, kwargs: dict[str, Any], unveil: dict[
     async def start(shard: Shard) -> list[int]:
         pid = shard.kernel.operator.spawn(
             target, [], kwargs, uid=os.getuid(), unveil=unveil, model=asked, python=found,
-            tools=[tool_path(path) for path in terms.tools],
+            tools=[tool_path(path) for path in terms.tools], tags=terms.tags,
         )  # fmt: skip
         return [pid]
 

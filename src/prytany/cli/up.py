@@ -143,7 +143,7 @@ async def kernel_here(terms: Terms, asks: bool) -> AsyncGenerator[Up]:
 
 def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool) -> int:
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped."""
-    fleet = resolved(target)
+    fleet = resolved(target, terms.tags)
     digest = trusted(fleet, (), terms.home, trust)
 
     async def there() -> int | None:
@@ -162,7 +162,7 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool) -> int:
             await client.close()
 
     def again() -> tuple[ResolvedFleet, str]:
-        fleet = resolved(target)
+        fleet = resolved(target, terms.tags)
         return fleet, trusted(fleet, (), terms.home, trust, ask=False)
 
     async def here() -> int:
@@ -211,7 +211,7 @@ def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> 
             try:
                 fleet, name = agent_of(await client.fleets(), agent)
                 return await talk_with(
-                    client, partial(client.start_agent, fleet, name, {}, SESSION), terms.as_json, keep=keep
+                    client, partial(client.start_agent, fleet, name, {}, SESSION, terms.tags), terms.as_json, keep=keep
                 )
             finally:
                 await client.close()
@@ -229,7 +229,7 @@ def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> 
             await up.bring(fleet_, digest)
             own = await attach(terms.home)
             try:
-                begin = partial(own.start_agent, fleet_.name, name, {}, SESSION)
+                begin = partial(own.start_agent, fleet_.name, name, {}, SESSION, terms.tags)
                 return await talk_with(own, begin, terms.as_json, keep=keep)
             finally:
                 await own.close()

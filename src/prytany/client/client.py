@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +181,11 @@ class Client:
         count: int = await self._ask(control.FreezeAll(thaw))
         return count
 
-    async def start_agent(self, fleet: str, agent: str, kwargs: dict[str, Any], function: str = "") -> int:
-        """Start an agent of a fleet that is up; its pid. Raises Enoent, and Eagain where nothing runs."""
-        pid: int = await self._ask(control.StartAgent(fleet, agent, kwargs, function))
+    async def start_agent(
+        self, fleet: str, agent: str, kwargs: dict[str, Any], function: str = "", tags: Sequence[str] = ()
+    ) -> int:
+        """Start an agent of a fleet that is up; its pid. Raises Enoent, Einval, and Eagain where nothing runs."""
+        pid: int = await self._ask(control.StartAgent(fleet, agent, kwargs, function, list(tags)))
         return pid
 
     async def bring_fleet(self, command: control.BringFleet) -> control.Plan:

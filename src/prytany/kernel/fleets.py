@@ -8,6 +8,7 @@ from typing import NamedTuple
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Enoent
+from prytany.abi.names import check_tags
 from prytany.abi.values import pack
 from prytany.kernel.handlers.process import check_pledge
 from prytany.kernel.letting_go import let_go
@@ -33,6 +34,7 @@ class Agent(NamedTuple):
     restarts: int = 0
     python: str = ""
     about: str = ""
+    tags: Sequence[str] = ()
 
 
 class FleetOperator:
@@ -106,7 +108,7 @@ class FleetOperator:
             fleet=number, name=agent.name, kind=agent.kind, program=found.program,
             source=self._k.shared_digest(found.source), pledge=sorted(pledge), model=agent.model,
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
-            restarts=agent.restarts, python=agent.python, about=agent.about,
+            restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:
@@ -116,7 +118,7 @@ class FleetOperator:
 
     def start(
         self, number: int, name: str, args: list[object], kwargs: dict[str, object], *, uid: int, model: str = "",
-        unveil: Mapping[str, str] = {}, function: str = "",
+        unveil: Mapping[str, str] = {}, function: str = "", tags: Sequence[str] = (),
     ) -> int:  # fmt: skip
         """Start an agent of a fleet as the root of a run; its pid.
 
@@ -129,9 +131,11 @@ class FleetOperator:
             model: the kernel's name of the model of the run, for agents that name none.
             unveil: folders of this run alone, which the agent is given besides its own.
             function: another one of its program than the agent's own.
+            tags: of this run, with the agent's own.
 
         Raises:
             Enoent: there is no such fleet or agent.
+            Einval: one of the tags is none, or there are too many.
             Eagain: the process table is full.
             Epolicy: a tool of the fleet is not loaded in this kernel.
         """
@@ -148,6 +152,7 @@ class FleetOperator:
             argument=k.digest(argument), pledge=agent.pledge, unveil={**agent.unveil, **unveil},
             seed=k.entropy(32), uid=uid, model=fleet.models.get(agent.model) or model, python=agent.python,
             environment=k.environment(agent.python), restarts=agent.restarts, fleet=number, agent=agent.name,
+            tags=check_tags(agent.tags, tags),
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, fleet.tools)
         events = (

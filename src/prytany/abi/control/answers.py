@@ -128,6 +128,7 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     fleet: str = ""
     """The name of its fleet, and which agent of it that is; "" where it is of none."""
     agent: str = ""
+    tags: list[str] = []
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
@@ -204,6 +205,7 @@ class Inspection(msgspec.Struct, kw_only=True):
     mailbox: MailboxRow = msgspec.field(default_factory=MailboxRow)
     forgotten: bool = False
     """Its content was destroyed."""
+    tags: list[str] = []
 
 
 class Ended(msgspec.Struct, kw_only=True):

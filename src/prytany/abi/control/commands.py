@@ -85,6 +85,8 @@ class StartAgent(msgspec.Struct, array_like=True, frozen=True, tag="start"):
     kwargs: dict[str, Any] = {}
     function: str = ""
     """Another one of its program than the agent's own."""
+    tags: list[str] = []
+    """Of this run, with the agent's own."""
 
 
 class BringFleet(msgspec.Struct, array_like=True, frozen=True, tag="bring"):

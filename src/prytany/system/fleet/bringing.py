@@ -259,6 +259,7 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             restarts=agent.restarts,
             python=agent.python,
             about=agent.about,
+            tags=agent.tags,
         )
 
 

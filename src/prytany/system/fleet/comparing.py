@@ -7,7 +7,7 @@ Numbers and names of things that the file declares are shown as they were and ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -104,13 +104,15 @@ def _said(key: str, before: Any, after: Any) -> str:
 
 def _texts(value: Any) -> dict[str, str] | None:
     """A mapping of texts; None for anything else."""
-    items: dict[str, Any] | None = value if isinstance(value, dict) else None
+    items = cast("dict[str, Any]", value) if isinstance(value, dict) else None
     return items if items is not None and all(isinstance(item, str) for item in items.values()) else None
 
 
 def _names(value: Any) -> list[str] | None:
     """A list of texts, which is empty where there is nothing; None for anything else."""
-    items: list[Any] | None = value if isinstance(value, list) else None if value is not None else []
+    if value is None:
+        return []
+    items: list[Any] | None = value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType]
     return items if items is not None and all(isinstance(item, str) for item in items) else None
 
 

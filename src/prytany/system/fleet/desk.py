@@ -122,7 +122,14 @@ class FleetDesk:
     def _start(self, command: control.StartAgent, uid: int) -> int:
         fleet = self._of_name(command.fleet)
         return self._kernel.fleet_operator.start(
-            fleet.number, command.agent, [], command.kwargs, uid=uid, model=self._model, function=command.function
+            fleet.number,
+            command.agent,
+            [],
+            command.kwargs,
+            uid=uid,
+            model=self._model,
+            function=command.function,
+            tags=command.tags,
         )
 
     def _withdraw(self, command: control.WithdrawFleet, uid: int) -> int:

@@ -17,6 +17,7 @@ PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, digits, `-` and `_`")]
+Tag = Annotated[str, Meta(pattern=NAME, max_length=limits.TAG_CHARS_MAX, description="letters, digits, `-` and `_`")]
 Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
 Place = Annotated[str, Meta(min_length=1, max_length=1_024, description="from the fleet file's folder")]
 Mode = Literal["r", "rw"]
@@ -107,6 +108,9 @@ class Rights(Form, frozen=True):
     restarts: (
         Annotated[int, Meta(ge=0, le=limits.RESTARTS_MAX, description="how many times it is begun again when it fails")]
         | None
+    ) = None
+    tags: (
+        Annotated[list[Tag], Meta(description="what `cost` and `ps` tell it apart by, with what it starts")] | None
     ) = None
 
 
