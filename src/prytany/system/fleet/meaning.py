@@ -87,12 +87,12 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
 
 
 def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
+    if model.prices is not None and (model.prices.cached or 0) > model.prices.input:
+        yield (*path, "prices", "cached"), "it is more than `input`, of which it is a part"
     if model.driver == "openai":
         for key in ("base_url", "model"):
             if getattr(model, key) is None:
                 yield path, f"{key!r} is missing; an endpoint needs it"
-        if model.prices is not None and (model.prices.cached or 0) > model.prices.input:
-            yield (*path, "prices", "cached"), "it is more than `input`, of which it is a part"
         if model.base_url is not None and not model.base_url.startswith(("https://", "http://")):
             yield (*path, "base_url"), f"{quoted(model.base_url)} has to begin with https:// or http://"
     else:
