@@ -19,12 +19,11 @@ class Crowd:
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
     async def _one(self, n: int) -> None:
-        async with self.places:
-            self.inside.append(n)
-            try:
-                await self.go[n].wait()
-            finally:
-                self.inside.remove(n)
+        await self.places.take()
+        self.inside.append(n)
+        await self.go[n].wait()
+        self.inside.remove(n)
+        self.places.give_back()
 
     async def come(self, *numbers: int) -> None:
         for n in numbers:
@@ -74,17 +73,23 @@ def test_who_is_there_stays_where_there_is_less_room_and_nobody_comes_until_it_i
 @pytest.mark.parametrize("let_in", [False, True])
 def test_who_goes_away_while_it_waits_or_as_it_is_let_in_takes_no_place(let_in: bool) -> None:
     async def test() -> None:
-        crowd = Crowd(1)
-        await crowd.come(1, 2, 3)
-        if let_in:
-            crowd.go[1].set()
-            await asyncio.wait([crowd.tasks[1]])  # now 2 has its turn, and has not run yet
-        crowd.tasks[2].cancel()
+        places = PlacesAt(1)
+        await places.take()
+        second, third = (asyncio.ensure_future(places.take()) for _ in "ab")
         await settle()
-        await crowd.leave(1)
-        assert crowd.inside == [3]
-        await crowd.leave(3)
-        await crowd.come(4)
-        assert crowd.inside == [4]
+        if let_in:
+            places.give_back()  # now the second has its turn, and has not run yet
+        second.cancel()
+        await settle()
+        if not let_in:
+            assert not third.done()
+            places.give_back()
+        await third
+        assert second.cancelled()
+        fourth = asyncio.ensure_future(places.take())
+        await settle()
+        assert not fourth.done()
+        places.give_back()
+        await fourth
 
     asyncio.run(test())

@@ -11,7 +11,7 @@ from collections import deque
 
 
 class PlacesAt:
-    """`async with` takes a place."""
+    """Who has taken a place gives it back."""
 
     def __init__(self, most: int | None = None) -> None:
         """`most` is how many there are; None for any number."""
@@ -24,7 +24,7 @@ class PlacesAt:
         self._most = most
         self._let_in()
 
-    async def __aenter__(self) -> None:
+    async def take(self) -> None:
         """Wait for a place."""
         if not self._waiting and self._has_room():
             self._taken += 1
@@ -39,8 +39,8 @@ class PlacesAt:
             self._let_in()
             raise
 
-    async def __aexit__(self, *_: object) -> None:
-        """Give it back."""
+    def give_back(self) -> None:
+        """Somebody else may have it."""
         self._taken -= 1
         self._let_in()
 

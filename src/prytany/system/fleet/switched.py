@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 import msgspec
 
@@ -93,19 +93,32 @@ class SwitchedModel:
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:
         """One whole answer; raises ModelFailure."""
-        async with self._driver() as (model, prices):
-            return _priced(await model.chat(request), prices)
+        opened = await self._enter()
+        prices = self.terms.prices
+        try:
+            return _priced(await opened.model.chat(request), prices)
+        finally:
+            self._leave(opened)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
         """Pieces of text as they come, and the whole answer last; raises ModelFailure."""
-        async with self._driver() as (model, prices), aclosing(model.stream(request)) as pieces:
-            async for piece in pieces:
-                yield _priced(piece, prices) if isinstance(piece, ModelAnswer) else piece
+        opened = await self._enter()
+        prices = self.terms.prices
+        try:
+            async with aclosing(opened.model.stream(request)) as pieces:
+                async for piece in pieces:
+                    yield _priced(piece, prices) if isinstance(piece, ModelAnswer) else piece
+        finally:
+            self._leave(opened)
 
     async def embed(self, texts: list[str]) -> Embedded:
         """One vector a text; raises ModelFailure."""
-        async with self._driver() as (model, prices):
-            given = await model.embed(texts)
+        opened = await self._enter()
+        prices = self.terms.prices
+        try:
+            given = await opened.model.embed(texts)
+        finally:
+            self._leave(opened)
         return given if prices is None else msgspec.structs.replace(given, usage=_cost(given.usage, prices))
 
     async def close(self) -> None:
@@ -119,20 +132,25 @@ class SwitchedModel:
             self._left.clear()
             await self._left.wait()
 
-    @asynccontextmanager
-    async def _driver(self) -> AsyncGenerator[tuple[Model, Prices | None]]:
-        """A place, and the driver as it is once that is had."""
+    async def _enter(self) -> Opened:
+        """Take a place, and the driver as it is once that is had."""
         self._inside += 1
         try:
-            async with self._places:
-                opened = self.opened
-                opened.take()
-                try:
-                    yield opened.model, self.terms.prices
-                finally:
-                    opened.leave()
-        finally:
-            self._inside -= 1
+            await self._places.take()
+        except BaseException:
+            self._out()
+            raise
+        self.opened.take()
+        return self.opened
+
+    def _leave(self, opened: Opened) -> None:
+        opened.leave()
+        self._places.give_back()
+        self._out()
+
+    def _out(self) -> None:
+        self._inside -= 1
+        if not self._inside:
             self._left.set()
 
 
