@@ -105,7 +105,8 @@ def run_fleet(
         if digest:
             remember(shard.home.path, digest)
         number = await bring(shard.kernel, shard.drivers, shard.logs, fleet, uid=os.getuid())
-        return [shard.kernel.fleet_operator.start(number, agent.name, [], kwargs, uid=os.getuid(), model=asked)]
+        start = shard.kernel.fleet_operator.start
+        return [start(number, agent.name, [], kwargs, uid=os.getuid(), model=asked, tags=terms.tags)]
 
     return uvloop.run(session(terms, start, create=True, asks=needs_model))
 
@@ -120,13 +121,19 @@ def path_of(target: Path) -> Path:
     return path
 
 
-def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool) -> str:
-    """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it."""
+def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool, *, ask: bool = True) -> str:
+    """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it, and
+    where nobody is to be asked."""
     said = what_is_trusted(fleet, given)
     digest = digest_of(fleet, given)
     if not said or is_trusted(home, digest):
         return ""
     if not trust:
+        if not ask:
+            raise advised(
+                Eacces(f"what the fleet {fleet.name} brings unconfined has changed, and is not trusted"),
+                "look at it, then give the same `prytany up` by hand, which asks",
+            )
         say(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:")
         for line in said:
             say(f"  {line}")
