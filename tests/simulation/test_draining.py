@@ -17,7 +17,8 @@ from prytany.kernel.draining import BEGINS, Draining, UnderWay
 from prytany.ports.model import ModelFailure
 from prytany.process.process import State
 from prytany.system.desk import Desk, Facts
-from prytany.system.fleet.models import Limited
+from prytany.system.fleet.form import Model
+from prytany.system.fleet.switched import Opened, SwitchedModel, Terms
 from tests.simulation.looped import looped
 from tests.simulation.steered import UID, Steered
 from tests.simulation.stepped import Life
@@ -245,7 +246,7 @@ async def test_an_attempt_that_waits_to_be_made_is_not_made_and_costs_nothing() 
 @looped
 async def test_calls_that_wait_for_their_turn_at_an_endpoint_are_not_made_and_cost_nothing() -> None:
     life = begun(MemoryStore())
-    limited = Limited(life.model, 1)
+    limited = SwitchedModel(Opened(life.model, Model(driver="scripted"), None, None), Terms(1))
     life.kernel.outside.models[""] = limited
     pids = [life.spawn("once", name) for name in "abc"]
     await life.until(lambda: len(life.kernel.effects.models._began_ns) == 3)

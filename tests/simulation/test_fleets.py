@@ -88,6 +88,22 @@ def test_an_agent_has_what_its_fleet_grants_it_whoever_starts_it() -> None:
     assert (child.pledge, child.unveil, child.agent) == (["tools"], UNVEILED, "reader")
 
 
+def test_tags_are_those_of_the_run_of_the_agent_and_of_who_started_it() -> None:
+    home = new_home()
+
+    async def test(steered: Steered) -> Any:
+        number = declare(steered, BOSS._replace(tags=["b", "a"]), READER._replace(tags=["c"]))
+        with pytest.raises(Einval):
+            steered.kernel.fleet_operator.start(number, "boss", [], {}, uid=UID, tags=["\x1b[31m"])
+        pid = steered.kernel.fleet_operator.start(number, "boss", ["reader"], {}, uid=UID, tags=["run", "a"])
+        await steered.ended(pid)
+        return steered.kernel.table.require(pid).tags
+
+    assert steer(home, test) == ["a", "b", "run"]
+    spawned = [e for entry in home.entries() for e in entry.events if isinstance(e, ev.ProcessSpawned)]
+    assert [e.tags for e in spawned] == [["a", "b", "run"], ["a", "b", "c", "run"]]
+
+
 def test_who_is_not_named_by_spawns_is_started_by_nobody_and_that_is_on_record() -> None:
     home = new_home()
 

@@ -69,7 +69,7 @@ def test_what_is_told_of_a_home_has_the_fields_of_the_manual(
     monkeypatch.setenv("PRYTANY_HOME", str(home))
     monkeypatch.setenv("SHOP_KEY", "a key")
     lines = {
-        "ps": ("ps", 2), "tree": ("tree", 2), "cost": ("cost --by agent,model,day,run", 1),
+        "ps": ("ps", 2), "tree": ("tree", 2), "cost": ("cost --by agent,model,day,run,tag", 1),
         "inspect": ("inspect 1", 1), "logs": ("logs 1", 2), "wait": ("wait 1", 1),
         "journal head": ("journal head", 1), "journal verify": ("journal verify", 1), "doctor": ("doctor", None),
         "completion": ("completion bash", 1), "incidents": ("incidents", 0), "trace": ("trace 1", None),
@@ -111,7 +111,7 @@ WRONG = [
     ("run nowhere.py:main", "ENOENT"), (f"run {'a' * 5_000}.py:main", "ENOENT"), ("run", "ENOENT"),
     ("run x --nope", "EINVAL"), ("resume", "ENOENT"),
     ("ps", "ENOENT"), ("ps --run x", "EINVAL"), ("ps --state odd", "EINVAL"), ("tree", "ENOENT"), ("tree x", "EINVAL"),
-    ("status", "ENOENT"), ("cost", "ENOENT"), ("cost --by tag", "EINVAL"), ("cost --by model,,day", "EINVAL"),
+    ("status", "ENOENT"), ("cost", "ENOENT"), ("cost --by tags", "EINVAL"), ("cost --by model,,day", "EINVAL"),
     ("cost --since never", "EINVAL"), ("logs x", "EINVAL"), ("logs 1 --since soon", "EINVAL"),
     ("logs 1 --grep (", "EINVAL"), ("logs 1 -n -1", "EINVAL"), (f"logs 1 --grep {'a' * 2_000}", "EINVAL"),
     ("stop 1", "ENOENT"), ("stop", "EINVAL"), ("stop x", "EINVAL"), ("stop 1 --grace nan", "EINVAL"),

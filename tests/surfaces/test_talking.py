@@ -138,7 +138,7 @@ def test_a_session_that_is_kept_is_come_back_to_and_taken_down_with_its_fleet(fo
 
 def test_bringing_it_again_says_what_changes_and_changes_it_for_who_comes_after(folder: Path) -> None:
     with up(folder) as home:
-        assert "nothing changes" in prytany("up", str(folder), home=home).stdout
+        assert "nothing changed" in prytany("up", str(folder), home=home).stdout
         text = FLEET.replace("a friend", "a good friend").replace("  clerk:", "  teller:")
         (folder / "fleet.yaml").write_text(text.replace("file: script.json", "limits: {concurrency: 2}"))
         plan = json.loads(prytany("up", str(folder), "--dry-run", "--json", home=home).stdout)
@@ -146,9 +146,34 @@ def test_bringing_it_again_says_what_changes_and_changes_it_for_who_comes_after(
             ["teller"], ["friend"], ["clerk"], ["default"],
         )  # fmt: skip
         assert json.loads(prytany("up", str(folder), "--dry-run", "--json", home=home).stdout) == plan
-        assert "agent friend is changed" in prytany("up", str(folder), home=home).stdout
+        assert "~ agent friend: instruction" in prytany("up", str(folder), home=home).stdout
         assert talk("chat", "clerk", home=home, typed="count\n").returncode == 2
         assert talk("chat", "friend", home=home, typed="What colour?\n").stdout == "What colour? [2 words]\n"
+
+
+def test_a_hang_up_lets_it_look_at_the_file_again_and_a_fault_in_it_changes_nothing(folder: Path) -> None:
+    home, file = folder / "home", folder / "fleet.yaml"
+    with subprocess.Popen(
+        command("up", str(folder), "--json", home=home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT,
+    ) as kernel:  # fmt: skip
+        assert kernel.stdout is not None
+        assert kernel.stderr is not None
+        assert json.loads(kernel.stdout.readline())["added"] == ["clerk", "friend"]
+        assert "home" in json.loads(kernel.stderr.readline())["note"]
+        file.write_text("agents: [")
+        kernel.send_signal(signal.SIGHUP)
+        assert json.loads(kernel.stderr.readline())["note"] == "the fleet goes on as it was:"
+        assert json.loads(kernel.stderr.readline())["errno"] == "EINVAL"
+        file.write_text(FLEET.replace("You count.", "You count well."))
+        kernel.send_signal(signal.SIGHUP)
+        assert json.loads(kernel.stdout.readline())["changes"] == [
+            {"sign": "~", "kind": "agent", "name": "clerk", "what": ["instruction"]}
+        ]
+        kernel.send_signal(signal.SIGHUP)
+        assert json.loads(kernel.stdout.readline())["changes"] == []
+        kernel.send_signal(signal.SIGTERM)
+        assert kernel.wait(60) == 0
 
 
 @pytest.mark.parametrize(

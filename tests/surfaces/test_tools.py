@@ -119,6 +119,18 @@ def resume(folder: Path) -> str:
         return said
 
 
+def resumed_until(folder: Path, words: str) -> bool:
+    """Resume until that is said; whether it was."""
+    with subprocess.Popen(
+        command("resume", "--model", "scripted", home=folder / "home"), stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as run:
+        assert run.stderr is not None
+        # Before it, the kernel may have to say that workers of the one before had not gone yet.
+        said = any(words in line for line in run.stderr)
+        run.send_signal(signal.SIGINT)
+    return said
+
+
 def test_an_unsafe_tool_that_ran_when_the_kernel_was_killed_waits_until_it_is_settled(killed: Path) -> None:
     home = killed / "home"
     assert "needs a person: doubt" in resume(killed)
@@ -135,23 +147,14 @@ def test_an_unsafe_tool_that_ran_when_the_kernel_was_killed_waits_until_it_is_se
     assert here("journal", "verify", home=home).returncode == 0
 
 
-def test_a_file_of_tools_that_was_changed_is_used_only_where_it_says_the_same(killed: Path) -> None:
+def test_a_file_of_tools_that_was_changed_is_used_where_it_says_the_same_else_its_text_of_then(killed: Path) -> None:
     tools = killed / "slow.py"
     tools.write_text(TOOLS.replace("print(what, file=file)", 'print("changed", file=file)'))
     said = here("resume", "--model", "scripted", home=killed / "nowhere").stderr
     assert "Traceback" not in said
-    with subprocess.Popen(
-        command("resume", "--model", "scripted", home=killed / "home"), stderr=subprocess.PIPE, text=True, cwd=ROOT
-    ) as run:
-        assert run.stderr is not None
-        # Before it, the kernel may have to say that workers of the one before had not gone yet.
-        said_so = any("was changed since run 1 began" in line for line in run.stderr)
-        run.send_signal(signal.SIGINT)
-    assert said_so
+    assert resumed_until(killed, "was changed since run 1 began")
     tools.write_text(TOOLS.replace('"""Send."""', '"""Burn."""'))
-    refused = here("resume", "--model", "scripted", home=killed / "home")
-    assert refused.returncode == 2
-    assert "EPOLICY" in refused.stderr
+    assert resumed_until(killed, "run 1, which goes on with its text of then")
     tools.unlink()
     gone = here("resume", "--model", "scripted", home=killed / "home")
     assert gone.returncode == 2

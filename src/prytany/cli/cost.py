@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from prytany.abi.errors import Einval
+from prytany.abi.names import check_tags
 from prytany.cli.attached import duration
 from prytany.cli.bar import bar
 from prytany.cli.failure import advised
@@ -24,18 +25,17 @@ from prytany.system.spending import KEYS, Spent, spending
 NUMBERS = ("CALLS", "FAILED", "TOKENS IN", "TOKENS OUT", "COST", "UNPRICED", "MODEL TIME")
 
 
-def show_cost(home: Path, by_text: str, since: str, as_json: bool) -> None:
-    """A line a group, dearest first, and their sum. Raises Einval, Enoent, Eio."""
+def show_cost(home: Path, by_text: str, since: str, as_json: bool, tag: str = "") -> None:
+    """A line a group, dearest first, and the sum of all, of those with that tag alone where one is given. Raises
+    Einval, Enoent, Eio."""
     by = _parts(by_text)
+    check_tags([tag] if tag else [])
+    total = Spent()
     since_ns = moment_ns(since, SystemClock().now_ns()) if since else 0
     with store_errors(), closing(open_reader(home)) as reader:
         head = reader.head()
         with bar("entries", head.seq if head else 0) as move:
-            found = spending(reader, by, since_ns, move)
-    total = Spent()
-    for spent in found.values():
-        for name in Spent.__struct_fields__:
-            setattr(total, name, getattr(total, name) + getattr(spent, name))
+            found = spending(reader, by, since_ns, move, tag, total)
     ordered = sorted(found.items(), key=lambda item: (-item[1].cost_usd_micros, -_tokens(item[1]), item[0]))
     if as_json:
         for key, spent in ordered:
@@ -48,8 +48,6 @@ def show_cost(home: Path, by_text: str, since: str, as_json: bool) -> None:
 def _parts(text: str) -> list[str]:
     parts = list(dict.fromkeys(part.strip() for part in text.split(",")))
     for part in parts:
-        if part == "tag":
-            raise advised(Einval("nothing has tags yet"), f"tell it apart by {', '.join(KEYS)}")
         if part not in KEYS:
             raise advised(
                 Einval(f"cost cannot be told apart by {part[:100]!r}"), f"name one or more of {','.join(KEYS)}"
@@ -67,13 +65,15 @@ def _show(by: Sequence[str], found: Mapping[tuple[str | int, ...], Spent], total
         return
     columns = [Column(part.upper(), right=part == "run", long=part != "day") for part in by]
     columns += [Column(title, right=True) for title in NUMBERS]
-    lines = [Line([*(str(part) for part in key), *_numbers(spent)]) for key, spent in found.items()]
+    lines = [Line([*(str(part) or "-" for part in key), *_numbers(spent)]) for key, spent in found.items()]
     if len(found) > 1:
         lines.append(Line(["all", *[""] * (len(by) - 1), *_numbers(total)], "bold"))
     for line in table(columns, lines):
         print(line)
     if total.unpriced:
-        say(f"UNPRICED: {total.unpriced} attempts took tokens and cost nothing, or their model's price is not known")
+        say(f"UNPRICED: {total.unpriced} attempts took tokens at a price that is not known, or was not recorded then")
+    if "tag" in by and sum(spent.calls + spent.failed for spent in found.values()) > total.calls + total.failed:
+        say("who has several tags counts under each of them, and once in all")
     if total.estimated:
         say(f"the tokens of {total.estimated} attempts are an estimate: the endpoint did not tell them")
 

@@ -105,7 +105,8 @@ def run_fleet(
         if digest:
             remember(shard.home.path, digest)
         number = await bring(shard.kernel, shard.drivers, shard.logs, fleet, uid=os.getuid())
-        return [shard.kernel.fleet_operator.start(number, agent.name, [], kwargs, uid=os.getuid(), model=asked)]
+        start = shard.kernel.fleet_operator.start
+        return [start(number, agent.name, [], kwargs, uid=os.getuid(), model=asked, tags=terms.tags)]
 
     return uvloop.run(session(terms, start, create=True, asks=needs_model))
 

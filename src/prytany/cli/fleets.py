@@ -84,19 +84,22 @@ fleet.section("Commands", check, show, schema)
 @options.model
 @options.running
 @options.unconfined
+@options.tag
 @click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @drain
+@options.plain
 @options.as_json
 @click.pass_context
 def up(
-    context: click.Context, target: Path, home: Path | None, model: str, running: int, unconfined: bool, trust: bool,
-    dry_run: bool, drain: int, as_json: bool,
+    context: click.Context, target: Path, home: Path | None, model: str, running: int, unconfined: bool,
+    tags: tuple[str, ...], trust: bool, dry_run: bool, drain: int, plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a fleet up, so that its agents can be talked to.
 
-    Where a kernel runs in the home, what changes is applied to it. Else one runs here, until Ctrl-C or TERM: then it
-    drains, and a second one stops it at once.
+    Where a kernel runs in the home, what changes is applied to it: what the file says and what lies behind it. Else one
+    runs here, until Ctrl-C or TERM: then it drains, and a second one stops it at once. HUP lets it look at the file
+    again.
     """
     from prytany.cli.stopping import ends_at_once
 
@@ -105,7 +108,7 @@ def up(
         from prytany.cli.run import Terms
         from prytany.cli.up import bring_up
 
-        terms = Terms(find_home(home), model, running, unconfined, as_json)
+        terms = Terms(find_home(home), model, running, unconfined, as_json, plain=plain, tags=tags)
         context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain))
 
 
@@ -164,12 +167,14 @@ def down(name: str, home: Path | None, as_json: bool) -> None:
 @options.home
 @options.model
 @options.unconfined
+@options.tag
 @click.option("--trust", is_flag=True, help="Trust what of the fleet is not confined, without being asked.")
 @click.option("--keep", is_flag=True, help="Let the session live on when its lines end; attach comes back to it.")
 @options.as_json
 @click.pass_context
 def chat(
-    context: click.Context, agent: str, target: Path, home: Path | None, model: str, unconfined: bool, trust: bool,
+    context: click.Context, agent: str, target: Path, home: Path | None, model: str, unconfined: bool,
+    tags: tuple[str, ...], trust: bool,
     keep: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Talk with a chat agent, line by line.
@@ -180,7 +185,8 @@ def chat(
     from prytany.cli.run import Terms
     from prytany.cli.up import chat as talk
 
-    context.exit(talk(Terms(find_home(home), model, 64, unconfined, as_json), target, agent, trust=trust, keep=keep))
+    terms = Terms(find_home(home), model, 64, unconfined, as_json, tags=tags)
+    context.exit(talk(terms, target, agent, trust=trust, keep=keep))
 
 
 @click.command()

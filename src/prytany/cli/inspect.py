@@ -68,6 +68,8 @@ def _rights(p: Inspection, status: Status) -> Iterator[tuple[str, str]]:
         yield "confined", "NO (--unconfined)"
     yield "model", p.model or "the default"
     yield "tools", " ".join(p.tools) or "none"
+    if p.tags:
+        yield "tags", " ".join(p.tags)
 
 
 def _doing(p: Inspection, home: Path) -> Iterator[tuple[str, str]]:

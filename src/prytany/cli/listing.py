@@ -10,6 +10,7 @@ import msgspec
 from prytany.abi.control import ProcessRow, Status
 from prytany.abi.errors import Esrch
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.names import check_tags
 from prytany.cli.attached import command, duration, no_process, pid_of, with_client
 from prytany.cli.table import COLOURS, Column, Line, table
 from prytany.cli.text import json_line, note, safe, say
@@ -31,13 +32,19 @@ TREE = (
 )  # fmt: skip
 
 
-def list_processes(home: Path, as_json: bool, *, run: str = "", state: str = "", every: bool = False) -> None:
-    """A line a process: those of one run, or in one state, where that is asked; of the ended ones the newest."""
+def list_processes(
+    home: Path, as_json: bool, *, run: str = "", state: str = "", tag: str = "", every: bool = False
+) -> None:
+    """A line a process: those of one run, in one state, or with a tag where that is asked; of the ended the newest."""
     root = pid_of(run) if run else 0
+    check_tags([tag] if tag else [])
     rows, status = _look(home, as_json)
     if root and not any(p.run == root for p in rows):
         raise no_process(Esrch(f"there is no run {run}"), home)
-    rows = [p for p in rows if (not root or p.run == root) and (not state or p.state == state)]
+    rows = [
+        p for p in rows
+        if (not root or p.run == root) and (not state or p.state == state) and (not tag or tag in p.tags)
+    ]  # fmt: skip
     if as_json:
         for p in rows:
             print(json_line(p))

@@ -89,6 +89,10 @@ unconfined = click.option(
     "--unconfined", is_flag=True, help="Accept that workers are not confined, where the machine cannot do it."
 )
 plain = click.option("--plain", is_flag=True, help="A line for what each process does, on a terminal as well.")
+tag = click.option(
+    "--tag", "tags", metavar="NAME", multiple=True,
+    help="What `cost` and `ps` tell it apart by, with what it starts; may be given again.",
+)  # fmt: skip
 tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)
 pid = click.argument("pid", metavar="PID", help="A process, as ps shows it.")
 call = click.argument("n", metavar="N", type=CallNumber(), help="Its call, as incidents shows it.")

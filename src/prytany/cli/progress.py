@@ -96,6 +96,9 @@ class Progress:
         if event.n < 0:
             return command(f"incidents skip {event.pid} {shown_number(event.n)}", self._home)
         retry = command(f"incidents retry {event.pid} {event.n}", self._home) + "  (or skip, give)"
-        if event.kind == "bad_key":  # what this kernel was given stays what it has
-            return f"stop this, set PRYTANY_MODEL_KEY, and {command('resume', self._home)}; or {retry}"
+        if event.kind == "bad_key":  # a variable that this kernel was given stays what it has
+            return (
+                f"stop this, set PRYTANY_MODEL_KEY, and {command('resume', self._home)}; of a fleet that is up, mend"
+                f" its secret, and {command('up', self._home)}; then {retry}"
+            )
         return retry

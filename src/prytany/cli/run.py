@@ -60,6 +60,8 @@ class Terms(NamedTuple):
     """Lines for what goes on, on a terminal as well."""
     quiet: bool = False
     """What processes do is not said."""
+    tags: Sequence[str] = ()
+    """Of what is started."""
 
 
 Start = Callable[[Shard], Awaitable[list[int]]]
@@ -73,7 +75,7 @@ def run_program(terms: Terms, target: str, kwargs: dict[str, Any], unveil: dict[
     async def start(shard: Shard) -> list[int]:
         pid = shard.kernel.operator.spawn(
             target, [], kwargs, uid=os.getuid(), unveil=unveil, model=asked, python=found,
-            tools=[tool_path(path) for path in terms.tools],
+            tools=[tool_path(path) for path in terms.tools], tags=terms.tags,
         )  # fmt: skip
         return [pid]
 
@@ -119,7 +121,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
     """A kernel in the home until the roots that `start` gives have ended; the exit code. A new run `asks` the model of
     the terms, or brings its own."""
     home, tell_note = terms.home, partial(note, as_json=terms.as_json)
-    progress = _progress(terms)
+    progress = progress_of(terms)
     tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
     died = (home / SOCKET).exists()  # what stopped of itself has removed it
     notify = Notify.take(os.environ)
@@ -155,8 +157,11 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         await shard.close()
 
 
-def _progress(terms: Terms) -> Progress:
-    """A table that is drawn again in its place, for a person who looks at a terminal; else lines."""
+def progress_of(terms: Terms) -> Progress:
+    """What says how it goes on: a table that is drawn again in its place, for a person who looks at a terminal; else
+    lines; nothing where it is to be quiet."""
+    if terms.quiet:
+        return Progress(lambda text: None, terms.home)
     if terms.plain or terms.as_json or not in_colour(sys.stderr):
         return Progress(say, terms.home, terms.as_json)
     from prytany.cli.live import LiveProgress

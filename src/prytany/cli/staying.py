@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from prytany.abi.errors import Eio
+import msgspec
+
+from prytany.abi import control
+from prytany.abi.errors import Eio, KernelError
 from prytany.cli.attached import command
-from prytany.cli.failure import INTERRUPTED
+from prytany.cli.bringing import bring_command
+from prytany.cli.failure import INTERRUPTED, tell
+from prytany.cli.plan import show_plan
+from prytany.cli.progress import Progress
 from prytany.cli.run import Terms, broken
 from prytany.cli.stopping import Stops
 from prytany.cli.text import note, processes
 from prytany.client import attach
 from prytany.kernel.draining import UnderWay
 from prytany.system.announcing import Announcer
+from prytany.system.fleet.resolved import ResolvedFleet
+from prytany.system.fleet.trust import remember
 from prytany.system.notify import Notify
 from prytany.system.shard import Shard
 
+Again = Callable[[], tuple[ResolvedFleet, str]]
 WORD_S = 5.0
 """Between two words on how the draining goes."""
 NOTHING = UnderWay()
@@ -26,14 +37,25 @@ NOTHING = UnderWay()
 class Up:
     """A kernel in this process that stays until it is told to stop."""
 
-    def __init__(self, shard: Shard, terms: Terms, notify: Notify) -> None:
+    def __init__(self, shard: Shard, terms: Terms, notify: Notify, progress: Progress) -> None:
         """The kernel runs; nobody listens for signals yet."""
         self.shard = shard
         self._terms = terms
         self._notify = notify
+        self._progress = progress
+        self._terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
 
-    async def stay(self, bring: Callable[[], Awaitable[None]], drain_s: int) -> int:
+    async def bring(self, fleet: ResolvedFleet, digest: str = "") -> control.Plan:
+        """Bring a fleet up; `digest` is what of it the operator has trusted now. Raises KernelError."""
+        if digest:
+            remember(self._terms.home, digest)
+        packed = await self.shard.desk.answer(bring_command(fleet), os.getuid())
+        return msgspec.msgpack.decode(packed, type=control.Plan)
+
+    async def stay(self, bring: Callable[[], Awaitable[None]], again: Again, drain_s: int) -> int:
         """Bring what is to stay, and go on until TERM or Ctrl-C, or until the journal fails; the exit code.
+
+        At each HUP what `again` gives is brought: the fleet, and what of it is trusted anew.
 
         Raises:
             KernelError: it could not be brought.
@@ -42,11 +64,12 @@ class Up:
         announcer = Announcer(self._notify, shard.kernel.ledger.journal, self._status)
         announcer.begin()
         first: list[asyncio.Future[Any]] = [stops.first, shard.failed]
+        hung_up = self._hear_hang_ups(stops)
         try:
             if await self._brought(bring, first):
                 announcer.ready()
                 self._tell_fault()
-                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+                await self._go_on(first, hung_up, again, announcer)
             if shard.failed.done():
                 return broken(self._terms, shard.failed.result())
             announcer.stopping(drain_s)
@@ -57,6 +80,54 @@ class Up:
             announcer.close()
         self._say_end(cut)
         return INTERRUPTED if cut else 0
+
+    def _hear_hang_ups(self, stops: Stops) -> asyncio.Event:
+        """Set at each HUP; where its terminal is gone, HUP stops the kernel."""
+        hung_up = asyncio.Event()
+
+        def hang_up() -> None:
+            if self._terminals and not any(map(os.isatty, self._terminals)):
+                stops.told()
+            else:
+                hung_up.set()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
+        return hung_up
+
+    async def _go_on(
+        self, first: list[asyncio.Future[Any]], hung_up: asyncio.Event, again: Again, announcer: Announcer
+    ) -> None:
+        """Until something of `first` is done; at each HUP the fleet is brought again."""
+        reloading = asyncio.ensure_future(self._reload_at(hung_up, again, announcer))
+        self._progress.begin()
+        try:
+            await asyncio.wait([*first, reloading], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._progress.end()
+            if reloading.done():
+                reloading.result()  # a bug of ours
+            reloading.cancel()
+            await asyncio.gather(reloading, return_exceptions=True)
+
+    async def _reload_at(self, hung_up: asyncio.Event, again: Again, announcer: Announcer) -> None:
+        """Bring what is there now, once however often that was asked for meanwhile; a fault changes nothing."""
+        while True:
+            await hung_up.wait()
+            hung_up.clear()
+            announcer.reloading()
+            plan: control.Plan | KernelError | OSError
+            try:
+                plan = await self.bring(*await asyncio.get_running_loop().run_in_executor(None, again))
+            except (KernelError, OSError) as error:
+                plan = error
+            self._progress.end()  # nobody else writes to the terminal while it is drawn
+            if isinstance(plan, control.Plan):
+                show_plan(plan, self._terms.as_json)
+            else:
+                note("the fleet goes on as it was:", self._terms.as_json)
+                tell(plan, self._terms.as_json)
+            announcer.ready()
+            self._progress.begin()
 
     async def _brought(self, bring: Callable[[], Awaitable[None]], first: list[asyncio.Future[Any]]) -> bool:
         """Whether it is up, and the kernel answers on its socket; False where it was told to stop meanwhile."""

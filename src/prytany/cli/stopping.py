@@ -34,9 +34,10 @@ class Stops:
         self.first: asyncio.Future[None] = self._loop.create_future()
         self.second: asyncio.Future[None] = self._loop.create_future()
         for number in TOLD:
-            self._loop.add_signal_handler(number, self._told)
+            self._loop.add_signal_handler(number, self.told)
 
-    def _told(self) -> None:
+    def told(self) -> None:
+        """Once more."""
         if not self.first.done():
             self.first.set_result(None)
         elif not self.second.done():

@@ -27,13 +27,21 @@ def path_of(target: Path) -> Path:
     return path
 
 
-def trusted(fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool, as_json: bool = False) -> str:
-    """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it."""
+def trusted(
+    fleet: ResolvedFleet, given: Collection[str], home: Path, trust: bool, as_json: bool = False, *, ask: bool = True
+) -> str:
+    """What is to be remembered as trusted; "" for nothing new. Raises Eacces where the operator does not trust it, and
+    where nobody is to be asked."""
     said = what_is_trusted(fleet, given)
     digest = digest_of(fleet, given)
     if not said or is_trusted(home, digest):
         return ""
     if not trust:
+        if not ask:
+            raise advised(
+                Eacces(f"what the fleet {fleet.name} brings unconfined has changed, and is not trusted"),
+                "look at it, then give the same `prytany up` by hand, which asks",
+            )
         note(f"the fleet {fleet.name} brings what is not confined, or reaches outside of its folder:", as_json)
         for line in said:
             note(line if as_json else f"  {line}", as_json)

@@ -9,26 +9,25 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import uvloop
 
 from prytany.abi import control
 from prytany.abi import events as ev
 from prytany.abi.errors import Eagain, Enoent
 from prytany.cli.attached import command, with_client
+from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.chat import SESSION, agent_of, talk_with
 from prytany.cli.failure import advised
 from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
-from prytany.cli.progress import Progress
-from prytany.cli.run import Terms, open_shard
+from prytany.cli.plan import show_plan
+from prytany.cli.run import Terms, open_shard, progress_of
 from prytany.cli.staying import Up
-from prytany.cli.text import json_line, note, safe, say
-from prytany.cli.trusting import path_of, trusted
+from prytany.cli.text import json_line, note, safe
+from prytany.cli.trusting import trusted
 from prytany.client import Client, attach
-from prytany.system.fleet.channels import label_of
-from prytany.system.fleet.loading import load_fleet
-from prytany.system.fleet.resolved import ResolvedFleet, resolve
+from prytany.system.fleet.comparing import compare
+from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
 from prytany.system.notify import Notify
 
@@ -41,7 +40,7 @@ ROOT = (
 @asynccontextmanager
 async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerator[Up]:
     """A kernel in this process; when a root ends, the rest of its run is ended too."""
-    progress = Progress((lambda text: None) if terms.quiet else say, terms.home, terms.as_json)
+    progress = progress_of(terms)
     ended: asyncio.Queue[int] = asyncio.Queue()
 
     def watch(seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
@@ -62,10 +61,10 @@ async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerato
     for said in shard.notes:
         note(said, terms.as_json)
     for process in shard.kernel.table.processes.values():
-        progress.name(process.pid, process.name)
+        progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
     tidying = asyncio.ensure_future(tidy())
     try:
-        yield Up(shard, terms, notify)
+        yield Up(shard, terms, notify, progress)
     finally:
         tidying.cancel()
         await asyncio.gather(tidying, return_exceptions=True)
@@ -73,16 +72,11 @@ async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerato
         await shard.close()
 
 
-def _resolved(target: Path) -> ResolvedFleet:
-    path = path_of(target)
-    return resolve(load_fleet(path).fleet, path.absolute().parent, {})
-
-
 def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int) -> int:
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped, and
     then drains for so many seconds."""
     notify = Notify.take(os.environ)
-    fleet = _resolved(target)
+    fleet = resolved(target, terms.tags)
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
 
     async def there() -> int | None:
@@ -95,10 +89,14 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
                 return None
             if digest:
                 remember(terms.home, digest)
-            _tell(await client.bring_fleet(msgspec.msgpack.encode(fleet), dry_run=dry_run), terms.as_json, dry_run)
+            show_plan(await client.bring_fleet(bring_command(fleet, dry_run=dry_run)), terms.as_json)
             return 0
         finally:
             await client.close()
+
+    def again() -> tuple[ResolvedFleet, str]:
+        fleet = resolved(target, terms.tags)
+        return fleet, trusted(fleet, (), terms.home, trust, ask=False)
 
     async def here() -> int:
         if (code := await there()) is not None:
@@ -106,52 +104,17 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
         if os.geteuid() == 0 and not dry_run:
             note(ROOT, terms.as_json)
         if dry_run:
-            _tell(
-                control.Plan(
-                    fleet=fleet.name,
-                    number=0,
-                    added=sorted(fleet.agents),
-                    models=sorted(fleet.models),
-                    channels=[label_of(notice) for notice in fleet.notify],
-                ),
-                terms.as_json,
-                True,
-            )
+            show_plan(control.Plan.of(fleet.name, 0, compare(None, fleet, {}), dry_run=True), terms.as_json)
             return 0
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), notify) as up:
 
             async def bring() -> None:
-                if digest:
-                    remember(terms.home, digest)
-                packed = await up.shard.desk.answer(control.BringFleet(msgspec.msgpack.encode(fleet)), os.getuid())
-                _tell(msgspec.msgpack.decode(packed, type=control.Plan), terms.as_json, False)
+                show_plan(await up.bring(fleet, digest), terms.as_json)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
-            return await up.stay(bring, drain_s)
+            return await up.stay(bring, again, drain_s)
 
     return uvloop.run(here())
-
-
-def _tell(plan: control.Plan, as_json: bool, dry_run: bool) -> None:
-    if as_json:
-        print(json_line(plan))
-        return
-    if plan.empty and not plan.started:
-        print(safe(f"the fleet {plan.fleet} is up as it is; nothing changes"))
-        return
-    would = "would be" if dry_run else "is"
-    for verb, names in (("added", plan.added), ("changed", plan.changed), ("removed", plan.removed)):
-        for name in names:
-            print(safe(f"agent {name} {would} {verb}"))
-    for name in plan.models:
-        print(safe(f"model {name} {would} new, changed or gone"))
-    for label in plan.channels:
-        print(safe(f"notices by {label} {would} new, changed or gone"))
-    if not dry_run:
-        print(
-            safe(f"the fleet {plan.fleet} is up")
-            + (f"; started: {', '.join(map(str, plan.started))}" if plan.started else "")
-        )
 
 
 def take_down(home: Path, name: str, as_json: bool) -> None:
@@ -187,11 +150,11 @@ def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> 
             try:
                 fleet, name = agent_of(await client.fleets(), agent)
                 return await talk_with(
-                    client, partial(client.start_agent, fleet, name, {}, SESSION), terms.as_json, keep=keep
+                    client, partial(client.start_agent, fleet, name, {}, SESSION, terms.tags), terms.as_json, keep=keep
                 )
             finally:
                 await client.close()
-        fleet_ = _resolved(target)
+        fleet_ = resolved(target)
         name = agent or fleet_.entry
         found = fleet_.agents.get(name)
         if found is None or found.kind != "chat":
@@ -202,12 +165,10 @@ def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> 
         digest = trusted(fleet_, (), terms.home, trust, terms.as_json)
         quiet = terms._replace(quiet=True)
         async with kernel_here(quiet, any(not a.model for a in fleet_.agents.values()), Notify()) as up:
-            if digest:
-                remember(terms.home, digest)
-            await up.shard.desk.answer(control.BringFleet(msgspec.msgpack.encode(fleet_)), os.getuid())
+            await up.bring(fleet_, digest)
             own = await attach(terms.home)
             try:
-                begin = partial(own.start_agent, fleet_.name, name, {}, SESSION)
+                begin = partial(own.start_agent, fleet_.name, name, {}, SESSION, terms.tags)
                 return await talk_with(own, begin, terms.as_json, keep=keep)
             finally:
                 await own.close()

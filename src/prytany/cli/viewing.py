@@ -28,15 +28,16 @@ def status(context: click.Context, home: Path | None, as_json: bool) -> None:
     "--run", metavar="PID", default="", callback=options.said, help="Only the processes of that run, by its first one."
 )
 @click.option("--state", metavar="STATE", type=click.Choice(STATES), help="Only those in that state.")
+@click.option("--tag", metavar="NAME", default="", help="Only those that have that tag.")
 @click.option("--all", "every", is_flag=True, help="Those that ended long ago, too.")
 @options.home
 @options.as_json
-def ps(run: str, state: str | None, every: bool, home: Path | None, as_json: bool) -> None:
+def ps(run: str, state: str | None, tag: str, every: bool, home: Path | None, as_json: bool) -> None:
     """List processes, and what each waits for."""
     from prytany.cli.home import find_home
     from prytany.cli.listing import list_processes
 
-    list_processes(find_home(home), as_json, run=run, state=state or "", every=every)
+    list_processes(find_home(home), as_json, run=run, state=state or "", tag=tag, every=every)
 
 
 @click.command()
@@ -81,13 +82,16 @@ def logs(
 
 
 @click.command()
-@click.option("--by", metavar="WHAT", default="model", show_default=True, help="agent, model, day, run; or several.")
+@click.option(
+    "--by", metavar="WHAT", default="model", show_default=True, help="agent, model, day, run, tag; or several."
+)
 @click.option("--since", metavar="WHEN", default="", help="From then on: 30s, 10m, 2h, 7d ago, or 2026-05-03T10:00.")
+@click.option("--tag", metavar="NAME", default="", help="Only of processes that have that tag.")
 @options.home
 @options.as_json
-def cost(by: str, since: str, home: Path | None, as_json: bool) -> None:
+def cost(by: str, since: str, tag: str, home: Path | None, as_json: bool) -> None:
     """Show what models took: calls, tokens, money and time, from the journal."""
     from prytany.cli.cost import show_cost
     from prytany.cli.home import find_home
 
-    show_cost(find_home(home), by, since, as_json)
+    show_cost(find_home(home), by, since, as_json, tag)

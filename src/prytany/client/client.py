@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,14 +183,16 @@ class Client:
         count: int = await self._ask(control.FreezeAll(thaw))
         return count
 
-    async def start_agent(self, fleet: str, agent: str, kwargs: dict[str, Any], function: str = "") -> int:
-        """Start an agent of a fleet that is up; its pid. Raises Enoent, and Eagain where nothing runs."""
-        pid: int = await self._ask(control.StartAgent(fleet, agent, kwargs, function))
+    async def start_agent(
+        self, fleet: str, agent: str, kwargs: dict[str, Any], function: str = "", tags: Sequence[str] = ()
+    ) -> int:
+        """Start an agent of a fleet that is up; its pid. Raises Enoent, Einval, and Eagain where nothing runs."""
+        pid: int = await self._ask(control.StartAgent(fleet, agent, kwargs, function, list(tags)))
         return pid
 
-    async def bring_fleet(self, fleet: bytes, *, dry_run: bool = False) -> control.Plan:
+    async def bring_fleet(self, command: control.BringFleet) -> control.Plan:
         """Bring a resolved fleet up, or say what that would change. Raises KernelError as `system.fleet.bringing`."""
-        plan: control.Plan = await self._ask(control.BringFleet(fleet, dry_run))
+        plan: control.Plan = await self._ask(command)
         return plan
 
     async def withdraw_fleet(self, name: str, *, end: bool = True) -> int:

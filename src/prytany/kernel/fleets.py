@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Enoent
+from prytany.abi.names import check_tags
 from prytany.abi.values import pack
 from prytany.kernel.handlers.process import check_pledge
 from prytany.kernel.letting_go import let_go
@@ -36,6 +37,7 @@ class Agent(NamedTuple):
     restarts: int = 0
     python: str = ""
     about: str = ""
+    tags: Sequence[str] = ()
 
 
 class ChannelForm(NamedTuple):
@@ -63,6 +65,7 @@ class FleetOperator:
     def declare(
         self, name: str, agents: Iterable[Agent], *, models: Mapping[str, str], tools: Sequence[str], resolved: bytes,
         uid: int, stays: bool = False, number: int = 0, channels: Sequence[ChannelForm] = (),
+        known: Collection[str] | None = None,
     ) -> int:  # fmt: skip
         """Bring a fleet, or bring `number` again: what runs goes on as it is, what is started from now on is new.
 
@@ -76,6 +79,7 @@ class FleetOperator:
             stays: it is up until it is withdrawn; else it goes with its last process.
             number: of the fleet that is brought again, or 0 for a new one.
             channels: by which people are told of it.
+            known: the names of all of its tools, where other texts of their files are about to be loaded.
 
         Returns:
             its number.
@@ -88,7 +92,7 @@ class FleetOperator:
         k = self._k
         if not number and len(k.fleets.fleets) >= limits.FLEETS_MAX:
             raise Eagain(f"{limits.FLEETS_MAX} fleets are the most")
-        known = {tool for path in tools for tool in k.tools.names(path)}
+        known = {tool for path in tools for tool in k.tools.names(path)} if known is None else set(known)
         had = dict(self.get(number).agents) if number else {}
         number = number or k.fleets.next_number
         events: list[ev.Event] = [
@@ -164,7 +168,7 @@ class FleetOperator:
             fleet=number, name=agent.name, kind=agent.kind, program=found.program,
             source=self._k.shared_digest(found.source), pledge=sorted(pledge), model=agent.model,
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
-            restarts=agent.restarts, python=agent.python, about=agent.about,
+            restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:
@@ -174,7 +178,7 @@ class FleetOperator:
 
     def start(
         self, number: int, name: str, args: list[object], kwargs: dict[str, object], *, uid: int, model: str = "",
-        unveil: Mapping[str, str] = {}, function: str = "",
+        unveil: Mapping[str, str] = {}, function: str = "", tags: Sequence[str] = (),
     ) -> int:  # fmt: skip
         """Start an agent of a fleet as the root of a run; its pid.
 
@@ -187,9 +191,11 @@ class FleetOperator:
             model: the kernel's name of the model of the run, for agents that name none.
             unveil: folders of this run alone, which the agent is given besides its own.
             function: another one of its program than the agent's own.
+            tags: of this run, with the agent's own.
 
         Raises:
             Enoent: there is no such fleet or agent.
+            Einval: one of the tags is none, or there are too many.
             Eagain: the process table is full.
             Epolicy: a tool of the fleet is not loaded in this kernel.
         """
@@ -206,6 +212,7 @@ class FleetOperator:
             argument=k.digest(argument), pledge=agent.pledge, unveil={**agent.unveil, **unveil},
             seed=k.entropy(32), uid=uid, model=fleet.models.get(agent.model) or model, python=agent.python,
             environment=k.environment(agent.python), restarts=agent.restarts, fleet=number, agent=agent.name,
+            tags=check_tags(agent.tags, tags),
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, fleet.tools)
         events = (

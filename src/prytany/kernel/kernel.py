@@ -44,6 +44,7 @@ from prytany.kernel.workers import Workers
 from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
 from prytany.ports.store import Reader, StoreError
+from prytany.ports.tool import Tools
 from prytany.process.process import Process, State
 from prytany.scheduling.turns import Turns
 
@@ -167,9 +168,9 @@ class Kernel:
         """What each process may call."""
         return self._tools
 
-    def tool_path(self, run: int, name: str) -> str:
-        """The file of a tool that was granted to a run."""
-        return self._tools.path(run, name)
+    def loaded_tools(self, run: int, name: str) -> Tools | None:
+        """The file of a tool, as it was granted to a run."""
+        return self._tools.loaded(run, name)
 
     @property
     def turns(self) -> Turns:

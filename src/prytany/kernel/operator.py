@@ -10,6 +10,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.names import check_tags
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.handlers.incarnation import upgrade_events
@@ -47,14 +48,14 @@ class Operator:
     def spawn(
         self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
-        python: str = "", restarts: int = 0, tools: Sequence[str] = (),
+        python: str = "", restarts: int = 0, tools: Sequence[str] = (), tags: Sequence[str] = (),
     ) -> int:  # fmt: skip
         """Start a root process with the tools of these files; its pid.
 
         Raises:
             Enoent: there is no such program.
             Eagain: the process table is full.
-            Einval: the name is too long, there is no such pledge, or a tool's file cannot be used.
+            Einval: the name is too long, there is no such pledge, a tool's file cannot be used, or a tag is none.
             Epolicy: a tool's manifest has changed.
         """
         k = self._k
@@ -72,6 +73,7 @@ class Operator:
             source=k.shared_digest(found.source), argument=k.digest(argument),
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
             uid=uid, model=model, python=python, environment=k.environment(python), restarts=restarts,
+            tags=check_tags(tags),
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, list(tools))
         events = (spawned, *granted, ev.ProcessReady(pid, 1), *let_go(k.table, k.now_ns()))

@@ -53,20 +53,22 @@ def reserve_embed(pid: int, n: int, model: Model, texts: list[str]) -> ev.ModelR
 def _reserve(pid: int, n: int, model: Model, most: Usage) -> ev.ModelReserved:
     prices = model.features.prices
     cost = prices.cost_usd_micros(most) if prices is not None else 0
-    return ev.ModelReserved(pid, n, model.name, most.prompt_tokens, most.completion_tokens, cost)
+    return ev.ModelReserved(
+        pid, n, model.name, most.prompt_tokens, most.completion_tokens, cost, priced=prices is not None
+    )
 
 
 def charge(pid: int, n: int, reserved: Reservation, took_us: int, cause: str) -> ev.ModelUsed:
     """An attempt that ended without a report, at its reservation."""
     return ev.ModelUsed(
         pid, n, reserved.model, reserved.prompt_tokens, reserved.completion_tokens, reserved.cost_usd_micros,
-        took_us, cause, estimated=True,
+        took_us, cause, estimated=True, priced=reserved.priced,
     )  # fmt: skip
 
 
 def refused(pid: int, n: int, reserved: Reservation, took_us: int, cause: str) -> ev.ModelUsed:
     """An attempt that the endpoint did no work for."""
-    return ev.ModelUsed(pid, n, reserved.model, 0, 0, 0, took_us, cause)
+    return ev.ModelUsed(pid, n, reserved.model, 0, 0, 0, took_us, cause, priced=reserved.priced)
 
 
 def settle(pid: int, n: int, model: Model, usage: Usage, prompt: Any, answer: Any, took_us: int) -> ev.ModelUsed:
@@ -83,9 +85,10 @@ def settle(pid: int, n: int, model: Model, usage: Usage, prompt: Any, answer: An
     given, taken, cost = min(given, TOKENS_MAX), min(taken, TOKENS_MAX), usage.cost_usd_micros
     if estimated:
         prices = model.features.prices
-        cost = prices.cost_usd_micros(Usage(given, taken)) if prices is not None else 0
+        cost = prices.cost_usd_micros(Usage(given, taken)) if prices is not None else None
     return ev.ModelUsed(
-        pid, n, model.name, given, taken, min(cost or 0, TOKENS_MAX), took_us, "", estimated=estimated
+        pid, n, model.name, given, taken, min(cost or 0, TOKENS_MAX), took_us, "", estimated=estimated,
+        priced=cost is not None,
     )  # fmt: skip
 
 

@@ -27,14 +27,20 @@ def packed_manifests(tools: Tools) -> bytes:
     return msgspec.msgpack.encode(list(tools.manifests.values()), order="deterministic")
 
 
+def older(path: str, manifest: bytes) -> str:
+    """What a file of tools is known by, once another text of it is loaded, to the runs that go on with this one."""
+    return f"{manifest.hex()}:{path}"
+
+
 class Toolbox:
-    """Looks up a run's tools. `loaded` is by file; a file stays what it was when it was loaded."""
+    """Looks up a run's tools. `loaded` is by file; one that was replaced by another that says something else of its
+    tools is there as `older` of it, for as long as a run goes on with it."""
 
     def __init__(self, grants: Grants, loaded: Mapping[str, Tools], digest: Callable[[bytes], bytes]) -> None:
         self._grants = grants
         self._loaded = loaded
         self._digest = digest
-        self._digests: dict[str, bytes] = {}
+        self._digests: dict[str, tuple[Tools, bytes]] = {}
 
     def find(self, process: Process, name: str) -> GrantedTool | None:
         """A tool of a process; None when it has none of that name. Raises Epolicy."""
@@ -55,20 +61,28 @@ class Toolbox:
             raise Eperm(f"the caller has no tool {beyond[0][:100]!r} to give to a child", call="process_spawn")
         return (ev.ToolsNarrowed(pid, sorted(own if asked is None else set(asked))),)
 
-    def path(self, run: int, name: str) -> str:
-        """The file of a tool; "" when it was not granted."""
+    def loaded(self, run: int, name: str) -> Tools | None:
+        """The file of a tool of a run, as the run was granted it; None where there is none such."""
         grant = self._grants.get(run, 0, name)
-        return grant.path if grant else ""
+        return self._of(grant) if grant else None
+
+    def said_by(self, path: str, tools: Tools) -> bytes:
+        """The digest of what a file that is loaded says of its tools."""
+        known = self._digests.get(path)
+        if known is None or known[0] is not tools:
+            known = self._digests[path] = tools, self._digest(packed_manifests(tools))
+        return known[1]
+
+    def _of(self, grant: Grant) -> Tools | None:
+        tools = self._loaded.get(grant.path)
+        if tools is not None and self.said_by(grant.path, tools) == grant.manifest:
+            return tools
+        return self._loaded.get(older(grant.path, grant.manifest))
 
     def _manifest(self, grant: Grant, name: str) -> ToolManifest:
-        tools = self._loaded.get(grant.path)
-        if tools is None:
-            raise Epolicy(f"the tool {name} is not loaded in this kernel", call="tool_call")
-        digest = self._digests.get(grant.path)
-        if digest is None:
-            digest = self._digests[grant.path] = self._digest(packed_manifests(tools))
-        if digest != grant.manifest:
-            raise Epolicy(f"the tool {name} is not what it was when it was granted", call="tool_call")
+        if (tools := self._of(grant)) is None:
+            why = "what it was when it was granted" if grant.path in self._loaded else "loaded in this kernel"
+            raise Epolicy(f"the tool {name} is not {why}", call="tool_call")
         return tools.manifests[name]
 
     def names(self, path: str) -> list[str]:

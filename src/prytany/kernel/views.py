@@ -50,6 +50,7 @@ def _row(shard: ShardState, p: Process, now_ns: int) -> control.ProcessRow:
         spawned_ns=p.spawned_ns, started_ns=p.started_ns, ended_ns=p.ended_ns, forgotten=p.forgotten,
         usage=usage_row(usage), below=below_row(p),
         fleet=shard.fleets.fleets[member.fleet].name if member else "", agent=member.agent if member else "",
+        tags=p.tags,
     )  # fmt: skip
 
 
@@ -152,7 +153,7 @@ def inspection(shard: ShardState, pid: int, now_ns: int, quotas: Quotas = DEFAUL
         ],
         mailbox=mailbox, forgotten=p.forgotten, now_ns=now_ns, spawned_ns=p.spawned_ns, started_ns=p.started_ns,
         ended_ns=p.ended_ns, wall_us=_wall_us(p, now_ns), spawned_seq=p.spawned_seq, tail=p.tail,
-        ended_seq=p.ended_seq,
+        ended_seq=p.ended_seq, tags=p.tags,
     )  # fmt: skip
 
 

@@ -23,10 +23,15 @@ class Prices(msgspec.Struct, frozen=True):
 
     usd_per_million_in: float
     usd_per_million_out: float
+    usd_per_million_cached: float | None = None
+    """Of what the endpoint had read before; None for the same as of the rest."""
 
-    def cost_usd_micros(self, usage: Usage) -> int:
+    def cost_usd_micros(self, usage: Usage, cached_tokens: int = 0) -> int:
         """Rounded up, so that many small calls do not add up to nothing."""
         cost = usage.prompt_tokens * self.usd_per_million_in + usage.completion_tokens * self.usd_per_million_out
+        if self.usd_per_million_cached is not None:
+            cached = max(0, min(cached_tokens, usage.prompt_tokens))
+            cost += cached * (self.usd_per_million_cached - self.usd_per_million_in)
         return math.ceil(round(cost, 6))
 
 

@@ -18,7 +18,7 @@ def hold(usage: Usage, reserved: Reservation, sign: int) -> None:
 
 def _reserved(table: Table, seq: int, e: ev.ModelReserved) -> None:
     process = table.require(e.pid)
-    reserved = Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
+    reserved = Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros, e.priced)
     call = process.open[e.n]
     if call.reserved is not None:
         hold(process.usage, call.reserved, -1)

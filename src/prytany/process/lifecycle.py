@@ -20,6 +20,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
         argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
         python=e.python, environment=e.environment, spawned_by=e.parent,
         depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq, restarts=e.restarts,
+        tags=e.tags,
     )  # fmt: skip
     if parent is not None:
         parent.children[e.pid] = None

@@ -40,6 +40,8 @@ class Reservation(msgspec.Struct, array_like=True, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     cost_usd_micros: int
+    priced: bool | None = None
+    """Whether the model's price is known."""
 
 
 class OpenCall(msgspec.Struct, array_like=True):
@@ -203,6 +205,8 @@ class Process(msgspec.Struct, array_like=True):
     """Where `previous` is from."""
     reaped: int = 0
     """How many descendants of it were reaped; what they took is in `below`."""
+    tags: list[str] = []
+    """What what it takes is told apart by."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.

@@ -138,7 +138,7 @@ def _of_fleet(fleet: ResolvedFleet, name: str, form: Form) -> ModelRow:
             name=name, driver="scripted", path=form.file or "", prices=FREE, ready=not fault, fault=fault, **common
         )
     fault = _key_fault(fleet, form)
-    prices = Prices(form.prices.input, form.prices.output) if form.prices else None
+    prices = form.prices.known if form.prices else None
     url, model = form.base_url or "", form.model or ""
     return ModelRow(
         name=name, driver="openai", endpoint=shown_address(url), model=model, ready=not fault, fault=fault,

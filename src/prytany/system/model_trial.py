@@ -6,7 +6,6 @@ It is asked once and not again: a person looks on, and wants to see what the fir
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import aclosing
 
 import msgspec
@@ -14,8 +13,9 @@ import msgspec
 from prytany.abi.errors import Einval, Emodel, Enoent, KernelError
 from prytany.drivers.models.failures import failure
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest
-from prytany.system.fleet.models import open_fleet_models
+from prytany.system.fleet.models import ready_models
 from prytany.system.fleet.resolved import ResolvedFleet
+from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.models import name_model, open_model
 from prytany.system.wording import meant, quoted
 
@@ -70,8 +70,7 @@ def open_tried(name: str, fleet: ResolvedFleet | None) -> Model:
     if name not in fleet.models:
         raise Enoent(f"the fleet {fleet.name} has no model {quoted(name)}{meant(name, fleet.models)}")
     one = msgspec.structs.replace(fleet, models={name: fleet.models[name]})
-    (model,) = open_fleet_models(one, 0, {}, os.environ).values()
-    return model
+    return SwitchedModel(*ready_models(one, {})[name])
 
 
 async def try_model(name: str, model: Model, prompt: str = PROMPT, *, seconds: float = SECONDS) -> Trial:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 from prytany import __version__
@@ -35,9 +36,10 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.disk import watch_disk
-from prytany.system.fleet.bringing import Drivers, bring_back, tools_of
+from prytany.system.fleet.bringing import bring_back, environment_of, tools_of
 from prytany.system.fleet.desk import FleetDesk
-from prytany.system.fleet.models import Limited
+from prytany.system.fleet.drivers import Drivers
+from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
@@ -146,7 +148,7 @@ class Shard:
         home, roster, (store, reader, keyring, folded), opened = _open(path, notes, create=create)
         with opened:  # until the shard has it
             failed: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
-            drivers = Drivers(models(_live_models(folded.state)) if callable(models) else models, {}, {})
+            drivers = Drivers(models(_live_models(folded.state)) if callable(models) else models)
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
             reactions: list[Callable[[Durable], None]] = []
@@ -171,9 +173,11 @@ class Shard:
         try:
             ledger = self.kernel.ledger
             files = [*tools, *map(Path, tools_of(self.kernel))]
-            self.drivers.tools.update(
-                await open_tools(files, ledger.state, ledger.digest, self.logs, self.notes.append)
-            )
+            loaded = await open_tools(
+                files, ledger.state, ledger.digest, self.logs, self.kernel.content, self.notes.append,
+                partial(environment_of, self.kernel),
+            )  # fmt: skip
+            self.drivers.tools.update(loaded)
             bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
@@ -190,7 +194,7 @@ class Shard:
     def drain(self) -> Draining:
         """Begin nothing from now on, at models' endpoints neither; what of it is under way."""
         for model in set(self.kernel.outside.models.values()):
-            if isinstance(model, Limited):
+            if isinstance(model, SwitchedModel):
                 model.hold()
         return Draining(self.kernel)
 
@@ -204,11 +208,6 @@ class Shard:
         if self._disk is not None:
             self._disk.cancel()
         await self.kernel.close()
-        for courier in self.drivers.couriers.values():
-            await courier.close()
-        for tools in self.kernel.outside.tools.values():
-            await tools.close()
-        for model in set(self.kernel.outside.models.values()):
-            await model.close()
+        await self.drivers.close()
         with contextlib.suppress(StoreError):  # what is durable is so without it
             self._opened.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,8 +17,8 @@ from prytany.abi.errors import Eio
 from prytany.abi.wire import UNREADABLE
 from prytany.ports.store import Reader, Row
 
-KEYS = ("agent", "model", "day", "run")
-"""What it can be told apart by. A day is one of UTC."""
+KEYS = ("agent", "model", "day", "run", "tag")
+"""What it can be told apart by. A day is one of UTC. Who has several tags counts under each of them."""
 _USED, _SPAWNED = b"model.used/", b"process.spawned/"
 _SAY_EVERY = 5_000
 
@@ -33,22 +33,37 @@ class Spent(msgspec.Struct):
     estimated: int = 0
     """Attempts whose tokens the endpoint did not tell."""
     unpriced: int = 0
-    """Attempts with tokens and no cost: of a model that costs nothing, or whose price is not known."""
+    """Attempts with tokens and no cost: the model's price is not known, or that was not recorded then."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd_micros: int = 0
     model_us: int = 0
+    free: int = 0
+    """Attempts with tokens, of a model that is known to cost nothing."""
 
     def take(self, e: ev.ModelUsed) -> None:
         """Count in one attempt."""
         self.calls += not e.cause
         self.failed += bool(e.cause)
         self.estimated += e.estimated
-        self.unpriced += bool(e.prompt_tokens + e.completion_tokens) and not e.cost_usd_micros
+        nothing = bool(e.prompt_tokens + e.completion_tokens) and not e.cost_usd_micros
+        self.unpriced += nothing and not e.priced
+        self.free += nothing and bool(e.priced)
         self.prompt_tokens += e.prompt_tokens
         self.completion_tokens += e.completion_tokens
         self.cost_usd_micros += e.cost_usd_micros
         self.model_us += e.took_us
+
+
+class Who(NamedTuple):
+    """A process, as far as its spawn said."""
+
+    agent: str
+    run: int
+    tags: Sequence[str]
+
+
+NOBODY = Who("?", 0, ())
 
 
 class _Born:
@@ -56,22 +71,24 @@ class _Born:
 
     def __init__(self) -> None:
         self._fleets: dict[int, str] = {}
-        self._found: dict[int, tuple[str, int]] = {}
+        self._found: dict[int, Who] = {}
 
     def take(self, event: Any) -> None:
         if isinstance(event, ev.FleetDeclared):
             self._fleets[event.fleet] = event.name
         elif isinstance(event, ev.ProcessSpawned):
             fleet = self._fleets.get(event.fleet, str(event.fleet))
-            self._found[event.pid] = (f"{fleet}.{event.agent}" if event.fleet else event.name, event.run)
+            name = f"{fleet}.{event.agent}" if event.fleet else event.name
+            self._found[event.pid] = Who(name, event.run, event.tags)
 
-    def of(self, pid: int) -> tuple[str, int]:
-        return self._found.get(pid, ("?", 0))
+    def of(self, pid: int) -> Who:
+        return self._found.get(pid, NOBODY)
 
 
 def spending(
-    reader: Reader, by: Sequence[str], since_ns: int = 0, on_seq: Callable[[int], object] = lambda seq: None
-) -> dict[tuple[str | int, ...], Spent]:
+    reader: Reader, by: Sequence[str], since_ns: int = 0, on_seq: Callable[[int], object] = lambda seq: None,
+    tag: str = "", total: Spent | None = None,
+) -> dict[tuple[str | int, ...], Spent]:  # fmt: skip
     """The sums by what `by` names, of `KEYS`.
 
     Args:
@@ -79,11 +96,13 @@ def spending(
         by: the parts of a group's key, in their order.
         since_ns: records before it do not count.
         on_seq: told now and then which entry is read.
+        tag: only of processes that have it; "" for all.
+        total: takes the sum of all, in which nothing counts twice.
 
     Raises:
         Eio: an entry cannot be read by this version.
     """
-    names = "agent" in by or "run" in by
+    names = bool({"agent", "run", "tag"}.intersection(by)) or bool(tag)
     first = _first_since(reader, since_ns)
     born, groups = _Born(), dict[tuple[str | int, ...], Spent]()
     marks = [_USED] + [_SPAWNED, b"fleet.declared/"] * names
@@ -96,22 +115,34 @@ def spending(
         for event in entry.events:
             if not isinstance(event, ev.ModelUsed):
                 born.take(event)
-            elif row.seq >= first and event.cause != ev.HELD:
-                groups.setdefault(tuple(_key(by, event, entry.time_ns, born)), Spent()).take(event)
+            elif event.cause == ev.HELD:
+                continue
+            elif row.seq >= first and (not tag or tag in born.of(event.pid).tags):
+                for key in _keys(by, event, entry.time_ns, born.of(event.pid)):
+                    groups.setdefault(key, Spent()).take(event)
+                if total is not None:
+                    total.take(event)
     return groups
 
 
-def _key(by: Sequence[str], e: ev.ModelUsed, time_ns: int, born: _Born) -> Iterator[str | int]:
-    for part in by:
-        match part:
-            case "agent":
-                yield born.of(e.pid)[0]
-            case "run":
-                yield born.of(e.pid)[1]
-            case "day":
-                yield datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).date().isoformat()
-            case _:
-                yield e.model
+def _keys(by: Sequence[str], e: ev.ModelUsed, time_ns: int, who: Who) -> Iterator[tuple[str | int, ...]]:
+    """What an attempt counts under: once, or under each tag of its process."""
+    for tag in (who.tags or ("",)) if "tag" in by else ("",):
+        yield tuple(_part(part, e, time_ns, who, tag) for part in by)
+
+
+def _part(part: str, e: ev.ModelUsed, time_ns: int, who: Who, tag: str) -> str | int:
+    match part:
+        case "agent":
+            return who.agent
+        case "run":
+            return who.run
+        case "tag":
+            return tag
+        case "day":
+            return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).date().isoformat()
+        case _:
+            return e.model
 
 
 def _first_since(reader: Reader, since_ns: int) -> int:

@@ -14,11 +14,12 @@ import pytest
 from rich.console import Console
 
 from prytany.abi import events as ev
-from prytany.abi.control import Plan, Said
+from prytany.abi.control import Change, Plan, Said
 from prytany.abi.errors import KernelError
 from prytany.abi.program import pack_program
-from prytany.cli import chat, up
+from prytany.cli import chat
 from prytany.cli.live import LiveProgress
+from prytany.cli.plan import show_plan
 from prytany.cli.progress import Progress
 from prytany.cli.text import say
 from prytany.client.client import Client
@@ -221,10 +222,10 @@ def test_a_talk_and_a_plan_are_shown_without_it(capsys: pytest.CaptureFixture[st
         for value in values if kind == "reply" else [EVIL]:
             talk._show(Said(seq=1, kind=kind, number=1, value=value))
     talk._show(Said(seq=1, kind="reply", number=1, errno=EVIL, value=[EVIL, {}]))
-    names = [EVIL]
-    for empty in (False, True):
-        plan = Plan(fleet=EVIL, number=1, added=names, changed=names, removed=names, models=names)
-        up._tell(Plan(fleet=EVIL, number=1) if empty else plan, False, False)
+    changes = [Change(sign=sign, kind="agent", name=EVIL, what=[EVIL]) for sign in "+~-"]
+    for some in ([], changes):
+        for dry_run in (False, True):
+            show_plan(Plan.of(EVIL, 1, some, dry_run=dry_run), False)
     said = capsys.readouterr()
     assert said.out.count(MARK) > 10
     assert_clean(Told(["chat"], 0, said.out, said.err))

@@ -58,6 +58,14 @@ ONE = "agents: {one: {program: main.py:main"
     ("text", "expected"),
     [
         ("agents: {}", "3:9: agents: there is none; name at least one"),
+        (
+            "models: {m: {driver: scripted, prices: {input: 1, output: 1, cached: 2}}}\n" + ONE + "}}",
+            "3:70: models.m.prices.cached: it is more than `input`, of which it is a part",
+        ),
+        (
+            f"defaults: {{tags: [{', '.join(f't{n}' for n in range(10_000))}]}}\n" + ONE + "}}",
+            "3:18: defaults.tags: there are 10000; 32 are the most",
+        ),
         (f"entry: on\n{ONE}}}}}", "3:8: entry: there is no agent 'on'; is 'one' meant?"),
         ("agents: {one: {}}", "3:15: agents.one: say what it is: `instruction` for a chat agent, `program` for"),
         ("agents: {one: {kind: python}}", "3:15: agents.one: 'program' is missing: `file.py:function`"),
@@ -153,3 +161,20 @@ def test_a_target_is_a_fleet_file_or_a_folder_that_holds_one(folder: Path) -> No
     assert fleet_path(folder / "main.py") is None
     with pytest.raises(Enoent, match=r"no\.yaml cannot be read"):
         load_fleet(folder / "no.yaml")
+
+
+@pytest.mark.parametrize("price", ["-0.01", "nan", ".nan", "inf", "1e400", "1e7", "true", "", "1e-3e"])
+def test_a_price_is_a_number_that_can_be_meant(folder: Path, price: str) -> None:
+    text = f"models:\n  m:\n    driver: scripted\n    prices:\n      output: 1\n      input: {price}\n{ONE}}}}}"
+    (line,) = said(folder, text)
+    assert ": models.m.prices.input: " in line
+
+
+def test_tags_are_those_of_the_agent_or_the_defaults_and_those_that_are_given(folder: Path) -> None:
+    text = "defaults: {tags: [b, a]}\n" + ONE + "}, two: {program: main.py:main, tags: [c]}}"
+    fleet = load_fleet(write(folder, text), {}).fleet
+    resolved = resolve(fleet, folder, {}, ["run"])
+    assert {name: agent.tags for name, agent in resolved.agents.items()} == {
+        "one": ["a", "b", "run"],
+        "two": ["c", "run"],
+    }

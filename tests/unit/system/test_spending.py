@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from prytany.abi import events as ev
@@ -52,6 +53,31 @@ def test_it_is_told_apart_by_agent_model_day_and_run() -> None:
     assert {key: spent.calls for key, spent in spending(reader, ["day"]).items()} == {
         ("1970-01-01",): 1, ("1970-01-02",): 2,
     }  # fmt: skip
+
+
+def test_what_costs_nothing_is_told_from_what_has_no_known_price_and_from_what_was_not_recorded() -> None:
+    entries: list[tuple[int, list[ev.Event]]] = [
+        (1, [ev.ModelUsed(1, n, "m", 10, 1, cost, 500, "", priced=priced)])
+        for n, (cost, priced) in enumerate([(0, True), (0, False), (0, None), (5, True), (5, None)])
+    ]
+    (spent,) = spending(store(entries).reader(), ["model"]).values()
+    assert (spent.free, spent.unpriced, spent.cost_usd_micros) == (1, 2, 10)
+
+
+def test_who_has_several_tags_counts_under_each_and_once_in_the_sum() -> None:
+    tagged = [
+        msgspec.structs.replace(spawned(pid, pid, f"p{pid}"), tags=tags)
+        for pid, tags in enumerate((["a", "b"], ["b"], []), 1)
+    ]
+    reader = store([(1, [*tagged]), (2, [used(pid, "m", 10**pid) for pid in (1, 2, 3, 9)])]).reader()
+    total = Spent()
+    found = spending(reader, ["tag"], total=total)
+    assert {key: spent.cost_usd_micros for key, spent in found.items()} == {
+        ("a",): 10, ("b",): 110, ("",): 1_000 + 10**9,
+    }  # fmt: skip
+    assert (total.calls, total.cost_usd_micros) == (4, 1_110 + 10**9)
+    both = spending(reader, ["agent", "model", "day", "tag"], tag="b")
+    assert set(both) == {("p1", "m", "1970-01-01", tag) for tag in "ab"} | {("p2", "m", "1970-01-01", "b")}
 
 
 @pytest.mark.parametrize(("since_ns", "calls"), [(0, 3), (1, 3), (3, 2), (DAY_NS, 2), (DAY_NS + 1, 1), (DAY_NS * 9, 0)])

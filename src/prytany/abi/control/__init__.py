@@ -11,6 +11,7 @@ the connection itself, which is closed after it. Commands grow at their ends, an
 from __future__ import annotations
 
 from prytany.abi.control.answers import (
+    Change,
     ChannelRow,
     Collected,
     ContextRow,
@@ -79,6 +80,7 @@ __all__ = [
     "SOCKET",
     "AwaitEntry",
     "BringFleet",
+    "Change",
     "ChannelRow",
     "CollectContent",
     "Collected",

@@ -132,6 +132,7 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     fleet: str = ""
     """The name of its fleet, and which agent of it that is; "" where it is of none."""
     agent: str = ""
+    tags: list[str] = []
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
@@ -208,6 +209,7 @@ class Inspection(msgspec.Struct, kw_only=True):
     mailbox: MailboxRow = msgspec.field(default_factory=MailboxRow)
     forgotten: bool = False
     """Its content was destroyed."""
+    tags: list[str] = []
 
 
 class Ended(msgspec.Struct, kw_only=True):
@@ -250,8 +252,20 @@ class Upgrade(msgspec.Struct, kw_only=True):
     """Digest of the new program, in hexadecimal."""
 
 
+class Change(msgspec.Struct, kw_only=True, frozen=True):
+    """One thing that bringing a fleet changes. No secret is in it."""
+
+    sign: str
+    """`+` is new, `~` changes, `-` goes."""
+    kind: str
+    """`fleet`, `agent`, `model`, `secret`, `tools` or `notify`."""
+    name: str
+    what: list[str] = []
+    """Of what changes: the keys, with what they were and are where these are numbers or lists of names."""
+
+
 class Plan(msgspec.Struct, kw_only=True):
-    """What bringing a fleet changes, or changed: names of agents and of models."""
+    """What bringing a fleet changes, or changed: all of it, and by themselves the names of agents and of models."""
 
     fleet: str
     number: int
@@ -261,15 +275,26 @@ class Plan(msgspec.Struct, kw_only=True):
     removed: list[str] = []
     models: list[str] = []
     """Models that are new, changed or gone."""
-    channels: list[str] = []
-    """Ways to tell people that are new, changed or gone."""
     started: list[int] = []
     """The pids of what was started."""
+    changes: list[Change] = []
+    dry_run: bool = False
+    """Nothing was changed."""
+
+    @classmethod
+    def of(cls, fleet: str, number: int, changes: list[Change], *, dry_run: bool) -> Plan:
+        """The plan of these changes."""
+        agents = {sign: sorted(c.name for c in changes if c.kind == "agent" and c.sign == sign) for sign in "+~-"}
+        models = sorted(c.name for c in changes if c.kind == "model")
+        return cls(
+            fleet=fleet, number=number, added=agents["+"], changed=agents["~"], removed=agents["-"], models=models,
+            changes=changes, dry_run=dry_run,
+        )  # fmt: skip
 
     @property
     def empty(self) -> bool:
         """Nothing changes."""
-        return not (self.added or self.changed or self.removed or self.models or self.channels)
+        return not self.changes
 
 
 class ChannelRow(msgspec.Struct, kw_only=True):

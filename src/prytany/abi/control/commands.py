@@ -85,13 +85,20 @@ class StartAgent(msgspec.Struct, array_like=True, frozen=True, tag="start"):
     kwargs: dict[str, Any] = {}
     function: str = ""
     """Another one of its program than the agent's own."""
+    tags: list[str] = []
+    """Of this run, with the agent's own."""
 
 
 class BringFleet(msgspec.Struct, array_like=True, frozen=True, tag="bring"):
-    """Bring a resolved fleet, packed, which stays until it is withdrawn; or say only what that would change."""
+    """Bring a resolved fleet, packed, which stays until it is withdrawn; or say only what that would change.
+
+    `environment` are variables of whoever commands it, instead of the kernel's own: secrets may be taken from them.
+    They are never recorded.
+    """
 
     fleet: bytes
     dry_run: bool = False
+    environment: dict[str, str] = {}
 
 
 class WithdrawFleet(msgspec.Struct, array_like=True, frozen=True, tag="withdraw"):

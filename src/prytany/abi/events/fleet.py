@@ -40,6 +40,7 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     restarts: int
     python: str = ""
     about: str = ""
+    tags: list[str] = []
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

@@ -15,6 +15,8 @@ class ModelReserved(msgspec.Struct, array_like=True, frozen=True, tag="model.res
     prompt_tokens: int
     completion_tokens: int
     cost_usd_micros: int
+    priced: bool | None = None
+    """Whether the model's price is known; None of records of before that was said."""
 
 
 HELD = "held"
@@ -38,3 +40,5 @@ class ModelUsed(msgspec.Struct, array_like=True, frozen=True, tag="model.used/1"
     cause: str = ""
     estimated: bool = False
     """The endpoint did not say what it used: the tokens are an estimate, or the reservation."""
+    priced: bool | None = None
+    """Whether what it cost is known; None of records of before that was said."""

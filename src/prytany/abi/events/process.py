@@ -34,6 +34,8 @@ class ProcessSpawned(msgspec.Struct, array_like=True, frozen=True, tag="process.
     """The number of its fleet; 0 where it is of none."""
     agent: str = ""
     """Which agent of its fleet it is, or belongs to."""
+    tags: list[str] = []
+    """Its own and its parent's: what it takes can be told apart by them."""
 
 
 class ProcessReady(msgspec.Struct, array_like=True, frozen=True, tag="process.ready/1"):

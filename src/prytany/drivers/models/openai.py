@@ -153,7 +153,7 @@ class OpenAINative:
 
     def _cost(self, usage: Usage, cached_tokens: int = 0) -> int | None:
         if self._prices is not None:
-            return self._prices.cost_usd_micros(usage)
+            return self._prices.cost_usd_micros(usage, cached_tokens)
         return listed_cost_usd_micros(usage, self._model, self._base_url, cached_tokens)
 
     async def _post(self, path: str, body: bytes) -> bytes:

@@ -50,8 +50,8 @@ class Owner(ModelOwner, ContextOwner, ProcessOwner, Protocol):
         """Call `n` has its result: `value`, packed, or an error; and the events that `made` has for it."""
         ...
 
-    def tool_path(self, run: int, name: str) -> str:
-        """The file of a tool that was granted to a run."""
+    def loaded_tools(self, run: int, name: str) -> Tools | None:
+        """The file of a tool, as it was granted to a run."""
         ...
 
 
@@ -76,7 +76,7 @@ class Effects:
             "context_fork": contexts.fork,
             "file_read": lambda p, n, a: outside.files.read(p.unveil, a.path),
             "file_write": lambda p, n, a: outside.files.write(p.unveil, a.path, a.data),
-            TOOL_RUN: ToolEffects(outside.tools, owner.tool_path, lambda seq: owner.table.home_at(seq)).run,
+            TOOL_RUN: ToolEffects(owner.loaded_tools, lambda seq: owner.table.home_at(seq)).run,
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
         }
 

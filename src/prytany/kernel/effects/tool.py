@@ -5,7 +5,7 @@ The class of the effect is the one that was recorded when the call was opened, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -59,21 +59,18 @@ def call_key(process: Process, n: int, home_at: Callable[[int], bytes] = lambda 
 class ToolEffects:
     """The effects that end at a tool."""
 
-    def __init__(
-        self, tools: Mapping[str, Tools], path_of: Callable[[int, str], str], home_at: Callable[[int], bytes]
-    ) -> None:
-        self._tools = tools
-        self._path_of = path_of
+    def __init__(self, find: Callable[[int, str], Tools | None], home_at: Callable[[int], bytes]) -> None:
+        self._find = find
         self._home_at = home_at
 
     async def run(self, process: Process, n: int, run: ToolRun) -> Any:
         """One result. Raises Etool, Einval, Epolicy, InDoubt."""
-        tools = self._tools.get(self._path_of(process.run, run.name))
-        if tools is None:
-            raise Epolicy(f"the tool {run.name} is not loaded in this kernel", call="tool_call")
         key = call_key(process, n, self._home_at) if run.effect == "keyed" else ""
         attempt = 1
         while True:
+            tools = self._find(process.run, run.name)  # anew: what was loaded may have been replaced meanwhile
+            if tools is None:
+                raise Epolicy(f"the tool {run.name} is not loaded in this kernel", call="tool_call")
             try:
                 return await tools.call(run.name, run.arguments, key)
             except ToolFailure as failure:

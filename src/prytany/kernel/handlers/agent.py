@@ -12,6 +12,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval, Eperm
 from prytany.abi.ids import pid_of
+from prytany.abi.names import check_tags
 from prytany.abi.values import pack
 from prytany.kernel.outcome import Context, Denied, Done
 from prytany.process.process import Process
@@ -36,6 +37,7 @@ def spawn_agent(k: Context, p: Process, a: Any, name: str) -> Done:
         source=agent.source, argument=k.digest(argument), pledge=sorted(agent.pledge if a.pledge is None else a.pledge),
         unveil=agent.unveil, seed=k.entropy(32), model=fleet.models.get(agent.model, p.model), python=agent.python,
         environment=k.environment(agent.python), restarts=agent.restarts, fleet=fleet.number, agent=agent.name,
+        tags=check_tags(p.tags, agent.tags),
     )  # fmt: skip
     tools = ev.ToolsNarrowed(pid, sorted(agent.tools if a.tools is None else a.tools))
     return Done(int(pid), (spawned, tools, ev.ProcessReady(pid, 1)), contents=(argument,))

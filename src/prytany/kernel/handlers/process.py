@@ -69,7 +69,7 @@ def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
         source=k.shared_digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil,
         seed=k.entropy(32), model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
-        fleet=member.fleet, agent=member.agent,
+        fleet=member.fleet, agent=member.agent, tags=p.tags,
     )  # fmt: skip
     narrowed = k.tools.narrowed(p, pid, a.tools)
     return Done(int(pid), (spawned, *narrowed, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))

@@ -1,45 +1,44 @@
 """Bringing a resolved fleet into a kernel: programs found, models and tools by the names that the kernel knows.
 
-A kernel that goes on in a home brings its fleets again from the journal: what runs asks the models that it asked.
+Everything that can fail is done before anything is changed: a fleet is prepared, which says what would change, and
+then brought in one step, or dropped. A kernel that goes on in a home brings its fleets again from the journal: what
+runs asks the models that it asked.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
+from prytany.abi.control import Change
+from prytany.abi.errors import Enoent
 from prytany.abi.program import MODULE, Module, pack_program
+from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.fleets import Agent
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.outcome import Program
-from prytany.kernel.toolbox import Toolbox
-from prytany.ports.courier import Courier
-from prytany.ports.model import Model
-from prytany.ports.tool import Tools
+from prytany.system.fleet.behind import Environment, changed_secrets, skills_digest, tools_differ
 from prytany.system.fleet.channels import check_secrets, couriers_back, forms_of, open_couriers
+from prytany.system.fleet.comparing import CHANGED, compare
+from prytany.system.fleet.drivers import Drivers, runs_with
 from prytany.system.fleet.meaning import FindProgram
-from prytany.system.fleet.models import names_of, open_fleet_models
+from prytany.system.fleet.models import ReadyModel, names_of, ready_models
 from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
+from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
 from prytany.system.tools import load_tools
 
 CHAT = "chat"
+RUNS_SHOWN = 10
 _decoder = msgspec.msgpack.Decoder(ResolvedFleet)
-
-
-class Drivers(NamedTuple):
-    """What a kernel's models, tools and couriers are, by name, by file and by channel: the same that it looks them up
-    in."""
-
-    models: dict[str, Model]
-    tools: dict[str, Tools]
-    couriers: dict[str, Courier]
+Names = Callable[[str], list[str]]
+"""The tools of a file."""
 
 
 def resolved_of(kernel: Kernel, number: int) -> ResolvedFleet:
@@ -47,51 +46,197 @@ def resolved_of(kernel: Kernel, number: int) -> ResolvedFleet:
     return _decoder.decode(kernel.content(kernel.fleet_operator.get(number).resolved))
 
 
-async def bring(
-    kernel: Kernel, drivers: Drivers, logs: Logs, fleet: ResolvedFleet, *, uid: int,
-    stays: bool = False, number: int = 0, find: FindProgram = lambda target: find_program(target, ""),
-) -> int:  # fmt: skip
-    """Bring a fleet, or bring `number` again; its number. Nothing is changed where it cannot be brought.
+def plain_find(target: str) -> Program:
+    """A program as it is on disk. Raises KernelError."""
+    return find_program(target, "")
+
+
+class Prepared:
+    """A fleet of which all is there that it needs; bring it, or drop it. Make it with `prepare`."""
+
+    def __init__(self, kernel: Kernel, drivers: Drivers, fleet: ResolvedFleet, number: int) -> None:
+        self._kernel = kernel
+        self._drivers = drivers
+        self.fleet = fleet
+        self.number = number
+        self._tools: dict[str, PythonTools] = {}
+        self._models: dict[str, ReadyModel] = {}
+        self._agents: list[Agent] = []
+        self._skills: dict[str, bytes] = {}
+        self._environment: Mapping[str, str] = {}
+        self.changes: list[Change] = []
+
+    async def prepare(self, logs: Logs, environment: Mapping[str, str], find: FindProgram) -> None:
+        """Load and open what is not there as it is wanted. Raises KernelError, and nothing is left of it then."""
+        fleet, drivers = self.fleet, self._drivers
+        check_secrets(fleet, environment)
+        self._environment = environment
+        before = resolved_of(self._kernel, self.number) if self.number else None
+        behind: dict[tuple[str, str], list[str]] = {}
+        secrets = Environment(fleet, environment)
+        kept = open_models(drivers, self.number)
+        try:
+            for name, path in fleet.tools.items():
+                behind["tools", name] = await self._load(path, logs, secrets, behind)
+            self._models = ready_models(fleet, kept, environment)
+            self._agents = list(agents_of(fleet, self._names, find))
+        except BaseException:
+            await self.drop()
+            raise
+        for name, ready in self._models.items():
+            self._compare_model(name, ready, kept.get(name), behind)
+        self._compare_agents(before, behind)
+        self.changes = compare(before, fleet, behind)
+        if before is not None and before != fleet and not self.changes:
+            self.changes = [Change(sign=CHANGED, kind="fleet", name=fleet.name, what=["how it is written"])]
+
+    async def _load(
+        self, path: str, logs: Logs, secrets: Environment, behind: dict[tuple[str, str], list[str]]
+    ) -> list[str]:
+        """Load a file of tools where what is loaded of it is not what is wanted; in words, what changes."""
+        if path in self._tools:  # it has two names
+            return []
+        there = self._drivers.tools.get(path)
+        if there is not None and not isinstance(there, PythonTools):
+            return []
+        what = tools_differ(there, secrets) if there is not None else []
+        if there is not None and not what:
+            return []
+        new = self._tools[path] = await load_tools(path, logs, secrets)
+        if there is None:
+            return []
+        for name in changed_secrets(there, new.secrets):
+            if name in new.secrets:
+                behind["secret", name] = ["value"]
+        said = self._kernel.tools.said_by(path, there)
+        names = dict.fromkeys([*new.manifests, *there.manifests])
+        for name in names:
+            was, now = there.manifests.get(name), new.manifests.get(name)
+            if was is None or now is None:
+                what.append(f"+{name}" if was is None else f"-{name}")
+            elif was != now:
+                what.append(f"what {name} says of itself")
+        runs = runs_with(self._kernel, path, said) if new.manifests != there.manifests else []
+        if runs:
+            more = f" and {len(runs) - RUNS_SHOWN} more" if len(runs) > RUNS_SHOWN else ""
+            what.append(f"runs that go on with it as it was: {', '.join(map(str, runs[:RUNS_SHOWN]))}{more}")
+        return what
+
+    def _compare_model(
+        self, name: str, ready: ReadyModel, kept: SwitchedModel | None, behind: dict[tuple[str, str], list[str]]
+    ) -> None:
+        if kept is None or ready.opened is kept.opened:
+            return
+        (had, had_key, had_stamp), (has, has_key, has_stamp) = kept.opened.by, ready.opened.by
+        if had_key != has_key and had.key == has.key and has.key is not None:
+            behind["secret", has.key.secret] = ["value"]
+        if had_stamp != has_stamp and had.file == has.file:
+            behind["model", name] = ["what its file holds"]
+
+    def _compare_agents(self, before: ResolvedFleet | None, behind: dict[tuple[str, str], list[str]]) -> None:
+        fleets = self._kernel.fleets.fleets
+        had = fleets[self.number].agents if before is not None else {}
+        for agent in self._agents:
+            resolved = self.fleet.agents[agent.name]
+            what: list[str] = []
+            declared = had.get(agent.name)
+            same = before is not None and before.agents.get(agent.name) == resolved
+            if declared is not None and same and declared.source != self._kernel.shared_digest(agent.program.source):
+                what.append("the loop that it runs" if resolved.chat else "the text of its program")
+            if declared is not None and same and sorted(agent.tools) != declared.tools:
+                what.append("the tools of a file that it has")
+            if resolved.chat is not None and resolved.chat.skills:
+                self._skills[agent.name] = digest = skills_digest(resolved.chat.skills)
+                if self._drivers.skills.get((self.number, agent.name), digest) != digest:
+                    what.append("what its skills say")
+            if what:
+                behind["agent", agent.name] = what
+
+    def _names(self, path: str) -> list[str]:
+        new = self._tools.get(path)
+        return list(new.manifests) if new is not None else self._kernel.tools.names(path)
+
+    def bring(self, *, uid: int, stays: bool) -> int:
+        """Bring it; its number. Nothing is changed where that raises KernelError, and it is still to be dropped."""
+        kernel, fleet, drivers = self._kernel, self.fleet, self._drivers
+        number = self.number or kernel.fleets.next_number
+        kernel.fleet_operator.declare(
+            fleet.name, self._agents, models=names_of(fleet, number), tools=list(fleet.tools.values()),
+            resolved=msgspec.msgpack.encode(fleet), uid=uid, stays=stays, number=self.number,
+            channels=forms_of(fleet), known={tool for path in fleet.tools.values() for tool in self._names(path)},
+        )  # fmt: skip
+        for path, tools in self._tools.items():
+            drivers.replace_tools(kernel, path, tools)
+        for name, ready in self._models.items():
+            switch(drivers, f"{number}/{name}", ready)
+        open_couriers(drivers.couriers, kernel, number, fleet, self._environment)
+        drivers.skills.update({(number, name): digest for name, digest in self._skills.items()})
+        self._tools, self._models = {}, {}
+        return number
+
+    async def drop(self) -> None:
+        """Let go of what was loaded and opened for it."""
+        tools, self._tools = self._tools, {}
+        models, self._models = self._models, {}
+        for loaded in tools.values():
+            await loaded.close()
+        for ready in models.values():
+            if not ready.opened.asked:
+                await ready.opened.close()
+
+
+def switch(drivers: Drivers, name: str, ready: ReadyModel) -> None:
+    """What the kernel knows by that name is that from now on."""
+    model = drivers.models.get(name)
+    if isinstance(model, SwitchedModel):
+        model.switch(*ready)
+    else:
+        drivers.models[name] = SwitchedModel(*ready)
+
+
+async def prepare(
+    kernel: Kernel, drivers: Drivers, logs: Logs, fleet: ResolvedFleet, *, number: int = 0,
+    environment: Mapping[str, str] = os.environ, find: FindProgram = plain_find,
+) -> Prepared:  # fmt: skip
+    """Look at what it would be to bring a fleet, or `number` again; nothing is changed.
 
     Raises:
         KernelError: a program, tool, model or secret is not there, or cannot be used.
     """
-    tools = drivers.tools
-    loaded = {path: await load_tools(path, logs) for path in fleet.tools.values() if path not in tools}
+    prepared = Prepared(kernel, drivers, fleet, number)
+    await prepared.prepare(logs, environment, find)
+    return prepared
+
+
+async def bring(
+    kernel: Kernel, drivers: Drivers, logs: Logs, fleet: ResolvedFleet, *, uid: int, stays: bool = False
+) -> int:
+    """Bring a new fleet; its number. Nothing is changed where it cannot be brought. Raises as `prepare`."""
+    prepared = await prepare(kernel, drivers, logs, fleet)
     try:
-        kept = open_models(kernel, drivers, number) if number else {}
-        tools.update(loaded)
-        agents = list(agents_of(fleet, kernel.tools, find))
-        as_number = number or kernel.fleets.next_number
-        models = open_fleet_models(fleet, as_number, kept)
-        check_secrets(fleet)
-        kernel.fleet_operator.declare(
-            fleet.name, agents, models=names_of(fleet, as_number), tools=list(fleet.tools.values()),
-            resolved=msgspec.msgpack.encode(fleet), uid=uid, stays=stays, number=number, channels=forms_of(fleet),
-        )  # fmt: skip
-    except BaseException:
-        for path, opened in loaded.items():
-            tools.pop(path, None)
-            await opened.close()
-        raise
-    drivers.models.update(models)
-    open_couriers(drivers.couriers, kernel, as_number, fleet)
-    return as_number
+        return prepared.bring(uid=uid, stays=stays)
+    finally:
+        await prepared.drop()
 
 
-def open_models(kernel: Kernel, drivers: Drivers, number: int) -> dict[str, tuple[object, Model]]:
-    """The models of a fleet that are open: by name what its file said of each, and the model."""
-    forms = resolved_of(kernel, number).models
-    opened = drivers.models
-    return {name: (forms[name], opened[f"{number}/{name}"]) for name in forms if f"{number}/{name}" in opened}
+def open_models(drivers: Drivers, number: int) -> dict[str, SwitchedModel]:
+    """The models of a fleet that are open, by its names."""
+    before = f"{number}/"
+    named = {name.removeprefix(before): model for name, model in drivers.models.items() if name.startswith(before)}
+    return {name: model for name, model in named.items() if isinstance(model, SwitchedModel)}
 
 
 def bring_back(kernel: Kernel, drivers: Drivers) -> None:
     """Open the models and couriers of the fleets that are in the journal. Raises KernelError where a model cannot
     be."""
     for number in kernel.fleets.fleets:
-        drivers.models.update(open_fleet_models(resolved_of(kernel, number), number, {}))
+        fleet = resolved_of(kernel, number)
+        for name, ready in ready_models(fleet, {}).items():
+            switch(drivers, f"{number}/{name}", ready)
         drivers.couriers.update(couriers_back(kernel, number))
+        for agent in fleet.agents.values():
+            if agent.chat is not None and agent.chat.skills:
+                drivers.skills[number, agent.name] = skills_digest(agent.chat.skills)
 
 
 def tools_of(kernel: Kernel) -> list[str]:
@@ -99,8 +244,15 @@ def tools_of(kernel: Kernel) -> list[str]:
     return list(dict.fromkeys(path for fleet in kernel.fleets.fleets.values() for path in fleet.tools))
 
 
-def agents_of(fleet: ResolvedFleet, tools: Toolbox, find: FindProgram) -> Iterator[Agent]:
-    """The fleet's agents. Raises KernelError for a program that is not there any more, or a file of tools."""
+def environment_of(kernel: Kernel, path: str) -> Mapping[str, str]:
+    """Where the tools of a file have their secrets from: as the fleet says that was brought last of those that have
+    it."""
+    numbers = [number for number, fleet in kernel.fleets.fleets.items() if path in fleet.tools]
+    return Environment(resolved_of(kernel, numbers[-1]), os.environ) if numbers else os.environ
+
+
+def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator[Agent]:
+    """The fleet's agents. Raises KernelError for a program that is not there any more, or a tool."""
     for agent in fleet.agents.values():
         yield Agent(
             name=agent.name,
@@ -108,21 +260,25 @@ def agents_of(fleet: ResolvedFleet, tools: Toolbox, find: FindProgram) -> Iterat
             program=_chat(fleet, agent) if agent.kind == CHAT else find(agent.program),
             pledge=agent.pledge,
             model=agent.model,
-            tools=sorted(_tools(fleet, agent, tools)),
+            tools=sorted(_tools(fleet, agent, names)),
             unveil={**agent.unveil, **dict.fromkeys(agent.chat.skills if agent.chat else (), "r")},
             spawns=agent.spawns,
             restarts=agent.restarts,
             python=agent.python,
             about=agent.about,
+            tags=agent.tags,
         )
 
 
-def _tools(fleet: ResolvedFleet, agent: ResolvedAgent, tools: Toolbox) -> set[str]:
-    """The tools that an agent names, where a name without a dot is all of a file."""
+def _tools(fleet: ResolvedFleet, agent: ResolvedAgent, names: Names) -> set[str]:
+    """The tools that an agent names, where a name without a dot is all of a file. Raises Enoent."""
+    known = {tool for path in fleet.tools.values() for tool in names(path)} if agent.tools else set[str]()
     found: set[str] = set()
     for name in agent.tools:
         file, dot, _ = name.partition(".")
-        found |= {name} if dot else set(tools.names(fleet.tools[file]))
+        found |= {name} if dot else set(names(fleet.tools[file]))
+    if missing := sorted(found - known):
+        raise Enoent(f"the agent {agent.name!r} has the tool {missing[0]!r}, and there is none of that name")
     return found
 
 

@@ -87,14 +87,16 @@ def courier_of(definition: Definition, environment: Mapping[str, str] = os.envir
     return WebhookCourier(partial(_target, definition, environment))
 
 
-def open_couriers(couriers: dict[str, Courier], kernel: Kernel, number: int, fleet: ResolvedFleet) -> None:
+def open_couriers(
+    couriers: dict[str, Courier], kernel: Kernel, number: int, fleet: ResolvedFleet, environment: Mapping[str, str]
+) -> None:
     """Have a courier for each channel of a fleet that was brought, and none for those that are gone."""
     for key in list(couriers):
         of, _, at = key.partition("/")
         there = kernel.fleets.fleets.get(int(of))
         if there is None or int(at) not in there.channels:
             del couriers[key]
-    couriers.update((key_of(number, at), courier_of(d)) for at, d in enumerate(definitions(fleet)))
+    couriers.update((key_of(number, at), courier_of(d, environment)) for at, d in enumerate(definitions(fleet)))
 
 
 def couriers_back(kernel: Kernel, number: int) -> dict[str, Courier]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from prytany.abi import control
@@ -13,11 +14,11 @@ from prytany.kernel.following import hear
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.notice_views import channel_rows
 from prytany.supervision.fleets import Fleet
-from prytany.system.fleet.bringing import Drivers, bring, resolved_of
-from prytany.system.fleet.channels import forms_of
+from prytany.system.fleet.bringing import prepare
+from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.places import prepare_folders
-from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.sound import unpack_fleet
+from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 
 Command = (
@@ -36,6 +37,8 @@ class FleetDesk:
         self._home = home
         self._model = model
         self._bringing = asyncio.Lock()
+        self._variables: dict[str, str] = {}
+        """Those that came with commands, before the kernel's own."""
 
     async def answer(self, command: Command, uid: int) -> bytes:
         """Carry it out; its packed answer, once what it says is durable. Raises KernelError."""
@@ -52,9 +55,13 @@ class FleetDesk:
                 answer = self._withdraw(command, uid)
             case control.ListFleets():
                 answer = [self._row(fleet) for fleet in self._kernel.fleets.fleets.values()]
-        packed, journal = pack(answer), self._kernel.ledger.journal
-        await journal.wait_durable(journal.head.seq)
+        packed = pack(answer)
+        await self._durable()
         return packed
+
+    async def _durable(self) -> None:
+        journal = self._kernel.ledger.journal
+        await journal.wait_durable(journal.head.seq)
 
     async def _hear(self, pid: int, after: int) -> control.Heard:
         """Raises Esrch where the journal's processes have none of that pid any more."""
@@ -73,37 +80,51 @@ class FleetDesk:
         fleet = unpack_fleet(command.fleet)
         async with self._bringing:
             there = self._kernel.fleets.staying(fleet.name)
-            before = resolved_of(self._kernel, there.number) if there else None
-            plan = _plan(before, fleet, there.number if there else 0)
-            plan.channels = self._changed_channels(fleet, there)
-            if command.dry_run or (there is not None and plan.empty and before == fleet):
-                return plan
-            prepare_folders(fleet, Path(fleet.folder) / "fleet.yaml", self._home)
-            plan.number = await bring(
-                self._kernel, self._drivers, self._logs, fleet, uid=uid, stays=True, number=plan.number
-            )
+            variables = {**self._variables, **command.environment}
+            prepared = await prepare(
+                self._kernel, self._drivers, self._logs, fleet, number=there.number if there else 0,
+                environment={**os.environ, **variables},
+            )  # fmt: skip
+            plan = control.Plan.of(fleet.name, prepared.number, prepared.changes, dry_run=command.dry_run)
+            try:
+                if command.dry_run or (there is not None and plan.empty):
+                    return plan
+                prepare_folders(fleet, Path(fleet.folder) / "fleet.yaml", self._home)
+                if self._kernel.fleets.staying(fleet.name) is not there:
+                    raise Eagain(f"the fleet {fleet.name} was taken down meanwhile")
+                plan.number = prepared.bring(uid=uid, stays=True)
+            finally:
+                await prepared.drop()
+            self._variables = variables
+            self._let_go_of_models()
             plan.started = [
                 self._kernel.fleet_operator.start(plan.number, name, [], {}, uid=uid, model=self._model)
                 for name, agent in fleet.agents.items()
                 if agent.service and name in plan.added
             ]
+            await self._durable()  # whoever brings it next reads what is recorded of it
             return plan
 
-    def _changed_channels(self, fleet: ResolvedFleet, there: Fleet | None) -> list[str]:
-        """The labels of those that are new, changed or gone. Compared with what is declared: a fleet that an earlier
-        version brought has none."""
-        had = dict(there.channels) if there is not None else {}
-        changed: list[str] = []
-        for at, form in enumerate(forms_of(fleet)):
-            old = had.pop(at, None)
-            if old is None or (old.label, old.definition) != (form.label, self._kernel.digest(form.definition)):
-                changed.append(form.label)
-        return changed + [old.label for old in had.values()]
+    def _let_go_of_models(self) -> None:
+        """Drop those that nobody means any more: of fleets that are gone, or that their fleet does not name now."""
+        fleets, table = self._kernel.fleets, self._kernel.table
+        asked = {p.model for p in table.processes.values() if p.alive}
+        own = [name for name, model in self._drivers.models.items() if isinstance(model, SwitchedModel)]
+        for name in own:
+            if name not in fleets.models and name not in asked:
+                self._drivers.drop_model(name)
 
     def _start(self, command: control.StartAgent, uid: int) -> int:
         fleet = self._of_name(command.fleet)
         return self._kernel.fleet_operator.start(
-            fleet.number, command.agent, [], command.kwargs, uid=uid, model=self._model, function=command.function
+            fleet.number,
+            command.agent,
+            [],
+            command.kwargs,
+            uid=uid,
+            model=self._model,
+            function=command.function,
+            tags=command.tags,
         )
 
     def _withdraw(self, command: control.WithdrawFleet, uid: int) -> int:
@@ -132,18 +153,3 @@ class FleetDesk:
             agents={name: agent.about for name, agent in fleet.agents.items()}, models=sorted(fleet.models),
             channels=channel_rows(fleet),
         )  # fmt: skip
-
-
-def _plan(before: ResolvedFleet | None, after: ResolvedFleet, number: int) -> control.Plan:
-    """What changes, by name."""
-    had = before.agents if before else {}
-    models = before.models if before else {}
-    names = sorted({*models, *after.models})
-    return control.Plan(
-        fleet=after.name,
-        number=number,
-        added=sorted(set(after.agents) - set(had)),
-        changed=sorted(name for name in set(after.agents) & set(had) if after.agents[name] != had[name]),
-        removed=sorted(set(had) - set(after.agents)),
-        models=[name for name in names if models.get(name) != after.models.get(name)],
-    )

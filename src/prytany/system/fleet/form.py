@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from prytany.abi import limits
+from prytany.ports.model import Prices as Known
 
 PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
@@ -27,6 +28,7 @@ PATTERNS = {
 """In words."""
 ADDRESS_CHARS_MAX = 2_048
 Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, digits, `-` and `_`")]
+Tag = Annotated[str, Meta(pattern=NAME, max_length=limits.TAG_CHARS_MAX, description="letters, digits, `-` and `_`")]
 Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
 Place = Annotated[str, Meta(min_length=1, max_length=1_024, description="from the fleet file's folder")]
 Mode = Literal["r", "rw"]
@@ -34,6 +36,8 @@ Header = Annotated[str, Meta(pattern=HEADER, max_length=64)]
 Variable = Annotated[str, Meta(pattern=VARIABLE, max_length=64)]
 Kind = Literal["doubt", "incident", "failure", "storm", "limit", "budget"]
 """As `abi.notices` has them."""
+USD_PER_MILLION_MAX = 1_000_000.0
+"""A dollar a token: who writes more has forgotten that prices are for a million."""
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -69,8 +73,17 @@ class Key(Form, frozen=True):
 class Prices(Form, frozen=True):
     """US dollars a million tokens."""
 
-    input: Annotated[float, Meta(ge=0, le=1_000_000, description="of what is asked")]
-    output: Annotated[float, Meta(ge=0, le=1_000_000, description="of what is answered")]
+    input: Annotated[float, Meta(ge=0, le=USD_PER_MILLION_MAX, description="of what is asked")]
+    output: Annotated[float, Meta(ge=0, le=USD_PER_MILLION_MAX, description="of what is answered")]
+    cached: (
+        Annotated[float, Meta(ge=0, le=USD_PER_MILLION_MAX, description="of input that the endpoint read before")]
+        | None
+    ) = None
+
+    @property
+    def known(self) -> Known:
+        """As drivers take them."""
+        return Known(self.input, self.output, self.cached)
 
 
 class Limits(Form, frozen=True):
@@ -125,6 +138,9 @@ class Rights(Form, frozen=True):
     restarts: (
         Annotated[int, Meta(ge=0, le=limits.RESTARTS_MAX, description="how many times it is begun again when it fails")]
         | None
+    ) = None
+    tags: (
+        Annotated[list[Tag], Meta(description="what `cost` and `ps` tell it apart by, with what it starts")] | None
     ) = None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as File
 from urllib.parse import urlsplit
 
+from prytany.abi import limits
 from prytany.abi.errors import KernelError
 from prytany.abi.limits import CHANNELS_MAX
 from prytany.abi.schema_form import schema_fault
@@ -89,6 +90,8 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
 
 
 def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:
+    if model.prices is not None and (model.prices.cached or 0) > model.prices.input:
+        yield (*path, "prices", "cached"), "it is more than `input`, of which it is a part"
     if model.driver == "openai":
         for key in ("base_url", "model"):
             if getattr(model, key) is None:
@@ -138,6 +141,8 @@ def _rights(fleet: Fleet, rights: Rights, path: Path, folder: File) -> Found:
     for place in rights.unveil or ():
         if place not in fleet.folders and not os.path.exists(folder / place):
             yield (*path, "unveil", place), f"there is no folder {folder / place}, and none of that name in `folders`"
+    if len(set(rights.tags or ())) > limits.TAGS_MAX:
+        yield (*path, "tags"), f"there are {len(set(rights.tags or ()))}; {limits.TAGS_MAX} are the most"
     for at, name in enumerate(rights.spawns or ()):
         if name not in fleet.agents:
             yield (*path, "spawns", at), f"there is no agent {quoted(name)}{meant(name, fleet.agents)}"

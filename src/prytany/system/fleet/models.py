@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from prytany.abi.errors import Einval
-from prytany.abi.events import HELD
-from prytany.ports.model import Embedded, Model, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Prices
+from prytany.ports.model import Model
 from prytany.system.fleet.form import Model as Form
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.secrets import read_secret
+from prytany.system.fleet.switched import Opened, SwitchedModel, Terms
+from prytany.system.looks import stamp_of
+
+
+class ReadyModel(NamedTuple):
+    """What a model of a fleet is to be: its driver, which may be open already, and what stands around it."""
+
+    opened: Opened
+    terms: Terms
 
 
 def names_of(fleet: ResolvedFleet, number: int) -> dict[str, str]:
@@ -21,38 +30,51 @@ def names_of(fleet: ResolvedFleet, number: int) -> dict[str, str]:
     return {name: f"{number}/{name}" for name in fleet.models}
 
 
-def open_fleet_models(
-    fleet: ResolvedFleet, number: int, kept: Mapping[str, tuple[object, Model]],
-    environment: Mapping[str, str] = os.environ,
-) -> dict[str, Model]:  # fmt: skip
-    """The models of a fleet by the kernel's names. One model file is one process, whoever names it how often.
+def ready_models(
+    fleet: ResolvedFleet, kept: Mapping[str, SwitchedModel], environment: Mapping[str, str] = os.environ
+) -> dict[str, ReadyModel]:
+    """The models of a fleet by its names, opened where they are not. What is opened by the same is one driver, whoever
+    names it how often: of a model file one process.
 
     Args:
         fleet: as it is brought.
-        number: the kernel's of it.
-        kept: those that are open, with what was said of them: the ones of this machine stay open where nothing changed.
+        kept: those that are open; a driver stays where nothing changed that it was opened by.
         environment: where secrets are taken from.
 
     Raises:
         Enoent, Eacces, Einval: a secret cannot be had, or a model's file cannot be used.
     """
-    opened: dict[str, Model] = {}
-    shared: dict[str, Model] = {}
+    ready: dict[str, ReadyModel] = {}
+    known = {model.opened.by: model.opened for model in kept.values()}
     for name, form in fleet.models.items():
-        said, open_already = kept.get(name, (None, None))
-        if said == form and form.driver != "openai" and open_already is not None:
-            opened[f"{number}/{name}"] = open_already
-            continue
-        made = shared.get(form.file or "") if form.driver == "local" else None
-        made = made or _open(fleet, name, form, environment)
-        if form.driver == "local":
-            shared[form.file or ""] = made
-        at_once = form.limits.concurrency if form.limits else None
-        opened[f"{number}/{name}"] = made if at_once is None else Limited(made, at_once)
-    return opened
+        key = _key(fleet, form, environment)
+        remote = form.driver == "openai"
+        plain = msgspec.structs.replace(form, limits=None, prices=form.prices if remote else None)
+        by = (plain, key, _stamp(form.file))
+        if (opened := known.get(by)) is None:
+            opened = known[by] = Opened(_open(name, form, key), *by)
+        terms = Terms(
+            at_once=form.limits.concurrency if form.limits else None,
+            prices=form.prices.known if form.prices and not remote else None,
+        )
+        ready[name] = ReadyModel(opened, terms)
+    return ready
 
 
-def _open(fleet: ResolvedFleet, name: str, form: Form, environment: Mapping[str, str]) -> Model:
+def _key(fleet: ResolvedFleet, form: Form, environment: Mapping[str, str]) -> str | None:
+    secret = form.key.secret if form.key else ""
+    return read_secret(secret, fleet.secrets[secret], fleet.folder, environment) if secret else None
+
+
+def _stamp(file: str | None) -> object:
+    """What tells one content of a model's file from another."""
+    try:
+        return stamp_of(os.stat(file)) if file else None
+    except OSError:  # opening it says why
+        return None
+
+
+def _open(name: str, form: Form, key: str | None) -> Model:
     if form.driver == "scripted":
         from prytany.drivers.models.scripted import ScriptedModel
 
@@ -68,58 +90,5 @@ def _open(fleet: ResolvedFleet, name: str, form: Form, environment: Mapping[str,
 
     assert form.model is not None
     assert form.base_url is not None
-    secret = form.key.secret if form.key else ""
-    key = read_secret(secret, fleet.secrets[secret], fleet.folder, environment) if secret else None
-    prices = Prices(form.prices.input, form.prices.output) if form.prices else None
+    prices = form.prices.known if form.prices else None
     return OpenAINative(form.model, base_url=form.base_url, key=key, prices=prices)
-
-
-class Limited:
-    """A model that is asked so many things at a time; the others wait for their turn, first come, first served."""
-
-    def __init__(self, model: Model, at_once: int) -> None:
-        self._model = model
-        self._places = asyncio.Semaphore(at_once)
-        self._held = False
-
-    def hold(self) -> None:
-        """Let nobody begin any more: whoever's turn comes is told so, which costs nothing."""
-        self._held = True
-
-    def _begin(self) -> None:
-        if self._held:
-            raise ModelFailure(HELD, "the kernel is about to stop", retryable=True)
-
-    @property
-    def name(self) -> str:
-        """As the operator named it."""
-        return self._model.name
-
-    @property
-    def features(self) -> ModelFeatures:
-        """What it can do."""
-        return self._model.features
-
-    async def chat(self, request: ModelRequest) -> ModelAnswer:
-        """One whole answer; raises ModelFailure."""
-        async with self._places:
-            self._begin()
-            return await self._model.chat(request)
-
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
-        """Pieces of text as they come, and the whole answer last; raises ModelFailure."""
-        async with self._places:
-            self._begin()
-            async with aclosing(self._model.stream(request)) as pieces:
-                async for piece in pieces:
-                    yield piece
-
-    async def embed(self, texts: list[str]) -> Embedded:
-        """One vector a text; raises ModelFailure."""
-        async with self._places:
-            self._begin()
-            return await self._model.embed(texts)
-
-    async def close(self) -> None:
-        """Let go of connections and processes."""
-        await self._model.close()

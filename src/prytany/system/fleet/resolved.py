@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from prytany.abi.errors import Enoent
+from prytany.abi.names import check_tags
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
 from prytany.system.fleet.meaning import DEFAULT, entry_of, instruction_file, kind_of
 from prytany.system.fleet.notifying import program_of
@@ -52,6 +54,7 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """It is started when its fleet is brought up."""
     python: str = ""
     chat: Chat | None = None
+    tags: list[str] = []
 
 
 class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,15 +72,17 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     notify: list[Notice] = []
 
 
-def resolve(fleet: Fleet, folder: Path, folders: dict[str, str]) -> ResolvedFleet:
+def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[str] = ()) -> ResolvedFleet:
     """A fleet that has no faults, whole.
 
     Args:
         fleet: as it was read and checked.
         folder: the file's; whole.
         folders: instead of those that the file names.
+        tags: of all agents, with their own.
 
     Raises:
+        Einval: one of the tags is none, or there are too many.
         Enoent: an instruction cannot be read.
     """
     named = {name: _whole(folder, place) for name, place in fleet.folders.items()} | folders
@@ -85,7 +90,7 @@ def resolve(fleet: Fleet, folder: Path, folders: dict[str, str]) -> ResolvedFlee
         name=fleet.name,
         folder=str(folder),
         entry=entry_of(fleet),
-        agents={name: _agent(fleet, name, agent, folder, named) for name, agent in fleet.agents.items()},
+        agents={name: _agent(fleet, name, agent, folder, named, tags) for name, agent in fleet.agents.items()},
         models={
             name: model if model.file is None else msgspec.structs.replace(model, file=_whole(folder, model.file))
             for name, model in fleet.models.items()
@@ -107,7 +112,9 @@ def _whole(folder: Path, place: str) -> str:
     return os.path.normpath(folder / place)
 
 
-def _agent(fleet: Fleet, name: str, agent: Agent, folder: Path, named: dict[str, str]) -> ResolvedAgent:
+def _agent(
+    fleet: Fleet, name: str, agent: Agent, folder: Path, named: dict[str, str], tags: Sequence[str]
+) -> ResolvedAgent:
     rights = {key: getattr(agent if getattr(agent, key) is not None else fleet.defaults, key) for key in RIGHTS}
     unveil: dict[str, str] = rights["unveil"] or {}
     place, _, function = (agent.program or "").rpartition(":")
@@ -125,6 +132,7 @@ def _agent(fleet: Fleet, name: str, agent: Agent, folder: Path, named: dict[str,
         service=agent.service or False,
         python=_whole(folder, agent.python) if agent.python else "",
         chat=_chat(agent, folder) if kind_of(agent) == "chat" else None,
+        tags=check_tags(rights["tags"] or (), tags),
     )
 
 

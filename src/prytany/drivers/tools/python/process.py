@@ -65,7 +65,7 @@ class ToolProcess:
         with theirs:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-I", "-X", "utf8", "-m", "prytany.drivers.tools.python.worker",
+                    sys.executable, "-I", "-B", "-X", "utf8", "-m", "prytany.drivers.tools.python.worker",
                     str(theirs.fileno()), str(os.getpid()), env=ENVIRONMENT, cwd=folder, pass_fds=(theirs.fileno(),),
                     start_new_session=True, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.STDOUT,

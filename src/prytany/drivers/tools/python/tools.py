@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,12 @@ class PythonTools:
         self.source = source
         self.features = FEATURES
         self.manifests: dict[str, ToolManifest] = {}
-        self._secrets = dict(secrets)
+        self.secrets = dict(secrets)
+        """The values of those that its tools name."""
+        self.beside = b""
+        """A digest of what it imports from beside it, where who loaded it took one."""
+        self._calls = 0
+        self._done = asyncio.Event()
         self._log = log
         self._processes: dict[Secrets, ToolProcess] = {}
         self._starting: dict[Secrets, asyncio.Lock] = {}
@@ -35,20 +41,22 @@ class PythonTools:
 
     @classmethod
     async def load(
-        cls, path: Path, environment: Mapping[str, str] | None, log: Callable[[bytes], None] = lambda data: None
-    ) -> PythonTools:
+        cls, path: Path, environment: Mapping[str, str] | None, log: Callable[[bytes], None] = lambda data: None,
+        source: bytes | None = None,
+    ) -> PythonTools:  # fmt: skip
         """Import the file in a process of its own, and learn what tools it has.
 
         Args:
             path: of the operator's file.
             environment: the operator's, from which the named secrets are taken; None to look at the tools only.
             log: takes what they print, secrets struck out.
+            source: its text, where that is not what the file holds now.
 
         Raises:
             Enoent: there is no such file, or a secret that a tool names is not in the environment.
             Einval: the file cannot be imported, or a declaration in it is wrong.
         """
-        tools = cls(str(path), _source(path), {}, log)
+        tools = cls(str(path), _source(path) if source is None else source, {}, log)
         try:
             process, manifests = await tools._start(())
         except ToolFailure as failure:
@@ -58,7 +66,7 @@ class PythonTools:
         try:
             if len(manifests) > limits.TOOLS_MAX:
                 raise Einval(f"{path} has {len(manifests)} tools, and {limits.TOOLS_MAX} is the most")
-            tools._secrets = {} if environment is None else _named(manifests, environment)
+            tools.secrets = {} if environment is None else _named(manifests, environment)
         except BaseException:
             await tools.close()
             raise
@@ -67,8 +75,23 @@ class PythonTools:
     async def call(self, name: str, arguments: dict[str, Any], key: str) -> Any:
         """One result; raises ToolFailure. A process that died is started again."""
         manifest = self.manifests[name]
-        process = await self._process(manifest.secrets)
-        return await process.call(name, arguments, key, manifest.timeout_ms)
+        self._calls += 1
+        try:
+            process = await self._process(manifest.secrets)
+            return await process.call(name, arguments, key, manifest.timeout_ms)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._done.set()
+
+    async def drain(self) -> None:
+        """Return when nothing is called any more, or after the longest time that one of its tools may take."""
+        longest_ms = max((manifest.timeout_ms for manifest in self.manifests.values()), default=0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_ms / 1_000):
+                while self._calls:
+                    self._done.clear()
+                    await self._done.wait()
 
     async def close(self) -> None:
         """End all processes."""
@@ -93,9 +116,9 @@ class PythonTools:
             return process
 
     async def _start(self, secrets: Secrets) -> tuple[ToolProcess, list[ToolManifest]]:
-        values = {name: self._secrets[name] for name in secrets}
+        values = {name: self.secrets[name] for name in secrets}
         start = Start(self.path, self.source, values)
-        return await ToolProcess.start(start, str(Path(self.path).parent), Strike(self._secrets), self._log)
+        return await ToolProcess.start(start, str(Path(self.path).parent), Strike(self.secrets), self._log)
 
 
 def _source(path: Path) -> bytes:

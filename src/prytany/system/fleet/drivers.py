@@ -1,0 +1,94 @@
+"""The models, tools and couriers that a kernel has open, and those that it is about to let go of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+
+from prytany.abi.errors import KernelError
+from prytany.drivers.tools.python.tools import PythonTools
+from prytany.kernel.kernel import Kernel
+from prytany.kernel.toolbox import older
+from prytany.ports.courier import Courier
+from prytany.ports.model import Model
+from prytany.ports.tool import Tools
+from prytany.system.fleet.switched import SwitchedModel
+
+
+class Drivers:
+    """By name, by file and by channel: the same dictionaries that the kernel looks them up in."""
+
+    def __init__(self, models: dict[str, Model]) -> None:
+        self.models = models
+        self.tools: dict[str, Tools] = {}
+        self.couriers: dict[str, Courier] = {}
+        self.skills: dict[tuple[int, str], bytes] = {}
+        """What the skills of each fleet's agents were when it was brought, digests."""
+        self._leaving: dict[asyncio.Task[None], Tools | Model] = {}
+
+    def replace_tools(self, kernel: Kernel, path: str, tools: Tools) -> None:
+        """From now on the file is `tools`. What is under way ends where it began; who was granted what the file does
+        not say any more goes on with it as it was."""
+        before, self.tools[path] = self.tools.get(path), tools
+        if before is None:
+            return
+        said = kernel.tools.said_by(path, before)
+        runs = runs_with(kernel, path, said)
+        if not runs or kernel.tools.said_by(path, tools) == said:
+            self._retire(before)
+            return
+        key = older(path, said)
+        if (same := self.tools.pop(key, None)) is not None:  # of two that say the same, the later one
+            self._retire(same)
+        self.tools[key] = before
+        self._later(self._keep(kernel, runs, key, before), before)
+
+    async def _keep(self, kernel: Kernel, runs: Sequence[int], key: str, tools: Tools) -> None:
+        """Until these runs have ended."""
+        for run in runs:
+            with contextlib.suppress(KernelError):  # it has ended long ago
+                await kernel.operator.wait_ended(run)
+        if self.tools.get(key) is tools:
+            del self.tools[key]
+            await _leave(tools)
+
+    def _retire(self, tools: Tools) -> None:
+        self._later(_leave(tools), tools)
+
+    def drop_model(self, name: str) -> None:
+        """Nobody means it any more; what was asked of it is answered."""
+        model = self.models.pop(name)
+        self._later(_leave(model), model)
+
+    def _later(self, work: Coroutine[None, None, None], what: Tools | Model) -> None:
+        task = asyncio.ensure_future(work)
+        self._leaving[task] = what
+        task.add_done_callback(lambda done: self._leaving.pop(done, None))
+
+    async def close(self) -> None:
+        """Let go of everything at once."""
+        leaving = dict(self._leaving)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        for courier in self.couriers.values():
+            await courier.close()
+        for what in dict.fromkeys([*self.tools.values(), *self.models.values(), *leaving.values()]):
+            await what.close()
+
+
+async def _leave(what: Tools | Model) -> None:
+    """Close it when what is under way there has ended."""
+    if isinstance(what, PythonTools | SwitchedModel):
+        await what.drain()
+    await what.close()
+
+
+def runs_with(kernel: Kernel, path: str, said: bytes) -> list[int]:
+    """The runs that go on and were granted a file of tools that says that."""
+    table, grants = kernel.table, kernel.ledger.state.grants
+    alive = dict.fromkeys(p.run for p in table.processes.values() if p.alive)
+    return [
+        run for run in alive if any(grant.path == path and grant.manifest == said for grant in grants.of(run).values())
+    ]

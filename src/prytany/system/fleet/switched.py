@@ -1,0 +1,172 @@
+"""A model of a fleet as the kernel knows it: the driver behind it can be replaced while it is asked.
+
+A request ends at the driver at which it began; the next one, a further attempt of the same call among them, is made at
+the new one. A driver is closed when no model has it and nothing is asked of it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from prytany.abi.events import HELD
+from prytany.ports.model import Embedded, Model, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Prices, Usage
+from prytany.system.fleet.form import Model as Form
+from prytany.system.fleet.places_at import PlacesAt
+
+
+class Opened:
+    """A driver, and what it was opened by: the same is not opened again."""
+
+    def __init__(self, model: Model, form: Form, key: str | None, stamp: object) -> None:
+        """`form` is without what can change around a driver; `stamp` is of the file behind it."""
+        self.model = model
+        self.by = (form, key, stamp)
+        self._users = 0
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody has it, or it is not closed yet."""
+        return self._users > 0 or (self._closing is not None and not self._closing.done())
+
+    def take(self) -> None:
+        """One more has it, or asks it."""
+        self._users += 1
+
+    def leave(self) -> None:
+        """One fewer; with the last one it is closed."""
+        self._users -= 1
+        if not self._users and self._closing is None:
+            self._closing = asyncio.ensure_future(self.model.close())
+
+    async def close(self) -> None:
+        """Close it where nobody has it, or whoever has it; return when that is done."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self.model.close())
+        await self._closing
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What can change around a driver."""
+
+    at_once: int | None = None
+    """Requests at a time; None for any number."""
+    prices: Prices | None = None
+    """Of a driver that knows of none itself."""
+
+
+class SwitchedModel:
+    """See the module."""
+
+    def __init__(self, opened: Opened, terms: Terms) -> None:
+        opened.take()
+        self.opened = opened
+        self.terms = terms
+        self._places = PlacesAt(terms.at_once)
+        self._before: list[Opened] = []
+        self._inside = 0
+        self._left = asyncio.Event()
+        self._held = False
+
+    def hold(self) -> None:
+        """Let nobody begin any more: whoever's turn comes is told so, which costs nothing."""
+        self._held = True
+
+    def switch(self, opened: Opened, terms: Terms) -> None:
+        """What is asked from now on is asked of `opened`."""
+        if opened is not self.opened:
+            before, self.opened = self.opened, opened
+            opened.take()
+            before.leave()
+            self._before = [*(one for one in self._before if one.asked), before]
+        self.terms = terms
+        self._places.change(terms.at_once)
+
+    @property
+    def name(self) -> str:
+        """As the operator named it."""
+        return self.opened.model.name
+
+    @property
+    def features(self) -> ModelFeatures:
+        """What it can do."""
+        found, prices = self.opened.model.features, self.terms.prices
+        return found if prices is None else msgspec.structs.replace(found, prices=prices)
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        """One whole answer; raises ModelFailure."""
+        opened = await self._enter()
+        prices = self.terms.prices
+        try:
+            return _priced(await opened.model.chat(request), prices)
+        finally:
+            self._leave(opened)
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
+        """Pieces of text as they come, and the whole answer last; raises ModelFailure."""
+        opened = await self._enter()
+        prices = self.terms.prices
+        try:
+            async with aclosing(opened.model.stream(request)) as pieces:
+                async for piece in pieces:
+                    yield _priced(piece, prices) if isinstance(piece, ModelAnswer) else piece
+        finally:
+            self._leave(opened)
+
+    async def embed(self, texts: list[str]) -> Embedded:
+        """One vector a text; raises ModelFailure."""
+        opened = await self._enter()
+        prices = self.terms.prices
+        try:
+            given = await opened.model.embed(texts)
+        finally:
+            self._leave(opened)
+        return given if prices is None else msgspec.structs.replace(given, usage=_cost(given.usage, prices))
+
+    async def close(self) -> None:
+        """Let go of connections and processes, of the drivers before too."""
+        for opened in (*self._before, self.opened):
+            await opened.close()
+
+    async def drain(self) -> None:
+        """Return when nobody asks it or waits for a place: a driver bounds how long that takes."""
+        while self._inside:
+            self._left.clear()
+            await self._left.wait()
+
+    async def _enter(self) -> Opened:
+        """Take a place, and the driver as it is once that is had."""
+        self._inside += 1
+        try:
+            await self._places.take()
+        except BaseException:
+            self._out()
+            raise
+        if self._held:
+            self._places.give_back()
+            self._out()
+            raise ModelFailure(HELD, "the kernel is about to stop", retryable=True)
+        self.opened.take()
+        return self.opened
+
+    def _leave(self, opened: Opened) -> None:
+        opened.leave()
+        self._places.give_back()
+        self._out()
+
+    def _out(self) -> None:
+        self._inside -= 1
+        if not self._inside:
+            self._left.set()
+
+
+def _priced(answer: ModelAnswer, prices: Prices | None) -> ModelAnswer:
+    return answer if prices is None else msgspec.structs.replace(answer, usage=_cost(answer.usage, prices))
+
+
+def _cost(usage: Usage, prices: Prices) -> Usage:
+    return msgspec.structs.replace(usage, cost_usd_micros=prices.cost_usd_micros(usage))

@@ -1,0 +1,120 @@
+"""A model's driver is replaced while it is asked: what began ends where it began, and nothing stays open."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Prices, Usage
+from prytany.system.fleet.form import Model as Form
+from prytany.system.fleet.switched import Opened, SwitchedModel, Terms
+
+ASKED = ModelRequest([{"role": "user", "content": "x"}], 10)
+
+
+class Held:
+    """Answers with its name when it is let."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.features = ModelFeatures()
+        self.let = asyncio.Event()
+        self.closed = 0
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        await self.let.wait()
+        return ModelAnswer(self.name, "stop", usage=Usage(1_000_000, 1_000_000))
+
+    async def stream(self, request: ModelRequest) -> Any:
+        yield "piece"
+        yield await self.chat(request)
+
+    async def embed(self, texts: list[str]) -> Embedded:
+        await self.let.wait()
+        return Embedded([[1.0]], Usage(1_000_000))
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def opened(name: str) -> tuple[Held, Opened]:
+    model = Held(name)
+    return model, Opened(model, Form(driver="scripted"), None, None)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)  # noqa: TID251 - turns of the loop, no time
+
+
+def test_what_is_under_way_ends_at_the_driver_before_which_is_closed_then() -> None:
+    async def test() -> None:
+        (first, one), (second, two) = opened("first"), opened("second")
+        model = SwitchedModel(one, Terms(at_once=1))
+        under_way, waiting = (asyncio.ensure_future(model.chat(ASKED)) for _ in "ab")
+        await settle()
+        model.switch(two, Terms(at_once=1))
+        assert first.closed == 0
+        second.let.set()
+        first.let.set()
+        assert [(await under_way).text, (await waiting).text] == ["first", "second"]
+        await settle()
+        assert (first.closed, second.closed) == (1, 0)
+        await model.close()
+        assert (first.closed, second.closed) == (1, 1)
+
+    asyncio.run(test())
+
+
+def test_a_driver_that_two_models_have_is_closed_with_the_last_of_them() -> None:
+    async def test() -> None:
+        (first, one), (_, two) = opened("first"), opened("second")
+        a, b = SwitchedModel(one, Terms()), SwitchedModel(one, Terms())
+        a.switch(two, Terms())
+        await settle()
+        assert first.closed == 0
+        b.switch(two, Terms())
+        await settle()
+        assert first.closed == 1
+
+    asyncio.run(test())
+
+
+def test_prices_of_the_operators_are_charged_from_the_next_request_on() -> None:
+    async def test() -> None:
+        model_, one = opened("free")
+        model_.let.set()
+        model = SwitchedModel(one, Terms())
+        assert (await model.chat(ASKED)).usage.cost_usd_micros is None
+        model.switch(one, Terms(prices=Prices(1.0, 2.0)))
+        assert (await model.chat(ASKED)).usage.cost_usd_micros == 3_000_000
+        assert (await model.embed(["x"])).usage.cost_usd_micros == 1_000_000
+        assert model.features.prices == Prices(1.0, 2.0)
+        *_, last = [item async for item in model.stream(ASKED)]
+        assert isinstance(last, ModelAnswer)
+        assert last.usage.cost_usd_micros == 3_000_000
+
+    asyncio.run(test())
+
+
+def test_one_that_is_let_go_of_answers_who_asked_or_waits() -> None:
+    async def test() -> None:
+        held, one = opened("old")
+        model = SwitchedModel(one, Terms(at_once=1))
+        asked = [asyncio.ensure_future(model.chat(ASKED)) for _ in range(3)]
+        drained = asyncio.ensure_future(model.drain())
+        await settle()
+        assert not drained.done()
+        held.let.set()
+        await drained
+        assert [answer.text for answer in await asyncio.gather(*asked)] == ["old"] * 3
+
+    asyncio.run(test())
+
+
+def test_what_was_read_before_has_a_price_of_its_own() -> None:
+    prices = Prices(10.0, 20.0, 1.0)
+    assert prices.cost_usd_micros(Usage(100, 10)) == 1_200
+    assert prices.cost_usd_micros(Usage(100, 10), 60) == 400 + 60 + 200
+    assert prices.cost_usd_micros(Usage(100, 10), 1_000) == 100 + 200
+    assert Prices(10.0, 20.0).cost_usd_micros(Usage(100, 10), 60) == 1_200
