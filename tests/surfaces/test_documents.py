@@ -29,7 +29,8 @@ from tests.tidy.repository import ROOT, files, name_of, text_of
 from tests.tidy.test_documents import FENCE
 
 DEADLINE_S = 120
-PAGES = [ROOT / "README.md", *(path for path in files() if path.parent == ROOT / "docs" / "manual")]
+TEMPLATE = ROOT / "src" / "prytany" / "cli" / "template" / "README.md"
+PAGES = [ROOT / "README.md", TEMPLATE, *(path for path in files() if path.parent == ROOT / "docs" / "manual")]
 RETURNS = re.compile(r"^# returns (.+)$", re.M)
 FILE = re.compile(r'^(?:"""|# )([\w/]+\.py)\b')
 EVERYTHING = "proc ipc model tools files.read files.write"

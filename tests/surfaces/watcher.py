@@ -29,7 +29,7 @@ import pyseccomp
 
 from tests.tidy.repository import ROOT
 
-DEADLINE_S = 120
+DEADLINE_S = 400
 WATCHED = ("connect", "sendto", "sendmsg", "sendmmsg", "socket", "io_uring_setup")
 RECEIVE, ANSWER = 0xC0502100, 0xC0182101
 NOTICE, REPLY = struct.Struct("=QIIiIQ6Q"), struct.Struct("=QqiI")

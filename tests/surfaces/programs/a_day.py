@@ -38,7 +38,7 @@ completion bash
 
 def typed(*words: str, said: str = "") -> None:
     """What starts workers, in a process of its own, which has to do well."""
-    done = subprocess.run([*PRYTANY, *words], input=said, text=True, timeout=100, check=False)
+    done = subprocess.run([*PRYTANY, *words], input=said, text=True, timeout=400, check=False)
     assert done.returncode == 0, words
 
 
