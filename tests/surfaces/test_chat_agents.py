@@ -204,5 +204,6 @@ def test_a_session_remembers_is_interrupted_and_outlives_its_kernel(folder: Path
         "user: Hello there.",
         "assistant: Hello there. [2 words]",
         "user: Speak slowly.",
+        "assistant: [interrupted by the user]",
         "user: And again?",
     ]

@@ -31,6 +31,14 @@ Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
 
+class Sessions(Protocol):
+    """Sessions, as reactions see them."""
+
+    def ended(self, pid: int, reason: str) -> None:
+        """A process has ended."""
+        ...
+
+
 class Core(Protocol):
     """The kernel, as reactions see it."""
 
@@ -46,6 +54,11 @@ class Core(Protocol):
     @property
     def table(self) -> Table:
         """The process table."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """What ends with whom."""
         ...
 
     def fail(self) -> None:
@@ -264,6 +277,7 @@ class Reactions:
         for ended in self.ended.pop(e.pid, ()):
             if not ended.done():
                 ended.set_result(exit_value(e, left))
+        self._k.sessions.ended(e.pid, e.reason)
         self._k.admission.fill()
         self.fill()
 

@@ -33,6 +33,8 @@ from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
 from prytany.supervision.fleets import Fleets
+from prytany.supervision.sessions import FOLDS as SESSIONS
+from prytany.supervision.sessions import Sessions
 
 DIGEST_BYTES = 16
 
@@ -48,6 +50,7 @@ class ShardState(msgspec.Struct):
     contexts: Contexts = msgspec.field(default_factory=Contexts)
     post: Post = msgspec.field(default_factory=Post)
     fleets: Fleets = msgspec.field(default_factory=Fleets)
+    sessions: Sessions = msgspec.field(default_factory=Sessions)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -87,6 +90,10 @@ def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, se
     into(state.fleets, seq, event)
 
 
+def _into_sessions(into: Callable[[Sessions, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.sessions, seq, state.table.time_ns, event)
+
+
 def _rooms() -> dict[type, tuple[Room, ...]]:
     """What other rooms than the process table fold, by the event's type."""
     folds: list[tuple[type, Room]] = [
@@ -104,6 +111,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
+    folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

@@ -14,14 +14,17 @@ from prytany.kernel.freezing import freeze
 from prytany.kernel.pages import Pages
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
-from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows
+from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import StoreError
+from prytany.system.sessions import SessionDesk
 
 if TYPE_CHECKING:
     from prytany.kernel.kernel import Kernel
     from prytany.system.fleet.desk import FleetDesk
 
-Look = control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents
+Look = (
+    control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListSessions
+)  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
     | control.FreezeAll
@@ -61,6 +64,8 @@ def look(
             return inspection(state, command.pid, now_ns, quotas)
         case control.ListIncidents():
             return incident_rows(table)
+        case control.ListSessions():
+            return session_rows(state, command.after, {})
 
 
 class Desk:
@@ -71,6 +76,7 @@ class Desk:
         self._facts = facts
         self._pages = Pages(kernel.table)
         self._forgetting = asyncio.Lock()
+        self._sessions = SessionDesk(kernel)
         self.fleets: FleetDesk | None = None
         """What fleets are brought by; None where nothing runs."""
 
@@ -80,6 +86,8 @@ class Desk:
         Raises:
             KernelError: as the command says.
         """
+        if isinstance(command, control.SessionCommand):
+            return await self._sessions.answer(command, uid)
         match command:
             case control.WaitProcess():
                 return await self._wait(command.pid)

@@ -128,6 +128,8 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     fleet: str = ""
     """The name of its fleet, and which agent of it that is; "" where it is of none."""
     agent: str = ""
+    session: int = 0
+    """That which it ends with, or 0."""
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
@@ -204,6 +206,8 @@ class Inspection(msgspec.Struct, kw_only=True):
     mailbox: MailboxRow = msgspec.field(default_factory=MailboxRow)
     forgotten: bool = False
     """Its content was destroyed."""
+    session: int = 0
+    """That which it ends with, or 0."""
 
 
 class Ended(msgspec.Struct, kw_only=True):
@@ -281,9 +285,11 @@ class FleetRow(msgspec.Struct, kw_only=True):
 class Said(msgspec.Struct, kw_only=True):
     """One thing that a process said, or that became of it, in entry `seq`.
 
-    `piece`: a piece of a model's text (`value`). `reply`: its reply to message `number`; with `errno`, why there is
+    `said`: somebody sent it message `number` (`value`: `uid`, `type` and `body`). `piece`: a piece of a model's text
+    (`value`). `reply`: its reply to message `number`; with `errno`, why there is
     none. `model`: a model is asked, `number` is the call. `tool`: a tool is called (`value`). `incident`: it needs a
-    person (`value`). `ended`: it has ended.
+    person (`value`). `done`: it
+    is done with message `number`, replied to or not. `ended`: it has ended.
     """
 
     seq: int

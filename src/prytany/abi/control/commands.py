@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from prytany.abi.control.sessions import AttendSession, SessionCommand
+
 
 class GetStatus(msgspec.Struct, array_like=True, frozen=True, tag="status"):
     """What the kernel is, and how much is in it."""
@@ -128,7 +130,7 @@ class FreezeAll(msgspec.Struct, array_like=True, frozen=True, tag="freeze"):
 Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
-    | WithdrawFleet | ListFleets | FollowProcess | FreezeAll
+    | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | SessionCommand
 )  # fmt: skip
-Unbounded = WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess
+Unbounded = WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession
 """Those whose answer takes as long as it takes."""

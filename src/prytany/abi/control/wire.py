@@ -40,6 +40,15 @@ from prytany.abi.control.commands import (
     WaitProcess,
     WithdrawFleet,
 )
+from prytany.abi.control.sessions import (
+    AttendSession,
+    CloseSession,
+    KeepSession,
+    LeaveSession,
+    ListSessions,
+    OpenSession,
+    SessionRow,
+)
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):
@@ -76,6 +85,12 @@ ANSWERS: dict[type[Command], Any] = {
     WithdrawFleet: int,
     ListFleets: list[FleetRow],
     FollowProcess: Heard,
+    OpenSession: SessionRow,
+    AttendSession: SessionRow,
+    LeaveSession: bool,
+    KeepSession: None,
+    CloseSession: None,
+    ListSessions: list[SessionRow],
 }
 """What each command is answered with."""
 

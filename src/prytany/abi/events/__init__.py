@@ -66,6 +66,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 __all__ = [
@@ -121,6 +122,10 @@ __all__ = [
     "ProcessUpgraded",
     "ProcessUpgrading",
     "ProcessWarned",
+    "SessionClosed",
+    "SessionClosing",
+    "SessionKept",
+    "SessionOpened",
     "Source",
     "ToolCalled",
     "ToolStarted",

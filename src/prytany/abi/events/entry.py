@@ -61,6 +61,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 Event = (
@@ -115,6 +116,10 @@ Event = (
     | AgentWithdrawn
     | HomeRestored
     | MessageReplied
+    | SessionOpened
+    | SessionKept
+    | SessionClosing
+    | SessionClosed
 )
 
 

@@ -13,6 +13,7 @@ from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.following import hear
 from prytany.kernel.kernel import Kernel
+from prytany.kernel.turn import others_first
 from prytany.supervision.fleets import Fleet
 from prytany.system.fleet.bringing import Drivers, bring, resolved_of
 from prytany.system.fleet.places import prepare_folders
@@ -65,6 +66,7 @@ class FleetDesk:
             if heard.said:
                 return heard
             after = heard.last
+            await others_first()  # what lies far back takes a while
             if after >= durable:
                 kernel.operator.process(pid)
                 await kernel.ledger.wait_entry(after)
