@@ -7,9 +7,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from prytany.abi import control
 from prytany.abi import events as ev
+from prytany.abi.errors import KernelError
 from prytany.drivers.models.scripted import Rule, ScriptedCall, ScriptedModel
 from prytany.ports.model import ModelAnswer
 from prytany.system.fleet.bringing import bring
@@ -314,3 +317,34 @@ def test_tools_and_skills_are_looked_up_once_a_conversation(folder: Path) -> Non
     assert with_session(folder, model, body) == [3, 3, 3, 6, 6]
     assert model.asked[-1][1:] == ["user: Anew."]
     assert len(model.asked) == 3
+
+
+def test_commands_about_sessions_that_make_no_sense_are_refused(folder: Path) -> None:
+    big = 1 << 63
+
+    async def body(shard: Shard, session: int, until: Any) -> list[str]:
+        said: list[str] = []
+        await shard.kernel.ledger.journal.wait_durable(shard.kernel.ledger.journal.head.seq)
+        commands: list[control.SessionCommand] = [
+            control.OpenSession("nowhere", "sales", "Ada", False, 0),
+            control.OpenSession("shop", "nobody" * 1_000, "Ada", False, 0),
+            control.OpenSession("shop", "sales", "\ud800" * 100, False, 0),
+            control.OpenSession("shop", "sales", "Ada", False, -1),
+            control.OpenSession("shop", "sales", "Ada", False, big),
+            *(kind(number) for number in (0, -1, 9, big) for kind in (control.AttendSession, control.LeaveSession)),
+            control.KeepSession(9, True),
+            control.CloseSession(9),
+        ]
+        for command in commands:
+            try:
+                await shard.desk.answer(command, 0)
+                said.append("")
+            except KernelError as error:
+                said.append(error.errno)
+        rows = msgspec.msgpack.decode(await shard.desk.answer(control.ListSessions(), 0), type=list[control.SessionRow])
+        assert [(row.session, row.state, row.attended) for row in rows] == [(session, "open", 0)]
+        assert await shard.desk.answer(control.ListSessions(big - 1), 0) == b"\x90"
+        return said
+
+    errnos = with_session(folder, Halting([]), body)
+    assert errnos == ["ENOENT", "ENOENT", "EINVAL", "EINVAL", "EINVAL", *["ESRCH"] * 10]

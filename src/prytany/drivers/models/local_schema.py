@@ -17,7 +17,8 @@ import msgspec
 
 from prytany.abi import limits
 from prytany.drivers.models.failures import failure
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolCall
+from prytany.drivers.models.forced import flatten, introduce, tool_schema
+from prytany.ports.model import ModelRequest
 
 TEMPERATURE = 0.2
 REPEAT_PENALTY = 1.15
@@ -77,11 +78,11 @@ def prepare(request: ModelRequest) -> ModelRequest:
     if schema is not None:
         check_schema(schema)
     tools_wanted = bool(request.tools) and extra.get("tool_choice") != "none"
-    messages = _flatten(request.messages)
+    messages = flatten(request.messages)
     if tools_wanted:
-        schema = _tool_schema(request, schema, extra.get("tool_choice"))
+        schema = tool_schema(request, schema, extra.get("tool_choice"))
         check_schema(schema)
-        messages = _introduce(request, messages)
+        messages = introduce(request, messages)
     passed = {key: value for key, value in extra.items() if key in PASSED}
     return msgspec.structs.replace(
         request,
@@ -91,24 +92,6 @@ def prepare(request: ModelRequest) -> ModelRequest:
         temperature=TEMPERATURE if request.temperature is None else request.temperature,
         extra={"repeat_penalty": REPEAT_PENALTY, **passed},
     )
-
-
-def read_tool_answer(request: ModelRequest, answer: ModelAnswer) -> ModelAnswer:
-    """Turn {tool, arguments} into a tool call and {answer} into text; raises `garbage` where it is neither."""
-    if not request.tools or request.extra.get("tool_choice") == "none":
-        return answer
-    try:
-        decoded = msgspec.json.decode(answer.text, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        if answer.finish == "length":  # cut by max_tokens: the caller sees what there is, as from any model
-            return answer
-        raise failure("garbage", "the model wrote neither a tool call nor an answer") from None
-    if "tool" in decoded:
-        arguments = msgspec.json.encode(decoded.get("arguments", {})).decode()
-        call = ToolCall(f"call_{len(request.messages)}", str(decoded["tool"]), arguments)
-        return msgspec.structs.replace(answer, text="", finish="tool_calls", tool_calls=[call])
-    text = decoded.get("answer", "")
-    return msgspec.structs.replace(answer, text=text if isinstance(text, str) else msgspec.json.encode(text).decode())
 
 
 def _schema_of(response_format: Any) -> dict[str, Any] | None:
@@ -122,52 +105,3 @@ def _schema_of(response_format: Any) -> dict[str, Any] | None:
             return cast("dict[str, Any]", schema)
         raise failure("bad_request", "response_format has no schema")
     return {"type": "object"} if form.get("type") == "json_object" else None
-
-
-def _tool_schema(request: ModelRequest, schema: dict[str, Any] | None, choice: Any) -> dict[str, Any]:
-    """One alternative a tool, and a plain answer unless the caller insists on a tool."""
-    named = cast("dict[str, Any]", choice).get("function", {}).get("name") if isinstance(choice, dict) else None
-    alternatives: list[dict[str, Any]] = [
-        {
-            "type": "object",
-            "properties": {"tool": {"const": tool.name}, "arguments": tool.parameters or {"type": "object"}},
-            "required": ["tool", "arguments"],
-        }
-        for tool in request.tools
-        if named is None or tool.name == named
-    ]
-    if not alternatives:
-        raise _unknown_tool(named)
-    if named is None and choice != "required":
-        answer = schema if schema is not None else {"type": "string"}
-        alternatives.append({"type": "object", "properties": {"answer": answer}, "required": ["answer"]})
-    return {"anyOf": alternatives}
-
-
-def _unknown_tool(name: Any) -> ModelFailure:
-    return failure("bad_request", f"tool_choice names a tool that is not given: {name}")
-
-
-def _introduce(request: ModelRequest, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tell the model of its tools in the system message, since its template does not."""
-    lines = [f"- {tool.name}: {tool.description}" for tool in request.tools]
-    text = "You can use these tools:\n" + "\n".join(lines)
-    text += '\nWrite {"tool": NAME, "arguments": {...}} to use one, or {"answer": TEXT} if none fits.'
-    if messages and messages[0].get("role") == "system":
-        return [{"role": "system", "content": f"{messages[0].get('content')}\n\n{text}"}, *messages[1:]]
-    return [{"role": "system", "content": text}, *messages]
-
-
-def _flatten(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tool calls and their results as the plain messages that the small model's template knows."""
-    flat: list[dict[str, Any]] = []
-    for message in messages:
-        calls = cast("list[dict[str, Any]]", message.get("tool_calls") or [])
-        if message.get("role") == "tool":
-            flat.append({"role": "user", "content": f"Result of the tool: {message.get('content')}"})
-        elif calls:
-            texts = [f'{{"tool": "{c["function"]["name"]}", "arguments": {c["function"]["arguments"]}}}' for c in calls]
-            flat.append({"role": "assistant", "content": "\n".join(texts)})
-        else:
-            flat.append(message)
-    return flat

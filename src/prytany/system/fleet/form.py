@@ -72,6 +72,13 @@ class Model(Form, frozen=True):
     ) = None
     prices: Prices | None = None
     limits: Limits | None = None
+    tools: (
+        Annotated[
+            Literal["native", "schema"],
+            Meta(description="how it calls them; `schema` forces {tool, arguments} on a model that cannot by itself"),
+        ]
+        | None
+    ) = None
 
 
 class Tools(Form, frozen=True):

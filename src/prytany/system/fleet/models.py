@@ -46,6 +46,10 @@ def open_fleet_models(
         made = made or _open(fleet, name, form, environment)
         if form.driver == "local":
             shared[form.file or ""] = made
+        if form.tools == "schema" and form.driver != "local":  # that one is forced anyway
+            from prytany.drivers.models.forced import ForcedTools
+
+            made = ForcedTools(made)
         at_once = form.limits.concurrency if form.limits else None
         opened[f"{number}/{name}"] = made if at_once is None else Limited(made, at_once)
     return opened
