@@ -179,6 +179,8 @@ def agent_of(rows: list[Any], agent: str) -> tuple[str, str]:
         return found[0]
     names = [name for _, name in there]
     known = ", ".join(f"{fleet}.{name}" if names.count(name) > 1 else name for fleet, name in there) or "none"
+    if not there:
+        raise advised(Enoent("a kernel runs in this home, and no fleet is up on it"), "bring one up with: prytany up")
     if not found:
         raise advised(Enoent(f"no fleet that is up has an agent {agent!r}"), f"there are {known}")
     raise advised(Einval("which agent is meant?"), f"name one of {known}")

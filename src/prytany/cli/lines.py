@@ -34,10 +34,10 @@ PASTED_S = 0.03
 class Lines:
     """The messages of standard input."""
 
-    def __init__(self, show_prompt: Callable[[str], None]) -> None:
-        """`show_prompt` is told what a person is asked with, and of "" when they have answered."""
+    def __init__(self, show_prompt: Callable[[str], None], *, plain: bool) -> None:
+        """`show_prompt` is told what a person is asked with, and of "" when they have answered; `plain` asks nobody."""
         self._show_prompt = show_prompt
-        self.typed = sys.stdin.isatty() and sys.stdout.isatty()
+        self.typed = not plain and sys.stdin.isatty() and sys.stdout.isatty()
         """A person sits there."""
         self._coming = self._dropped = False
         self._readline: ModuleType | None = None

@@ -32,7 +32,7 @@ class Talk:
         self.pid = pid
         self.session = session
         self.screen = screen
-        self._own = own
+        self.own = own
         self._after = after
         self._mine: deque[int] = deque(maxlen=REMEMBERED)
         self._early: deque[Said] = deque(maxlen=REMEMBERED)
@@ -52,6 +52,8 @@ class Talk:
 
     async def tell(self, kind: str, body: dict[str, object]) -> Said:
         """Send a message of that type; the reply. Raises KernelError where it cannot be sent."""
+        if not self.client.live:  # what is sent to a home without a kernel would keep the next from its lock
+            raise advised(Eagain("the kernel is away"), "say it again when it is back")
         async with self._sending:
             number = await self.client.send(self.pid, kind, body)
             self._mine.append(number)
@@ -85,7 +87,8 @@ class Talk:
 
     async def _send_signal(self) -> None:
         with contextlib.suppress(KernelError):  # it may have ended meanwhile, or not begun
-            await self.client.signal(self.pid, int(Signal.USR1))
+            if self.client.live:
+                await self.client.signal(self.pid, int(Signal.USR1))
 
     # What comes in.
 
@@ -142,7 +145,7 @@ class Talk:
             attending.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _wait_for_kernel(self, error: KernelError) -> None:
-        if self._own:
+        if self.own:
             raise error
         self.screen.line("[the kernel went away; waiting for it to come back]")
         clock = SystemClock()

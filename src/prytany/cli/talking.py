@@ -16,7 +16,7 @@ from typing import Any
 
 from prytany.abi import limits
 from prytany.abi.control import Said
-from prytany.abi.errors import Eintr, Epipe, Esrch, KernelError, error_of
+from prytany.abi.errors import Eintr, Esrch, KernelError, error_of
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command
 from prytany.cli.failure import INTERRUPTED, advised
@@ -47,7 +47,7 @@ async def talk_with(
         recalls: what was heard up to there is only for a person at a terminal.
     """
     screen = Screen(as_json, command("incidents", client.home), alone=say is not None)
-    lines = Lines(screen.prompt)
+    lines = Lines(screen.prompt, plain=as_json or say is not None)
     screen.with_prompt(lambda: lines.begun)
     if recalls and not (lines.typed or as_json):
         after = recalls
@@ -103,7 +103,7 @@ class _Conversation:
             if error.errno != errno.EIO or not self._lines.hung_up:
                 raise
             close_output()
-            self._silent = True
+            self._silent = not self._talk.own
             return 128 + signal.SIGHUP
         finally:
             for task in (speaker, listener):
@@ -132,7 +132,7 @@ class _Conversation:
             self._talk.screen.line("[Ctrl-C again leaves, as Ctrl-D does]")
             return
         self._code = INTERRUPTED if number == signal.SIGINT else 128 + number
-        self._silent = number == signal.SIGHUP
+        self._silent = number == signal.SIGHUP and not self._talk.own
         self._task.cancel()
 
     async def _speak(self) -> int:
@@ -146,9 +146,9 @@ class _Conversation:
                         return 0
                 else:
                     await self._talk.say(line)
-            except (Epipe, Esrch):
+            except Esrch:
                 raise
-            except KernelError as error:  # a full mailbox, a kernel that refuses: the talk goes on
+            except KernelError as error:  # a full mailbox, a kernel that refuses or is away: the talk goes on
                 self._talk.screen.line(refused(error))
         if self._lines.hung_up:
             raise OSError(errno.EIO, "the terminal is gone")
@@ -166,7 +166,7 @@ class _Conversation:
     async def _leave(self) -> None:
         """Say that this one goes; where that ends the session, see that it does."""
         talk = self._talk
-        if not talk.session or talk.ended is not None:
+        if not talk.session or talk.ended is not None or not talk.client.live:
             return
         with contextlib.suppress(KernelError, TimeoutError):
             async with asyncio.timeout(END_S):
