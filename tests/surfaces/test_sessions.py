@@ -221,6 +221,7 @@ def test_what_can_be_attached_to(folder: Path) -> None:
             (("attach", "2"), "process 2 is no session, and takes no messages"),
             (("attach", "99"), "there is no process 99"),
             (("attach",), "no session is open"),
+            (("chat", "friend", "--say", " "), "there is nothing to say"),
             (("sessions", "end", "1"), "there is no session 1"),
             (("chat", "echo"), "the agent 'echo' is a program"),
             (("send", "nobody", "say", "x"), "no process of an agent 'nobody' runs"),
@@ -230,16 +231,16 @@ def test_what_can_be_attached_to(folder: Path) -> None:
         assert talk("chat", "friend", "--keep", "--say", "Hello.", home=home, typed="").stdout == "Hello. [1 words]\n"
         assert talk("attach", "--say", "-", home=home, typed="One\ntwo.\n").stdout == "One two. [2 words]\n"
         assert talk("send", "friend", "say", "Psst.", "--wait", home=home, typed="").stdout == "Psst. [1 words]\n"
-        failed = talk("attach", "3", "-m", "Something broken.", home=home, typed="")
+        failed = talk("attach", "4", "-m", "Something broken.", home=home, typed="")
         assert (failed.returncode, failed.stdout) == (2, "")
         assert "EMODEL" in failed.stderr
-        inspected = json.loads(talk("inspect", "3", "--json", home=home, typed="").stdout)
-        assert (inspected["session"], inspected["state"]) == (3, "waiting")
-        ended = talk("sessions", "end", "3", "3", "77", "--json", home=home, typed="")
+        inspected = json.loads(talk("inspect", "4", "--json", home=home, typed="").stdout)
+        assert (inspected["session"], inspected["state"]) == (4, "waiting")
+        ended = talk("sessions", "end", "4", "4", "77", "--json", home=home, typed="")
         assert ended.returncode == 2
-        assert json.loads(ended.stdout) == {"session": 3, "state": "closed", "reason": "ended by an operator"}
-        gone = talk("attach", "3", home=home, typed="")
-        assert (gone.returncode, "session 3 has ended: ended by an operator" in gone.stderr) == (2, True)
+        assert json.loads(ended.stdout) == {"session": 4, "state": "closed", "reason": "ended by an operator"}
+        gone = talk("attach", "4", home=home, typed="")
+        assert (gone.returncode, "session 4 has ended: ended by an operator" in gone.stderr) == (2, True)
 
 
 def test_what_is_said_may_be_anything_up_to_a_bound(folder: Path) -> None:

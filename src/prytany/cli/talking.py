@@ -16,7 +16,7 @@ from typing import Any
 
 from prytany.abi import limits
 from prytany.abi.control import Said
-from prytany.abi.errors import Eintr, Esrch, KernelError, error_of
+from prytany.abi.errors import Eintr, Einval, Esrch, KernelError, error_of
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command
 from prytany.cli.failure import INTERRUPTED, advised
@@ -157,7 +157,10 @@ class _Conversation:
         return 0
 
     async def _say_one(self, text: str) -> int:
-        said = await self._talk.say(all_of_input() if text == "-" else checked(text))
+        message = all_of_input() if text == "-" else checked(text)
+        if not message.strip():
+            raise advised(Einval("there is nothing to say"), "give --say a text, or - and standard input")
+        said = await self._talk.say(message)
         failed = failure_of(said)
         if failed is not None:
             raise failed
