@@ -7,9 +7,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from prytany.abi import control
 from prytany.abi import events as ev
+from prytany.abi.errors import KernelError
 from prytany.drivers.models.scripted import Rule, ScriptedCall, ScriptedModel
 from prytany.ports.model import ModelAnswer
 from prytany.system.fleet.bringing import bring
@@ -204,5 +207,144 @@ def test_a_session_remembers_is_interrupted_and_outlives_its_kernel(folder: Path
         "user: Hello there.",
         "assistant: Hello there. [2 words]",
         "user: Speak slowly.",
+        "assistant: [interrupted by the user]",
         "user: And again?",
     ]
+
+
+class Halting(ScriptedModel):
+    """Says the first word of an answer with "slowly" in its question, and then nothing more until it is let go."""
+
+    def __init__(self, rules: list[Rule]) -> None:
+        super().__init__(rules)
+        self.asked: list[list[str]] = []
+        self.let_go = 0
+
+    async def stream(self, request: Any) -> AsyncGenerator[str | ModelAnswer, None]:
+        self.asked.append([f"{m['role']}: {m['content']}" for m in request.messages])
+        async for item in super().stream(request):
+            yield item
+            if "slowly" in str(request.messages[-1]["content"]):
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self.let_go += 1
+
+
+def with_session(folder: Path, model: Halting, body: Callable[[Shard, int, Any], Awaitable[Any]]) -> Any:
+    """A session with `sales`; `body` is given the shard, its number, and what waits for so many events of a kind."""
+    changed = asyncio.Event()
+
+    def changed_by(seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
+        changed.set()
+
+    async def run() -> Any:
+        shard = await Shard.open(folder / "home", {"": model}, watch=changed_by)
+
+        async def until(kind: type, count: int) -> None:
+            while sum(isinstance(e, kind) for e in events_of(shard)) < count:
+                changed.clear()
+                await changed.wait()
+
+        try:
+            fleet = resolve(load_fleet(folder / "fleet.yaml").fleet, folder, {})
+            number = await bring(shard.kernel, shard.drivers, shard.logs, fleet, uid=0, stays=True)
+            session = shard.kernel.sessions.open(number, "sales", SESSION, uid=0, user="Ada", kept=True, grace_ms=0)
+            async with asyncio.timeout(DEADLINE_S):
+                return await body(shard, session, until)
+        finally:
+            await shard.close()
+
+    return asyncio.run(run())
+
+
+def test_what_was_streamed_of_an_answer_that_was_cut_off_stays_with_a_note_and_the_model_is_let_go(
+    folder: Path,
+) -> None:
+    model = Halting([Rule(when="slowly", text="One two three.")])
+
+    async def body(shard: Shard, session: int, until: Any) -> Any:
+        await say(shard, session, "Speak slowly.")
+        await until(ev.CallPiece, 1)
+        shard.kernel.operator.signal(session, 10, uid=0)
+        await until(ev.MessageReplied, 1)
+        await say(shard, session, "And again?")
+        await until(ev.MessageReplied, 2)
+        return [e.errno for e in events_of(shard) if isinstance(e, ev.CallClosed) and e.errno]
+
+    assert with_session(folder, model, body) == ["ECANCELED"]
+    assert model.let_go == 1
+    assert model.asked[-1][1:] == [
+        "user: Speak slowly.", "assistant: One [interrupted by the user]", "user: And again?",
+    ]  # fmt: skip
+
+
+def test_calls_that_were_cut_off_have_results_all_the_same(folder: Path) -> None:
+    (folder / "prices.py").write_text(
+        PRICES.replace('return {"egg": 3}', "import time; time.sleep(600)\n    return {}")
+    )
+    calls = [call("prices__lookup", sku="egg"), call("nothing")]
+    model = Halting([Rule(when="egg", role="user", tool_calls=calls)])
+
+    async def body(shard: Shard, session: int, until: Any) -> None:
+        await say(shard, session, "An egg?")
+        await until(ev.ToolStarted, 1)
+        shard.kernel.operator.signal(session, 10, uid=0)
+        await until(ev.MessageReplied, 1)
+        await say(shard, session, "And now?")
+        await until(ev.MessageReplied, 2)
+
+    with_session(folder, model, body)
+    roles = [said.split(":")[0] for said in model.asked[-1]]
+    assert roles == ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
+    assert model.asked[-1][3] == "tool: error: [interrupted by the user]"
+
+
+def test_tools_and_skills_are_looked_up_once_a_conversation(folder: Path) -> None:
+    async def body(shard: Shard, session: int, until: Any) -> list[int]:
+        looked: list[int] = []
+        for number, text in enumerate(("Hello.", "Again.", "", "Anew.", ""), 1):
+            if text:
+                await say(shard, session, text)
+            else:
+                shard.kernel.operator.send(session, "new" if number == 3 else "tools", {}, uid=0)
+            await until(ev.MessageReplied, number)
+            calls = [e.call for e in events_of(shard) if isinstance(e, ev.CallDone | ev.CallOpened)]
+            looked.append(sum(name in ("tool_list", "file_list", "file_read") for name in calls))
+        return looked
+
+    model = Halting([])
+    assert with_session(folder, model, body) == [3, 3, 3, 6, 6]
+    assert model.asked[-1][1:] == ["user: Anew."]
+    assert len(model.asked) == 3
+
+
+def test_commands_about_sessions_that_make_no_sense_are_refused(folder: Path) -> None:
+    big = 1 << 63
+
+    async def body(shard: Shard, session: int, until: Any) -> list[str]:
+        said: list[str] = []
+        await shard.kernel.ledger.journal.wait_durable(shard.kernel.ledger.journal.head.seq)
+        commands: list[control.SessionCommand] = [
+            control.OpenSession("nowhere", "sales", "Ada", False, 0),
+            control.OpenSession("shop", "nobody" * 1_000, "Ada", False, 0),
+            control.OpenSession("shop", "sales", "\ud800" * 100, False, 0),
+            control.OpenSession("shop", "sales", "Ada", False, -1),
+            control.OpenSession("shop", "sales", "Ada", False, big),
+            *(kind(number) for number in (0, -1, 9, big) for kind in (control.AttendSession, control.LeaveSession)),
+            control.KeepSession(9, True),
+            control.CloseSession(9),
+        ]
+        for command in commands:
+            try:
+                await shard.desk.answer(command, 0)
+                said.append("")
+            except KernelError as error:
+                said.append(error.errno)
+        rows = msgspec.msgpack.decode(await shard.desk.answer(control.ListSessions(), 0), type=list[control.SessionRow])
+        assert [(row.session, row.state, row.attended) for row in rows] == [(session, "open", 0)]
+        assert await shard.desk.answer(control.ListSessions(big - 1), 0) == b"\x90"
+        return said
+
+    errnos = with_session(folder, Halting([]), body)
+    assert errnos == ["ENOENT", "ENOENT", "EINVAL", "EINVAL", "EINVAL", *["ESRCH"] * 10]

@@ -106,7 +106,8 @@ def test_what_is_sent_while_nothing_runs_is_there_when_the_home_is_resumed(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[2]")))
     send_message(home, pid, "order", None, False, False)
     for error, to, body in (
-        (Einval, "x", "1"),
+        (Einval, "1x", "1"),
+        (Enoent, "nobody", "1"),
         (Esrch, "77", "1"),
         (Einval, pid, "\udcff"),
         (Einval, pid, str(1 << 70)),

@@ -1,208 +1,200 @@
-"""`chat` and `attach`: a person and an agent, line by line; answers as they come, interrupted with Ctrl-C.
+"""`chat` and `attach`: a person and an agent; answers as they come, interrupted with Ctrl-C.
 
-A session is a run: its root is the agent, its user whoever began it, and it ends when that process ends. Where a kernel
-runs in the home, the session is one of it; else a kernel lives here, for as long as the session does.
+A session is an object of the kernel: who has it, the agent, and what ends with it. Where a kernel runs in the home, the
+session is one of it; else a kernel lives here, for as long as the talk does.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
-import signal
-import stat
-import sys
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+import pwd
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from prytany.abi.control import Said
-from prytany.abi.errors import Einval, Enoent, Epipe, Esrch, KernelError
+import uvloop
+
+from prytany.abi import limits
+from prytany.abi.control import SessionRow
+from prytany.abi.errors import Eagain, Einval, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
-from prytany.abi.signals import Signal
 from prytany.cli.attached import command
-from prytany.cli.failure import INTERRUPTED, advised
-from prytany.cli.text import json_line, note, safe
-from prytany.client import Client
+from prytany.cli.bringing import resolved
+from prytany.cli.failure import advised
+from prytany.cli.run import Terms
+from prytany.cli.talking import talk_with
+from prytany.cli.trusting import trusted
+from prytany.cli.up import kernel_here
+from prytany.client import Client, attach
+from prytany.system.notify import Notify
 
-SESSION = "Session"
-"""The function of a chat agent's program that keeps a conversation."""
-PROMPT = "> "
-LINE_BYTES_MAX = 1 << 20
-LINE_TOO_LONG = "a line has at most a million bytes"
-GRACE_S = 5.0
-"""How long a session has to end, before it is killed."""
+RECALLED_ENTRIES = 20_000
+"""How far back of the journal the last words are looked for, when somebody comes to a session."""
 
 
-class Talk:
-    """One person's talk with one process."""
+class Manner(NamedTuple):
+    """How somebody talks."""
 
-    def __init__(self, client: Client, pid: int, after: int, as_json: bool) -> None:
-        self._client = client
-        self._pid = pid
-        self._after = after
-        self._as_json = as_json
-        self._streamed = ""
-        self._asking = False
-        self._interrupting: asyncio.Future[None] | None = None
-        self.ended: Said | None = None
+    as_json: bool
+    say: str | None = None
+    """One message, and no more; None is what standard input holds."""
+    kept: bool = False
+    grace_ms: int = limits.SESSION_GRACE_MS
+    user: str = ""
+    """As they give it; "" is their name on this machine."""
+    tags: tuple[str, ...] = ()
 
-    async def say(self, text: str) -> None:
-        """Send it, and show what comes until it is answered."""
-        self._asking = True
+
+def user_of(given: str) -> str:
+    """The name that a session has its user by."""
+    if given:
+        return given
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def chat(terms: Terms, target: Path, agent: str, manner: Manner, *, trust: bool) -> int:
+    """A session with an agent; the exit code."""
+
+    Notify.take(os.environ)  # nobody is told of a session, and nothing that it starts can be
+
+    async def run() -> int:
+        client = await _live(terms.home)
+        if client is None:
+            return await _chat_here(terms, target, agent, manner, trust=trust)
         try:
-            await self._listen(await self._client.send(self._pid, "say", {"text": text}))
+            fleet, name = agent_of(await client.fleets(), agent)
+            return await _begin(client, fleet, name, manner, own=False)
         finally:
-            self._asking = False
+            await client.close()
 
-    def interrupt(self) -> bool:
-        """End the answer in hand; whether there is one."""
-        if self._asking:
-            self._interrupting = asyncio.ensure_future(self._interrupt())
-        return self._asking
-
-    async def _interrupt(self) -> None:
-        with contextlib.suppress(KernelError):  # it may have ended meanwhile
-            await self._client.signal(self._pid, int(Signal.USR1))
-
-    async def _listen(self, number: int) -> None:
-        while self.ended is None:
-            heard = await self._client.hear(self._pid, self._after)
-            self._after = heard.last
-            for said in heard.said:
-                if self._as_json:
-                    print(json_line(said), flush=True)
-                else:
-                    self._show(said)
-                if said.kind == "ended":
-                    self.ended = said
-                if said.kind == "reply" and said.number == number:
-                    return
-
-    def _show(self, said: Said) -> None:
-        match said.kind:
-            case "model":
-                self._streamed = ""
-            case "piece":
-                self._streamed += str(said.value)
-                _write(safe(str(said.value), lines=True))
-            case "tool":
-                self._line(f"[uses {said.value}]")
-            case "incident":
-                self._line(f"[needs a person: {said.value}; {command('incidents', self._client.home)}]")
-            case "reply":
-                self._reply(said)
-            case _:
-                self._line(f"[{format_pid(Pid(self._pid))} has ended: {said.value}]")
-
-    def _reply(self, said: Said) -> None:
-        value: Any = said.value
-        if said.errno:
-            self._line(f"[{said.errno}: {value[0]}]")
-        elif _has(value, "interrupted"):
-            self._line("[interrupted]")
-        elif _has(value, "error"):
-            self._line(f"[{value['error']['errno']}: {value['error']['message']}]")
-        else:
-            answer: Any = value["answer"] if _has(value, "answer") else value
-            text = answer if isinstance(answer, str) else json_line(answer)
-            if text == self._streamed or (not isinstance(answer, str) and self._streamed):
-                _write("\n")
-            else:
-                self._line(text)
-
-    def _line(self, text: str) -> None:
-        _write(("\n" if self._streamed else "") + safe(text, lines=True) + "\n")
-        self._streamed = ""
+    return uvloop.run(run())
 
 
-def _has(value: object, key: str) -> bool:
-    return isinstance(value, dict) and key in value
+async def _chat_here(terms: Terms, target: Path, agent: str, manner: Manner, *, trust: bool) -> int:
+    fleet = resolved(target)
+    name = agent or fleet.entry
+    found = fleet.agents.get(name)
+    if found is None or found.chat is None:
+        chats = [a.name for a in fleet.agents.values() if a.chat is not None]
+        raise advised(Enoent(f"there is no chat agent {name!r} in {target}"), f"there are {', '.join(chats) or 'none'}")
+    digest = trusted(fleet, (), terms.home, trust, terms.as_json)
+    quiet = terms._replace(quiet=True)
+    async with kernel_here(quiet, any(not a.model for a in fleet.agents.values()), Notify()) as up:
+        await up.bring(fleet, digest)
+        own = await attach(terms.home)
+        try:
+            return await _begin(own, fleet.name, name, manner, own=True)
+        finally:
+            await own.close()
 
 
-async def talk_with(
-    client: Client, start: Callable[[], Any], as_json: bool, *, keep: bool
-) -> int:  # fmt: skip
-    """Talk until the lines end or the process does; the exit code. `start` gives its pid; `keep` lets it live on."""
+async def _begin(client: Client, fleet: str, agent: str, manner: Manner, *, own: bool) -> int:
     after = (await client.status()).head
-    pid = await start()
-    talk = Talk(client, pid, after, as_json)
-    name, home = format_pid(Pid(pid)), client.home
-    note(
-        f"process {name}; Ctrl-C ends an answer, Ctrl-D the session; {command(f'attach {name}', home)} comes back",
-        as_json,
-        pid=pid,
+    row = await client.open_session(
+        fleet, agent, user_of(manner.user), kept=manner.kept, grace_ms=manner.grace_ms, tags=manner.tags
     )
-    loop, own = asyncio.get_running_loop(), asyncio.current_task()
-    loop.add_signal_handler(signal.SIGINT, lambda: talk.interrupt() or (own and own.cancel()))
+    return await talk_with(client, row.session, after, manner.as_json, manner.say, session=True, own=own)
+
+
+def attach_to(home: Path, manner: Manner, pid: int) -> int:
+    """Go on with a session, by its number or any process of it, or talk with a process that takes `say`; the exit code.
+
+    Args:
+        home: the kernel's.
+        manner: how.
+        pid: the session, or a process; 0 is the only session that is open.
+    """
+
+    async def go_on(client: Client) -> int:
+        rows = await client.sessions()
+        row = _of(rows, pid) if pid else _only([row for row in rows if row.state == "open"], home)
+        status = await client.status()
+        if row is None:
+            after, pid_ = status.head, await _listener(client, pid)
+            return await talk_with(client, pid_, after, manner.as_json, manner.say, session=False, own=False)
+        if row.state != "open":
+            how = "is being ended" if row.state == "closing" else "has ended"
+            raise advised(
+                Esrch(f"session {format_pid(Pid(row.session))} {how}: {row.reason}"),
+                f"see which there are with: {command('sessions', home)}",
+                f"begin another with: {command(f'chat {row.agent}', home)}",
+            )
+        recent = status.head - row.spoken_seq <= RECALLED_ENTRIES and row.spoken_seq > 0
+        recalled = recent and (row.unanswered or manner.say is None)
+        after = row.spoken_seq - 1 if recalled else status.head
+        return await talk_with(
+            client, row.session, after, manner.as_json, manner.say, session=True, own=False,
+            recalls=status.head if recalled and not row.unanswered else 0,
+        )  # fmt: skip
+
+    async def run() -> int:
+        client = await _live(home)
+        if client is None:
+            raise advised(Eagain("nothing runs in this home"), f"bring its fleet up again with: {command('up', home)}")
+        try:
+            return await go_on(client)
+        finally:
+            await client.close()
+
+    return uvloop.run(run())
+
+
+def _of(rows: list[SessionRow], pid: int) -> SessionRow | None:
+    return next((row for row in rows if row.session == pid), None)
+
+
+def _only(rows: list[SessionRow], home: Path) -> SessionRow:
+    if len(rows) == 1:
+        return rows[0]
+    if not rows:
+        raise advised(Enoent("no session is open"), f"begin one with: {command('chat', home)}")
+    there = ", ".join(f"{format_pid(Pid(row.session))} ({row.agent}, {row.user})" for row in rows[:20])
+    raise advised(Einval("which session is meant?"), f"name one of {there}")
+
+
+async def _listener(client: Client, pid: int) -> int:
+    """A process that is no session, where it takes messages; raises Esrch, Einval."""
     try:
-        async for line in _lines(not as_json):
-            if line.strip():
-                await talk.say(line)
-            if talk.ended is not None:
-                return talk.ended.number
-    except Esrch:
-        raise advised(Epipe(f"process {name} has ended"), f"see how with: {command(f'inspect {name}', home)}") from None
-    except asyncio.CancelledError:
-        return INTERRUPTED
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        if not keep and talk.ended is None:
-            await _end(client, pid)
-    return 0
-
-
-async def _end(client: Client, pid: int) -> None:
-    """Ask the session to end, and see that it does."""
-    for number in (Signal.TERM, Signal.KILL):
-        with contextlib.suppress(KernelError, TimeoutError):
-            await client.signal(pid, int(number))
-            async with asyncio.timeout(GRACE_S):
-                await client.wait(pid)
-                return
-
-
-async def _lines(prompted: bool) -> AsyncIterator[str]:
-    """The lines of standard input, as they are typed."""
-    loop = asyncio.get_running_loop()
-    mode = os.fstat(0).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(0)):
-        # A file, or a device such as /dev/null: it is there at once, and a loop that is to wait for it aborts.
-        while line := sys.stdin.buffer.readline(LINE_BYTES_MAX + 1):
-            if len(line) > LINE_BYTES_MAX:
-                raise Einval(LINE_TOO_LONG)
-            yield line.decode("utf-8", "replace").rstrip("\n")
-        return
-    reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
-    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    prompting = prompted and sys.stdin.isatty()
-    try:
-        while True:
-            if prompting:
-                _write(PROMPT)
-            try:
-                line = await reader.readline()
-            except ValueError:
-                raise Einval(LINE_TOO_LONG) from None
-            if not line:
-                return
-            yield line.decode("utf-8", "replace").rstrip("\n")
-    finally:
-        transport.close()
-        os.set_blocking(0, True)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+        found = await client.inspect(pid)
+    except Esrch as error:
+        raise advised(error, f"see which sessions there are with: {command('sessions', client.home)}") from None
+    name = format_pid(Pid(pid))
+    if found.session:
+        return found.session
+    if found.state == "terminated":
+        raise advised(Esrch(f"process {name} has ended"), f"see how with: {command(f'inspect {name}', client.home)}")
+    if "ipc" not in found.pledge:
+        raise advised(
+            Einval(f"process {name} is no session, and takes no messages"),
+            f"see which sessions there are with: {command('sessions', client.home)}",
+        )
+    return pid
 
 
 def agent_of(rows: list[Any], agent: str) -> tuple[str, str]:
-    """The fleet that is up and has the agent, and the agent; "" is the only one there is. Raises Enoent, Einval."""
-    found = [(row.name, name) for row in rows if row.stays for name in row.agents if agent in ("", name)]
+    """The fleet that is up and has the agent, and the agent, `AGENT` or `FLEET.AGENT`; "" is the only one there is.
+    Raises Enoent, Einval."""
+    there = sorted({(row.name, name) for row in rows if row.stays for name in row.agents})
+    found = [(fleet, name) for fleet, name in there if agent in ("", name, f"{fleet}.{name}")]
     if len(found) == 1:
         return found[0]
-    there = ", ".join(sorted({name for row in rows if row.stays for name in row.agents})) or "none"
+    names = [name for _, name in there]
+    known = ", ".join(f"{fleet}.{name}" if names.count(name) > 1 else name for fleet, name in there) or "none"
+    if not there:
+        raise advised(Enoent("a kernel runs in this home, and no fleet is up on it"), "bring one up with: prytany up")
     if not found:
-        raise advised(Enoent(f"no fleet that is up has an agent {agent!r}"), f"there are {there}")
-    raise advised(Einval("which agent is meant?"), f"name one of {there}")
+        raise advised(Enoent(f"no fleet that is up has an agent {agent!r}"), f"there are {known}")
+    raise advised(Einval("which agent is meant?"), f"name one of {known}")
+
+
+async def _live(home: Path) -> Client | None:
+    try:
+        client = await attach(home)
+    except Enoent:
+        return None
+    if client.live:
+        return client
+    await client.close()
+    return None

@@ -47,6 +47,8 @@ def _lines(p: Inspection, status: Status, home: Path) -> Iterator[tuple[str, str
     if p.python:
         yield "python", p.python
     yield "family", f"parent {p.parent}, run {p.run}, depth {p.depth}, {len(p.children)} children"
+    if p.session:
+        yield "session", f"{format_pid(Pid(p.session))}, with which it ends"
     if p.children:
         more = " …" if len(p.children) > CHILDREN_SHOWN else ""
         yield "children", " ".join(format_pid(Pid(c)) for c in p.children[:CHILDREN_SHOWN]) + more

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from prytany import __version__
-from prytany.cli import fleets, holding, keeping, models, notifying, options, running, steering, viewing
+from prytany.cli import conversing, fleets, holding, keeping, models, notifying, options, running, steering, viewing
 
 
 @click.group(
@@ -28,16 +28,13 @@ def app(context: click.Context) -> None:
     options.help_if_bare(context)
 
 
-app.section(
-    "Running",
-    fleets.init, running.run, running.resume, fleets.chat, fleets.attach, fleets.up, fleets.down, fleets.fleet,
-    fleets.service,
-)  # fmt: skip
+app.section("Running", fleets.init, running.run, running.resume, fleets.up, fleets.down, fleets.fleet, fleets.service)
+app.section("Talking", conversing.chat, conversing.attach, conversing.sessions, steering.send)
 app.section(
     "Looking and steering",
     viewing.status, viewing.ps, viewing.tree, steering.inspect, steering.trace, viewing.logs, viewing.cost,
     steering.wait, steering.kill, holding.stop, holding.pause, holding.unpause, holding.freeze,
-    steering.send, steering.upgrade, steering.incidents, notifying.notify,
+    steering.upgrade, steering.incidents, notifying.notify,
 )  # fmt: skip
 app.section("Keeping", keeping.backup, keeping.restore_home)
 app.section("The home", keeping.list_tools, keeping.journal, models.models, keeping.doctor, keeping.completion)

@@ -77,13 +77,14 @@ def trace(
 
 
 @click.command()
-@options.pid
+@click.argument("pid", metavar="PID", help="A process or a session, or an agent of which one process is there.")
 @click.argument("type", metavar="TYPE", help="The message's type; a Server takes it by on_TYPE.")
 @click.argument("body", metavar="[BODY]", required=False, help="JSON, or else text; else what standard input holds.")
 @click.option("--text", is_flag=True, help="The body is text, whatever it looks like.")
+@click.option("--wait", is_flag=True, help="Wait for the reply, and print it.")
 @options.home
 @options.as_json
-def send(pid: str, type: str, body: str | None, text: bool, home: Path | None, as_json: bool) -> None:
+def send(pid: str, type: str, body: str | None, text: bool, wait: bool, home: Path | None, as_json: bool) -> None:
     """Put a message into the mailbox of a process that has pledged ipc.
 
     Where nothing runs, it is recorded, and lies there when the home is resumed.
@@ -91,7 +92,7 @@ def send(pid: str, type: str, body: str | None, text: bool, home: Path | None, a
     from prytany.cli.home import find_home
     from prytany.cli.send import send_message
 
-    send_message(find_home(home), pid, type, body, text, as_json)
+    send_message(find_home(home), pid, type, body, text, as_json, wait=wait)
 
 
 @click.command()

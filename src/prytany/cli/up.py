@@ -1,4 +1,4 @@
-"""`up`, `down`, `chat` and `attach`: fleets that stay, on a kernel that runs in the home, or on one that lives here."""
+"""`up` and `down`: fleets that stay, on a kernel that runs in the home, or on one that lives here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from prytany.abi import control
 from prytany.abi import events as ev
-from prytany.abi.errors import Eagain, Enoent
+from prytany.abi.errors import Enoent
 from prytany.cli.attached import command, with_client
 from prytany.cli.bringing import bring_command, resolved
-from prytany.cli.chat import SESSION, agent_of, talk_with
 from prytany.cli.failure import advised
 from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
@@ -137,71 +135,3 @@ def _only(names: list[str]) -> str:
         said = f"there are {', '.join(names)}" if names else "no fleet is up"
         raise advised(Enoent("which fleet is meant?" if names else said), said)
     return names[0]
-
-
-def chat(terms: Terms, target: Path, agent: str, *, trust: bool, keep: bool) -> int:
-    """A session with an agent; the exit code."""
-
-    Notify.take(os.environ)  # nobody is told of a session, and nothing that it starts can be
-
-    async def run() -> int:
-        client = await _live(terms.home)
-        if client is not None:
-            try:
-                fleet, name = agent_of(await client.fleets(), agent)
-                return await talk_with(
-                    client, partial(client.start_agent, fleet, name, {}, SESSION, terms.tags), terms.as_json, keep=keep
-                )
-            finally:
-                await client.close()
-        fleet_ = resolved(target)
-        name = agent or fleet_.entry
-        found = fleet_.agents.get(name)
-        if found is None or found.kind != "chat":
-            chats = [a.name for a in fleet_.agents.values() if a.kind == "chat"]
-            raise advised(
-                Enoent(f"there is no chat agent {name!r} in {target}"), f"there are {', '.join(chats) or 'none'}"
-            )
-        digest = trusted(fleet_, (), terms.home, trust, terms.as_json)
-        quiet = terms._replace(quiet=True)
-        async with kernel_here(quiet, any(not a.model for a in fleet_.agents.values()), Notify()) as up:
-            await up.bring(fleet_, digest)
-            own = await attach(terms.home)
-            try:
-                begin = partial(own.start_agent, fleet_.name, name, {}, SESSION, terms.tags)
-                return await talk_with(own, begin, terms.as_json, keep=keep)
-            finally:
-                await own.close()
-
-    return uvloop.run(run())
-
-
-def attach_to(home: Path, pid: int, as_json: bool) -> int:
-    """Go on with a session; the exit code."""
-
-    async def run() -> int:
-        client = await _live(home)
-        if client is None:
-            raise advised(Eagain("nothing runs in this home"), f"bring its fleet up again with: {command('up', home)}")
-
-        async def begun() -> int:
-            await client.inspect(pid)
-            return pid
-
-        try:
-            return await talk_with(client, begun, as_json, keep=True)
-        finally:
-            await client.close()
-
-    return uvloop.run(run())
-
-
-async def _live(home: Path) -> Client | None:
-    try:
-        client = await attach(home)
-    except Enoent:
-        return None
-    if client.live:
-        return client
-    await client.close()
-    return None

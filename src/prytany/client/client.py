@@ -205,6 +205,42 @@ class Client:
         rows: list[control.FleetRow] = await self._ask(control.ListFleets())
         return rows
 
+    async def open_session(
+        self, fleet: str, agent: str, user: str, *, kept: bool, grace_ms: int, tags: Sequence[str] = ()
+    ) -> control.SessionRow:
+        """Start a chat agent for `user` to talk with. Raises Enoent, Einval, and Eagain where nothing runs."""
+        row: control.SessionRow = await self._ask(control.OpenSession(fleet, agent, user, kept, grace_ms, tuple(tags)))
+        return row
+
+    async def attend(self, session: int) -> control.SessionRow:
+        """Be in a session until it is closed; how it was. Raises Esrch, Eagain, Epipe."""
+        row: control.SessionRow = await self._ask(control.AttendSession(session))
+        return row
+
+    async def leave_session(self, session: int) -> bool:
+        """Say that one of those who attend it goes; whether that closes it. Raises Esrch, Eagain."""
+        closes: bool = await self._ask(control.LeaveSession(session))
+        return closes
+
+    async def keep_session(self, session: int, kept: bool) -> None:
+        """Let it outlive those who attend it, or not. Raises Esrch."""
+        await self._ask(control.KeepSession(session, kept))
+
+    async def close_session(self, session: int) -> None:
+        """Tell all that ends with it to end. Raises Esrch."""
+        await self._ask(control.CloseSession(session))
+
+    async def sessions(self) -> list[control.SessionRow]:
+        """All sessions that the table has, by number."""
+        rows: list[control.SessionRow] = []
+        while True:
+            page: list[control.SessionRow] = await self._ask(control.ListSessions(rows[-1].session if rows else 0))
+            if rows and page and page[0].session <= rows[-1].session:
+                raise Eio("the kernel lists the same sessions again")
+            rows.extend(page)
+            if len(page) < control.ROWS_MAX:
+                return rows
+
     async def hear(self, pid: int, after: int) -> control.Heard:
         """What a process said after entry `after`, once that is anything. Raises Esrch, Eagain, Epipe."""
         heard: control.Heard = await self._ask(control.FollowProcess(pid, after))

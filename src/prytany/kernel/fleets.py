@@ -178,7 +178,7 @@ class FleetOperator:
 
     def start(
         self, number: int, name: str, args: list[object], kwargs: dict[str, object], *, uid: int, model: str = "",
-        unveil: Mapping[str, str] = {}, function: str = "", tags: Sequence[str] = (),
+        unveil: Mapping[str, str] = {}, function: str = "", tags: Sequence[str] = (), more: Sequence[ev.Event] = (),
     ) -> int:  # fmt: skip
         """Start an agent of a fleet as the root of a run; its pid.
 
@@ -192,6 +192,7 @@ class FleetOperator:
             unveil: folders of this run alone, which the agent is given besides its own.
             function: another one of its program than the agent's own.
             tags: of this run, with the agent's own.
+            more: what is recorded with it.
 
         Raises:
             Enoent: there is no such fleet or agent.
@@ -217,6 +218,7 @@ class FleetOperator:
         granted, shared = k.tools.grant(pid, fleet.tools)
         events = (
             spawned,
+            *more,
             *granted,
             ev.ToolsNarrowed(pid, agent.tools),
             ev.ProcessReady(pid, 1),

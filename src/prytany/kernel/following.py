@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -37,6 +38,12 @@ def hear(reader: Reader, content: Content, pid: int, after: int, durable: int) -
 
 
 def _said(event: ev.Event, pid: int, seq: int, content: Content) -> Iterator[Said]:
+    if isinstance(event, ev.MessageSent):
+        if event.receiver == pid and event.sender < 0:
+            sent: Any = _unpacked(content(event.body, seq))
+            told = {"uid": -1 - event.sender, "type": event.kind, "body": sent["body"]}
+            yield Said(seq=seq, kind="said", number=event.number, value=told)
+        return
     if getattr(event, "pid", 0) != pid:
         return
     match event:
@@ -49,6 +56,8 @@ def _said(event: ev.Event, pid: int, seq: int, content: Content) -> Iterator[Sai
         case ev.MessageReplied():
             value = _unpacked(content(event.reply, seq))
             yield Said(seq=seq, kind="reply", number=event.number, errno=event.errno, value=value)
+        case ev.MessageDone() if event.number:
+            yield Said(seq=seq, kind="done", number=event.number)
         case ev.IncidentOpened():
             yield Said(seq=seq, kind="incident", number=event.n, value=event.kind)
         case ev.ProcessExited():

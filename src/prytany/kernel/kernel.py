@@ -37,6 +37,7 @@ from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.restarts import Restarts
+from prytany.kernel.sessions import SessionOperator
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
 from prytany.kernel.trap import Trap, decode_arguments
@@ -94,6 +95,7 @@ class Kernel:
         self.reactions = Reactions(self, watch)
         self.operator = Operator(self)
         self.fleet_operator = FleetOperator(self)
+        self.sessions = SessionOperator(self)
 
     # What handlers may look at (outcome.Context).
 
@@ -366,6 +368,7 @@ class Kernel:
                 self.reactions.begin_deadlines(process)
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
+        self.sessions.come_back()
         self.reactions.fill()
 
     def settled(self, pid: int) -> None:
@@ -390,6 +393,7 @@ class Kernel:
         await self.effects.close()
         await self.restarts.close()
         await self.notices.close()
+        await self.sessions.close()
         await self.workers.close()
         self.ledger.snapshots.save(self.ledger.journal)
         await self.ledger.journal.close()

@@ -36,6 +36,14 @@ Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
 
+class Sessions(Protocol):
+    """Sessions, as reactions see them."""
+
+    def ended(self, pid: int, reason: str) -> None:
+        """A process has ended."""
+        ...
+
+
 class Core(Protocol):
     """The kernel, as reactions see it."""
 
@@ -52,6 +60,11 @@ class Core(Protocol):
     @property
     def table(self) -> Table:
         """The process table."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """What ends with whom."""
         ...
 
     def fail(self) -> None:
@@ -273,6 +286,7 @@ class Reactions:
         for ended in self.ended.pop(e.pid, ()):
             if not ended.done():
                 ended.set_result(exit_value(e, left))
+        self._k.sessions.ended(e.pid, e.reason)
         self._k.admission.fill()
         self.fill()
         self._k.notices.news()

@@ -35,6 +35,8 @@ from prytany.supervision.fleets import FOLDS as FLEETS
 from prytany.supervision.fleets import Fleets
 from prytany.supervision.noticing import FOLDS as NOTICES
 from prytany.supervision.noticing import Fold, Noticed
+from prytany.supervision.sessions import FOLDS as SESSIONS
+from prytany.supervision.sessions import Sessions
 
 DIGEST_BYTES = 16
 
@@ -50,6 +52,7 @@ class ShardState(msgspec.Struct):
     contexts: Contexts = msgspec.field(default_factory=Contexts)
     post: Post = msgspec.field(default_factory=Post)
     fleets: Fleets = msgspec.field(default_factory=Fleets)
+    sessions: Sessions = msgspec.field(default_factory=Sessions)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -96,6 +99,10 @@ def _into_notices(into: Fold, state: ShardState, seq: int, event: Any) -> None:
         into(state.fleets, Noticed(seq, state.table.time_ns, process.name if process is not None else ""), event)
 
 
+def _into_sessions(into: Callable[[Sessions, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.sessions, seq, state.table.time_ns, event)
+
+
 def _rooms() -> dict[type, tuple[Room, ...]]:
     """What other rooms than the process table fold, by the event's type."""
     folds: list[tuple[type, Room]] = [
@@ -114,6 +121,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
+    folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

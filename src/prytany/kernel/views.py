@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 
 from prytany.abi import control, limits
@@ -50,7 +51,7 @@ def _row(shard: ShardState, p: Process, now_ns: int) -> control.ProcessRow:
         spawned_ns=p.spawned_ns, started_ns=p.started_ns, ended_ns=p.ended_ns, forgotten=p.forgotten,
         usage=usage_row(usage), below=below_row(p),
         fleet=shard.fleets.fleets[member.fleet].name if member else "", agent=member.agent if member else "",
-        tags=p.tags,
+        tags=p.tags, session=p.run if p.run in shard.sessions.sessions else 0,
     )  # fmt: skip
 
 
@@ -99,6 +100,25 @@ def fleet_rows(shard: ShardState) -> list[control.FleetRow]:
         )
         for f in islice(shard.fleets.fleets.values(), control.ROWS_MAX)
     ]
+
+
+def session_rows(shard: ShardState, after: int, attended: Mapping[int, int]) -> list[control.SessionRow]:
+    """The next sessions with a number above `after`; `attended` is by how many each is, where that is anybody."""
+    numbers = sorted(number for number in shard.sessions.sessions if number > after)
+    return [session_row(shard, number, attended.get(number, 0)) for number in numbers[: control.ROWS_MAX]]
+
+
+def session_row(shard: ShardState, number: int, attended: int) -> control.SessionRow:
+    """One session, which there is."""
+    s = shard.sessions.sessions[number]
+    root, box = shard.table.require(number), shard.post.box(number)
+    return control.SessionRow(
+        session=number, state="open" if s.open else "closed" if s.closed_ns else "closing", user=s.user, uid=s.uid,
+        fleet=s.fleet, agent=s.agent, kept=s.kept, grace_ms=s.grace_ms, attended=attended,
+        processes=root.alive + root.kin, unanswered=len(box.waiting) + len(box.in_hand), begun_ns=s.begun_ns,
+        spoken_ns=s.spoken_ns, spoken_seq=s.spoken_seq, closing_ns=s.closing_ns, closed_ns=s.closed_ns,
+        reason=s.reason,
+    )  # fmt: skip
 
 
 def incident_rows(table: Table) -> list[control.IncidentRow]:
@@ -153,7 +173,7 @@ def inspection(shard: ShardState, pid: int, now_ns: int, quotas: Quotas = DEFAUL
         ],
         mailbox=mailbox, forgotten=p.forgotten, now_ns=now_ns, spawned_ns=p.spawned_ns, started_ns=p.started_ns,
         ended_ns=p.ended_ns, wall_us=_wall_us(p, now_ns), spawned_seq=p.spawned_seq, tail=p.tail,
-        ended_seq=p.ended_seq, tags=p.tags,
+        ended_seq=p.ended_seq, tags=p.tags, session=p.run if p.run in shard.sessions.sessions else 0,
     )  # fmt: skip
 
 

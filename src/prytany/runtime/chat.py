@@ -3,8 +3,9 @@
     asked -> the model -> what it wants done, all at once -> the model -> ... -> an answer
 
 `main` answers one question and ends; `Session` keeps a conversation, one question after the other, until it is ended.
-Both are ordinary programs. What the agent is stands in the module `agent_spec`, recorded beside this text when its
-fleet was brought: an agent in flight goes on with the instruction, and with the loop, that it began with.
+What it may use is looked up when a conversation begins, and kept with it. Both are ordinary programs. What the agent is
+stands in the module `agent_spec`, recorded beside this text when its fleet was brought: an agent in flight goes on with
+the instruction, and with the loop, that it began with.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ ASK = "ask_"
 DOT = "__"
 """Stands for the dot in a tool's name: endpoints allow letters, digits, `_` and `-`."""
 INTERRUPTED = "interrupted"
+CUT = "[interrupted by the user]"
+"""What ends, in the conversation, an answer that was cut off: the model is to know that nobody heard more of it."""
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +54,20 @@ def read_spec() -> Spec:
     return msgspec.convert(importlib.import_module("agent_spec").SPEC, Spec)
 
 
+class Kept(msgspec.Struct):
+    """What a session keeps from one message to the next."""
+
+    context: int = 0
+    """The number of its conversation; 0 before the first message."""
+    tools: list[dict[str, Any]] = []
+    """As the model is told of them."""
+    skills: dict[str, str] = {}
+    """By name, their folders."""
+
+
 async def main(proc: Process, prompt: str) -> Any:
     """Answer one question: text, or an object where the fleet gives its schema."""
-    chat = await Chat.begin(proc, read_spec(), 0)
+    chat, _ = await Chat.begin(proc, read_spec())
     return await chat.answer(prompt)
 
 
@@ -61,26 +75,60 @@ class Session(Server):
     """A conversation with whoever sends `say`. An interruption (USR1) ends the answer in hand, and nothing else."""
 
     pledge = "ipc"
-    state: int = 0
-    """The number of its context."""
+    version = 1
+    state: Kept = Kept()
+
+    @classmethod
+    def migrate(cls, state: Any, version: int) -> Any:
+        """Version 0 kept the number of its context alone; what it may use is looked up again for a new one."""
+        return {} if version == 0 else state
 
     async def on_say(self, text: str) -> dict[str, Any]:
         """The answer, or why there is none; either way the session goes on."""
-        chat = await Chat.begin(self.proc, read_spec(), self.state)
-        asked = asyncio.ensure_future(chat.answer(text))
+        asked = asyncio.ensure_future(self._answer(text))
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, asked.cancel, INTERRUPTED)
+        cut = False
+
+        def interrupt() -> None:
+            nonlocal cut
+            if not cut:  # once: what was said so far is being put down
+                cut = True
+                asked.cancel(INTERRUPTED)
+
+        loop.add_signal_handler(signal.SIGUSR1, interrupt)
         try:
             return {"answer": await asked}
-        except asyncio.CancelledError as error:
-            if error.args != (INTERRUPTED,):
+        except asyncio.CancelledError:
+            if not (cut and asked.done()):
                 raise
             return {"interrupted": True}
         except KernelError as error:
             return {"error": {"errno": error.errno, "message": error.message}}
         finally:
             loop.remove_signal_handler(signal.SIGUSR1)
-            self.state = chat.talk.number
+
+    async def on_new(self) -> dict[str, Any]:
+        """Forget what was said; what it may use is looked up again."""
+        if self.state.context:
+            await self.proc.conversation(number=self.state.context).close()
+        self.state = Kept()
+        return {"answer": "a new conversation"}
+
+    async def on_tools(self) -> dict[str, Any]:
+        """What it may use, a line each."""
+        await self._begun()
+        lines = [f"{tool['name'].replace(DOT, '.')}  {tool['description']}" for tool in self.state.tools]
+        return {"answer": "\n".join(lines) or "it has no tools"}
+
+    async def _answer(self, text: str) -> Any:
+        return await (await self._begun()).answer(text)
+
+    async def _begun(self) -> Chat:
+        spec, kept = read_spec(), self.state
+        if kept.context:
+            return Chat(self.proc, spec, self.proc.conversation(number=kept.context), kept.tools, kept.skills)
+        chat, self.state = await Chat.begin(self.proc, spec)
+        return chat
 
 
 class Chat:
@@ -97,8 +145,8 @@ class Chat:
         self._skills = skills
 
     @classmethod
-    async def begin(cls, proc: Process, spec: Spec, context: int) -> Chat:
-        """With a new conversation, or the one of that number."""
+    async def begin(cls, proc: Process, spec: Spec) -> tuple[Chat, Kept]:
+        """With a new conversation; and what to keep of it."""
         skills = await _skills(proc, spec.skills)
         granted = await proc.tools.list() if "tools" in proc.pledged else []
         tools = [_offered(tool) for tool in granted]
@@ -110,7 +158,9 @@ class Chat:
             instruction += "\n\nSkills, to be read before they are used:\n"
             instruction += "\n".join(f"- {name}: {about}" for name, (_, about) in skills.items())
         folders = {name: folder for name, (folder, _) in skills.items()}
-        return cls(proc, spec, proc.conversation(instruction, number=context), tools, folders)
+        talk = proc.conversation(instruction)
+        await talk.begin()
+        return cls(proc, spec, talk, tools, folders), Kept(talk.number, tools, folders)
 
     async def answer(self, prompt: str) -> Any:
         """Ask, do what the model wants done, and ask again, until it answers.
@@ -125,9 +175,10 @@ class Chat:
             last = turn + 1 == self._spec.turns
             answer = await self._ask(said, () if last else self._tools)
             if answer.tool_calls and last:
+                await self._put(call.result("error: not done, no turn is left") for call in answer.tool_calls)
                 break  # nobody would hear what came of them
             if answer.tool_calls:
-                said = list(await asyncio.gather(*map(self._do, answer.tool_calls)))
+                said = await self._do_all(answer.tool_calls)
                 continue
             value, wrong = self._fitting(answer)
             if not wrong:
@@ -145,12 +196,31 @@ class Chat:
             async with stream:
                 await stream
         except asyncio.CancelledError:  # what was said so far is a part of the conversation
-            for message in [{"role": "user", "content": said}] if isinstance(said, str) else said:
-                await self.talk.append(**message)
-            if stream.text:
-                await self.talk.append("assistant", stream.text)
+            await self._put([{"role": "user", "content": said}] if isinstance(said, str) else said)
+            await self.talk.append("assistant", f"{stream.text} {CUT}".lstrip())
+            raise
+        except KernelError:
+            if not isinstance(said, str):  # what was done stays done, and no call is left without its result
+                await self._put(said)
             raise
         return stream.answer
+
+    async def _do_all(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+        """What each came to. Who is cut off meanwhile leaves a result for each call all the same: a model that sees one
+        without refuses to go on."""
+        doing = [asyncio.ensure_future(self._do(call)) for call in calls]
+        try:
+            return list(await asyncio.gather(*doing))
+        except asyncio.CancelledError:
+            await asyncio.wait(doing)
+            done = [one.result() if not one.cancelled() and one.exception() is None else None for one in doing]
+            await self._put(came or call.result(f"error: {CUT}") for call, came in zip(calls, done, strict=True))
+            await self.talk.append("assistant", CUT)
+            raise
+
+    async def _put(self, messages: Iterable[dict[str, Any]]) -> None:
+        for message in messages:
+            await self.talk.append(**message)
 
     def _fitting(self, answer: Answer) -> tuple[Any, str]:
         if self._spec.answer is None:

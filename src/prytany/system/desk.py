@@ -16,8 +16,9 @@ from prytany.kernel.notice_views import notice_rows, undelivered
 from prytany.kernel.pages import Pages
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
-from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows
+from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import StoreError
+from prytany.system.sessions import SessionDesk
 
 if TYPE_CHECKING:
     from prytany.kernel.kernel import Kernel
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
+    | control.ListSessions
 )  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
@@ -68,12 +70,20 @@ def look(
             return incident_rows(table)
         case control.ListNotices():
             return notice_rows(state.fleets)
+        case control.ListSessions():
+            return session_rows(state, command.after, {})
 
 
 def _begins(command: control.Command) -> bool:
     """Whether it would begin something, or let it go on."""
     match command:
-        case control.StartAgent() | control.BringFleet() | control.SendMessage() | control.UpgradeProcess():
+        case (
+            control.StartAgent()
+            | control.OpenSession()
+            | control.BringFleet()
+            | control.SendMessage()
+            | control.UpgradeProcess()
+        ):
             return True
         case control.SignalProcess(signal=Signal.CONT) | control.SettleIncident(choice="retry"):
             return True
@@ -91,6 +101,7 @@ class Desk:
         self._facts = facts
         self._pages = Pages(kernel.table)
         self._forgetting = asyncio.Lock()
+        self._sessions = SessionDesk(kernel)
         self.fleets: FleetDesk | None = None
         """What fleets are brought by; None where nothing runs."""
 
@@ -102,6 +113,8 @@ class Desk:
         """
         if self._kernel.draining and _begins(command):
             raise Eagain("the kernel is about to stop, and begins nothing; what it ran goes on when it comes back")
+        if isinstance(command, control.SessionCommand):
+            return await self._sessions.answer(command, uid)
         match command:
             case control.WaitProcess():
                 return await self._wait(command.pid)

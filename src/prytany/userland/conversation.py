@@ -96,6 +96,10 @@ class Conversation:
         self._catch_up()
         return self._length
 
+    async def begin(self) -> None:
+        """Open it now, and not at its first question. Raises Ebusy."""
+        await self._open()
+
     async def llm(self, prompt: str | Sequence[Mapping[str, Any]], **options: Unpack[Options]) -> str:
         """Ask the model, in this conversation, and answer its text. Question and answer are appended together.
 

@@ -133,6 +133,8 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     """The name of its fleet, and which agent of it that is; "" where it is of none."""
     agent: str = ""
     tags: list[str] = []
+    session: int = 0
+    """That which it ends with, or 0."""
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
@@ -210,6 +212,8 @@ class Inspection(msgspec.Struct, kw_only=True):
     forgotten: bool = False
     """Its content was destroyed."""
     tags: list[str] = []
+    session: int = 0
+    """That which it ends with, or 0."""
 
 
 class Ended(msgspec.Struct, kw_only=True):
@@ -346,9 +350,11 @@ class FleetRow(msgspec.Struct, kw_only=True):
 class Said(msgspec.Struct, kw_only=True):
     """One thing that a process said, or that became of it, in entry `seq`.
 
-    `piece`: a piece of a model's text (`value`). `reply`: its reply to message `number`; with `errno`, why there is
+    `said`: somebody sent it message `number` (`value`: `uid`, `type` and `body`). `piece`: a piece of a model's text
+    (`value`). `reply`: its reply to message `number`; with `errno`, why there is
     none. `model`: a model is asked, `number` is the call. `tool`: a tool is called (`value`). `incident`: it needs a
-    person (`value`). `ended`: it has ended.
+    person (`value`). `done`: it
+    is done with message `number`, replied to or not. `ended`: it has ended.
     """
 
     seq: int

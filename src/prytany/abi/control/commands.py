@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from prytany.abi.control.sessions import AttendSession, SessionCommand
+
 
 class GetStatus(msgspec.Struct, array_like=True, frozen=True, tag="status"):
     """What the kernel is, and how much is in it."""
@@ -151,7 +153,7 @@ class DropNotices(msgspec.Struct, array_like=True, frozen=True, tag="drop_notice
 Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
-    | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices
+    | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices | SessionCommand
 )  # fmt: skip
-Unbounded = WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess
+Unbounded = WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession
 """Those whose answer takes as long as it takes."""

@@ -44,6 +44,15 @@ from prytany.abi.control.commands import (
     WaitProcess,
     WithdrawFleet,
 )
+from prytany.abi.control.sessions import (
+    AttendSession,
+    CloseSession,
+    KeepSession,
+    LeaveSession,
+    ListSessions,
+    OpenSession,
+    SessionRow,
+)
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):
@@ -83,6 +92,12 @@ ANSWERS: dict[type[Command], Any] = {
     ListNotices: list[NoticeRow],
     RetryNotices: int,
     DropNotices: int,
+    OpenSession: SessionRow,
+    AttendSession: SessionRow,
+    LeaveSession: bool,
+    KeepSession: None,
+    CloseSession: None,
+    ListSessions: list[SessionRow],
 }
 """What each command is answered with."""
 

@@ -78,6 +78,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 __all__ = [
@@ -143,6 +144,10 @@ __all__ = [
     "ProcessUpgraded",
     "ProcessUpgrading",
     "ProcessWarned",
+    "SessionClosed",
+    "SessionClosing",
+    "SessionKept",
+    "SessionOpened",
     "Source",
     "Subject",
     "ToolCalled",

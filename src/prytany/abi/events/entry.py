@@ -72,6 +72,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 Event = (
@@ -135,6 +136,10 @@ Event = (
     | NoticeDropped
     | AgentStormed
     | LimitNeared
+    | SessionOpened
+    | SessionKept
+    | SessionClosing
+    | SessionClosed
 )
 
 

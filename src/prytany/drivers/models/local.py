@@ -20,7 +20,8 @@ import msgspec
 
 from prytany.abi import limits
 from prytany.drivers.models.failures import failure
-from prytany.drivers.models.local_schema import prepare, read_tool_answer
+from prytany.drivers.models.forced import read_tool_answer
+from prytany.drivers.models.local_schema import prepare
 from prytany.drivers.models.openai import OpenAINative
 from prytany.drivers.models.prices import FREE
 from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest

@@ -17,14 +17,11 @@ import msgspec
 
 from prytany.abi import limits
 from prytany.drivers.models.failures import failure
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolCall, ToolSpec
+from prytany.drivers.models.forced import flatten, introduce, tool_schema
+from prytany.ports.model import ModelRequest
 
 TEMPERATURE = 0.2
 REPEAT_PENALTY = 1.15
-GREETING = (
-    {"role": "user", "content": "Hello!"},
-    {"role": "assistant", "content": '{"answer": "Hello! What can I do for you?"}'},
-)
 REPEATS_MAX = 1_024  # of minItems, maxLength and their like, each of which is unrolled into the grammar
 NESTED_REPEATS_MAX = 16_384  # along one path: 1,024 lists of 1,024 hang llama.cpp (tried)
 PASSED = frozenset(
@@ -81,11 +78,11 @@ def prepare(request: ModelRequest) -> ModelRequest:
     if schema is not None:
         check_schema(schema)
     tools_wanted = bool(request.tools) and extra.get("tool_choice") != "none"
-    messages = _flatten(request.messages) if tools_wanted else _as_known(request.messages)
+    messages = flatten(request.messages) if tools_wanted else _as_known(request.messages)
     if tools_wanted:
-        schema = _tool_schema(request, schema, extra.get("tool_choice"))
+        schema = tool_schema(request, schema, extra.get("tool_choice"))
         check_schema(schema)
-        messages = _introduce(request, messages)
+        messages = introduce(request, messages)
     passed = {key: value for key, value in extra.items() if key in PASSED}
     if schema is None:  # the marks of JSON have to be repeated: with them punished a small model writes nonsense
         passed = {"repeat_penalty": REPEAT_PENALTY, **passed}
@@ -99,24 +96,6 @@ def prepare(request: ModelRequest) -> ModelRequest:
     )
 
 
-def read_tool_answer(request: ModelRequest, answer: ModelAnswer) -> ModelAnswer:
-    """Turn {tool, arguments} into a tool call and {answer} into text; raises `garbage` where it is neither."""
-    if not request.tools or request.extra.get("tool_choice") == "none":
-        return answer
-    try:
-        decoded = msgspec.json.decode(answer.text, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        if answer.finish == "length":  # cut by max_tokens: the caller sees what there is, as from any model
-            return answer
-        raise failure("garbage", "the model wrote neither a tool call nor an answer") from None
-    if "tool" in decoded:
-        arguments = msgspec.json.encode(decoded.get("arguments", {})).decode()
-        call = ToolCall(f"call_{len(request.messages)}", str(decoded["tool"]), arguments)
-        return msgspec.structs.replace(answer, text="", finish="tool_calls", tool_calls=[call])
-    text = decoded.get("answer", "")
-    return msgspec.structs.replace(answer, text=text if isinstance(text, str) else msgspec.json.encode(text).decode())
-
-
 def _schema_of(response_format: Any) -> dict[str, Any] | None:
     if not isinstance(response_format, dict):
         return None
@@ -128,65 +107,6 @@ def _schema_of(response_format: Any) -> dict[str, Any] | None:
             return cast("dict[str, Any]", schema)
         raise failure("bad_request", "response_format has no schema")
     return {"type": "object"} if form.get("type") == "json_object" else None
-
-
-def _tool_schema(request: ModelRequest, schema: dict[str, Any] | None, choice: Any) -> dict[str, Any]:
-    """One alternative a tool, and a plain answer unless the caller insists on a tool."""
-    named = cast("dict[str, Any]", choice).get("function", {}).get("name") if isinstance(choice, dict) else None
-    alternatives: list[dict[str, Any]] = [
-        {
-            "type": "object",
-            "properties": {"tool": {"const": tool.name}, "arguments": tool.parameters or {"type": "object"}},
-            "required": ["tool", "arguments"],
-        }
-        for tool in request.tools
-        if named is None or tool.name == named
-    ]
-    if not alternatives:
-        raise _unknown_tool(named)
-    if named is None and choice != "required":
-        answer = schema if schema is not None else {"type": "string"}
-        alternatives.append({"type": "object", "properties": {"answer": answer}, "required": ["answer"]})
-    return {"anyOf": alternatives}
-
-
-def _unknown_tool(name: Any) -> ModelFailure:
-    return failure("bad_request", f"tool_choice names a tool that is not given: {name}")
-
-
-def _introduce(request: ModelRequest, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tell the model of its tools in the system message, since its template does not; and show it one answer.
-
-    Without the greeting a small model takes everything for a question to a tool.
-    """
-    tools = "\n".join(f"- {tool.description} {_example(tool)}" for tool in request.tools)
-    text = f'Answer in JSON. To say something: {{"answer": "..."}}. To use a tool:\n{tools}'
-    if messages and messages[0].get("role") == "system":
-        text = f"{messages[0].get('content')}\n\n{text}"
-        messages = messages[1:]
-    return [{"role": "system", "content": text}, *GREETING, *messages]
-
-
-def _example(tool: ToolSpec) -> str:
-    """How it is written that `tool` is wanted."""
-    properties: Any = tool.parameters.get("properties")
-    names = cast("dict[str, Any]", properties) if isinstance(properties, dict) else {}
-    return msgspec.json.encode({"tool": tool.name, "arguments": dict.fromkeys(names, "...")}).decode()
-
-
-def _flatten(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tool calls and their results as the plain messages that the small model's template knows."""
-    flat: list[dict[str, Any]] = []
-    for message in messages:
-        calls = cast("list[dict[str, Any]]", message.get("tool_calls") or [])
-        if message.get("role") == "tool":
-            flat.append({"role": "user", "content": f"Result of the tool: {message.get('content')}"})
-        elif calls:
-            texts = [f'{{"tool": "{c["function"]["name"]}", "arguments": {c["function"]["arguments"]}}}' for c in calls]
-            flat.append({"role": "assistant", "content": "\n".join(texts)})
-        else:
-            flat.append(message)
-    return flat
 
 
 def _as_known(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

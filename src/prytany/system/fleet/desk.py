@@ -13,6 +13,7 @@ from prytany.abi.values import pack
 from prytany.kernel.following import hear
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.notice_views import channel_rows
+from prytany.kernel.turn import others_first
 from prytany.supervision.fleets import Fleet
 from prytany.system.fleet.bringing import prepare
 from prytany.system.fleet.drivers import Drivers
@@ -72,6 +73,7 @@ class FleetDesk:
             if heard.said:
                 return heard
             after = heard.last
+            await others_first()  # what lies far back takes a while
             if after >= durable:
                 kernel.operator.process(pid)
                 await kernel.ledger.wait_entry(after)

@@ -115,6 +115,13 @@ class Model(Form, frozen=True):
     ) = None
     prices: Annotated[Prices | None, Meta(description="US dollars a million tokens, where they are not known")] = None
     limits: Annotated[Limits | None, Meta(description="what it is asked for at once")] = None
+    tools: (
+        Annotated[
+            Literal["native", "schema"],
+            Meta(description="how it calls them; `schema` forces {tool, arguments} on a model that cannot by itself"),
+        ]
+        | None
+    ) = None
 
 
 class Tools(Form, frozen=True):

@@ -52,13 +52,22 @@ def ready_models(
         plain = msgspec.structs.replace(form, limits=None, prices=form.prices if remote else None)
         by = (plain, key, _stamp(form.file))
         if (opened := known.get(by)) is None:
-            opened = known[by] = Opened(_open(name, form, key), *by)
+            opened = known[by] = Opened(_forced(form, _open(name, form, key)), *by)
         terms = Terms(
             at_once=form.limits.concurrency if form.limits else None,
             prices=form.prices.known if form.prices and not remote else None,
         )
         ready[name] = ReadyModel(opened, terms)
     return ready
+
+
+def _forced(form: Form, model: Model) -> Model:
+    """The model, with tools where it cannot call any by itself; the local one is forced in any case."""
+    if form.tools != "schema" or form.driver == "local":
+        return model
+    from prytany.drivers.models.forced import ForcedTools
+
+    return ForcedTools(model)
 
 
 def _key(fleet: ResolvedFleet, form: Form, environment: Mapping[str, str]) -> str | None:

@@ -19,8 +19,9 @@ import pytest
 
 from prytany.abi import limits
 from prytany.drivers.models import local
+from prytany.drivers.models.forced import read_tool_answer
 from prytany.drivers.models.local import ENVIRONMENT, PROGRAM, LocalModel
-from prytany.drivers.models.local_schema import REPEAT_PENALTY, check_schema, prepare, read_tool_answer
+from prytany.drivers.models.local_schema import REPEAT_PENALTY, check_schema, prepare
 from prytany.drivers.models.weights import find_weights
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolSpec
 
