@@ -20,6 +20,7 @@ from prytany.cli.journal import verify_home
 from prytany.drivers.stores.sqlite_copy import SqliteCopyReader
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
+from prytany.journal.home import FORMAT
 from prytany.kernel.restored import REASON
 from prytany.kernel.state import fold_from_start
 from prytany.process.process import State
@@ -370,7 +371,7 @@ def test_a_damaged_home_is_not_backed_up_and_content_that_is_damaged_is_told_of(
 
 
 def test_a_home_of_a_newer_format_is_refused_by_whoever_looks_steers_or_copies(home: Path, tmp_path: Path) -> None:
-    (home / "format").write_text("2\n")
+    (home / "format").write_text(f"{FORMAT + 1}\n")
     before = (home / "journal.db").read_bytes()
     lines = (("ps",), ("kill", "2"), ("resume",), ("backup", str(tmp_path / "b")), ("journal", "collect"))
     for line in lines:

@@ -1,4 +1,4 @@
-"""`backup`, `restore-home`, `journal archive` and `journal collect`: a home is kept, brought back, and kept small."""
+"""`backup`, `restore-home` and `journal collect`: a home is kept, brought back, and kept small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prytany.cli.failure import advised
 from prytany.cli.journal import parse_head
 from prytany.cli.text import json_line, note, processes, safe
 from prytany.client import Client
-from prytany.system.backup import last_before, make_archive, make_backup
+from prytany.system.backup import make_backup
 from prytany.system.logs import Logs
 from prytany.system.restoring import check_backup
 from prytany.system.restoring import restore_home as make_home
@@ -29,7 +29,7 @@ def back_up(home: Path, path: Path, as_json: bool, *, force: bool, logs: bool, c
     except Enoent as error:
         raise no_home(error) from None
     except Einval as error:
-        raise _taken(error) from None
+        raise taken(error) from None
     head = f"{made.head.seq}:{made.head.hash.hex()}"
     lost = 0
     if check:
@@ -76,31 +76,9 @@ def restore(path: Path, home: Path, head: str, as_json: bool) -> None:
     print(f"then go on with: {command('resume', home)}")
 
 
-def archive_journal(home: Path, path: Path, before: str, force: bool, as_json: bool) -> None:
-    """Copy the older part of a journal."""
-    try:
-        last = int(before) - 1 if before.isdecimal() and len(before) < 19 else last_before(home, _time_ns(before))
-        if last < 1:
-            raise advised(Einval(f"no entry is from before {before[:100]}"), "name a later date, or a later entry")
-        with bar("entries", last) as move:
-            made = make_archive(home, path, last, force=force, progress=move)
-    except Enoent as error:
-        raise no_home(error) from None
-    except Einval as error:
-        raise _taken(error) from None
-    head = f"{made.head.seq}:{made.head.hash.hex()}"
-    if as_json:
-        said = {"file": str(path), "head": head, "entries": made.head.seq}
-        print(json_line({**said, "bodies": made.bodies, "bytes": made.bytes}))
-        return
-    print(safe(f"entries 1 to {made.head.seq} of {home} are in {path} ({made.bytes} bytes)"))
-    print(f"its head: {head}")
-    note("the home has them still; journal collect destroys what was said in them and nobody needs", as_json)
-
-
-def collect_content(home: Path, before: str, as_json: bool) -> None:
+def collect_content(home: Path, before: str, as_json: bool, *, shrink: bool = False) -> None:
     """Destroy what nobody needs, some processes at a time."""
-    before_ns = _time_ns(before) if before else 0
+    before_ns = time_ns(before) if before else 0
     total = control.Collected(pids=[], contents=0, freed_bytes=0, kept=0, more=True)
 
     async def collect(client: Client) -> control.Collected:
@@ -117,6 +95,8 @@ def collect_content(home: Path, before: str, as_json: bool) -> None:
             total.freed_bytes += some.freed_bytes
             total.kept, total.more = some.kept, some.more
             move(len(total.pids))
+    if shrink:
+        with_client(home, Client.shrink)
     freed = {"contents": total.contents, "freed_bytes": total.freed_bytes, "kept": total.kept}
     if as_json:
         print(json_line({"processes": len(total.pids), **freed}))
@@ -125,7 +105,7 @@ def collect_content(home: Path, before: str, as_json: bool) -> None:
     print(safe(f"{total.contents} pieces of content of {of} are destroyed ({total.freed_bytes} bytes)"))
 
 
-def _time_ns(text: str) -> int:
+def time_ns(text: str) -> int:
     """A date or a time as a person writes it, here where none is said; raises Einval."""
     try:
         at = datetime.fromisoformat(text).astimezone().timestamp()
@@ -134,6 +114,7 @@ def _time_ns(text: str) -> int:
     return min(max(int(at * 1_000_000_000), 1), TIME_NS_MAX)
 
 
-def _taken(error: Einval) -> Einval:
+def taken(error: Einval) -> Einval:
+    """`error`, with what to do where a file is not to be replaced."""
     advised(error, "name another file, or --force to replace one")
     return error

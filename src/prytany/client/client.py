@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,37 @@ class Client:
         collected: control.Collected = await self._ask(control.CollectContent(before_ns))
         return collected
 
+    async def archive(
+        self, last: int, hash_: bytes, check: Callable[[control.Prepared], Awaitable[None]]
+    ) -> tuple[control.Prepared, control.Removed]:
+        """Have the journal go on without the entries up to `last`, which lie in an archive; `check` is called before
+        any is removed, and may raise.
+
+        Raises:
+            Enoent: there is no such entry any more, or not yet; or the kernel that was to remove them is gone.
+            Einval: it has another hash.
+            Ebusy: somebody else is steering the home.
+            Eio, Enospc: not all could be removed; give the command again.
+        """
+        await self.reach()
+        if self.live:
+            return await _archive(self._ask, last, hash_, check)
+        from prytany.client import stopped
+
+        try:
+            async with stopped.opened(self.home) as carry_out:
+
+                async def ask(command: control.Command) -> Any:
+                    return msgspec.msgpack.decode(await carry_out(command), type=control.ANSWERS[type(command)])
+
+                return await _archive(ask, last, hash_, check)
+        except Locked as locked:
+            raise locked.error from None
+
+    async def shrink(self) -> None:
+        """Give the journal's unused room back to the disk. Raises Enospc, Eio."""
+        await self._ask(control.ShrinkJournal())
+
     async def wait_entry(self, after: int) -> int:
         """The number of the last durable entry, once it is above `after`.
 
@@ -254,6 +286,16 @@ class Client:
                     raise locked.error from None
             await clock.sleep_until(clock.now_ns() + BUSY_PAUSE_NS)
         raise AssertionError("the last try returns or raises")
+
+
+async def _archive(
+    ask: Callable[[control.Command], Awaitable[Any]], last: int, hash_: bytes,
+    check: Callable[[control.Prepared], Awaitable[None]],
+) -> tuple[control.Prepared, control.Removed]:  # fmt: skip
+    await ask(control.FinishArchive())  # what an earlier one has left, if it was cut off
+    prepared: control.Prepared = await ask(control.PrepareArchive(last, hash_))
+    await check(prepared)
+    return prepared, await ask(control.FinishArchive(prepared.seq))
 
 
 def _add_up(rows: list[control.ProcessRow]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from prytany.abi import control
@@ -15,7 +16,7 @@ from prytany.kernel.pages import Pages
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows
-from prytany.ports.store import StoreError
+from prytany.ports.store import Base, StoreError
 
 if TYPE_CHECKING:
     from prytany.kernel.kernel import Kernel
@@ -71,6 +72,8 @@ class Desk:
         self._facts = facts
         self._pages = Pages(kernel.table)
         self._forgetting = asyncio.Lock()
+        self._prepared: list[Base] = []
+        """What the journal was made ready to begin with, by the command of late."""
         self.fleets: FleetDesk | None = None
         """What fleets are brought by; None where nothing runs."""
 
@@ -87,6 +90,11 @@ class Desk:
                 return await self._forget(command.pid, uid)
             case control.CollectContent():
                 return await self._collect(command.before_ns, uid)
+            case control.PrepareArchive() | control.FinishArchive() | control.ShrinkJournal():
+                from prytany.system.archive_desk import answer_archiving
+
+                async with self._forgetting:
+                    return await answer_archiving(self._kernel, Path(self._facts.home), command, uid, self._prepared)
             case control.AwaitEntry():
                 return await self._follow(command.after)
             case (

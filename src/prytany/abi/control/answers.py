@@ -225,6 +225,24 @@ class Forgotten(msgspec.Struct, kw_only=True):
     kept: int
 
 
+class Prepared(msgspec.Struct, kw_only=True):
+    """What a journal can begin with once older entries are removed."""
+
+    seq: int
+    """The entry at which the state was taken."""
+    state: bytes
+    """Digest of that state."""
+    kept: int
+    """Older entries that stay, since something needs them."""
+
+
+class Removed(msgspec.Struct, kw_only=True):
+    """What has left the journal."""
+
+    entries: int
+    freed_bytes: int
+
+
 class Collected(msgspec.Struct, kw_only=True):
     """What was destroyed of processes that ended long ago."""
 

@@ -15,7 +15,9 @@ from prytany.abi.control.answers import (
     IncidentRow,
     Inspection,
     Plan,
+    Prepared,
     ProcessRow,
+    Removed,
     Status,
     Upgrade,
 )
@@ -24,6 +26,7 @@ from prytany.abi.control.commands import (
     BringFleet,
     CollectContent,
     Command,
+    FinishArchive,
     FollowProcess,
     ForgetProcess,
     FreezeAll,
@@ -32,8 +35,10 @@ from prytany.abi.control.commands import (
     ListFleets,
     ListIncidents,
     ListProcesses,
+    PrepareArchive,
     SendMessage,
     SettleIncident,
+    ShrinkJournal,
     SignalProcess,
     StartAgent,
     UpgradeProcess,
@@ -76,6 +81,9 @@ ANSWERS: dict[type[Command], Any] = {
     WithdrawFleet: int,
     ListFleets: list[FleetRow],
     FollowProcess: Heard,
+    PrepareArchive: Prepared,
+    FinishArchive: Removed,
+    ShrinkJournal: None,
 }
 """What each command is answered with."""
 

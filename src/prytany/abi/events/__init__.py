@@ -33,9 +33,11 @@ from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, enco
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
 from prytany.abi.events.kernel import (
     ContentForgotten,
+    EntriesRemoved,
     HomeRestored,
     IncidentClosed,
     IncidentOpened,
+    JournalArchived,
     KernelStarted,
     OperatorCommanded,
 )
@@ -87,6 +89,7 @@ __all__ = [
     "ContextForked",
     "ContextOpened",
     "Digest",
+    "EntriesRemoved",
     "Entry",
     "Event",
     "FleetDeclared",
@@ -94,6 +97,7 @@ __all__ = [
     "HomeRestored",
     "IncidentClosed",
     "IncidentOpened",
+    "JournalArchived",
     "KernelStarted",
     "MessageAwaited",
     "MessageDead",

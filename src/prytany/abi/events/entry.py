@@ -28,9 +28,11 @@ from prytany.abi.events.context import (
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
 from prytany.abi.events.kernel import (
     ContentForgotten,
+    EntriesRemoved,
     HomeRestored,
     IncidentClosed,
     IncidentOpened,
+    JournalArchived,
     KernelStarted,
     OperatorCommanded,
 )
@@ -115,6 +117,8 @@ Event = (
     | AgentWithdrawn
     | HomeRestored
     | MessageReplied
+    | JournalArchived
+    | EntriesRemoved
 )
 
 
