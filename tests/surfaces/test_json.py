@@ -131,7 +131,7 @@ WRONG = [
     ("models remove scripted --yes", "EINVAL"), ("models remove /etc/passwd --yes", "EACCES"),
     ("backup b", "ENOENT"), ("backup", "EINVAL"), ("restore-home b", "ENOENT"), ("restore-home", "EINVAL"),
     ("journal archive --before 2 --to a", "ENOENT"), ("journal archive", "EINVAL"), ("journal collect", "ENOENT"),
-    ("journal collect --before then", "EINVAL"),
+    ("journal collect --before then", "EINVAL"), ("journal rebase", "EINVAL"), ("journal rebase --archive a", "ENOENT"),
     ("models nope", "EINVAL"),
     ("completion tcsh", "EINVAL"), ("nope", "EINVAL"), ("doctor --home x", "EINVAL"),
 ]  # fmt: skip

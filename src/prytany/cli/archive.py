@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from prytany.cli.text import json_line, note, safe
 from prytany.client import Client
 from prytany.system.archiving import check_archive, check_state
 from prytany.system.backup import Copied, last_before, make_archive
+from prytany.system.rebase import rebase
 
 
 def archive_journal(
@@ -33,7 +35,9 @@ def archive_journal(
         raise no_home(error) from None
     except Einval as error:
         raise taken(error) from None
-    prepared, removed = (None, None) if copy else with_client(home, lambda client: _remove(client, home, made, shrink))
+    prepared, removed = (
+        (None, None) if copy else with_client(home, lambda client: _remove(client, home, path, made, shrink))
+    )
     head = f"{made.head.seq}:{made.head.hash.hex()}"
     if as_json:
         said = {"file": str(path), "head": head, "first": made.first, "entries": made.head.seq}
@@ -57,6 +61,20 @@ def archive_journal(
     note(f"keep the file: the home has these entries no more; check both with: {check}", as_json)
 
 
+def rebase_home(home: Path, archives: Sequence[Path], as_json: bool) -> None:
+    """Have the home begin with what all its archives give."""
+    if not archives:
+        raise advised(Einval("no archive is named"), "name all that were made of this home: --archive FILE")
+    try:
+        made = rebase(home, archives)
+    except Enoent as error:
+        raise no_home(error) from None
+    if as_json:
+        print(json_line(made._asdict()))
+    else:
+        print(f"the journal begins with the state at entry {made.seq}, in form {made.form}")
+
+
 def _last(home: Path, before: str) -> int:
     """The last entry that is to be archived; raises Einval, Enoent."""
     try:
@@ -74,12 +92,12 @@ def _last(home: Path, before: str) -> int:
 
 
 async def _remove(
-    client: Client, home: Path, made: Copied, shrink: bool
+    client: Client, home: Path, path: Path, made: Copied, shrink: bool
 ) -> tuple[control.Prepared, control.Removed]:  # fmt: skip
     async def check(prepared: control.Prepared) -> None:
         await asyncio.to_thread(check_state, home, prepared.seq, prepared.state)
 
-    done = await client.archive(*made.head, check)
+    done = await client.archive(control.PrepareArchive(*made.head, path.name), check)
     if shrink:
         await client.shrink()
     return done

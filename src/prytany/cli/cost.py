@@ -13,7 +13,7 @@ from prytany.cli.attached import duration
 from prytany.cli.bar import bar
 from prytany.cli.failure import advised
 from prytany.cli.moments import moment_ns
-from prytany.cli.reader import open_reader
+from prytany.cli.reader import note_archived, open_reader
 from prytany.cli.table import Column, Line, table
 from prytany.cli.text import json_line, say
 from prytany.cli.totals import money
@@ -32,6 +32,7 @@ def show_cost(home: Path, by_text: str, since: str, as_json: bool) -> None:
         head = reader.head()
         with bar("entries", head.seq if head else 0) as move:
             found = spending(reader, by, since_ns, move)
+        note_archived(reader, as_json)
     total = Spent()
     for spent in found.values():
         for name in Spent.__struct_fields__:

@@ -65,7 +65,7 @@ def verify_home(home: Path, head: str, as_json: bool, archives: Sequence[Path] =
                 tell(finding)
         move = stack.enter_context(bar("entries", _length(reader)))
         report = verify(source, keyring, said, anchor=anchor, tell=tell, progress=move, begins=begins)
-        for finding in _base(reader, source, begins) if archives and not told else ():
+        for finding in _base(reader, source, begins) if not told else ():
             tell(finding)
     if report.rows and anchor is None and not told:
         note("no head is anchored in this home: a tail that was cut would not show, but against --head", as_json)

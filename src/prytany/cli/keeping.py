@@ -137,6 +137,22 @@ def archive(
 
 
 @click.command()
+@archives
+@options.home
+@options.as_json
+def rebase(archive: tuple[Path, ...], home: Path | None, as_json: bool) -> None:
+    """Fold all archives of a home anew, and have it begin with what they give.
+
+    For a version of prytany that cannot read the state which the home begins with, and for one that is damaged. Nothing
+    may run in the home.
+    """
+    from prytany.cli.archive import rebase_home
+    from prytany.cli.home import find_home
+
+    rebase_home(find_home(home), archive, as_json)
+
+
+@click.command()
 @click.option("--before", metavar="WHEN", default="", help="A date or a time; seven days ago by default.")
 @shrink
 @options.home
@@ -186,4 +202,4 @@ def restore_home(file: Path, head: str, home: Path | None, as_json: bool) -> Non
     restore(file, find_home(home), head, as_json)
 
 
-journal.section("Commands", head, verify, keep, forget, archive, collect)
+journal.section("Commands", head, verify, keep, forget, archive, collect, rebase)

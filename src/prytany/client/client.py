@@ -218,10 +218,10 @@ class Client:
         return collected
 
     async def archive(
-        self, last: int, hash_: bytes, check: Callable[[control.Prepared], Awaitable[None]]
+        self, command: control.PrepareArchive, check: Callable[[control.Prepared], Awaitable[None]]
     ) -> tuple[control.Prepared, control.Removed]:
-        """Have the journal go on without the entries up to `last`, which lie in an archive; `check` is called before
-        any is removed, and may raise.
+        """Have the journal go on without the entries that lie in an archive; `check` is called before any is removed,
+        and may raise.
 
         Raises:
             Enoent: there is no such entry any more, or not yet; or the kernel that was to remove them is gone.
@@ -231,7 +231,7 @@ class Client:
         """
         await self.reach()
         if self.live:
-            return await _archive(self._ask, last, hash_, check)
+            return await _archive(self._ask, command, check)
         from prytany.client import stopped
 
         try:
@@ -240,7 +240,7 @@ class Client:
                 async def ask(command: control.Command) -> Any:
                     return msgspec.msgpack.decode(await carry_out(command), type=control.ANSWERS[type(command)])
 
-                return await _archive(ask, last, hash_, check)
+                return await _archive(ask, command, check)
         except Locked as locked:
             raise locked.error from None
 
@@ -289,11 +289,11 @@ class Client:
 
 
 async def _archive(
-    ask: Callable[[control.Command], Awaitable[Any]], last: int, hash_: bytes,
+    ask: Callable[[control.Command], Awaitable[Any]], command: control.PrepareArchive,
     check: Callable[[control.Prepared], Awaitable[None]],
 ) -> tuple[control.Prepared, control.Removed]:  # fmt: skip
     await ask(control.FinishArchive())  # what an earlier one has left, if it was cut off
-    prepared: control.Prepared = await ask(control.PrepareArchive(last, hash_))
+    prepared: control.Prepared = await ask(command)
     await check(prepared)
     return prepared, await ask(control.FinishArchive(prepared.seq))
 

@@ -35,6 +35,7 @@ from prytany.ports.store import Base, Reader, Row
 
 ROWS_A_STEP = 256
 ROWS_AT_ONCE = 1_000
+FILE_CHARS_MAX = 255
 
 
 class Removed(NamedTuple):
@@ -44,7 +45,7 @@ class Removed(NamedTuple):
     freed_bytes: int
 
 
-async def prepare(ledger: Ledger, reader: Reader, last: Head, uid: int) -> Base:
+async def prepare(ledger: Ledger, reader: Reader, last: Head, uid: int, file: str = "") -> Base:
     """Make the base with which the journal can go on without the entries up to `last`, and record its digest.
 
     Raises:
@@ -59,13 +60,16 @@ async def prepare(ledger: Ledger, reader: Reader, last: Head, uid: int) -> Base:
     if row is None or row.hash != last.hash:
         raise Einval(f"entry {last.seq} of the journal is another than the archive's: it is none of this journal")
     found = await roots(ledger.state)  # before the state that is kept: it needs no more than this one
+    await ledger.journal.wait_durable(ledger.journal.head.seq)  # all that it names can be read
     needed = {seq for seq in await needed_entries(found, reader) if seq <= last.seq}
     needed |= await _others(reader, last.seq, needed)
     kept = _kept(reader, needed, old)
     at, state = ledger.journal.head, ledger.state.encode()
     base = base_of(last, at, FORM, state, kept)
     commanded = ev.OperatorCommanded(uid, f"journal archive: entries up to {last.seq}")
-    seq = ledger.commit((commanded, ev.JournalArchived(*last, at.seq, base.digest)), {}, payer=0, reserve=True)
+    seq = ledger.commit(
+        (commanded, ev.JournalArchived(*last, at.seq, base.digest, file[:FILE_CHARS_MAX])), {}, payer=0, reserve=True
+    )
     await ledger.journal.wait_durable(seq)
     return base
 

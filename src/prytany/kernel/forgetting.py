@@ -142,7 +142,9 @@ async def _find(reader: Reader, table: Table, pids: frozenset[int], gone: frozen
                     known.add(pid)
                     own.update(dict.fromkeys(own_names(event), pid))
     if unknown := pids - known:
-        raise Esrch(f"the journal knows no process {format_pid(Pid(min(unknown)))}")
+        archived = reader.archived()
+        where = f" any more, or never did: entries up to {archived} are in an archive" if archived else ""
+        raise Esrch(f"the journal knows no process {format_pid(Pid(min(unknown)))}{where}")
     wanted: set[bytes] = set()
     naming: dict[int, set[bytes]] = {}
     owner_of: dict[int, int] = {}

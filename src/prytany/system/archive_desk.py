@@ -45,7 +45,7 @@ async def _answer(kernel: Kernel, home: Path, command: Archiving, uid: int, prep
     match command:
         case control.PrepareArchive():
             prepared.clear()
-            base = await prepare(kernel.ledger, kernel.reader, Head(command.last, command.hash), uid)
+            base = await prepare(kernel.ledger, kernel.reader, Head(command.last, command.hash), uid, command.file)
             prepared.append(base)
             kept = len(kept_rows(base))
             return pack(control.Prepared(seq=base.seq, state=state_digest(base.state), kept=kept))

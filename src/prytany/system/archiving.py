@@ -11,18 +11,24 @@ from contextlib import ExitStack, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+from prytany.abi import events as ev
 from prytany.abi.errors import Einval, Eio
+from prytany.abi.wire import UNREADABLE
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head
+from prytany.journal.base import kept_rows
 from prytany.journal.joined import JoinedReader, Part
 from prytany.journal.opening import CheckedReader, Damaged
 from prytany.journal.verify import Finding, verify
+from prytany.kernel.base_form import FORM
 from prytany.kernel.content import said
 from prytany.kernel.state import fold_from_start
-from prytany.ports.store import Reader
+from prytany.ports.store import Base, Reader, Row
 from prytany.system.archive_desk import state_digest
 from prytany.system.backup import Progress, open_copy
 from prytany.system.opening import load_keyring, store_errors
+
+_ARCHIVED = b"journal.archived/"
 
 
 def check_archive(home: Path, path: Path, head: Head, progress: Progress = lambda seq: None) -> None:
@@ -106,16 +112,53 @@ def _between(parts: Sequence[Part], home: SqliteReader) -> list[Finding]:
     return found
 
 
-def base_faults(home: SqliteReader, joined: Reader, begins: Head) -> list[Finding]:
-    """Whether the state that the journal begins with is the one which its archived entries give."""
+def where_archived(reader: Reader) -> str:
+    """What to say of entries that are not in a journal any more; empty where all are there."""
+    base = reader.base()
+    if base is None:
+        return ""
+    row = reader.row(base.seq + 1)
+    try:
+        events = ev.decode_entry(row.record).events if row is not None else []
+    except UNREADABLE:
+        events = []
+    names = [event.file for event in events if isinstance(event, ev.JournalArchived) and event.file]
+    return f"entries up to {base.last} are archived{f', the latest of them in {names[0]!r}' if names else ''}"
+
+
+def base_faults(home: SqliteReader, source: Reader, begins: Head) -> list[Finding]:
+    """Whether a later entry names the base that the journal begins with, and, where `source` holds all archives,
+    whether it is what they give: the state and the older entries that stay."""
     base = home.base()
-    if base is None or begins.seq:
+    if base is None:
         return []
     try:
-        state = fold_from_start(CheckedReader(joined), base.seq).state
+        kept = kept_rows(base)
+    except Eio as error:
+        return [Finding("base", error.message, base.seq)]
+    if not any(_names(row, base) for row in home.rows(base.seq + 1)):
+        return [Finding("base", f"no entry names the base of the journal, the state at entry {base.seq}", base.seq)]
+    if source.archived() or begins.seq:
+        return []
+    for seq, place in kept.items():
+        there, row = home.row(seq), source.row(seq)
+        if there is None or row is None or not place.hash == row.hash == there.hash or row.record != there.record:
+            return [Finding("base", f"entry {seq}, which was kept, is missing or not what was archived", seq)]
+    try:
+        state = fold_from_start(CheckedReader(source), base.seq).state
     except Eio as error:
         return [Finding("base", f"the archived entries cannot be folded: {error.message}", base.seq)]
-    if state.encode() != base.state:
+    if base.form == FORM and state.encode() != base.state:
         message = f"the state that the journal begins with, at entry {base.seq}, is not what the archived entries give"
         return [Finding("base", message, base.seq)]
     return []
+
+
+def _names(row: Row, base: Base) -> bool:
+    if _ARCHIVED not in row.record:
+        return False
+    try:
+        events = ev.decode_entry(row.record).events
+    except UNREADABLE:
+        return False
+    return any(isinstance(event, ev.JournalArchived) and event.digest == base.digest for event in events)

@@ -67,6 +67,8 @@ class PrepareArchive(msgspec.Struct, array_like=True, frozen=True, tag="archive"
 
     last: int
     hash: bytes
+    file: str = ""
+    """What the archive is called."""
 
 
 class FinishArchive(msgspec.Struct, array_like=True, frozen=True, tag="archived"):

@@ -62,6 +62,8 @@ class JournalArchived(msgspec.Struct, array_like=True, frozen=True, tag="journal
     seq: int
     digest: bytes
     """Of the base: of its state, and of what stays of the archived entries."""
+    file: str = ""
+    """What the archive's file was called."""
 
 
 class EntriesRemoved(msgspec.Struct, array_like=True, frozen=True, tag="journal.removed/1"):
