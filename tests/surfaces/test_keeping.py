@@ -443,6 +443,18 @@ def test_a_collection_that_was_cut_off_is_finished_by_the_next(home: Path, monke
     assert not holds(home)
 
 
+def test_logs_of_those_whom_nobody_lists_any_more_are_collected_too(home: Path) -> None:
+    logs = Logs(home)
+    for name in (1, 2, 77, 78):
+        logs.append(name, b"printed\n")
+    logs.append("tools.shop", b"printed\n")
+    old = 1_000_000_000
+    for name in (2, 77):
+        os.utime(logs.path(name), (old, old))
+    assert said("journal", "collect", home=home)[1]["logs"] == 1
+    assert [logs.path(name).exists() for name in (1, 2, 77, 78, "tools.shop")] == [True, True, False, True, True]
+
+
 def test_a_missing_file_or_home_is_said(tmp_path: Path) -> None:
     for line in (("restore-home", str(tmp_path / "b")), ("backup", str(tmp_path / "b")), ("journal", "collect")):
         assert said(*line, home=tmp_path / "nowhere")[2]["errno"] == "ENOENT", line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from prytany.abi import control
+from prytany.abi import control, limits
 from prytany.abi.errors import Einval, Eio, Enoent
 from prytany.cli.attached import command, no_home, with_client
 from prytany.cli.bar import bar
@@ -13,6 +13,7 @@ from prytany.cli.failure import advised
 from prytany.cli.journal import parse_head
 from prytany.cli.text import json_line, note, processes, safe
 from prytany.client import Client
+from prytany.drivers.clocks.system import SystemClock
 from prytany.system.backup import make_backup
 from prytany.system.logs import Logs
 from prytany.system.restoring import check_backup
@@ -95,14 +96,29 @@ def collect_content(home: Path, before: str, as_json: bool, *, shrink: bool = Fa
             total.freed_bytes += some.freed_bytes
             total.kept, total.more = some.kept, some.more
             move(len(total.pids))
+    old_logs = _forget_logs(home, before_ns)
     if shrink:
         with_client(home, Client.shrink)
-    freed = {"contents": total.contents, "freed_bytes": total.freed_bytes, "kept": total.kept}
+    freed = {"contents": total.contents, "freed_bytes": total.freed_bytes, "kept": total.kept, "logs": old_logs}
     if as_json:
         print(json_line({"processes": len(total.pids), **freed}))
         return
     of = f"{processes(len(total.pids))} that ended before {before or 'seven days ago'}"
     print(safe(f"{total.contents} pieces of content of {of} are destroyed ({total.freed_bytes} bytes)"))
+    if old_logs:
+        print(f"with them {old_logs} logs of processes that have left the table before")
+
+
+def _forget_logs(home: Path, before_ns: int) -> int:
+    """Remove what was printed, before that time, by processes that the kernel does not list any more: also by those
+    whose entries were archived before they were collected. How many logs that were."""
+    before_ns = before_ns or SystemClock().now_ns() - limits.ENDED_RUN_MS * 1_000_000
+    printed = Logs(home)
+    older = printed.older(before_ns)
+    if not older:
+        return 0
+    listed = {row.pid for row in with_client(home, Client.ps)}
+    return sum(printed.forget(pid) for pid in older if pid not in listed)
 
 
 def time_ns(text: str) -> int:

@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 
+from prytany import __version__
 from prytany.abi import control
-from prytany.abi.errors import Eacces, Einval, Eio, Enoent
+from prytany.abi.errors import Eacces, Einval, Eio, Enoent, KernelError
 from prytany.client.link import Link, Locked, connect
 from prytany.drivers.clocks.system import SystemClock
 
+VERSION_CHARS_MAX = 60
 BUSY_TRIES = 40
 BUSY_PAUSE_NS = 50_000_000
 """A home without a kernel is locked for as long as somebody else's command takes."""
@@ -279,13 +281,36 @@ class Client:
                     packed = await stopped.answer(self.home, command)
                 return msgspec.msgpack.decode(packed, type=control.ANSWERS[type(command)])
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise Eio(f"the kernel's answer is none that this version knows: {error}") from None
+                other = await self._other_version()
+                raise Eio(f"the kernel's answer is none that this version knows: {error}{other}") from None
+            except Einval as error:
+                # A command that an older kernel does not know is refused like one with wrong arguments.
+                if not error.message.startswith(control.UNKNOWN) or not (other := await self._other_version()):
+                    raise
+                raise Einval(f"{error.message}{other}", detail=error.detail) from None
             except Locked as locked:
                 # A kernel that is just starting, or another's command: it is soon there, or soon done.
                 if tries + 1 == BUSY_TRIES:
                     raise locked.error from None
             await clock.sleep_until(clock.now_ns() + BUSY_PAUSE_NS)
         raise AssertionError("the last try returns or raises")
+
+    async def _other_version(self) -> str:
+        """What to add where the kernel that runs is of another version of prytany than this; what it says of itself
+        later may have any form."""
+        if self._link is None:
+            return ""
+        try:
+            said = msgspec.msgpack.decode(await self._link.ask(control.GetStatus()))
+            version = str(said["version"])[:VERSION_CHARS_MAX]
+        except (KernelError, msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError):
+            return ""
+        if version == __version__:
+            return ""
+        return (
+            f". The kernel that runs here is prytany {version}, and this is {__version__}: stop it and bring it up"
+            " again with this version, or give the command with the other"
+        )
 
 
 async def _archive(

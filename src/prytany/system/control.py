@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
         try:
             command = control.decode_command(envelope.command)
         except UNREADABLE as error:
-            self._send(envelope.n, Einval(f"there is no such command, or not with these arguments: {error}"))
+            self._send(envelope.n, Einval(f"{control.UNKNOWN}, or not with these arguments: {error}"))
             return
         self._server.touch(self)
         request = asyncio.ensure_future(self._answer(envelope.n, command))

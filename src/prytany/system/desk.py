@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -54,7 +55,7 @@ def look(
                 **facts._asdict(), fleets=fleet_rows(state), head=head, time_ns=table.time_ns,
                 processes=len(table.processes),
                 running=len(table.running), ready=len(table.ready), incidents=len(table.incidents),
-                let_go=table.runs_let_go,
+                let_go=table.runs_let_go, states=_states(state),
             )  # fmt: skip
         case control.ListProcesses():
             return process_rows(state, pages, command.after, now_ns)
@@ -62,6 +63,12 @@ def look(
             return inspection(state, command.pid, now_ns, quotas)
         case control.ListIncidents():
             return incident_rows(table)
+
+
+def _states(state: ShardState) -> dict[str, int]:
+    """By what is shown; costs half a microsecond a process."""
+    counted = Counter(process.shown_state()[0].value for process in state.table.processes.values())
+    return dict(sorted(counted.items()))
 
 
 class Desk:
@@ -165,7 +172,7 @@ class Desk:
             raise Einval("a time is a number of nanoseconds since 1970")
         async with self._forgetting:
             try:
-                done = await collect(kernel.ledger, kernel.reader, before_ns, uid)
+                done = await collect(kernel.ledger, kernel.reader, before_ns, uid, kernel.quotas.ended_run_ms)
             except StoreError as error:
                 raise Eio(f"the content of ended processes was not destroyed, or not all of it: {error}") from error
         return pack(control.Collected(pids=done.pids, **done.forgotten._asdict(), more=done.more))

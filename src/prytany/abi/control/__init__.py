@@ -67,6 +67,8 @@ from prytany.abi.control.wire import (
 
 SOCKET = "control"
 """The socket's name in the home."""
+UNKNOWN = "there is no such command"
+"""How the refusal of a command begins that a kernel does not know; older ones say no more."""
 ROWS_MAX = 500
 """Rows of one answer."""
 ROW_CALLS_MAX = 8
@@ -77,6 +79,7 @@ __all__ = [
     "ROWS_MAX",
     "ROW_CALLS_MAX",
     "SOCKET",
+    "UNKNOWN",
     "AwaitEntry",
     "BringFleet",
     "CollectContent",

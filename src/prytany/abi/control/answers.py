@@ -30,6 +30,8 @@ class Status(msgspec.Struct, kw_only=True):
     """The names of those that it has open; "" is the default one's."""
     fleets: list[FleetRow] = []
     """The ROWS_MAX oldest."""
+    states: dict[str, int] = {}
+    """How many processes are in which state, as `ps` shows it."""
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
