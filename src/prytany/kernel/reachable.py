@@ -9,7 +9,7 @@ What is not needed now will not be needed later: whatever comes after names entr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -49,7 +49,8 @@ async def roots(state: ShardState) -> Roots:
                 elif isinstance(field, int) and (name == "seq" or name.endswith("_seq")):
                     entries.add(field)
         else:
-            parts = value.values() if isinstance(value, dict) else value
+            held: Any = value
+            parts: Iterable[Any] = held.values() if isinstance(value, dict) else held
             ahead += [part for part in parts if isinstance(part, dict | list | msgspec.Struct)]
         steps += 1
         if not steps % STEPS_AT_ONCE:
