@@ -85,6 +85,11 @@ def _last(home: Path, before: str) -> int:
     with closing(open_reader(home)) as reader:
         archived = reader.archived()
     if 0 < last <= archived:
+        if left := with_client(home, Client.finish_archive).entries:
+            raise advised(
+                Einval(f"entries up to {archived} are archived already; {left} that were left of them are removed now"),
+                "nothing more is to be done; later entries take a later date",
+            )
         raise advised(Einval(f"entries up to {archived} are archived already"), "name a later date, or a later entry")
     if last < 1:
         raise advised(Einval(f"no entry is from before {before[:100]}"), "name a later date, or a later entry")

@@ -85,6 +85,7 @@ def collect_content(home: Path, before: str, as_json: bool, *, shrink: bool = Fa
     async def collect(client: Client) -> control.Collected:
         return await client.collect(before_ns)
 
+    with_client(home, Client.finish_archive)  # what is archived, and was left when that was cut off
     with bar("processes", 0) as move:
         while total.more:
             some = with_client(home, collect)

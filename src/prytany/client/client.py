@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,8 @@ from prytany.client.link import Link, Locked, connect
 from prytany.drivers.clocks.system import SystemClock
 
 VERSION_CHARS_MAX = 60
+VERSION_S = 2.0
+"""How long a kernel that was not understood may take to say of what version it is."""
 BUSY_TRIES = 40
 BUSY_PAUSE_NS = 50_000_000
 """A home without a kernel is locked for as long as somebody else's command takes."""
@@ -246,6 +249,11 @@ class Client:
         except Locked as locked:
             raise locked.error from None
 
+    async def finish_archive(self) -> control.Removed:
+        """Remove what an earlier archiving has left, if it was cut off. Raises Enospc, Eio."""
+        removed: control.Removed = await self._ask(control.FinishArchive())
+        return removed
+
     async def shrink(self) -> None:
         """Give the journal's unused room back to the disk. Raises Enospc, Eio."""
         await self._ask(control.ShrinkJournal())
@@ -301,9 +309,10 @@ class Client:
         if self._link is None:
             return ""
         try:
-            said = msgspec.msgpack.decode(await self._link.ask(control.GetStatus()))
+            async with asyncio.timeout(VERSION_S):
+                said = msgspec.msgpack.decode(await self._link.ask(control.GetStatus()))
             version = str(said["version"])[:VERSION_CHARS_MAX]
-        except (KernelError, msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError):
+        except (KernelError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError):
             return ""
         if version == __version__:
             return ""
