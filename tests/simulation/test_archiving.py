@@ -19,18 +19,45 @@ from prytany.kernel.content import said
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.state import fold_from_snapshot
 from prytany.ports.store import StoreError
+from prytany.userland.process import Process
+from prytany.userland.server import Server
 from tests.simulation.archived import Shelf, archive, check
 from tests.simulation.conversations import talking
 from tests.simulation.fleet import Fleet, Following, LogicalClock, StoppingStore
 from tests.simulation.test_forgetting import PROGRAMS as TELLING
 from tests.simulation.test_forgetting import SECRET, forgets
+from tests.simulation.test_letting_go import home_of
 from tests.simulation.test_servers import PROGRAMS as SERVING
+
+
+class Remembers(Server):
+    """Its record is cut at each message; its context, older than the cut, is all that it has of them."""
+
+    state: int = 0
+
+    async def on_say(self, what: str) -> list[str]:
+        calls = self.proc.calls
+        said = {"role": "user", "content": what}
+        if not self.state:
+            self.state = (await calls.context_open([said]))["context"]
+        else:
+            await calls.context_append(self.state, [said])
+        return [str(m) for m in (await calls.context_read(self.state))["messages"]]
+
+
+async def told(proc: Process) -> list[Any]:
+    server = await proc.spawn(Remembers)
+    heard = [await proc.call(server, "say", what=what * 20) for what in ("one", "two", "three", "four")]
+    await proc.kill(server, 9)
+    return heard
+
 
 FLEETS: dict[str, Callable[[], Fleet]] = {
     "children": Fleet,
     "contexts": lambda: talking("talker"),
     "servers": lambda: Fleet("main", SERVING),
     "messages": lambda: Fleet("tells_much", TELLING),
+    "a context beyond a cut": lambda: Fleet("told", {"told": told, "Remembers": Remembers}),
     "ended children": lambda: Fleet("waits_late", TELLING),
 }
 
@@ -220,3 +247,26 @@ async def refused(fleet: Fleet, last: Head) -> None:
         await prepare(ledger, reader, last, 0)
     finally:
         await journal.close()
+
+
+def test_what_the_state_names_stays_though_no_entry_that_stays_does() -> None:
+    """The text of a run's tools: the entry that granted them is archived."""
+    home = home_of()
+
+    async def run() -> None:
+        async with home.life() as k:
+            pid = k.spawn("stays")
+            await k.until(lambda: bool(k.process(pid).open))
+        before = {body.digest for body in home.store.reader().bodies()}
+        async with home.life(idle=True) as k:
+            ledger, reader = k.kernel.ledger, k.kernel.reader
+            row = reader.head()
+            assert row is not None
+            await finish(ledger, reader, await prepare(ledger, reader, Head(row.seq, row.hash), 0))
+            named = {
+                digest for grant in ledger.state.grants.of(pid).values() for digest in (grant.manifest, grant.source)
+            }
+            assert named & before
+            assert named & before <= {body.digest for body in home.store.reader().bodies()}
+
+    asyncio.run(run())
