@@ -18,6 +18,8 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio
+from prytany.cli.archive import archive_journal
+from prytany.cli.journal import verify_home
 from prytany.drivers.models.openai import OpenAINative
 from prytany.drivers.stores.sqlite import SqliteStore
 from prytany.drivers.stores.sqlite_reader import SqliteReader
@@ -197,6 +199,27 @@ def test_a_home_of_an_older_version_is_backed_up_and_brought_back_and_loses_noth
         return {p.state for p in shard.kernel.table.processes.values() if p.alive}, endpoint.total
 
     assert in_home(tmp_path / "new", stands) == ({State.STOPPED} if alive else set(), 0)
+
+
+@pytest.mark.parametrize("path", IN_FLIGHT, ids=lambda path: path.stem)
+def test_a_process_in_flight_of_an_older_version_goes_on_over_an_archive_of_all_that_it_did(
+    path: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    restore(path, home)
+    archive_journal(home, tmp_path / "a", "2100-01-01", as_json=True)
+    reader = SqliteReader(home / "journal.db")
+    assert reader.archived() > 10
+    assert fold_from_start(reader).snapshot_seq >= reader.archived()
+    reader.close()
+
+    async def finish(shard: Shard, endpoint: ModelEndpoint, news: News) -> dict[str, Any]:
+        return await settling(shard.kernel, news, shard.kernel.operator.wait_ended(1), "give", "o1 sent")
+
+    ended = in_home(home, finish)
+    assert ended["status"] == 0, ended
+    assert ended["result"]["said"] == (RELAY if "relay" in path.name else MARKET)
+    assert verify_home(home, "", True, [tmp_path / "a"]) == 0
 
 
 def changed(path: Path, place: Path, seq: int, change: Callable[[list[Any]], None]) -> Path:

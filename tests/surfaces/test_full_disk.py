@@ -14,7 +14,9 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.errors import Enospc
 from prytany.abi.signals import Signal
+from prytany.cli.archive import archive_journal
 from prytany.cli.journal import verify_home
 from prytany.cli.listing import list_processes
 from prytany.drivers.stores.sqlite import SqliteStore
@@ -169,6 +171,20 @@ def test_on_a_full_disk_the_operator_can_look_and_kill(disk: Path, capsys: pytes
     list_processes(home, as_json=False)
     assert "killed" in capsys.readouterr().out
     assert verify_home(home, "", as_json=False) == 0
+
+
+def test_on_a_full_disk_older_entries_move_to_another_and_there_is_room_again(disk: Path, tmp_path: Path) -> None:
+    home = disk / "home"
+    homes.make_home(home, count=200)
+    fill(disk)
+    with pytest.raises(Enospc):
+        archive_journal(home, disk / "a", "2100-01-01", as_json=True)
+    assert {path.name for path in disk.iterdir()} == {"ballast", "home", "program.py"}
+    archive_journal(home, tmp_path / "a", "2100-01-01", as_json=True, shrink=True)
+    assert shutil.disk_usage(disk).free > RESERVE_BYTES
+    assert (home / "journal.db").stat().st_size < (tmp_path / "a").stat().st_size / 3
+    assert verify_home(home, "", True, [tmp_path / "a"]) == 0
+    assert homes.opens(home) is None
 
 
 @pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")

@@ -20,6 +20,7 @@ from prytany.cli.journal import verify_home
 from prytany.drivers.stores.sqlite_copy import SqliteCopyReader
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
+from prytany.journal.home import FORMAT
 from prytany.kernel.restored import REASON
 from prytany.kernel.state import fold_from_start
 from prytany.process.process import State
@@ -370,7 +371,7 @@ def test_a_damaged_home_is_not_backed_up_and_content_that_is_damaged_is_told_of(
 
 
 def test_a_home_of_a_newer_format_is_refused_by_whoever_looks_steers_or_copies(home: Path, tmp_path: Path) -> None:
-    (home / "format").write_text("2\n")
+    (home / "format").write_text(f"{FORMAT + 1}\n")
     before = (home / "journal.db").read_bytes()
     lines = (("ps",), ("kill", "2"), ("resume",), ("backup", str(tmp_path / "b")), ("journal", "collect"))
     for line in lines:
@@ -440,6 +441,18 @@ def test_a_collection_that_was_cut_off_is_finished_by_the_next(home: Path, monke
     monkeypatch.undo()
     assert said("journal", "collect", "--before", "2100-01-01", home=home)[1]["processes"] == 1
     assert not holds(home)
+
+
+def test_logs_of_those_whom_nobody_lists_any_more_are_collected_too(home: Path) -> None:
+    logs = Logs(home)
+    for name in (1, 2, 77, 78):
+        logs.append(name, b"printed\n")
+    logs.append("tools.shop", b"printed\n")
+    old = 1_000_000_000
+    for name in (2, 77):
+        os.utime(logs.path(name), (old, old))
+    assert said("journal", "collect", home=home)[1]["logs"] == 1
+    assert [logs.path(name).exists() for name in (1, 2, 77, 78, "tools.shop")] == [True, True, False, True, True]
 
 
 def test_a_missing_file_or_home_is_said(tmp_path: Path) -> None:

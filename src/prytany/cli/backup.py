@@ -1,11 +1,11 @@
-"""`backup`, `restore-home`, `journal archive` and `journal collect`: a home is kept, brought back, and kept small."""
+"""`backup`, `restore-home` and `journal collect`: a home is kept, brought back, and kept small."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
 
-from prytany.abi import control
+from prytany.abi import control, limits
 from prytany.abi.errors import Einval, Eio, Enoent
 from prytany.cli.attached import command, no_home, with_client
 from prytany.cli.bar import bar
@@ -13,7 +13,8 @@ from prytany.cli.failure import advised
 from prytany.cli.journal import parse_head
 from prytany.cli.text import json_line, note, processes, safe
 from prytany.client import Client
-from prytany.system.backup import last_before, make_archive, make_backup
+from prytany.drivers.clocks.system import SystemClock
+from prytany.system.backup import make_backup
 from prytany.system.logs import Logs
 from prytany.system.restoring import check_backup
 from prytany.system.restoring import restore_home as make_home
@@ -29,7 +30,7 @@ def back_up(home: Path, path: Path, as_json: bool, *, force: bool, logs: bool, c
     except Enoent as error:
         raise no_home(error) from None
     except Einval as error:
-        raise _taken(error) from None
+        raise taken(error) from None
     head = f"{made.head.seq}:{made.head.hash.hex()}"
     lost = 0
     if check:
@@ -76,36 +77,15 @@ def restore(path: Path, home: Path, head: str, as_json: bool) -> None:
     print(f"then go on with: {command('resume', home)}")
 
 
-def archive_journal(home: Path, path: Path, before: str, force: bool, as_json: bool) -> None:
-    """Copy the older part of a journal."""
-    try:
-        last = int(before) - 1 if before.isdecimal() and len(before) < 19 else last_before(home, _time_ns(before))
-        if last < 1:
-            raise advised(Einval(f"no entry is from before {before[:100]}"), "name a later date, or a later entry")
-        with bar("entries", last) as move:
-            made = make_archive(home, path, last, force=force, progress=move)
-    except Enoent as error:
-        raise no_home(error) from None
-    except Einval as error:
-        raise _taken(error) from None
-    head = f"{made.head.seq}:{made.head.hash.hex()}"
-    if as_json:
-        said = {"file": str(path), "head": head, "entries": made.head.seq}
-        print(json_line({**said, "bodies": made.bodies, "bytes": made.bytes}))
-        return
-    print(safe(f"entries 1 to {made.head.seq} of {home} are in {path} ({made.bytes} bytes)"))
-    print(f"its head: {head}")
-    note("the home has them still; journal collect destroys what was said in them and nobody needs", as_json)
-
-
-def collect_content(home: Path, before: str, as_json: bool) -> None:
+def collect_content(home: Path, before: str, as_json: bool, *, shrink: bool = False) -> None:
     """Destroy what nobody needs, some processes at a time."""
-    before_ns = _time_ns(before) if before else 0
+    before_ns = time_ns(before) if before else 0
     total = control.Collected(pids=[], contents=0, freed_bytes=0, kept=0, more=True)
 
     async def collect(client: Client) -> control.Collected:
         return await client.collect(before_ns)
 
+    with_client(home, Client.finish_archive)  # what is archived, and was left when that was cut off
     with bar("processes", 0) as move:
         while total.more:
             some = with_client(home, collect)
@@ -117,15 +97,32 @@ def collect_content(home: Path, before: str, as_json: bool) -> None:
             total.freed_bytes += some.freed_bytes
             total.kept, total.more = some.kept, some.more
             move(len(total.pids))
-    freed = {"contents": total.contents, "freed_bytes": total.freed_bytes, "kept": total.kept}
+    old_logs = _forget_logs(home, before_ns)
+    if shrink:
+        with_client(home, Client.shrink)
+    freed = {"contents": total.contents, "freed_bytes": total.freed_bytes, "kept": total.kept, "logs": old_logs}
     if as_json:
         print(json_line({"processes": len(total.pids), **freed}))
         return
     of = f"{processes(len(total.pids))} that ended before {before or 'seven days ago'}"
     print(safe(f"{total.contents} pieces of content of {of} are destroyed ({total.freed_bytes} bytes)"))
+    if old_logs:
+        print(f"with them {old_logs} logs of processes that have left the table before")
 
 
-def _time_ns(text: str) -> int:
+def _forget_logs(home: Path, before_ns: int) -> int:
+    """Remove what was printed, before that time, by processes that the kernel does not list any more: also by those
+    whose entries were archived before they were collected. How many logs that were."""
+    before_ns = before_ns or SystemClock().now_ns() - limits.ENDED_RUN_MS * 1_000_000
+    printed = Logs(home)
+    older = printed.older(before_ns)
+    if not older:
+        return 0
+    listed = {row.pid for row in with_client(home, Client.ps)}
+    return sum(printed.forget(pid) for pid in older if pid not in listed)
+
+
+def time_ns(text: str) -> int:
     """A date or a time as a person writes it, here where none is said; raises Einval."""
     try:
         at = datetime.fromisoformat(text).astimezone().timestamp()
@@ -134,6 +131,7 @@ def _time_ns(text: str) -> int:
     return min(max(int(at * 1_000_000_000), 1), TIME_NS_MAX)
 
 
-def _taken(error: Einval) -> Einval:
+def taken(error: Einval) -> Einval:
+    """`error`, with what to do where a file is not to be replaced."""
     advised(error, "name another file, or --force to replace one")
     return error

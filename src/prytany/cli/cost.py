@@ -14,7 +14,7 @@ from prytany.cli.attached import duration
 from prytany.cli.bar import bar
 from prytany.cli.failure import advised
 from prytany.cli.moments import moment_ns
-from prytany.cli.reader import open_reader
+from prytany.cli.reader import note_archived, open_reader
 from prytany.cli.table import Column, Line, table
 from prytany.cli.text import json_line, say
 from prytany.cli.totals import money
@@ -36,6 +36,7 @@ def show_cost(home: Path, by_text: str, since: str, as_json: bool, tag: str = ""
         head = reader.head()
         with bar("entries", head.seq if head else 0) as move:
             found = spending(reader, by, since_ns, move, tag, total)
+        note_archived(reader, as_json)
     ordered = sorted(found.items(), key=lambda item: (-item[1].cost_usd_micros, -_tokens(item[1]), item[0]))
     if as_json:
         for key, spent in ordered:

@@ -87,13 +87,16 @@ fleet.section("Commands", check, show, schema)
 @options.tag
 @click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option(
+    "--keep-ended", metavar="DAYS", default="", help="How long runs that ended are listed; 7 days by default."
+)
 @drain
 @options.plain
 @options.as_json
 @click.pass_context
 def up(
     context: click.Context, target: Path, home: Path | None, model: str, running: int, unconfined: bool,
-    tags: tuple[str, ...], trust: bool, dry_run: bool, drain: int, plain: bool, as_json: bool,
+    tags: tuple[str, ...], trust: bool, dry_run: bool, keep_ended: str, drain: int, plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a fleet up, so that its agents can be talked to.
 
@@ -108,7 +111,9 @@ def up(
         from prytany.cli.run import Terms
         from prytany.cli.up import bring_up
 
-        terms = Terms(find_home(home), model, running, unconfined, as_json, plain=plain, tags=tags)
+        terms = Terms(
+            find_home(home), model, running, unconfined, as_json, plain=plain, tags=tags, keep_ended=keep_ended
+        )
         context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain))
 
 

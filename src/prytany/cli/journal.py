@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from prytany.abi.errors import Einval, Eio, Enoent
@@ -15,12 +15,12 @@ from prytany.cli.reader import open_reader
 from prytany.cli.text import json_line, note, safe
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
+from prytany.journal.base import BEGINNING
 from prytany.journal.chain import HASH_BYTES
-from prytany.journal.joined import JoinedReader
 from prytany.journal.verify import Finding, verify
 from prytany.kernel.content import said
 from prytany.ports.store import Reader, StoreError
-from prytany.system.backup import open_copy
+from prytany.system.archiving import base_faults, joined
 from prytany.system.keep import keep_home
 from prytany.system.opening import load_keyring
 
@@ -33,10 +33,10 @@ def show_head(home: Path, as_json: bool = False) -> None:
     print(json_line({"head": head, "entry": seq, "hash": hash_}) if as_json else head)
 
 
-def verify_home(home: Path, head: str, as_json: bool, archive: Path | None = None) -> int:
+def verify_home(home: Path, head: str, as_json: bool, archives: Sequence[Path] = ()) -> int:
     """Print every finding as it is made, and how far it is on a terminal; 0 when there is none, else 1.
 
-    With an archive, the chain and the content of both are checked as one.
+    With archives, the chain and the content of all are checked as one.
     """
     told = 0
 
@@ -50,41 +50,58 @@ def verify_home(home: Path, head: str, as_json: bool, archive: Path | None = Non
             print(f"{finding.kind:<10} {safe(finding.message)}", flush=True)
 
     anchor = parse_head(head) if head else None
-    try:
-        anchor = anchor or read_anchor(home / "head")
-    except Eio as error:
-        tell(Finding("unreadable", error.message))
-    try:
-        reader = open_reader(home)
-    except StoreError as error:
-        tell(Finding("unreadable", str(error), 1))
-        try:  # what can be read of it is looked at all the same
-            reader = open_reader(home, damaged=True)
-        except StoreError:
-            return _said(0, 0, False, as_json)
+    reader = _readable(home, tell)
+    if reader is None:
+        return _said(0, 0, False, as_json)
+    if anchor is None:
+        anchor = _anchored(home, reader, tell)
     keyring = load_keyring(home / "keys")
-    with _with_archive(reader, archive, tell) as joined, bar("entries", _length(reader)) as move:
-        report = verify(joined, keyring, said, anchor=anchor, tell=tell, progress=move)
+    with ExitStack() as stack:
+        source: Reader = reader
+        begins = BEGINNING
+        if archives:
+            source, begins, between = stack.enter_context(joined(reader, archives))
+            for finding in between:
+                tell(finding)
+        move = stack.enter_context(bar("entries", _length(reader)))
+        report = verify(source, keyring, said, anchor=anchor, tell=tell, progress=move, begins=begins)
+        for finding in _base(reader, source, begins) if not told else ():
+            tell(finding)
     if report.rows and anchor is None and not told:
         note("no head is anchored in this home: a tail that was cut would not show, but against --head", as_json)
+    if report.archived:
+        note(f"entries up to {report.archived} are archived, and checked with: --archive FILE", as_json)
     return _said(report.rows, report.forgotten, not told, as_json)
 
 
-@contextmanager
-def _with_archive(reader: SqliteReader, path: Path | None, tell: Callable[[Finding], None]) -> Generator[Reader]:
-    """The journal, or an archive of it and the journal as one; that both have the archive's last entry is looked at."""
-    if path is None:
-        yield reader
-        return
-    archive, about = open_copy(path, "archive")
-    with closing(archive):
-        row = reader.row(about.entries)
-        last = archive.head()
-        if last is None or (last.seq, last.hash) != about.head:
-            tell(Finding("cut", f"the archive does not end at entry {about.entries}, as it says", about.entries))
-        elif row is None or row.hash != about.head.hash:
-            tell(Finding("rewritten", f"entry {about.entries} of the archive is none of this journal's", about.entries))
-        yield JoinedReader(archive, about.entries, reader)
+def _readable(home: Path, tell: Callable[[Finding], None]) -> SqliteReader | None:
+    try:
+        return open_reader(home)
+    except StoreError as error:
+        tell(Finding("unreadable", str(error), 1))
+    try:  # what can be read of it is looked at all the same
+        return open_reader(home, damaged=True)
+    except StoreError:
+        return None
+
+
+def _anchored(home: Path, reader: SqliteReader, tell: Callable[[Finding], None]) -> Head | None:
+    """The head in the second file; None where a power loss has left it at one that was archived since."""
+    try:
+        anchor = read_anchor(home / "head")
+        return anchor if anchor is None or anchor.seq > reader.archived() else None
+    except Eio as error:
+        tell(Finding("unreadable", error.message))
+    except StoreError:
+        pass  # a finding of the verification
+    return None
+
+
+def _base(home: SqliteReader, source: Reader, begins: Head) -> list[Finding]:
+    try:
+        return base_faults(home, source, begins)
+    except StoreError as error:
+        return [Finding("unreadable", str(error))]
 
 
 def _said(rows: int, forgotten: int, sound: bool, as_json: bool) -> int:

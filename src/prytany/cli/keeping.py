@@ -9,6 +9,14 @@ import click
 from prytany.cli import options
 
 known_head = click.option("--head", metavar="HEAD", default="", help="A head that `journal head` printed before.")
+shrink = click.option(
+    "--shrink", is_flag=True,
+    help="Give the room back to the disk; it is used again anyway. Writes wait while what is left is written anew.",
+)  # fmt: skip
+archives = click.option(
+    "--archive", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
+    help="An archive of it, several times for several: all are checked as one.",
+)  # fmt: skip
 force = click.option("--force", is_flag=True, help="Replace the file where it is there.")
 
 
@@ -69,10 +77,10 @@ def head(home: Path | None, as_json: bool) -> None:
 @click.command()
 @options.home
 @known_head
-@options.path_option("archive", "FILE", "An archive of it: both are checked as one.")
+@archives
 @options.as_json
 @click.pass_context
-def verify(context: click.Context, home: Path | None, head: str, archive: Path | None, as_json: bool) -> None:
+def verify(context: click.Context, home: Path | None, head: str, archive: tuple[Path, ...], as_json: bool) -> None:
     """Check every record, body and snapshot, and say where one is damaged."""
     from prytany.cli.home import find_home
     from prytany.cli.journal import verify_home
@@ -111,25 +119,46 @@ def keep(to: Path, home: Path | None, as_json: bool) -> None:
 @click.option("--before", metavar="WHEN", required=True, help="A date or a time, such as 2026-11-01, or an entry.")
 @options.path_option("to", "FILE", "Where the archive is to be.", required=True)
 @force
+@click.option("--copy", is_flag=True, help="Leave the entries in the home, too.")
+@shrink
 @options.home
 @options.as_json
-def archive(before: str, to: Path, force: bool, home: Path | None, as_json: bool) -> None:
-    """Copy the older part of the journal, with its content, into one file; a kernel may be running.
+def archive(
+    before: str, to: Path, force: bool, copy: bool, shrink: bool, home: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    """Move the older part of the journal, with its content, into one file; a kernel may be running.
 
-    It is not cut out of the journal: its content can be destroyed there by collect. Whoever has the file can read what
-    was said; verify --archive checks it together with the home.
+    The file is read again and checked before anything is removed. What lives still needs some of the older entries:
+    these stay. Keep the file: verify --archive checks it together with the home. Whoever has it can read what was said.
     """
-    from prytany.cli.backup import archive_journal
+    from prytany.cli.archive import archive_journal
     from prytany.cli.home import find_home
 
-    archive_journal(find_home(home), to, before, force, as_json)
+    archive_journal(find_home(home), to, before, as_json, force=force, copy=copy, shrink=shrink)
+
+
+@click.command()
+@archives
+@options.home
+@options.as_json
+def rebase(archive: tuple[Path, ...], home: Path | None, as_json: bool) -> None:
+    """Fold all archives of a home anew, and have it begin with what they give.
+
+    For a version of prytany that cannot read the state which the home begins with, and for one that is damaged. Nothing
+    may run in the home.
+    """
+    from prytany.cli.archive import rebase_home
+    from prytany.cli.home import find_home
+
+    rebase_home(find_home(home), archive, as_json)
 
 
 @click.command()
 @click.option("--before", metavar="WHEN", default="", help="A date or a time; seven days ago by default.")
+@shrink
 @options.home
 @options.as_json
-def collect(before: str, home: Path | None, as_json: bool) -> None:
+def collect(before: str, shrink: bool, home: Path | None, as_json: bool) -> None:
     """Destroy the content of processes that ended long ago, and what they printed; a kernel may be running.
 
     What living processes need is kept, and the chain still verifies.
@@ -137,7 +166,7 @@ def collect(before: str, home: Path | None, as_json: bool) -> None:
     from prytany.cli.backup import collect_content
     from prytany.cli.home import find_home
 
-    collect_content(find_home(home), before, as_json)
+    collect_content(find_home(home), before, as_json, shrink=shrink)
 
 
 @click.command()
@@ -174,4 +203,4 @@ def restore_home(file: Path, head: str, home: Path | None, as_json: bool) -> Non
     restore(file, find_home(home), head, as_json)
 
 
-journal.section("Commands", head, verify, keep, forget, archive, collect)
+journal.section("Commands", head, verify, keep, forget, archive, collect, rebase)

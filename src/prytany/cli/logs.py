@@ -15,7 +15,7 @@ from prytany.cli.attached import command, no_process, pid_of
 from prytany.cli.failure import INTERRUPTED, advised
 from prytany.cli.moments import moment_ns
 from prytany.cli.pattern import Pattern
-from prytany.cli.reader import entry_of, open_reader
+from prytany.cli.reader import entry_of, open_reader, unknown
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.watch import Watch
 from prytany.client import Client, attach
@@ -141,7 +141,7 @@ def _check_known(home: Path, sources: Sequence[Source]) -> None:
             there = ", ".join(sorted(granted)[:5]) or "none"
             error = Enoent(f"no run here was granted a file of tools {source.tools!r}")
             raise advised(error, f"those that were granted: {there}")
-        raise no_process(Esrch(f"the journal knows no process {source.name}"), home)
+        raise no_process(unknown(open_reader(home), source.name), home)
 
 
 async def _follow(home: Path, sources: Sequence[Source], as_json: bool) -> None:

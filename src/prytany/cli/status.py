@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from prytany.abi.control import FleetRow, ProcessRow, Status
+from prytany import __version__
+from prytany.abi.control import FleetRow, Status
 from prytany.abi.limits import RESERVE_BYTES
 from prytany.cli.attached import command, duration, with_client
 from prytany.cli.reader import open_reader
@@ -19,39 +18,47 @@ from prytany.cli.text import json_line, processes, safe, say
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 from prytany.system.opening import store_errors
+from prytany.system.usage import disk_use, entries_of
 
 NOTHING_RUNS = 3
 """As the init scripts of the Linux Standard Base have it for a service that does not run."""
-JOURNAL_FILES = ("journal.db", "journal.db-wal", "journal.db-shm")
+DAY_NS = 86_400_000_000_000
+LOW_RESERVES = 8
+"""Times the reserve: with less than that free, it is said."""
 
 
 class Disk(msgspec.Struct, kw_only=True):
-    """Bytes on the disk. The bodies lie in the journal's file."""
+    """Bytes on the disk; archives and backups lie elsewhere and are not among them."""
 
     journal_bytes: int
-    bodies: int
-    bodies_bytes: int
+    """With content, snapshots, the log, and room in it that is used before it grows."""
+    unused_bytes: int
+    """Of that, the room."""
     logs_bytes: int
+    total_bytes: int
+    """The home as a whole."""
+    day_bytes: int
+    """By what the journal grew in the last 24 hours, from the number of entries."""
+    archived: int
+    """The last entry that was moved to an archive; 0 where all are there."""
     free_bytes: int
     reserve_bytes: int
     """Kept free for what a full disk makes necessary."""
     reserve_whole: bool
+    low: bool
+    """There is little more than the reserve, or what a week takes."""
 
 
 def show_status(home: Path, as_json: bool) -> int:
     """Print it; 0, or 3 when nothing runs there."""
 
-    async def look(client: Client) -> tuple[list[ProcessRow], Status]:
-        return await client.ps(), await client.status()
-
-    rows, status = with_client(home, look)
+    status = with_client(home, Client.status)
     disk = _disk(home)
-    states = dict(sorted(Counter(p.state for p in rows).items()))
     if as_json:
-        facts: dict[str, Any] = {**msgspec.structs.asdict(status), "states": states, "disk": disk}
+        facts: dict[str, Any] = {**msgspec.structs.asdict(status), "disk": disk}
         print(json_line({"runs": bool(status.os_pid), **facts}))
     else:
-        for name, value in _lines(status, states, disk, home):
+        for name, value in _lines(status, disk, home):
             print(f"{name:<10} {safe(value)}")
         if not status.os_pid:
             say(f"nothing runs here; go on with: {command('resume', home)}")
@@ -59,34 +66,22 @@ def show_status(home: Path, as_json: bool) -> int:
 
 
 def _disk(home: Path) -> Disk:
+    use = disk_use(home)
     with store_errors(), closing(open_reader(home)) as reader:
-        bodies, bodies_bytes = reader.bodies_bytes()
-    room = os.statvfs(home)
-    reserve = _size(home / "reserve")
+        held, archived = entries_of(reader, SystemClock().now_ns() - DAY_NS), reader.archived()
+    written = max(0, use.journal - use.unused - use.snapshots)
+    day_bytes = written * held.since // held.all if held.all else 0
+    low = use.free < LOW_RESERVES * RESERVE_BYTES or use.free < 7 * day_bytes
     return Disk(
-        journal_bytes=sum(_size(home / name) for name in JOURNAL_FILES), bodies=bodies, bodies_bytes=bodies_bytes,
-        logs_bytes=_logs_bytes(home / "logs"), free_bytes=room.f_bavail * room.f_frsize, reserve_bytes=reserve,
-        reserve_whole=reserve >= RESERVE_BYTES,
+        journal_bytes=use.journal, unused_bytes=use.unused, logs_bytes=use.logs, total_bytes=use.total,
+        day_bytes=day_bytes, archived=archived, free_bytes=use.free, reserve_bytes=use.reserve,
+        reserve_whole=use.reserve >= RESERVE_BYTES, low=low,
     )  # fmt: skip
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0
-
-
-def _logs_bytes(folder: Path) -> int:
-    try:
-        with os.scandir(folder) as found:
-            return sum(_size(Path(entry.path)) for entry in found)
-    except OSError:
-        return 0
-
-
-def _lines(s: Status, states: dict[str, int], disk: Disk, home: Path) -> Iterator[tuple[str, str]]:
-    yield "version", s.version
+def _lines(s: Status, disk: Disk, home: Path) -> Iterator[tuple[str, str]]:
+    other = f"; this command is {__version__}" if s.os_pid and s.version != __version__ else ""
+    yield "version", f"{s.version}{other}"
     yield "home", s.home
     if s.os_pid:
         yield "kernel", f"process {s.os_pid} of this machine, for {duration(SystemClock().now_ns() - s.since_ns)}"
@@ -95,7 +90,7 @@ def _lines(s: Status, states: dict[str, int], disk: Disk, home: Path) -> Iterato
         yield "models", ", ".join(name or "the default" for name in s.models) or "none"
     else:
         yield "kernel", "none"
-    yield "processes", ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
+    yield "processes", ", ".join(f"{count} {state}" for state, count in s.states.items()) or "none"
     if s.let_go:
         yield "let go", f"{s.let_go} older runs, which trace and logs show"
     yield "incidents", f"{s.incidents}, see them with: {command('incidents', home)}" if s.incidents else "none"
@@ -105,13 +100,16 @@ def _lines(s: Status, states: dict[str, int], disk: Disk, home: Path) -> Iterato
     for fleet in s.fleets:
         yield "fleet", _fleet(fleet)
     yield "head", f"entry {s.head}"
-    yield (
-        "journal",
-        f"{_size_said(disk.journal_bytes)}, {disk.bodies} bodies in it have {_size_said(disk.bodies_bytes)}",
-    )
-    yield "logs", _size_said(disk.logs_bytes)
+    unused = f", {size_said(disk.unused_bytes)} of it unused" if disk.unused_bytes else ""
+    archived = f"; entries up to {disk.archived} are archived" if disk.archived else ""
+    yield "journal", f"{size_said(disk.journal_bytes)}{unused}{archived}"
+    yield "growth", f"{size_said(disk.day_bytes)} in the last 24 hours"
+    yield "logs", size_said(disk.logs_bytes)
     whole = "" if disk.reserve_whole else ", which is not whole"
-    yield "disk", f"{_size_said(disk.free_bytes)} free, and a reserve of {_size_said(disk.reserve_bytes)}{whole}"
+    yield "disk", f"{size_said(disk.free_bytes)} free, and a reserve of {size_said(disk.reserve_bytes)}{whole}"
+    if disk.low:
+        make = command("journal archive --before WHEN --to FILE", home)
+        yield "LOW", f"the disk is nearly full; make room: {command('journal collect', home)}, {make}"
 
 
 def _fleet(fleet: FleetRow) -> str:
@@ -120,7 +118,7 @@ def _fleet(fleet: FleetRow) -> str:
     return f"{fleet.name} ({up}): {processes(fleet.processes)}; agents {', '.join(fleet.agents)}{told}"
 
 
-def _size_said(size: int) -> str:
+def size_said(size: int) -> str:
     """A number of bytes, for people."""
     scaled = float(size)
     for unit in ("bytes", "kB", "MB", "GB"):

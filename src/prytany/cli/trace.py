@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prytany.abi.errors import Einval, Enoent, Epipe, Esrch
+from prytany.abi.errors import Einval, Enoent, Epipe
 from prytany.abi.syscalls import TABLE
 from prytany.cli.attached import command, no_home, no_process, pid_of
 from prytany.cli.failure import INTERRUPTED
-from prytany.cli.reader import entry_of, open_reader
+from prytany.cli.reader import entry_of, note_archived, open_reader, unknown
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.totals import money
 from prytany.cli.traced import Line, Traced
@@ -42,7 +42,8 @@ def trace_process(home: Path, pid_text: str, as_json: bool, *, follow: bool = Fa
     try:
         shown.take(reader)
         if not shown.traced.known:
-            raise no_process(Esrch(f"the journal knows no process {pid_text}"), home)
+            raise no_process(unknown(reader, pid_text), home)
+        note_archived(reader, as_json)
         if follow and not shown.traced.ended:
             asyncio.run(_follow(home, reader, shown))
     except KeyboardInterrupt:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from prytany import __version__
 from prytany.abi import control
-from prytany.abi.errors import Eacces, Einval, Eio, Enoent
+from prytany.abi.errors import Eacces, Einval, Eio, Enoent, KernelError
 from prytany.client.link import Link, Locked, connect
 from prytany.drivers.clocks.system import SystemClock
 
+VERSION_CHARS_MAX = 60
+VERSION_S = 2.0
+"""How long a kernel that was not understood may take to say of what version it is."""
 BUSY_TRIES = 40
 BUSY_PAUSE_NS = 50_000_000
 """A home without a kernel is locked for as long as somebody else's command takes."""
@@ -272,6 +277,42 @@ class Client:
         count: int = await self._ask(control.DropNotices(notice))
         return count
 
+    async def archive(
+        self, command: control.PrepareArchive, check: Callable[[control.Prepared], Awaitable[None]]
+    ) -> tuple[control.Prepared, control.Removed]:
+        """Have the journal go on without the entries that lie in an archive; `check` is called before any is removed,
+        and may raise.
+
+        Raises:
+            Enoent: there is no such entry any more, or not yet; or the kernel that was to remove them is gone.
+            Einval: it has another hash.
+            Ebusy: somebody else is steering the home.
+            Eio, Enospc: not all could be removed; give the command again.
+        """
+        await self.reach()
+        if self.live:
+            return await _archive(self._ask, command, check)
+        from prytany.client import stopped
+
+        try:
+            async with stopped.opened(self.home) as carry_out:
+
+                async def ask(command: control.Command) -> Any:
+                    return msgspec.msgpack.decode(await carry_out(command), type=control.ANSWERS[type(command)])
+
+                return await _archive(ask, command, check)
+        except Locked as locked:
+            raise locked.error from None
+
+    async def finish_archive(self) -> control.Removed:
+        """Remove what an earlier archiving has left, if it was cut off. Raises Enospc, Eio."""
+        removed: control.Removed = await self._ask(control.FinishArchive())
+        return removed
+
+    async def shrink(self) -> None:
+        """Give the journal's unused room back to the disk. Raises Enospc, Eio."""
+        await self._ask(control.ShrinkJournal())
+
     async def wait_entry(self, after: int) -> int:
         """The number of the last durable entry, once it is above `after`.
 
@@ -303,13 +344,47 @@ class Client:
                     packed = await stopped.answer(self.home, command)
                 return msgspec.msgpack.decode(packed, type=control.ANSWERS[type(command)])
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise Eio(f"the kernel's answer is none that this version knows: {error}") from None
+                other = await self._other_version()
+                raise Eio(f"the kernel's answer is none that this version knows: {error}{other}") from None
+            except Einval as error:
+                # A command that an older kernel does not know is refused like one with wrong arguments.
+                if not error.message.startswith(control.UNKNOWN) or not (other := await self._other_version()):
+                    raise
+                raise Einval(f"{error.message}{other}", detail=error.detail) from None
             except Locked as locked:
                 # A kernel that is just starting, or another's command: it is soon there, or soon done.
                 if tries + 1 == BUSY_TRIES:
                     raise locked.error from None
             await clock.sleep_until(clock.now_ns() + BUSY_PAUSE_NS)
         raise AssertionError("the last try returns or raises")
+
+    async def _other_version(self) -> str:
+        """What to add where the kernel that runs is of another version of prytany than this; what it says of itself
+        later may have any form."""
+        if self._link is None:
+            return ""
+        try:
+            async with asyncio.timeout(VERSION_S):
+                said = msgspec.msgpack.decode(await self._link.ask(control.GetStatus()))
+            version = str(said["version"])[:VERSION_CHARS_MAX]
+        except (KernelError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError):
+            return ""
+        if version == __version__:
+            return ""
+        return (
+            f". The kernel that runs here is prytany {version}, and this is {__version__}: stop it and bring it up"
+            " again with this version, or give the command with the other"
+        )
+
+
+async def _archive(
+    ask: Callable[[control.Command], Awaitable[Any]], command: control.PrepareArchive,
+    check: Callable[[control.Prepared], Awaitable[None]],
+) -> tuple[control.Prepared, control.Removed]:  # fmt: skip
+    await ask(control.FinishArchive())  # what an earlier one has left, if it was cut off
+    prepared: control.Prepared = await ask(command)
+    await check(prepared)
+    return prepared, await ask(control.FinishArchive(prepared.seq))
 
 
 def _add_up(rows: list[control.ProcessRow]) -> None:

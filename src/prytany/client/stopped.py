@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
-from contextlib import closing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,13 @@ async def answer(home: Path, command: control.Command) -> bytes:
     """
     if isinstance(command, Look):
         return msgspec.msgpack.encode(_look(home, command))
+    async with opened(home) as carry_out:
+        return await carry_out(command)
+
+
+@asynccontextmanager
+async def opened(home: Path) -> AsyncGenerator[Callable[[control.Command], Awaitable[bytes]]]:
+    """What carries commands out on the home, one after another, while nobody else does; raises Locked."""
     from prytany.system.shard import Shard  # all of a kernel, which a look does without
 
     try:
@@ -39,7 +46,7 @@ async def answer(home: Path, command: control.Command) -> bytes:
     except Ebusy as error:
         raise Locked(error) from None
     try:
-        return await shard.desk.answer(command, os.getuid())
+        yield lambda command: shard.desk.answer(command, os.getuid())
     finally:
         await _whole(shard.close())
 

@@ -24,9 +24,27 @@ from prytany.abi.errors import Eacces, Ebusy, Einval, Eio, Enoent
 from prytany.abi.names import check_name
 from prytany.journal.plain import read_plain
 
-FORMAT = 1
+FORMAT = 2
+"""The newest that this version knows: 2 is that of a home whose journal begins with a base."""
+FORMAT_NEW = 1
+"""Of a new home; so older versions open it, too, until something is archived."""
 BEGUN = frozenset({"journal.db", "head", "keys"})
 """What a home has one of at least, once anything was recorded in it."""
+
+
+def raise_format(path: Path, number: int = FORMAT) -> None:
+    """Have older versions refuse the home at `path`; durable on return. Raises Eio."""
+    try:
+        fd = os.open(path / "format", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            found = os.pread(fd, 20, 0).strip()
+            if not found.isdigit() or int(found) < number:
+                os.pwrite(fd, f"{number}\n".encode(), 0)
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise Eio(f"cannot write {path / 'format'}: {error.strerror}") from None
 
 
 def check_format(path: Path) -> None:
@@ -153,7 +171,7 @@ class Home:
         try:
             found = os.pread(fd, 20, 0).strip()
             if not found:
-                os.pwrite(fd, f"{FORMAT}\n".encode(), 0)
+                os.pwrite(fd, f"{FORMAT_NEW}\n".encode(), 0)
                 os.fsync(fd)
                 os.fsync(self._folder_fd)
             else:

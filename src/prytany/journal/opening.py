@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from prytany.abi.errors import Eio
 from prytany.journal.anchor import Head
-from prytany.journal.chain import GENESIS, next_hash
-from prytany.ports.store import Body, Reader, Row, Snapshot
+from prytany.journal.base import BEGINNING, placed
+from prytany.ports.store import Base, Body, Reader, Row, Snapshot
 
 TAIL_ROWS = 256
 
@@ -36,20 +36,27 @@ class CheckedReader:
         return self._reader.row(seq)
 
     def rows(self, first: int, last: int | None = None) -> Iterator[Row]:
-        """Rows from `first` to `last`, in order, each after the one before it."""
-        seq, hash_ = first - 1, GENESIS
-        if seq > 0:
-            before = self._reader.row(seq)
+        """Rows from `first` to `last`, in order, each after the one before it; from 1 on, with those below the base
+        that were kept."""
+        archived = self._reader.archived()
+        base = self._reader.base() if archived and first in (1, archived + 1) else None
+        begins = BEGINNING
+        if 1 < first <= archived:
+            raise Damaged(f"entry {first} is in an archive")
+        if base is None and first > 1:
+            before = self._reader.row(first - 1)
             if before is None:
-                raise Damaged(f"entry {seq} is missing")
-            hash_ = before.hash
-        for row in self._reader.rows(first, last):
-            if row.seq != seq + 1:
-                raise Damaged(f"entry {seq + 1} is missing")
-            if next_hash(hash_, row.record) != row.hash:
-                raise Damaged(f"entry {row.seq} is not what was chained")
-            seq, hash_ = row.seq, row.hash
-            yield row
+                raise Damaged(f"entry {first - 1} is missing")
+            begins = Head(before.seq, before.hash)
+        try:
+            for row, fault, _ in placed(self._reader.rows(first, last), base, begins, below=first == 1):
+                if fault:
+                    raise Damaged(fault)
+                yield row
+        except Damaged:
+            raise
+        except Eio as error:
+            raise Damaged(error.message) from None
 
     def body(self, tenant: int, digest: bytes) -> Body | None:
         """A large body, or None."""
@@ -62,6 +69,14 @@ class CheckedReader:
     def snapshots(self) -> Iterator[Snapshot]:
         """All snapshots, newest first."""
         return self._reader.snapshots()
+
+    def base(self) -> Base | None:
+        """What the journal begins with, or None."""
+        return self._reader.base()
+
+    def archived(self) -> int:
+        """The last entry that was archived, or 0."""
+        return self._reader.archived()
 
     def close(self) -> None:
         """Let the view go."""
@@ -77,7 +92,8 @@ def check_end(reader: Reader, anchor: Head | None) -> None:
     """
     head = reader.head()
     last = head.seq if head else 0
-    if anchor is not None and anchor.seq:
+    archived = reader.archived()
+    if anchor is not None and anchor.seq > archived:  # a power loss may leave it at an older head than is durable
         if anchor.seq > last:
             raise Damaged(f"it ends at entry {last}, and entry {anchor.seq} was durable")
         row = reader.row(anchor.seq)
@@ -85,5 +101,6 @@ def check_end(reader: Reader, anchor: Head | None) -> None:
             raise Damaged(f"entry {anchor.seq} is missing")
         if row.hash != anchor.hash:
             raise Damaged(f"entry {anchor.seq}, or one before it, was rewritten")
-    for _ in CheckedReader(reader).rows(max(1, last - TAIL_ROWS)):
+    first = max(archived + 1, last - TAIL_ROWS)
+    for _ in CheckedReader(reader).rows(first):
         pass

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prytany.abi.errors import Eio
 from prytany.journal.bodies import pack, unpack
 from prytany.journal.chain import GENESIS
 from prytany.journal.content import ReadRecord
@@ -35,6 +36,8 @@ class Kept:
     """Of the last row that was kept."""
     bodies: int = 0
     bodies_lost: int = 0
+    rows_lost: int = 0
+    """Older rows that were kept when others were archived."""
     snapshots: int = 0
     complete: bool = True
     """The damaged store could be read to its end; what could not be read is not counted among the lost."""
@@ -66,13 +69,17 @@ def keep_sound_part(
     kept = Kept()
     group: list[Row] = []
     size_bytes = 0
-    rows = chained(source.rows(1))
+    base = source.base()
+    rows = chained(source.rows(1), base)
     while True:
         try:
             row, fault = next(rows, (None, None))
         except StoreError:
             kept.complete = False
             break
+        if base is not None and row is not None and fault is not None and row.seq <= base.last:
+            kept.rows_lost += 1  # what needs it will say so; the chain goes on from the base
+            continue
         if row is None or fault is not None:
             kept.complete = fault is None
             break
@@ -85,6 +92,13 @@ def keep_sound_part(
     if group:
         target.commit(group, [])
         kept.seq, kept.hash = group[-1].seq, group[-1].hash
+    if base is not None:
+        if kept.seq <= base.seq:
+            raise Eio(
+                f"what is sound ends at entry {kept.seq}, and the journal begins with the state at entry {base.seq}:"
+                " older entries are in an archive"
+            )
+        target.set_base(base)
     _copy_bodies(source, target, keyring, kept)
     _copy_snapshots(source, target, kept)
     return kept

@@ -35,7 +35,7 @@ def fault_of(snapshot: Snapshot, reader: Reader) -> str | None:
         return "its version is longer than a version can be"
     if snapshot_digest(snapshot.version, snapshot.state) != snapshot.digest:
         return "its state or version is not what was saved"
-    row = reader.row(snapshot.seq)
+    row = reader.row(snapshot.seq) if snapshot.seq > reader.archived() else None
     if row is None:
         return "the chain has no row of its number"
     if row.hash != snapshot.hash:

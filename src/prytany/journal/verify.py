@@ -17,14 +17,14 @@ from typing import Literal
 
 from prytany.abi.errors import Eio
 from prytany.journal.anchor import Head
+from prytany.journal.base import BEGINNING, placed
 from prytany.journal.bodies import unpack
-from prytany.journal.chain import GENESIS, next_hash
 from prytany.journal.content import ReadRecord, Sought
 from prytany.journal.digests import Keyring
 from prytany.journal.snapshot import fault_of
-from prytany.ports.store import Body, Reader, Row, StoreError
+from prytany.ports.store import Base, Body, Reader, Row, StoreError
 
-Kind = Literal["unreadable", "gap", "chain", "body", "missing", "snapshot", "cut", "rewritten"]
+Kind = Literal["unreadable", "base", "archived", "gap", "chain", "body", "missing", "snapshot", "cut", "rewritten"]
 
 FINDINGS_KEPT = 10_000
 """In a report; more are counted and told, and not kept."""
@@ -55,6 +55,8 @@ class Report:
     """Every row up to this one is sound in itself and in its place."""
     forgotten: int = 0
     """Content that is recorded as forgotten, and small bodies of tenants whose key was destroyed."""
+    archived: int = 0
+    """Entries up to this one are in an archive, which was not looked at."""
     anchored: bool = False
     """An anchored head was given, and the chain goes through it."""
     findings: list[Finding] = field(default_factory=lambda: list[Finding]())
@@ -77,30 +79,23 @@ class Report:
         return not self.found
 
 
-def chained(rows: Iterable[Row]) -> Iterator[tuple[Row, Finding | None]]:
-    """Each row with what is wrong with it as the successor of the one before."""
-    seq, hash_ = 0, GENESIS
-    for row in rows:
-        fault = None
-        if row.seq != seq + 1:
-            fault = Finding("gap", f"row {row.seq} follows row {seq}", row.seq)
-        elif next_hash(hash_, row.record) != row.hash:
-            fault = Finding(
-                "chain", f"row {row.seq} does not follow: its record, its hash, or the hash before", row.seq
-            )
-        yield row, fault
-        seq, hash_ = row.seq, row.hash
+def chained(
+    rows: Iterable[Row], base: Base | None = None, begins: Head = BEGINNING
+) -> Iterator[tuple[Row, Finding | None]]:
+    """Each row with what is wrong with it as the successor of the one before; as `journal.base.placed`."""
+    for row, fault, gap in placed(rows, base, begins):
+        yield row, Finding("gap" if gap else "chain", fault, row.seq) if fault else None
 
 
 def sound_prefix(reader: Reader) -> int:
     """The number of the last row up to which the chain is sound; 0 when not even the first is."""
     seq = 0
     try:
-        for row, fault in chained(reader.rows(1)):
+        for row, fault in chained(reader.rows(1), reader.base()):
             if fault is not None:
                 break
             seq = row.seq
-    except StoreError:
+    except (StoreError, Eio):
         pass  # what cannot be read is not sound
     return seq
 
@@ -148,11 +143,17 @@ def large_body_fault(body: Body, keyring: Keyring) -> Finding | None:
 
 def _check_rows(
     reader: Reader, keyring: Keyring, read: ReadRecord, anchor: Head | None, report: Report, sought: Sought,
-    progress: Callable[[int], None],
+    progress: Callable[[int], None], begins: Head,
 ) -> None:  # fmt: skip
     intact, last, at_anchor = True, 0, None
+    if anchor is not None and anchor.seq and anchor.seq == begins.seq:
+        at_anchor = begins.hash
     try:
-        for row, fault in chained(reader.rows(1)):
+        base = reader.base()
+        if base is not None:
+            report.archived = base.last
+            at_anchor = base.last_hash if anchor is not None and anchor.seq == base.last else None
+        for row, fault in chained(reader.rows(1), base, begins):
             report.rows, last = report.rows + 1, row.seq
             if not report.rows % PROGRESS_ROWS:
                 progress(row.seq)
@@ -166,9 +167,14 @@ def _check_rows(
             report.add(*small_body_faults(row, keyring, read, report, sought))
     except StoreError as error:
         report.add(Finding("unreadable", f"nothing can be read after row {last}: {error}", last + 1))
+    except Eio as error:
+        report.add(Finding("base", error.message))
     if anchor is None or anchor.seq == 0:
         return
-    if at_anchor is None:
+    if at_anchor is None and anchor.seq <= max(report.archived, begins.seq):
+        message = f"the head to look for is entry {anchor.seq}, which is in an archive: name that with --archive"
+        report.add(Finding("archived", message, anchor.seq))
+    elif at_anchor is None:
         message = f"the anchored head is {anchor.seq} and the journal ends at {last}"
         report.add(Finding("cut", message, last + 1))
     elif at_anchor != anchor.hash:
@@ -190,6 +196,7 @@ def _check_missing(reader: Reader, keyring: Keyring, report: Report, sought: Sou
 def verify(
     reader: Reader, keyring: Keyring, read: ReadRecord, *, anchor: Head | None = None,
     tell: Callable[[Finding], None] = lambda finding: None, progress: Callable[[int], None] = lambda seq: None,
+    begins: Head = BEGINNING,
 ) -> Report:  # fmt: skip
     """Check everything that `reader` shows.
 
@@ -200,9 +207,10 @@ def verify(
         anchor: a head that was durable once, from the second file or from paper.
         tell: told of each finding as it is made.
         progress: told now and then of the last row that was looked at.
+        begins: the entry before the first row, of an archive that goes on from another.
     """
     report, sought = Report(tell=tell), Sought()
-    _check_rows(reader, keyring, read, anchor, report, sought, progress)
+    _check_rows(reader, keyring, read, anchor, report, sought, progress, begins)
     try:
         for body in reader.bodies():
             report.large_bodies += 1

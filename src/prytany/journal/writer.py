@@ -24,7 +24,7 @@ from prytany.journal.anchor import Anchor, Head
 from prytany.journal.chain import GENESIS, HASH_BYTES
 from prytany.journal.committer import Committer
 from prytany.journal.group import Turn
-from prytany.ports.store import Body, Row, Snapshot, Store, StoreError, StoreFull
+from prytany.ports.store import Base, Body, Row, Snapshot, Store, StoreError, StoreFull
 
 T = TypeVar("T")
 
@@ -173,6 +173,18 @@ class Journal:
             Enospc, Eio: the journal is broken, or closed.
         """
         return self._command(lambda: None)
+
+    def set_base(self, base: Base) -> asyncio.Future[None]:
+        """Have the journal begin with `base`, after everything that was appended before."""
+        return self._command(lambda: self._store.set_base(base))
+
+    def remove(self, seqs: Sequence[int]) -> asyncio.Future[None]:
+        """Remove archived entries."""
+        return self._command(lambda: self._store.remove(seqs))
+
+    def shrink(self) -> asyncio.Future[None]:
+        """Give the room of what was removed back to the disk; what is appended meanwhile waits."""
+        return self._command(lambda: self._store.shrink())
 
     async def close(self) -> None:
         """Commit what is queued, close the anchor, end the thread. The store stays open: it is its opener's."""

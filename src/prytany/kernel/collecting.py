@@ -31,7 +31,9 @@ class Collected(NamedTuple):
     """There are others; the same command goes on with them."""
 
 
-async def collect(ledger: Ledger, reader: Reader, before_ns: int, uid: int) -> Collected:
+async def collect(
+    ledger: Ledger, reader: Reader, before_ns: int, uid: int, keep_ms: int = limits.ENDED_RUN_MS
+) -> Collected:
     """Forget the content of processes that ended before `before_ns`, by the command of operator `uid`.
 
     Args:
@@ -39,12 +41,13 @@ async def collect(ledger: Ledger, reader: Reader, before_ns: int, uid: int) -> C
         reader: always at the newest.
         before_ns: a time of the journal; 0 is that for which ended runs are kept in the table.
         uid: the operator's.
+        keep_ms: that for which they are kept.
 
     Raises:
         Enospc, Eio: the journal is broken.
         StoreError: it is recorded, and not all of it could be destroyed; give the command again.
     """
-    before_ns = before_ns or ledger.now_ns() - limits.ENDED_RUN_MS * 1_000_000
+    before_ns = before_ns or ledger.now_ns() - keep_ms * 1_000_000
     due, gone = await _look(ledger.table, reader, before_ns)
     pids = due[:PROCESSES_AT_ONCE]
     if not pids:

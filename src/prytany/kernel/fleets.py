@@ -222,7 +222,7 @@ class FleetOperator:
             *granted,
             ev.ToolsNarrowed(pid, agent.tools),
             ev.ProcessReady(pid, 1),
-            *let_go(k.table, k.now_ns()),
+            *let_go(k.table, k.now_ns(), keep_ms=k.quotas.ended_run_ms),
         )
         k.ledger.commit(events, {k.digest(argument): argument}, tuple(shared))
         return pid

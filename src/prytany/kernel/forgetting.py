@@ -142,7 +142,9 @@ async def _find(reader: Reader, table: Table, pids: frozenset[int], gone: frozen
                     known.add(pid)
                     own.update(dict.fromkeys(own_names(event), pid))
     if unknown := pids - known:
-        raise Esrch(f"the journal knows no process {format_pid(Pid(min(unknown)))}")
+        archived = reader.archived()
+        where = f" any more, or never did: entries up to {archived} are in an archive" if archived else ""
+        raise Esrch(f"the journal knows no process {format_pid(Pid(min(unknown)))}{where}")
     wanted: set[bytes] = set()
     naming: dict[int, set[bytes]] = {}
     owner_of: dict[int, int] = {}
@@ -193,18 +195,25 @@ async def _destroy_large(
     ledger: Ledger, reader: Reader, pids: frozenset[int], found: _Found
 ) -> tuple[tuple[int, int], int]:
     """Destroy bodies of their own: how many pieces and bytes that were, and how many others have named since."""
-    since = _Since(ledger, reader, pids, found)
+    since = Since(ledger, reader, pids, found.large, found.last)
     contents = freed_bytes = spared = 0
-    async for sizes in _batches(reader, found.large):
+    async for gone, left in destroy_bodies(ledger, reader, found.large, since):
+        _count(ledger, [(found.large[digest], size) for digest, size in gone.items()])
+        contents, freed_bytes, spared = contents + len(gone), freed_bytes + sum(gone.values()), spared + left
+    return (contents, freed_bytes), spared
+
+
+async def destroy_bodies(
+    ledger: Ledger, reader: Reader, digests: Iterable[bytes], since: Since
+) -> AsyncIterator[tuple[dict[bytes, int], int]]:
+    """Destroy bodies in batches: those that are gone, with their sizes, and how many others have named since."""
+    async for sizes in _batches(reader, digests):
         await since.catch_up()
         gone = {digest: size for digest, size in sizes.items() if digest not in since.named_now()}
-        spared += len(sizes) - len(gone)
         if gone:  # no turn of others between that look and this
             ledger.shared.forget(gone)
             await ledger.journal.forget(TENANT, list(gone))
-            _count(ledger, [(found.large[digest], size) for digest, size in gone.items()])
-            contents, freed_bytes = contents + len(gone), freed_bytes + sum(gone.values())
-    return (contents, freed_bytes), spared
+        yield gone, len(sizes) - len(gone)
 
 
 async def _batches(reader: Reader, digests: Iterable[bytes]) -> AsyncIterator[dict[bytes, int]]:
@@ -236,15 +245,18 @@ def _count(ledger: Ledger, gone: Sequence[tuple[int, int]]) -> None:
     ledger.commit(events, {}, payer=0, reserve=True)
 
 
-class _Since:
-    """What others than these processes have named after the journal was read."""
+class Since:
+    """What others than some processes have named after the journal was read."""
 
-    def __init__(self, ledger: Ledger, reader: Reader, pids: frozenset[int], found: _Found) -> None:
+    def __init__(
+        self, ledger: Ledger, reader: Reader, pids: frozenset[int], sought: Iterable[bytes], last: int
+    ) -> None:
+        """Of `sought`, after entry `last`."""
         self._ledger = ledger
         self._reader = reader
         self._pids = pids
-        self._sought = set(found.large)
-        self._seen = found.last
+        self._sought = set(sought)
+        self._seen = last
         self._named: set[bytes] = set()
 
     async def catch_up(self) -> None:

@@ -332,7 +332,7 @@ class Kernel:
     def begin(self, version: str, os_pid: int) -> None:
         """Go on where the journal stands: effects begin again, processes come back by replay."""
         seq = self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
-        while long_ended := let_go(self.table, self.now_ns()):
+        while long_ended := let_go(self.table, self.now_ns(), keep_ms=self.quotas.ended_run_ms):
             self.ledger.commit(long_ended, {})
         for key in list(self.table.incidents):
             pid, kind, n = key.split(":")

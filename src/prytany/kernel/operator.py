@@ -76,7 +76,12 @@ class Operator:
             tags=check_tags(tags),
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, list(tools))
-        events = (spawned, *granted, ev.ProcessReady(pid, 1), *let_go(k.table, k.now_ns()))
+        events = (
+            spawned,
+            *granted,
+            ev.ProcessReady(pid, 1),
+            *let_go(k.table, k.now_ns(), keep_ms=k.quotas.ended_run_ms),
+        )
         k.ledger.commit(events, {k.digest(argument): argument}, (found.source, *shared))
         return pid
 

@@ -9,6 +9,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.ipc.mailbox import Post
+from prytany.kernel.quotas import Quotas
 from prytany.kernel.toolbox import Toolbox
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
@@ -99,6 +100,11 @@ class Context(Protocol):
     @property
     def fleets(self) -> Fleets:
         """What operators declared that agents are."""
+        ...
+
+    @property
+    def quotas(self) -> Quotas:
+        """What this kernel bounds."""
         ...
 
     def now_ns(self) -> int:

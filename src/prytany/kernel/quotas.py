@@ -28,6 +28,8 @@ class Quotas(NamedTuple):
     history_calls_max: int = limits.HISTORY_CALLS_MAX
     refusals_max: int = limits.REFUSALS_MAX
     """Denied calls of one incarnation, or since its record was cut, after which it is ended."""
+    ended_run_ms: int = limits.ENDED_RUN_MS
+    """How long a run that has ended is listed."""
 
     def full(self, process: Process, table: Table, size_bytes: int) -> str:
         """Whose share has no room for `size_bytes` more: `process`, `tenant`, or "" for nobody's."""

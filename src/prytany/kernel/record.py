@@ -47,6 +47,11 @@ class Record(NamedTuple):
     asked: dict[int, Asked]
 
 
+def of_archive(reader: Reader, seq: int) -> str:
+    """What to add to what is said of a missing entry, where an archive has it."""
+    return ": it is in an archive, and ought to have stayed here" if seq <= reader.archived() else ""
+
+
 def read_record(
     reader: Reader, tenant: int, pid: int, tail: int, cut_seq: int = 0, cut_ns: int = 0,
     digest_of: Callable[[bytes], bytes] | None = None,
@@ -65,7 +70,7 @@ def read_record(
     while at > cut_seq:
         row = reader.row(at)
         if row is None:
-            raise Eio(f"entry {at} of the record of process {pid} is missing")
+            raise Eio(f"entry {at} of the record of process {pid} is missing{of_archive(reader, at)}")
         try:
             entry = ev.decode_entry(row.record)
         except UNREADABLE:

@@ -1,7 +1,8 @@
 """The state of a shard: what the pure rooms fold out of its journal, together.
 
 Rooms do not know each other; here each event reaches the rooms that fold it. The fold begins at the newest snapshot
-that can be believed, and otherwise at the first entry; both give the same state, to the byte of its encoding.
+that can be believed, and otherwise at the first entry, or at the base where older ones were archived; all give the same
+state, to the byte of its encoding.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from prytany.abi.wire import UNREADABLE
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
 from prytany.journal.anchor import Head
+from prytany.journal.base import check_base
 from prytany.journal.snapshot import newest_usable
 from prytany.journal.writer import START
+from prytany.kernel.base_form import read_state
 from prytany.kernel.fold_version import fold_version
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
@@ -129,7 +132,7 @@ _ROOMS = _rooms()
 
 
 class Folded(NamedTuple):
-    """A state, the head it stands at, and the snapshot that it began at: its entry (0: none was used) and size."""
+    """A state, the head it stands at, and the snapshot or base that it began at: its entry (0: none was) and size."""
 
     state: ShardState
     head: Head
@@ -148,17 +151,19 @@ def fold(reader: Reader) -> tuple[ShardState, Head]:
     return fold_from_snapshot(reader)[:2]
 
 
-def fold_from_start(reader: Reader) -> Folded:
-    """The state at the reader's head, whatever snapshots say. Raises Eio as `fold`."""
+def fold_from_start(reader: Reader, last: int | None = None) -> Folded:
+    """The state at the reader's head, or at entry `last`, whatever snapshots say. Raises Eio as `fold`."""
     with _no_collection():
-        return _fold_rows(Folded(ShardState(), START), reader.rows(1))
+        begun = _beginning(reader)
+        folded = _fold_rows(begun, reader.rows(begun.head.seq + 1, last))
+        return _anchored(folded, reader) if last is None else folded
 
 
 def fold_from_snapshot(reader: Reader) -> Folded:
     """The state at the reader's head, by the shortest way. Raises Eio as `fold`."""
     with _no_collection():
         begun = _begun(reader)
-        return _fold_rows(begun, reader.rows(begun.head.seq + 1))
+        return _anchored(_fold_rows(begun, reader.rows(begun.head.seq + 1)), reader)
 
 
 def _begun(reader: Reader) -> Folded:
@@ -171,7 +176,24 @@ def _begun(reader: Reader) -> Folded:
             pass
         else:
             return Folded(state, Head(snapshot.seq, snapshot.hash), snapshot.seq, len(snapshot.state))
-    return Folded(ShardState(), START)
+    return _beginning(reader)
+
+
+def _beginning(reader: Reader) -> Folded:
+    """What the journal begins with. Raises Eio where that is a base that cannot be read."""
+    base = reader.base()
+    if base is None:
+        return Folded(ShardState(), START)
+    check_base(base)
+    return Folded(read_state(base, ShardState), Head(base.seq, base.hash), base.seq, len(base.state))
+
+
+def _anchored(folded: Folded, reader: Reader) -> Folded:
+    """That the chain names the base which the fold began at, if it did."""
+    base = reader.base()
+    if base is not None and base.digest not in folded.state.table.bases.get(base.last, ()):
+        raise Eio(f"no entry of the journal names its base, the state at entry {base.seq}")
+    return folded
 
 
 def _fold_rows(folded: Folded, rows: Iterator[Row]) -> Folded:

@@ -1,9 +1,9 @@
 """The store: where a shard's journal lies.
 
-A store keeps three things: *rows* of the chain, of which only the content beside it is ever changed, to forget it;
-*bodies*, the content that rows name by digest, which may be forgotten as well; and *snapshots*, which are caches. It
-knows nothing of what a row means. One thread calls it, the journal's writer, except for `Reader`s, each of which is its
-own view and may be used from another thread.
+A store keeps *rows* of the chain, of which only the content beside it is ever changed, to forget it; *bodies*, the
+content that rows name by digest, which may be forgotten as well; *snapshots*, which are caches; and, once older rows
+were moved to an archive, a *base*. It knows nothing of what a row means. One thread calls it, the journal's writer,
+except for `Reader`s, each of which is its own view and may be used from another thread.
 """
 
 from __future__ import annotations
@@ -58,6 +58,26 @@ class Snapshot(NamedTuple):
     """blake2b of `state`, 16 bytes."""
 
 
+class Base(NamedTuple):
+    """What a journal begins with whose older rows were moved to an archive: the state at one entry, and which of the
+    older rows stay, since what lives still needs them. Unlike a snapshot it is no cache: see `journal.base`."""
+
+    last: int
+    """The last row that belongs to the archive."""
+    last_hash: bytes
+    """The chain goes on from it."""
+    seq: int
+    """The state is the one at this entry: `last`, or a later one."""
+    hash: bytes
+    form: int
+    """Of `state`: a number that grows when older versions of prytany could not read it."""
+    state: bytes
+    kept: bytes
+    """The rows up to `last` that stay, packed; see `journal.base`."""
+    digest: bytes
+    """Of everything before. A later entry of the chain names it."""
+
+
 class StoreError(Exception):
     """The store could not do it; nothing of the call was kept."""
 
@@ -99,6 +119,14 @@ class Reader(Protocol):
 
     def snapshots(self) -> Iterator[Snapshot]:
         """All snapshots, newest first."""
+        ...
+
+    def base(self) -> Base | None:
+        """What the journal begins with; None where that is its first row. Below it `rows` gives what is there."""
+        ...
+
+    def archived(self) -> int:
+        """`base().last`, without reading the rest; 0 where there is none."""
         ...
 
     def close(self) -> None:
@@ -144,6 +172,25 @@ class Store(Protocol):
         Returns:
             The number of large bodies that were there.
         """
+        ...
+
+    def set_base(self, base: Base) -> None:
+        """Put `base` in the place of the one before, and drop the snapshots that are older than its last row; durable
+        on return. It may use the reserve: who makes room may.
+
+        Raises:
+            StoreFull: not even that is enough; nothing is changed.
+            StoreError: anything else.
+        """
+        ...
+
+    def remove(self, seqs: Sequence[int]) -> None:
+        """Remove rows that were archived; as `set_base`."""
+        ...
+
+    def shrink(self) -> None:
+        """Give the room of what was removed back to the disk, if that is how the store is; it takes as long as writing
+        what is left, and as much room meanwhile. Raises StoreError."""
         ...
 
     def reader(self) -> Reader:

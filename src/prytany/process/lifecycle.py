@@ -145,6 +145,14 @@ def _restored(table: Table, seq: int, e: ev.HomeRestored) -> None:
     table.homes[seq] = e.home
 
 
+def _archived(table: Table, seq: int, e: ev.JournalArchived) -> None:
+    table.bases.setdefault(e.last, []).append(e.digest)
+
+
+def _removed(table: Table, seq: int, e: ev.EntriesRemoved) -> None:
+    table.journal_bytes = max(0, table.journal_bytes - e.freed_bytes)
+
+
 FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessSpawned: _spawned,  # type: ignore[dict-item]
     ev.ProcessReady: _ready,  # type: ignore[dict-item]
@@ -157,4 +165,6 @@ FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
     ev.ContentForgotten: _forgotten,  # type: ignore[dict-item]
     ev.HomeRestored: _restored,  # type: ignore[dict-item]
+    ev.JournalArchived: _archived,  # type: ignore[dict-item]
+    ev.EntriesRemoved: _removed,  # type: ignore[dict-item]
 }

@@ -35,6 +35,8 @@ class Table(msgspec.Struct):
     """What they took."""
     homes: dict[int, bytes] = {}
     """Where the home was restored from a backup: the entry that says so, to the id that it has from there on."""
+    bases: dict[int, list[bytes]] = {}
+    """The last entries of archives, to the digests of the bases that the journal was to begin with after them."""
 
     def get(self, pid: int) -> Process | None:
         """The process, or None when there is none of that pid."""

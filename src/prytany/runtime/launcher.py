@@ -18,6 +18,7 @@ from typing import Protocol
 
 import msgspec
 
+from prytany import __version__
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Eio, Etimedout, KernelError
 from prytany.runtime import pids
@@ -37,6 +38,7 @@ from prytany.runtime.uids import worker_uids
 from prytany.runtime.zygote_link import ZygoteLink
 
 _MESSAGE_CHARS_MAX = 500
+_VERSION_CHARS_MAX = 60
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 
 
@@ -135,7 +137,7 @@ class Launcher:
         """Start the zygote, unless there is one.
 
         Raises:
-            Eio: it ended before it was ready; the message ends with what it said.
+            Eio: it ended before it was ready; the message ends with what it said. Or it is of another version.
             Etimedout: it was not ready within `limits.WORKER_START_MS`.
         """
         async with self._starting:
@@ -179,6 +181,13 @@ class Launcher:
                     stderr.seek(0)
                     said = stderr.read().decode(errors="replace").strip()[-2_000:]
                     raise Eio(f"the zygote of {self._python} did not start: {said}") from error
+                if ready.result().version != __version__:
+                    self._lose_zygote()
+                    raise Eio(
+                        f"prytany was upgraded under this kernel, from {__version__} to"
+                        f" {ready.result().version[:_VERSION_CHARS_MAX]}: workers that start now would be of another"
+                        " version; stop the kernel, and bring it up again"
+                    )
 
     async def fork(self, spec: WorkerSpec) -> WorkerHandle:
         """A new worker, confined (unless this launcher is not), running the entry.

@@ -50,6 +50,8 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     """Zygote to launcher: preloaded and frozen; `landlock_abi` is 0 when it is unconfined."""
 
     landlock_abi: int
+    version: str = ""
+    """Of the prytany that it is."""
 
 
 class Started(msgspec.Struct, frozen=True, tag=True):

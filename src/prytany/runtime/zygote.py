@@ -28,6 +28,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from types import FrameType
 
+from prytany import __version__
 from prytany.runtime import confinement, landlock, seccomp
 from prytany.runtime.confinement import SOCKET_FD, Confinement, Prepared
 from prytany.runtime.messages import (
@@ -108,7 +109,7 @@ class Zygote:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(wake_read, select.POLLIN)
-        self._send(Ready(self._abi))
+        self._send(Ready(self._abi, __version__))
         open_ = True
         while open_:
             for descriptor, _ in poll.poll():

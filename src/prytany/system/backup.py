@@ -1,10 +1,10 @@
 """A home, or the older part of its journal, as one file; made while a kernel runs there or not.
 
-Both are the rows of the chain from the first on, each held against the chain as it is copied, with all content that
-they name:
+Both are the rows of the chain, each held against the chain as it is copied, with all content that they name:
 
     backup   everything up to the head, with the keys: enough to bring the home back, and to read what was said there
-    archive  everything up to some entry, without the keys: to be checked and read together with the home that it is of
+    archive  everything up to some entry, from the first or from where the archive before it ended, without the keys:
+             to be checked and read together with the home that it is of
 
     files of both      about       what it is: JSON, see `About`
     of a backup        keys        the keyring        logs/…   what was printed, where that was asked for
@@ -28,15 +28,16 @@ import msgspec
 from prytany import __version__
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio, Enoent
+from prytany.abi.errors import Einval, Eio, Enoent
 from prytany.abi.wire import UNREADABLE
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_copy import SqliteCopyReader, SqliteCopyWriter
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
+from prytany.journal.base import BEGINNING
 from prytany.journal.bodies import unpack
 from prytany.journal.chain import HASH_BYTES
-from prytany.journal.home import FORMAT, check_format
+from prytany.journal.home import FORMAT, FORMAT_NEW, check_format
 from prytany.journal.opening import CheckedReader, Damaged, check_end
 from prytany.journal.plain import open_plain, read_plain
 from prytany.kernel.content import said
@@ -54,7 +55,7 @@ LOG_BYTES_MAX = limits.LOG_BYTES_MAX + 64
 Progress = Callable[[int], None]
 
 
-class About(msgspec.Struct, forbid_unknown_fields=True):
+class About(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What a file is a copy of."""
 
     kind: Literal["backup", "archive"]
@@ -65,6 +66,15 @@ class About(msgspec.Struct, forbid_unknown_fields=True):
     version: str
     """Of the prytany that made it."""
     home_format: int
+    first: int = 1
+    """The first entry that an archive has."""
+    before: str = ""
+    """The hash of the entry before that, in hex; empty where it is the first of all."""
+
+    @property
+    def begins(self) -> Head:
+        """The entry before the first that it has."""
+        return Head(self.first - 1, bytes.fromhex(self.before)) if self.first > 1 else BEGINNING
 
     @property
     def head(self) -> Head:
@@ -80,6 +90,8 @@ class Copied(NamedTuple):
     logs: int
     bytes: int
     """Of the file."""
+    first: int = 1
+    """The first entry that is in it."""
 
 
 def make_backup(
@@ -101,17 +113,20 @@ def make_backup(
     """
     with store_errors(), _read(home) as (reader, anchor):
         head = _checked_head(reader, anchor, home)
+        _refuse_only_copy(path, reader.archived())
         # After the view was opened, so that it has every key that the view's content is named with.
         keys = load_keyring(home / "keys").save()
         with new_file(path, home, force=force) as part:
             with _writer(part) as writer:
-                writer.add_rows(_rows(reader, head.seq, progress))
+                writer.add_rows(_rows(reader, 1, head.seq, progress))
+                if (base := reader.base()) is not None:
+                    writer.add_base(base)
                 bodies = _counted(reader.bodies(), writer.add_bodies)
                 writer.add_file(KEYS, keys)
                 printed = list(_logs(home)) if logs else []
                 for name, content in printed:
                     writer.add_file(name, content)
-                writer.add_file(ABOUT, _about("backup", head))
+                writer.add_file(ABOUT, _about("backup", head, FORMAT if base is not None else FORMAT_NEW))
             size_bytes = part.stat().st_size
     return Copied(head, bodies, len(printed), size_bytes)
 
@@ -119,29 +134,54 @@ def make_backup(
 def make_archive(
     home: Path, path: Path, last: int, *, force: bool = False, progress: Progress = lambda seq: None
 ) -> Copied:
-    """Copy the entries up to `last`, with the content that they name and that is still there; as `make_backup`."""
+    """Copy the entries up to `last`, from where the archive before ended, with the content that they name and that is
+    still there; as `make_backup`."""
     with store_errors(), _read(home) as (reader, anchor):
         _checked_head(reader, anchor, home)
+        begins = _begins(reader)
+        if last <= begins.seq:
+            raise Einval(f"entries up to {begins.seq} are archived already")
         row = reader.row(last)
         if row is None:
             raise Enoent(f"the journal has no entry {last}")
         head = Head(row.seq, row.hash)
+        _refuse_only_copy(path, begins.seq)
         with new_file(path, home, force=force) as part:
             with _writer(part) as writer:
                 names: dict[tuple[int, bytes], None] = {}
-                writer.add_rows(_noting(_rows(reader, last, progress), names))
+                writer.add_rows(_noting(_rows(reader, begins.seq + 1, last, progress), names))
                 found = (body for name in names if (body := reader.body(*name)) is not None)
                 bodies = _counted(found, writer.add_bodies)
-                writer.add_file(ABOUT, _about("archive", head))
+                writer.add_file(ABOUT, _about("archive", head, FORMAT_NEW, begins))
             size_bytes = part.stat().st_size
-    return Copied(head, bodies, 0, size_bytes)
+    return Copied(head, bodies, 0, size_bytes, begins.seq + 1)
+
+
+def _refuse_only_copy(path: Path, archived: int) -> None:
+    """Not even by force is an archive replaced whose entries are nowhere else."""
+    if not archived or not path.is_file() or path.is_symlink():
+        return
+    try:
+        reader, about = open_copy(path, "archive")
+    except (Eio, Enoent):
+        return
+    reader.close()
+    if about.first <= archived:
+        last = min(about.entries, archived)
+        raise Einval(f"{path} is an archive, of entries {about.first} to {last}, which a home may have no more")
+
+
+def _begins(reader: SqliteReader) -> Head:
+    """The entry before the first that was not archived."""
+    base = reader.base()
+    return BEGINNING if base is None else Head(base.last, base.last_hash)
 
 
 def last_before(home: Path, time_ns: int) -> int:
     """The last entry from before that time, 0 where there is none; journal time never goes back."""
     with store_errors(), _read(home) as (reader, _):
         head = reader.head()
-        low, high = 0, head.seq if head else 0
+        low, high = reader.archived(), head.seq if head else 0
         while low < high:
             middle = (low + high + 1) // 2
             row = reader.row(middle)
@@ -180,6 +220,9 @@ def open_copy(path: Path, kind: Literal["backup", "archive"]) -> tuple[SqliteCop
 def _read_about(reader: SqliteCopyReader, path: Path, kind: str) -> About:
     try:
         about = msgspec.json.decode((reader.file(ABOUT) or b"")[:ABOUT_BYTES_MAX], type=About)
+        part = about.first > 1
+        if part and (about.kind != "archive" or about.first > about.entries or len(about.begins.hash) != HASH_BYTES):
+            raise ValueError(f"it begins at entry {about.first} of {about.entries}")
         if len(about.head.hash) != HASH_BYTES or about.entries < 1 or about.kind != kind:
             raise ValueError(f"it is a {about.kind} of {about.entries} entries, and a {kind} is wanted")
     except StoreError as error:
@@ -227,8 +270,8 @@ def _checked_head(reader: SqliteReader, anchor: Head | None, home: Path) -> Head
     return Head(head.seq, head.hash)
 
 
-def _rows(reader: SqliteReader, last: int, progress: Progress) -> Iterator[Row]:
-    for row in CheckedReader(reader).rows(1, last):
+def _rows(reader: SqliteReader, first: int, last: int, progress: Progress) -> Iterator[Row]:
+    for row in CheckedReader(reader).rows(first, last):
         if not row.seq % PROGRESS_ROWS:
             progress(row.seq)
         yield row
@@ -274,5 +317,8 @@ def _logs(home: Path) -> Iterator[tuple[str, bytes]]:
                 raise Eio(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _about(kind: Literal["backup", "archive"], head: Head) -> bytes:
-    return msgspec.json.encode(About(kind, head.seq, head.hash.hex(), SystemClock().now_ns(), __version__, FORMAT))
+def _about(kind: Literal["backup", "archive"], head: Head, home_format: int, begins: Head = BEGINNING) -> bytes:
+    about = About(kind, head.seq, head.hash.hex(), SystemClock().now_ns(), __version__, home_format)
+    if begins.seq:
+        about.first, about.before = begins.seq + 1, begins.hash.hex()
+    return msgspec.json.encode(about)

@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
             command = control.decode_command(envelope.command)
         except UNREADABLE as error:
             said = str(error)[:SAID_CHARS_MAX]  # it quotes what was sent
-            self._send(envelope.n, Einval(f"there is no such command, or not with these arguments: {said}"))
+            self._send(envelope.n, Einval(f"{control.UNKNOWN}, or not with these arguments: {said}"))
             return
         self._server.touch(self)
         request = asyncio.ensure_future(self._answer(envelope.n, command))

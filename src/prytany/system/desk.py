@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from prytany.abi import control
@@ -17,7 +19,7 @@ from prytany.kernel.pages import Pages
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
-from prytany.ports.store import StoreError
+from prytany.ports.store import Base, StoreError
 from prytany.system.sessions import SessionDesk
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def look(
                 **facts._asdict(), fleets=fleet_rows(state), head=head, time_ns=table.time_ns,
                 processes=len(table.processes),
                 running=len(table.running), ready=len(table.ready), incidents=len(table.incidents),
-                let_go=table.runs_let_go, notices_waiting=waiting, notices_given_up=given_up,
+                let_go=table.runs_let_go, states=_states(state), notices_waiting=waiting, notices_given_up=given_up,
             )  # fmt: skip
         case control.ListProcesses():
             return process_rows(state, pages, command.after, now_ns)
@@ -93,6 +95,12 @@ def _begins(command: control.Command) -> bool:
             return False
 
 
+def _states(state: ShardState) -> dict[str, int]:
+    """By what is shown; costs half a microsecond a process."""
+    counted = Counter(process.shown_state()[0].value for process in state.table.processes.values())
+    return dict(sorted(counted.items()))
+
+
 class Desk:
     """Answers commands, in any number at once."""
 
@@ -102,6 +110,8 @@ class Desk:
         self._pages = Pages(kernel.table)
         self._forgetting = asyncio.Lock()
         self._sessions = SessionDesk(kernel)
+        self._prepared: list[Base] = []
+        """What the journal was made ready to begin with, by the command of late."""
         self.fleets: FleetDesk | None = None
         """What fleets are brought by; None where nothing runs."""
 
@@ -122,6 +132,11 @@ class Desk:
                 return await self._forget(command.pid, uid)
             case control.CollectContent():
                 return await self._collect(command.before_ns, uid)
+            case control.PrepareArchive() | control.FinishArchive() | control.ShrinkJournal():
+                from prytany.system.archive_desk import answer_archiving
+
+                async with self._forgetting:
+                    return await answer_archiving(self._kernel, Path(self._facts.home), command, uid, self._prepared)
             case control.AwaitEntry():
                 return await self._follow(command.after)
             case (
@@ -196,7 +211,7 @@ class Desk:
             raise Einval("a time is a number of nanoseconds since 1970")
         async with self._forgetting:
             try:
-                done = await collect(kernel.ledger, kernel.reader, before_ns, uid)
+                done = await collect(kernel.ledger, kernel.reader, before_ns, uid, kernel.quotas.ended_run_ms)
             except StoreError as error:
                 raise Eio(f"the content of ended processes was not destroyed, or not all of it: {error}") from error
         return pack(control.Collected(pids=done.pids, **done.forgotten._asdict(), more=done.more))

@@ -19,7 +19,7 @@ from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Anchor, read_anchor
 from prytany.journal.chain import next_hash
 from prytany.journal.digests import Keyring
-from prytany.journal.home import Home
+from prytany.journal.home import Home, raise_format
 from prytany.journal.salvage import Kept, Progress, keep_sound_part
 from prytany.kernel.content import said
 from prytany.ports.store import Row, StoreError
@@ -115,6 +115,8 @@ def _fill(old: Home, reader: SqliteReader, keyring: Keyring, new: Home, progress
             kept = keep_sound_part(reader, store, keyring, said, progress)
             if not kept.seq:
                 raise Eio(f"nothing of the journal in {old.path} is sound")
+            if reader.archived():
+                raise_format(new.path)
             of = max(kept.seq, _length(old, reader))
             _record(store, kept, of, new)
         finally:

@@ -175,6 +175,18 @@ class Logs:
         log = read_log(self._folder.parent, pid)
         return log.printed if log is not None else b""
 
+    def older(self, time_ns: int) -> list[int]:
+        """The processes to whose logs nothing was added since that time, whether or not anybody knows them still."""
+        found: list[int] = []
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                name, _, kind = entry.name.rpartition(".")
+                if kind == "log" and name.isascii() and name.isdigit():
+                    with suppress(OSError):
+                        if entry.stat(follow_symlinks=False).st_mtime_ns < time_ns:
+                            found.append(int(name))
+        return sorted(found)
+
     def forget(self, pid: int) -> bool:
         """Remove what a process printed; whether there was any."""
         path = self.path(pid)

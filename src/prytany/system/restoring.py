@@ -26,7 +26,7 @@ from prytany.drivers.stores.sqlite_copy import SqliteCopyReader
 from prytany.journal.anchor import Anchor, Head
 from prytany.journal.chain import next_hash
 from prytany.journal.digests import Keyring
-from prytany.journal.home import Home
+from prytany.journal.home import Home, raise_format
 from prytany.journal.opening import CheckedReader, Damaged
 from prytany.journal.plain import open_plain
 from prytany.journal.salvage import keep_sound_part
@@ -165,6 +165,8 @@ def _fill(reader: SqliteCopyReader, checked: Checked, new: Home, progress: Progr
         if (kept.seq, kept.hash) != checked.about.head:
             raise Damaged(f"the backup changed while it was copied, after entry {kept.seq}")
         found = RestoredHome(id_.hex(), kept.seq, 0, 0, checked.report.found)
+        if reader.archived():
+            raise_format(new.path)
         head = Head(kept.seq, kept.hash)
         for events in _applied(checked.state, id_, head.seq):
             record = ev.encode_entry(ev.Entry(checked.state.table.time_ns, events))

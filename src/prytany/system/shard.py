@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -23,6 +24,7 @@ from prytany.kernel.draining import Draining
 from prytany.kernel.effects import Outside
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.letting_go import keep_letting_go
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
 from prytany.kernel.state import ShardState
@@ -44,6 +46,18 @@ from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
 from prytany.system.tools import open_tools
+
+LATER = (
+    "kernel.forgetting", "kernel.collecting", "kernel.archiving", "system.archive_desk", "drivers.models.openai",
+    "drivers.models.scripted", "system.fleet.secrets", "runtime.chat",
+)  # fmt: skip
+
+
+def load_all() -> None:
+    """Load what a kernel would load only when it is wanted. An upgrade of the package changes files under it, and a
+    kernel of two versions is none."""
+    for name in LATER:
+        importlib.import_module(f"prytany.{name}")
 
 
 def _journal(
@@ -103,6 +117,7 @@ class Shard:
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
         self._disk: asyncio.Task[None] | None = None
+        self._ageing: asyncio.Future[None] | None = None
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
@@ -171,6 +186,7 @@ class Shard:
     async def begin(self, tools: Sequence[Path]) -> Shard:
         """Load the tools, let everything go on, and take commands on the home's control socket; raises KernelError."""
         try:
+            load_all()
             ledger = self.kernel.ledger
             files = [*tools, *map(Path, tools_of(self.kernel))]
             loaded = await open_tools(
@@ -189,6 +205,8 @@ class Shard:
             await self.close()
             raise
         self._control = server
+        self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, SystemClock()))
+        self._ageing.add_done_callback(self.kernel.lost)
         return self
 
     def drain(self) -> Draining:
@@ -207,6 +225,9 @@ class Shard:
             await self._control.close()
         if self._disk is not None:
             self._disk.cancel()
+        if self._ageing is not None:
+            self._ageing.cancel()
+            await asyncio.gather(self._ageing, return_exceptions=True)
         await self.kernel.close()
         await self.drivers.close()
         with contextlib.suppress(StoreError):  # what is durable is so without it

@@ -103,7 +103,7 @@ def spending(
         Eio: an entry cannot be read by this version.
     """
     names = bool({"agent", "run", "tag"}.intersection(by)) or bool(tag)
-    first = _first_since(reader, since_ns)
+    first = max(_first_since(reader, since_ns), reader.archived() + 1)  # some older ones stay, and not all
     born, groups = _Born(), dict[tuple[str | int, ...], Spent]()
     marks = [_USED] + [_SPAWNED, b"fleet.declared/"] * names
     for row in reader.rows(1 if names else first):

@@ -10,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from prytany.abi import events as ev
 from prytany.abi.errors import Eio, Enoent
+from prytany.abi.wire import UNREADABLE
 from prytany.drivers.stores.sqlite_reader import SqliteReader
-from prytany.ports.store import StoreError
+from prytany.ports.store import Reader, Row, StoreError
 
 
 class DiskUse(NamedTuple):
@@ -54,6 +56,39 @@ def disk_use(home: Path) -> DiskUse:
         raise Eio(f"{home} cannot be read: {error.strerror}") from None
     snapshots, unused = _inside(home / "journal.db")
     return DiskUse(**parts, snapshots=snapshots, unused=unused, total=sum(parts.values()), free=free)
+
+
+class Entries(NamedTuple):
+    """How many a journal holds."""
+
+    all: int
+    """Without those that were archived; some of these may have stayed."""
+    since: int
+    """From some moment on."""
+
+
+def entries_of(reader: Reader, since_ns: int) -> Entries:
+    """How many entries there are, and how many from that time on: journal time never goes back, so it takes some twenty
+    looks, however many there are."""
+    head = reader.head()
+    first = reader.archived() + 1
+    last = head.seq if head else 0
+    low, high = first, last + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = reader.row(middle)
+        if row is None or _time_ns(row) < since_ns:
+            low = middle + 1
+        else:
+            high = middle
+    return Entries(max(0, last + 1 - first), max(0, last + 1 - low))
+
+
+def _time_ns(row: Row) -> int:
+    try:
+        return ev.decode_entry(row.record).time_ns
+    except UNREADABLE as error:
+        raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
 
 
 def _part(name: str) -> str:

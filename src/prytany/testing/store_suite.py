@@ -26,7 +26,7 @@ from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.anchor import Head
 from prytany.journal.chain import GENESIS, next_hash
 from prytany.journal.snapshot import snapshot_of
-from prytany.ports.store import Body, Reader, Row, Store, StoreFenced, StoreLocked
+from prytany.ports.store import Base, Body, Reader, Row, Store, StoreFenced, StoreLocked
 
 
 def chain_of(records: list[bytes], after: Row | None = None, bodies: bytes = b"") -> list[Row]:
@@ -116,6 +116,34 @@ class StoreSuite:
         store.commit(rows, [mine, other])
         assert store.forget(1, [bytes(16), b"\1" * 16]) == 1
         assert everything(store.reader()) == (rows[-1], rows, [other], [])
+
+    def test_a_base_takes_the_place_of_the_one_before_and_of_older_snapshots(self, store: Store) -> None:
+        rows = chain_of([b"a", b"b", b"c", b"d"])
+        store.commit(rows, [])
+        for row in rows[1:3]:
+            store.save_snapshot(snapshot_of(Head(row.seq, row.hash), "1", b"state"))
+        reader = store.reader()
+        assert (reader.base(), reader.archived()) == (None, 0)
+        reader.close()
+        for last in (1, 2):
+            base = Base(last, rows[last - 1].hash, 3, rows[2].hash, 1, b"state" * last, b"kept", b"digest")
+            store.set_base(base)
+            reader = store.reader()
+            assert (reader.base(), reader.archived()) == (base, last)
+            reader.close()
+        assert [snapshot.seq for snapshot in everything(store.reader())[3]] == [3]  # type: ignore[attr-defined]
+
+    def test_what_is_removed_is_gone_and_the_others_stay(self, store: Store) -> None:
+        rows = chain_of([bytes([n]) * 9_000 for n in range(20)])
+        store.commit(rows, [Body(1, bytes(16), 1, b"x")])
+        store.remove([1, 2, 5, 99])
+        store.remove([])
+        store.shrink()
+        left = [row for row in rows if row.seq not in (1, 2, 5)]
+        assert everything(store.reader()) == (rows[-1], left, [Body(1, bytes(16), 1, b"x")], [])
+        store.commit(chain_of([b"next"], rows[-1]), [])
+        with pytest.raises(StoreFenced):
+            store.commit(rows[-1:], [])
 
     def test_forgetting_small_content_changes_the_packs_of_the_named_rows_only(self, store: Store) -> None:
         rows = chain_of([b"a", b"b", b"c"], bodies=b"\x91\x92\xc4\x01d\xc4\x06secret")

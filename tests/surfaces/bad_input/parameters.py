@@ -55,14 +55,19 @@ FLAG = Kind("")
 
 EVERYWHERE = {"home": PLACE, "as_json": FLAG, "pid": PID, "pids": PID, "model": TEXT, "running": PLACES_AT_ONCE,
               "unconfined": FLAG, "trust": FLAG, "plain": FLAG, "follow": FLAG, "force": FLAG,
-              "since": WHEN, "drain": Kind("1", ("", "x", "-1", "1.5", "86401", "²", *TEXTS), ("0",))}  # fmt: skip
+              "tags": Kind("night", ("", "-x", "1a", "a b", "ä", "a" * 65, *TEXTS)), "since": WHEN, "drain": Kind("1", ("", "x", "-1", "1.5", "86401", "²", *TEXTS), ("0",))}  # fmt: skip
 """By name, where it is the same in all commands."""
 PARAMETERS = {
     "run target": Kind("program.py:main", ("", "nowhere.py:main", "program.py", "program.py:", "program.py:no",
                                            "broken.py:main", ":main", "folder:main", *TEXTS), TARGET.odd),
     "run input": FOLDER, "run output": PLACE, "run unveil": FOLDER, "run arg": PAIR, "run tools": PLACE,
     "run python": PYTHON, "run entry": NAME,
-    "chat agent": NAME, "chat target": TARGET, "chat keep": FLAG,
+    "chat agent": NAME, "chat target": TARGET, "chat keep": FLAG, "chat say": TEXT, "chat user": TEXT,
+    "chat grace": Kind("1", ("", *SECONDS.bad), ("0",)), "attach session": PID, "attach say": TEXT,
+    "sessions every": FLAG, "sessions end numbers": PID, "cost tag": NAME, "ps tag": NAME,
+    "journal archive copy": FLAG, "journal archive shrink": FLAG, "journal collect shrink": FLAG,
+    "journal rebase archive": PLACE, "send wait": FLAG,
+    "up keep_ended": Kind("1", ("x", "-1", "nan", "inf", "1d", "²", *TEXTS), ("0", "0.5", "9" * 30)),
     "up target": TARGET, "up dry_run": FLAG, "down name": NAME,
     "fleet check target": TARGET, "fleet show target": TARGET, "fleet show resolved": FLAG,
     "ps run": PID, "ps state": CHOICE, "ps every": FLAG, "trace calls": NAME,

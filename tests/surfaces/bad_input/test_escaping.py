@@ -17,12 +17,11 @@ from prytany.abi import events as ev
 from prytany.abi.control import Change, Plan, Said
 from prytany.abi.errors import KernelError
 from prytany.abi.program import pack_program
-from prytany.cli import chat
 from prytany.cli.live import LiveProgress
 from prytany.cli.plan import show_plan
 from prytany.cli.progress import Progress
+from prytany.cli.screen import Screen
 from prytany.cli.text import say
-from prytany.client.client import Client
 from prytany.drivers.models.scripted import Rule, ScriptedFailure, ScriptedModel
 from prytany.kernel.fleets import Agent
 from prytany.kernel.outcome import Program
@@ -105,7 +104,9 @@ LOOKS = (
     "models list --fleet fleet.yaml", "models try far --fleet fleet.yaml", "models check", "up --dry-run", "up",
     "run fleet.yaml", "run program.py:main", "run program.py:stuck --unveil .:rw", "tools --tools tools.py",
     "tools --tools program.py", "chat", "resume --model nobody", "journal collect", "doctor", "completion bash",
-    "fleet schema", "models remove x --yes", "models fetch --nope",
+    "fleet schema", "models remove x --yes", "models fetch --nope", "notify", "notify drop 9", "notify retry 9",
+    "notify test", "service unit", "init made", "sessions", "sessions --all", "sessions end 9",
+    "journal rebase --archive a",
 )  # fmt: skip
 FLEET = """version: 1
 name: small
@@ -174,7 +175,7 @@ def test_every_command_is_among_these() -> None:
     assert LEAVES.keys() - tried <= {"incidents retry", "incidents give"}
 
 
-class Screen(io.StringIO):
+class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
@@ -194,7 +195,7 @@ def _events() -> list[ev.Event]:
 def test_what_runs_is_drawn_and_told_without_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    screen = Screen()
+    screen = Terminal()
     console = Console(file=screen, force_terminal=True, color_system=None, width=80, markup=False, highlight=False)
     drawn = LiveProgress(tmp_path / EVIL, console)
     told: list[str] = []
@@ -211,17 +212,19 @@ def test_what_runs_is_drawn_and_told_without_it(
     assert_clean(Told(["run"], 0, OWN.sub("", screen.getvalue()), said.err + said.out))
 
 
-KINDS = ("model", "piece", "reply", "tool", "incident", "ended")
+KINDS = ("model", "piece", "reply", "tool", "incident", "said", "ended")
 
 
-def test_a_talk_and_a_plan_are_shown_without_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    talk = chat.Talk(Client(tmp_path / EVIL, -1), 1, 0, as_json=False)
+def test_a_talk_and_a_plan_are_shown_without_it(capsys: pytest.CaptureFixture[str]) -> None:
     values: list[Any] = [EVIL, {"answer": EVIL}, {"answer": {EVIL: EVIL}}, {"interrupted": True},
                          {"error": {"errno": EVIL, "message": EVIL}}]  # fmt: skip
-    for kind in KINDS:
-        for value in values if kind == "reply" else [EVIL]:
-            talk._show(Said(seq=1, kind=kind, number=1, value=value))
-    talk._show(Said(seq=1, kind="reply", number=1, errno=EVIL, value=[EVIL, {}]))
+    for alone in (False, True):
+        screen = Screen(False, "prytany incidents", alone=alone)
+        for kind in KINDS:
+            for value in values if kind == "reply" else [{"type": "say", "uid": 1, "body": EVIL}, EVIL]:
+                if kind != "said" or isinstance(value, dict):
+                    screen.show(Said(seq=1, kind=kind, number=1, value=value), mine=False)
+        screen.show(Said(seq=1, kind="reply", number=1, errno=EVIL, value=[EVIL, {}]), mine=False)
     changes = [Change(sign=sign, kind="agent", name=EVIL, what=[EVIL]) for sign in "+~-"]
     for some in ([], changes):
         for dry_run in (False, True):

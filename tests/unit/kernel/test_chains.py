@@ -42,6 +42,9 @@ class Reader:
         self.forgetful = False
         self.said = b""
 
+    def archived(self) -> int:
+        return 0
+
     def row(self, seq: int) -> Row | None:
         self.rows_read.append(seq)
         row = self._inner.row(seq)

@@ -25,7 +25,9 @@ from prytany.abi.control.answers import (
     NoticeRow,
     OpenRow,
     Plan,
+    Prepared,
     ProcessRow,
+    Removed,
     Said,
     Status,
     Upgrade,
@@ -37,6 +39,7 @@ from prytany.abi.control.commands import (
     CollectContent,
     Command,
     DropNotices,
+    FinishArchive,
     FollowProcess,
     ForgetProcess,
     FreezeAll,
@@ -46,9 +49,11 @@ from prytany.abi.control.commands import (
     ListIncidents,
     ListNotices,
     ListProcesses,
+    PrepareArchive,
     RetryNotices,
     SendMessage,
     SettleIncident,
+    ShrinkJournal,
     SignalProcess,
     StartAgent,
     Unbounded,
@@ -78,6 +83,8 @@ from prytany.abi.control.wire import (
 
 SOCKET = "control"
 """The socket's name in the home."""
+UNKNOWN = "there is no such command"
+"""How the refusal of a command begins that a kernel does not know; older ones say no more."""
 ROWS_MAX = 500
 """Rows of one answer."""
 ROW_CALLS_MAX = 8
@@ -88,6 +95,7 @@ __all__ = [
     "ROWS_MAX",
     "ROW_CALLS_MAX",
     "SOCKET",
+    "UNKNOWN",
     "AttendSession",
     "AwaitEntry",
     "BringFleet",
@@ -101,6 +109,7 @@ __all__ = [
     "DropNotices",
     "Ended",
     "Envelope",
+    "FinishArchive",
     "FleetRow",
     "FollowProcess",
     "ForgetProcess",
@@ -123,7 +132,10 @@ __all__ = [
     "OpenRow",
     "OpenSession",
     "Plan",
+    "PrepareArchive",
+    "Prepared",
     "ProcessRow",
+    "Removed",
     "Reply",
     "RetryNotices",
     "Said",
@@ -131,6 +143,7 @@ __all__ = [
     "SessionCommand",
     "SessionRow",
     "SettleIncident",
+    "ShrinkJournal",
     "SignalProcess",
     "StartAgent",
     "Status",

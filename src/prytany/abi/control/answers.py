@@ -34,6 +34,8 @@ class Status(msgspec.Struct, kw_only=True):
     """Notices that were opened, and not delivered yet."""
     notices_given_up: int = 0
     """Those that could not be delivered."""
+    states: dict[str, int] = {}
+    """How many processes are in which state, as `ps` shows it."""
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
@@ -233,6 +235,24 @@ class Forgotten(msgspec.Struct, kw_only=True):
     contents: int
     freed_bytes: int
     kept: int
+
+
+class Prepared(msgspec.Struct, kw_only=True):
+    """What a journal can begin with once older entries are removed."""
+
+    seq: int
+    """The entry at which the state was taken."""
+    state: bytes
+    """Digest of that state."""
+    kept: int
+    """Older entries that stay, since something needs them."""
+
+
+class Removed(msgspec.Struct, kw_only=True):
+    """What has left the journal."""
+
+    entries: int
+    freed_bytes: int
 
 
 class Collected(msgspec.Struct, kw_only=True):

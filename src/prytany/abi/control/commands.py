@@ -64,6 +64,25 @@ class CollectContent(msgspec.Struct, array_like=True, frozen=True, tag="collect"
     """0 is the time for which ended runs are kept in the table."""
 
 
+class PrepareArchive(msgspec.Struct, array_like=True, frozen=True, tag="archive"):
+    """Make ready to go on without the entries up to `last`, which has that hash; nothing is removed by this."""
+
+    last: int
+    hash: bytes
+    file: str = ""
+    """What the archive is called."""
+
+
+class FinishArchive(msgspec.Struct, array_like=True, frozen=True, tag="archived"):
+    """Remove what was made ready at entry `seq`; 0 is what an earlier one has left. Answered when it is removed."""
+
+    seq: int = 0
+
+
+class ShrinkJournal(msgspec.Struct, array_like=True, frozen=True, tag="shrink"):
+    """Give the journal's unused room back to the disk; answered when that is done."""
+
+
 class SendMessage(msgspec.Struct, array_like=True, frozen=True, tag="send"):
     """Put a message of that type into its mailbox; answered with the message's number."""
 
@@ -154,6 +173,10 @@ Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
     | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices | SessionCommand
+    | PrepareArchive | FinishArchive | ShrinkJournal
 )  # fmt: skip
-Unbounded = WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession
+Unbounded = (
+    WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession
+    | PrepareArchive | FinishArchive | ShrinkJournal
+)  # fmt: skip
 """Those whose answer takes as long as it takes."""

@@ -16,7 +16,9 @@ from prytany.abi.control.answers import (
     Inspection,
     NoticeRow,
     Plan,
+    Prepared,
     ProcessRow,
+    Removed,
     Status,
     Upgrade,
 )
@@ -26,6 +28,7 @@ from prytany.abi.control.commands import (
     CollectContent,
     Command,
     DropNotices,
+    FinishArchive,
     FollowProcess,
     ForgetProcess,
     FreezeAll,
@@ -35,9 +38,11 @@ from prytany.abi.control.commands import (
     ListIncidents,
     ListNotices,
     ListProcesses,
+    PrepareArchive,
     RetryNotices,
     SendMessage,
     SettleIncident,
+    ShrinkJournal,
     SignalProcess,
     StartAgent,
     UpgradeProcess,
@@ -98,6 +103,9 @@ ANSWERS: dict[type[Command], Any] = {
     KeepSession: None,
     CloseSession: None,
     ListSessions: list[SessionRow],
+    PrepareArchive: Prepared,
+    FinishArchive: Removed,
+    ShrinkJournal: None,
 }
 """What each command is answered with."""
 

@@ -33,9 +33,11 @@ from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, enco
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
 from prytany.abi.events.kernel import (
     ContentForgotten,
+    EntriesRemoved,
     HomeRestored,
     IncidentClosed,
     IncidentOpened,
+    JournalArchived,
     KernelStarted,
     OperatorCommanded,
 )
@@ -104,6 +106,7 @@ __all__ = [
     "ContextForked",
     "ContextOpened",
     "Digest",
+    "EntriesRemoved",
     "Entry",
     "Event",
     "FleetDeclared",
@@ -111,6 +114,7 @@ __all__ = [
     "HomeRestored",
     "IncidentClosed",
     "IncidentOpened",
+    "JournalArchived",
     "KernelStarted",
     "LimitNeared",
     "MessageAwaited",

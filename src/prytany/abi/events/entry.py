@@ -28,9 +28,11 @@ from prytany.abi.events.context import (
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
 from prytany.abi.events.kernel import (
     ContentForgotten,
+    EntriesRemoved,
     HomeRestored,
     IncidentClosed,
     IncidentOpened,
+    JournalArchived,
     KernelStarted,
     OperatorCommanded,
 )
@@ -140,6 +142,8 @@ Event = (
     | SessionKept
     | SessionClosing
     | SessionClosed
+    | JournalArchived
+    | EntriesRemoved
 )
 
 

@@ -52,6 +52,27 @@ class HomeRestored(msgspec.Struct, array_like=True, frozen=True, tag="home.resto
     """The last entry that came from the backup."""
 
 
+class JournalArchived(msgspec.Struct, array_like=True, frozen=True, tag="journal.archived/1"):
+    """Entries up to `last` lie in an archive, and the journal begins with a base from here on: the state at `seq`. It
+    is in force once the store has it; where the kernel died before that, nothing was changed."""
+
+    last: int
+    hash: bytes
+    """Of entry `last`."""
+    seq: int
+    digest: bytes
+    """Of the base: of its state, and of what stays of the archived entries."""
+    file: str = ""
+    """What the archive's file was called."""
+
+
+class EntriesRemoved(msgspec.Struct, array_like=True, frozen=True, tag="journal.removed/1"):
+    """That many archived entries, and the content that only they named, have left the journal."""
+
+    entries: int
+    freed_bytes: int
+
+
 class OperatorCommanded(msgspec.Struct, array_like=True, frozen=True, tag="operator.commanded/1"):
     """The operator of that uid gave a command; what it led to stands in the same entry."""
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prytany.ports.store import Body, Features, Row, Snapshot, StoreFenced, StoreFull
+from prytany.ports.store import Base, Body, Features, Row, Snapshot, StoreFenced, StoreFull
 
 
 class MemoryReader:
     """A view of given rows, bodies and snapshots; also of hand-made ones, which is how tests show damage."""
 
-    def __init__(self, rows: Sequence[Row], bodies: Sequence[Body], snapshots: Sequence[Snapshot]) -> None:
+    def __init__(
+        self, rows: Sequence[Row], bodies: Sequence[Body], snapshots: Sequence[Snapshot], base: Base | None = None
+    ) -> None:
+        self._base = base
         self._rows = tuple(rows)
         self._bodies = tuple(bodies)
         self._snapshots = tuple(snapshots)
@@ -43,6 +46,14 @@ class MemoryReader:
         """All snapshots, the one that was saved last first."""
         return iter(self._snapshots)
 
+    def base(self) -> Base | None:
+        """What the journal begins with, or None."""
+        return self._base
+
+    def archived(self) -> int:
+        """The last row that was archived, or 0."""
+        return self._base.last if self._base is not None else 0
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -56,6 +67,7 @@ class MemoryStore:
         self._rows: dict[int, Row] = {}
         self._bodies: dict[tuple[int, bytes], Body] = {}
         self._snapshots: list[Snapshot] = []
+        self._base: Base | None = None
         self._capacity_bytes = capacity_bytes
         self._reserve_bytes = reserve_bytes
 
@@ -84,9 +96,22 @@ class MemoryStore:
                 self._rows[seq] = self._rows[seq]._replace(bodies=pack)
         return sum(self._bodies.pop((tenant, digest), None) is not None for digest in digests)
 
+    def set_base(self, base: Base) -> None:
+        """Put `base` in place, and drop older snapshots."""
+        self._base = base
+        self._snapshots = [snapshot for snapshot in self._snapshots if snapshot.seq > base.last]
+
+    def remove(self, seqs: Sequence[int]) -> None:
+        """Remove archived rows."""
+        for seq in seqs:
+            self._rows.pop(seq, None)
+
+    def shrink(self) -> None:
+        """Nothing is held that could be given back."""
+
     def reader(self) -> MemoryReader:
         """A copy of what is there now."""
-        return MemoryReader(sorted(self._rows.values()), list(self._bodies.values()), self._snapshots)
+        return MemoryReader(sorted(self._rows.values()), list(self._bodies.values()), self._snapshots, self._base)
 
     def size_bytes(self) -> int:
         """Of records, hashes, bodies and snapshots."""

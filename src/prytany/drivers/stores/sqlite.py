@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ import apsw
 from prytany.abi import limits
 from prytany.drivers.stores.reserve import Reserve
 from prytany.drivers.stores.sqlite_reader import SqliteReader
-from prytany.drivers.stores.sqlite_schema import SCHEMA
-from prytany.ports.store import Body, Features, Row, Snapshot, StoreError, StoreFenced, StoreFull, StoreLocked
+from prytany.drivers.stores.sqlite_schema import BASE, SCHEMA
+from prytany.ports.store import Base, Body, Features, Row, Snapshot, StoreError, StoreFenced, StoreFull, StoreLocked
 
 _CHECKPOINT_PAGES = 2_000  # 16 MB of log: rare enough to be cheap, small enough to be read back at once
 _PAGE_BYTES = 8_192  # fewer frames a commit than 4,096; more would make a lone entry dear
@@ -175,16 +175,12 @@ class SqliteStore:
         """Keep `snapshot` and the one before it. What the reserve gave up is not for caches."""
         if not self._reserve.whole:
             raise StoreFull(f"{self._path}: the reserve is in use and the disk is full")
-        cursor = self._cursor
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
+
+        def keep(cursor: Any) -> None:
             cursor.execute(_INSERT_SNAPSHOT, snapshot)
             cursor.execute(_DROP_SNAPSHOTS, (_SNAPSHOTS_KEPT,))
-            cursor.execute("COMMIT")
-        except apsw.Error as error:
-            translated = self._translated(error, self._connection)
-            self._rollback()
-            raise translated from error
+
+        self._transaction(keep)
 
     def forget(self, tenant: int, digests: Sequence[bytes], packs: Sequence[tuple[int, bytes]] = ()) -> int:
         """Destroy content: large bodies, and what packs no longer hold.
@@ -213,6 +209,51 @@ class SqliteStore:
         if emptied[0][0]:
             raise StoreError(f"{self._path}: somebody reads in the log, and it may still hold what was to be destroyed")
         return found
+
+    def set_base(self, base: Base) -> None:
+        """Put `base` in the place of the one before, and drop older snapshots, in one transaction."""
+
+        def put(cursor: Any) -> None:
+            cursor.execute(BASE.replace("TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+            cursor.execute("DELETE FROM base")
+            cursor.execute("INSERT INTO base VALUES(?, ?, ?, ?, ?, ?, ?, ?)", base)
+            cursor.execute("DELETE FROM snapshots WHERE seq <= ?", (base.last,))
+
+        self._making_room(put)
+
+    def remove(self, seqs: Sequence[int]) -> None:
+        """Remove rows that were archived, in one transaction."""
+        self._making_room(lambda cursor: cursor.executemany("DELETE FROM rows WHERE seq = ?", [(seq,) for seq in seqs]))
+
+    def _making_room(self, action: Callable[[Any], object]) -> None:
+        """One transaction, which may have the reserve."""
+        try:
+            self._transaction(action)
+        except StoreFull:
+            if not self._release():
+                raise
+            self._transaction(action)
+
+    def _transaction(self, action: Callable[[Any], object]) -> None:
+        cursor = self._cursor
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            action(cursor)
+            cursor.execute("COMMIT")
+        except apsw.Error as error:
+            translated = self._translated(error, self._connection)
+            self._rollback()
+            raise translated from error
+
+    def shrink(self) -> None:
+        """Write the database anew without its free pages, and cut the file. Everybody's writes wait meanwhile."""
+        try:
+            self._connection.execute("VACUUM").fetchall()
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except apsw.Error as error:
+            translated = self._translated(error, self._connection)
+            self._rollback()
+            raise translated from error
 
     def reader(self) -> SqliteReader:
         """A new view, for any one thread."""

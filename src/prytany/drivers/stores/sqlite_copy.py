@@ -17,8 +17,8 @@ from urllib.parse import quote
 import apsw
 
 from prytany.drivers.stores.sqlite_reader import SqliteReader
-from prytany.drivers.stores.sqlite_schema import SCHEMA, check_schema
-from prytany.ports.store import Body, Row, Snapshot, StoreError, StoreFull
+from prytany.drivers.stores.sqlite_schema import BASE, SCHEMA, check_schema
+from prytany.ports.store import Base, Body, Row, Snapshot, StoreError, StoreFull
 
 APPLICATION_ID = 0x50525954
 """`PRYT`: what the file says that it is."""
@@ -58,6 +58,14 @@ class SqliteCopyWriter:
     def add_bodies(self, bodies: Iterable[Body]) -> None:
         """Add large bodies; raises StoreError, also what `bodies` raises."""
         self._many("INSERT INTO bodies VALUES(?, ?, ?, ?)", bodies)
+
+    def add_base(self, base: Base) -> None:
+        """Add what the journal begins with; raises StoreError."""
+        try:
+            self._connection.execute(f"CREATE {BASE}")
+        except apsw.Error as error:
+            raise _store_error(self._path, error) from error
+        self._many("INSERT INTO base VALUES(?, ?, ?, ?, ?, ?, ?, ?)", [base])
 
     def add_file(self, name: str, content: bytes) -> None:
         """Add a small file; raises StoreError."""

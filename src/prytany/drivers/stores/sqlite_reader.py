@@ -17,7 +17,7 @@ from urllib.parse import quote
 import apsw
 
 from prytany.drivers.stores.sqlite_schema import check_schema
-from prytany.ports.store import Body, Row, Snapshot, StoreError
+from prytany.ports.store import Base, Body, Row, Snapshot, StoreError
 
 _ROW = "SELECT seq, hash, record, bodies FROM rows"
 _BODY = "SELECT tenant, digest, key_id, content FROM bodies"
@@ -25,6 +25,8 @@ _SNAPSHOT = "SELECT seq, hash, version, state, digest FROM snapshots ORDER BY id
 _ROW_TYPES = (int, bytes, bytes, bytes)
 _BODY_TYPES = (int, bytes, int, bytes)
 _SNAPSHOT_TYPES = (int, bytes, str, bytes, bytes)
+_BASE = "SELECT last, last_hash, seq, hash, form, state, kept, digest FROM base"
+_BASE_TYPES = (int, bytes, int, bytes, int, bytes, bytes, bytes)
 _SEQ_MAX = (1 << 63) - 1
 _UNCHANGING = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
@@ -162,6 +164,23 @@ class SqliteReader:
         """All snapshots, the one that was saved last first."""
         for found in self._select(_SNAPSHOT, _SNAPSHOT_TYPES):
             yield Snapshot._make(found)
+
+    def base(self) -> Base | None:
+        """What the journal begins with; None where that is its first row."""
+        if self._has_base():
+            for found in self._select(_BASE, _BASE_TYPES):
+                return Base._make(found)
+        return None
+
+    def archived(self) -> int:
+        """The last row that was moved to an archive, or 0."""
+        if self._has_base():
+            for (last,) in self._select("SELECT last FROM base", (int,)):
+                return int(last)
+        return 0
+
+    def _has_base(self) -> bool:
+        return bool(list(self._select("SELECT 1 FROM sqlite_schema WHERE name = 'base'", (int,))))
 
     def sizes(self) -> tuple[int, int]:
         """Bytes of the snapshots, and of pages that hold nothing; neither reads what rows or bodies hold."""

@@ -21,7 +21,11 @@ _TABLES = (
     digest BLOB NOT NULL) STRICT""",
 )
 SCHEMA = "".join(f"CREATE {table.replace('TABLE ', 'TABLE IF NOT EXISTS ', 1)};\n" for table in _TABLES)
-_KNOWN = frozenset(f"CREATE {table}" for table in _TABLES)
+BASE = """TABLE base(
+    last INTEGER NOT NULL, last_hash BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, form INTEGER NOT NULL,
+    state BLOB NOT NULL, kept BLOB NOT NULL, digest BLOB NOT NULL) STRICT"""
+"""Made when older rows are archived for the first time; it holds one row."""
+_KNOWN = frozenset(f"CREATE {table}" for table in (*_TABLES, BASE))
 
 
 def check_schema(connection: Any, *more: str) -> None:

@@ -20,6 +20,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Eio
 from prytany.journal.bodies import Stored
 from prytany.kernel.ledger import TENANT
+from prytany.kernel.record import of_archive
 from prytany.kernel.trap import decode_arguments
 from prytany.kernel.turn import others_first
 from prytany.memory.context import assistant_message, message_bytes, node_of
@@ -104,7 +105,7 @@ class Chains:
     def _entry(self, seq: int) -> tuple[Row, list[ev.Event], Said | None, ev.ContextOpened | None]:
         row = self._reader().row(seq)
         if row is None:
-            raise Eio(f"entry {seq} of a context is missing")
+            raise Eio(f"entry {seq} of a context is missing{of_archive(self._reader(), seq)}")
         said: Said | None = None
         opened: ev.ContextOpened | None = None
         events = ev.decode_entry(row.record).events

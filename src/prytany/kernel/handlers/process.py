@@ -127,7 +127,7 @@ def exit_events(
     parent = k.table.get(p.parent)
     if waited or (p.pid != p.run and (parent is None or not parent.alive)):
         events.append(ev.ProcessReaped(p.pid))
-    events += let_go(k.table, k.now_ns(), p.pid == p.run)
+    events += let_go(k.table, k.now_ns(), p.pid == p.run, keep_ms=k.quotas.ended_run_ms)
     return tuple(events), tuple(contents)
 
 
