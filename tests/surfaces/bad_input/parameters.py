@@ -55,7 +55,9 @@ FLAG = Kind("")
 
 EVERYWHERE = {"home": PLACE, "as_json": FLAG, "pid": PID, "pids": PID, "model": TEXT, "running": PLACES_AT_ONCE,
               "unconfined": FLAG, "trust": FLAG, "plain": FLAG, "follow": FLAG, "force": FLAG,
-              "tags": Kind("night", ("", "-x", "1a", "a b", "ä", "a" * 65, *TEXTS)), "since": WHEN, "drain": Kind("1", ("", "x", "-1", "1.5", "86401", "²", *TEXTS), ("0",))}  # fmt: skip
+              "tags": Kind("night", ("", "-x", "1a", "a b", "ä", "a" * 65, *TEXTS)),
+              "since": WHEN,
+              "drain": Kind("1", ("", "x", "-1", "1.5", "86401", "²", *TEXTS), ("0",))}  # fmt: skip
 """By name, where it is the same in all commands."""
 PARAMETERS = {
     "run target": Kind("program.py:main", ("", "nowhere.py:main", "program.py", "program.py:", "program.py:no",
