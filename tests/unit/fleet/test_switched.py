@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Prices, Usage
+from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.form import Model as Form
 from prytany.system.fleet.switched import Opened, SwitchedModel, Terms
 
@@ -102,12 +103,53 @@ def test_one_that_is_let_go_of_answers_who_asked_or_waits() -> None:
         held, one = opened("old")
         model = SwitchedModel(one, Terms(at_once=1))
         asked = [asyncio.ensure_future(model.chat(ASKED)) for _ in range(3)]
-        drained = asyncio.ensure_future(model.drain())
+        drained = asyncio.ensure_future(model.let_go())
         await settle()
         assert not drained.done()
         held.let.set()
         await drained
         assert [answer.text for answer in await asyncio.gather(*asked)] == ["old"] * 3
+        assert held.closed == 1
+
+    asyncio.run(test())
+
+
+def test_a_model_that_its_fleet_names_no_more_leaves_the_driver_to_another_that_has_it() -> None:
+    async def test() -> None:
+        held, one = opened("shared")
+        held.let.set()
+        drivers = Drivers({"1/a": SwitchedModel(one, Terms()), "1/b": SwitchedModel(one, Terms())})
+        drivers.drop_model("1/b")
+        await settle()
+        assert held.closed == 0
+        assert (await drivers.models["1/a"].chat(ASKED)).text == "shared"
+        drivers.drop_model("1/a")
+        await settle()
+        assert held.closed == 1
+        await drivers.close()
+        assert held.closed == 1
+
+    asyncio.run(test())
+
+
+def test_a_kernel_that_ends_while_a_driver_is_being_closed_waits_for_it() -> None:
+    async def test() -> None:
+        held, one = opened("slow")
+        let = asyncio.Event()
+
+        async def close() -> None:
+            await let.wait()
+            held.closed += 1
+
+        held.close = close  # type: ignore[method-assign]
+        drivers = Drivers({"1/a": SwitchedModel(one, Terms())})
+        drivers.drop_model("1/a")
+        await settle()
+        closing = asyncio.ensure_future(drivers.close())
+        await settle()
+        let.set()
+        await closing
+        assert held.closed == 1
 
     asyncio.run(test())
 

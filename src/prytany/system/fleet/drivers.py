@@ -79,8 +79,11 @@ class Drivers:
 
 
 async def _leave(what: Tools | Model) -> None:
-    """Close it when what is under way there has ended."""
-    if isinstance(what, PythonTools | SwitchedModel):
+    """Close it when what is under way there has ended; a driver that another model has stays."""
+    if isinstance(what, SwitchedModel):
+        await what.let_go()
+        return
+    if isinstance(what, PythonTools):
         await what.drain()
     await what.close()
 

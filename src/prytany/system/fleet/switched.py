@@ -43,11 +43,17 @@ class Opened:
         if not self._users and self._closing is None:
             self._closing = asyncio.ensure_future(self.model.close())
 
+    async def left(self) -> None:
+        """One fewer, who returns when it is closed, where that closes it."""
+        self.leave()
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
     async def close(self) -> None:
         """Close it where nobody has it, or whoever has it; return when that is done."""
         if self._closing is None:
             self._closing = asyncio.ensure_future(self.model.close())
-        await self._closing
+        await asyncio.shield(self._closing)  # who waits may be cancelled, and others wait for the same
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -132,11 +138,13 @@ class SwitchedModel:
         for opened in (*self._before, self.opened):
             await opened.close()
 
-    async def drain(self) -> None:
-        """Return when nobody asks it or waits for a place: a driver bounds how long that takes."""
+    async def let_go(self) -> None:
+        """Return when nobody asks it or waits for a place, which a driver bounds, and nothing is left open that no other
+        model has."""
         while self._inside:
             self._left.clear()
             await self._left.wait()
+        await self.opened.left()
 
     async def _enter(self) -> Opened:
         """Take a place, and the driver as it is once that is had."""
