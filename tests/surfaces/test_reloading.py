@@ -289,3 +289,18 @@ def test_two_fleets_of_one_kernel_are_apart_and_what_is_gone_is_closed(tmp_path:
         assert first == f"~ fleet shop: entry: clerk → a, folder: {tmp_path} → {other.folder}"
 
     with_shop(tmp_path, body)
+
+
+def test_a_fleet_that_is_down_and_of_which_nothing_lives_keeps_no_home_from_being_opened(tmp_path: Path) -> None:
+    async def first(shop: Shop) -> None:
+        await shop.up()
+        assert await shop.result(shop.start()) == []
+        await shop.shard.desk.answer(control.WithdrawFleet("shop"), 0)
+
+    async def then(shop: Shop) -> None:
+        assert [fleet.stays for fleet in shop.shard.kernel.fleets.fleets.values()] == [False]
+        assert (shop.tools, list(shop.shard.drivers.models)) == ([], [""])
+
+    with_shop(tmp_path, first)
+    (tmp_path / "shop.py").write_text("raise SystemExit")
+    with_shop(tmp_path, then)

@@ -227,21 +227,33 @@ def open_models(drivers: Drivers, number: int) -> dict[str, SwitchedModel]:
 
 
 def bring_back(kernel: Kernel, drivers: Drivers) -> None:
-    """Open the models and couriers of the fleets that are in the journal. Raises KernelError where a model cannot
-    be."""
+    """Open the models and couriers of the fleets that are in the journal; of one that is down and of which nothing
+    lives, the couriers alone, for what is still to be told. Raises KernelError where a model cannot be opened."""
+    going_on = _going_on(kernel)
     for number in kernel.fleets.fleets:
+        drivers.couriers.update(couriers_back(kernel, number))
+        if number not in going_on:
+            continue
         fleet = resolved_of(kernel, number)
         for name, ready in ready_models(fleet, {}).items():
             switch(drivers, f"{number}/{name}", ready)
-        drivers.couriers.update(couriers_back(kernel, number))
         for agent in fleet.agents.values():
             if agent.chat is not None and agent.chat.skills:
                 drivers.skills[number, agent.name] = skills_digest(agent.chat.skills)
 
 
 def tools_of(kernel: Kernel) -> list[str]:
-    """The files of tools of the fleets that are in the journal."""
-    return list(dict.fromkeys(path for fleet in kernel.fleets.fleets.values() for path in fleet.tools))
+    """The files of tools of the fleets that are in the journal, but for those that are down and of which nothing
+    lives."""
+    fleets = kernel.fleets.fleets
+    return list(dict.fromkeys(path for number in _going_on(kernel) for path in fleets[number].tools))
+
+
+def _going_on(kernel: Kernel) -> list[int]:
+    """The fleets that are up, or have a process that lives. Looks at every process."""
+    fleets, table = kernel.fleets, kernel.table
+    alive = {member.fleet for pid, member in fleets.members.items() if (p := table.get(pid)) is not None and p.alive}
+    return [number for number, fleet in fleets.fleets.items() if fleet.stays or number in alive]
 
 
 def environment_of(kernel: Kernel, path: str) -> Mapping[str, str]:

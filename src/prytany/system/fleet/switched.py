@@ -139,7 +139,7 @@ class SwitchedModel:
             await opened.close()
 
     async def let_go(self) -> None:
-        """Return when nobody asks it or waits for a place, which a driver bounds, and nothing is left open that no other
+        """Return when nobody asks it or waits for a place, which a driver bounds, and nothing is open that no other
         model has."""
         while self._inside:
             self._left.clear()
