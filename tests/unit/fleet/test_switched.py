@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Prices, Usage
 from prytany.system.fleet.drivers import Drivers
@@ -132,7 +135,8 @@ def test_a_model_that_its_fleet_names_no_more_leaves_the_driver_to_another_that_
     asyncio.run(test())
 
 
-def test_a_kernel_that_ends_while_a_driver_is_being_closed_waits_for_it() -> None:
+@pytest.mark.parametrize("model", [lambda held, one: SwitchedModel(one, Terms()), lambda held, one: held])
+def test_a_kernel_that_ends_while_a_driver_is_being_closed_waits_for_it(model: Callable[..., Any]) -> None:
     async def test() -> None:
         held, one = opened("slow")
         let = asyncio.Event()
@@ -142,7 +146,7 @@ def test_a_kernel_that_ends_while_a_driver_is_being_closed_waits_for_it() -> Non
             held.closed += 1
 
         held.close = close  # type: ignore[method-assign]
-        drivers = Drivers({"1/a": SwitchedModel(one, Terms())})
+        drivers = Drivers({"1/a": model(held, one)})
         drivers.drop_model("1/a")
         await settle()
         closing = asyncio.ensure_future(drivers.close())

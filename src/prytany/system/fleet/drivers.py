@@ -26,6 +26,7 @@ class Drivers:
         self.skills: dict[tuple[int, str], bytes] = {}
         """What the skills of each fleet's agents were when it was brought, digests."""
         self._leaving: dict[asyncio.Task[None], Tools | Model] = {}
+        self._closings: dict[Tools | Model, asyncio.Future[None]] = {}
 
     def replace_tools(self, kernel: Kernel, path: str, tools: Tools) -> None:
         """From now on the file is `tools`. What is under way ends where it began; who was granted what the file does
@@ -51,15 +52,15 @@ class Drivers:
                 await kernel.operator.wait_ended(run)
         if self.tools.get(key) is tools:
             del self.tools[key]
-            await _leave(tools)
+            await self._leave(tools)
 
     def _retire(self, tools: Tools) -> None:
-        self._later(_leave(tools), tools)
+        self._later(self._leave(tools), tools)
 
     def drop_model(self, name: str) -> None:
         """Nobody means it any more; what was asked of it is answered."""
         model = self.models.pop(name)
-        self._later(_leave(model), model)
+        self._later(self._leave(model), model)
 
     def _later(self, work: Coroutine[None, None, None], what: Tools | Model) -> None:
         task = asyncio.ensure_future(work)
@@ -75,17 +76,24 @@ class Drivers:
         for courier in self.couriers.values():
             await courier.close()
         for what in dict.fromkeys([*self.tools.values(), *self.models.values(), *leaving.values()]):
-            await what.close()
+            await self._closed(what)
 
+    async def _leave(self, what: Tools | Model) -> None:
+        """Close it when what is under way there has ended; a driver that another model has stays."""
+        if isinstance(what, SwitchedModel):
+            await what.let_go()
+            return
+        if isinstance(what, PythonTools):
+            await what.drain()
+        await self._closed(what)
 
-async def _leave(what: Tools | Model) -> None:
-    """Close it when what is under way there has ended; a driver that another model has stays."""
-    if isinstance(what, SwitchedModel):
-        await what.let_go()
-        return
-    if isinstance(what, PythonTools):
-        await what.drain()
-    await what.close()
+    async def _closed(self, what: Tools | Model) -> None:
+        """Close it. That is not cut off where who waits for it is cancelled: another waits for the same."""
+        closing = self._closings.get(what)
+        if closing is None:
+            closing = self._closings[what] = asyncio.ensure_future(what.close())
+            closing.add_done_callback(lambda done: self._closings.pop(what, None))
+        await asyncio.shield(closing)
 
 
 def runs_with(kernel: Kernel, path: str, said: bytes) -> list[int]:
