@@ -174,7 +174,7 @@ def up(folder: Path, home: Path, **environment: str) -> Iterator[subprocess.Pope
         env={**os.environ, "PAGER": SECRET, "HOOK": "x", **environment}, cwd=ROOT,
     ) as kernel:  # fmt: skip
         assert kernel.stdout is not None
-        assert "agent fails is added" in kernel.stdout.readline()
+        assert kernel.stdout.readline() == "+ agent fails\n"
         for line in kernel.stdout:
             if "is up" in line:
                 break
@@ -204,11 +204,12 @@ def test_up_applies_changed_notices_and_those_that_wait_go_the_new_way(folder: P
         assert (row["state"], row["cause"]) == ("waiting", "exit 1")
         write(folder, COMMAND)
         planned = here("up", str(folder), "--trust", "--dry-run", home=home)
-        assert "notices by command page.sh would be new, changed or gone" in planned.stdout
+        lines = ["+ notify command page.sh", "- notify command false"]
+        assert planned.stdout.splitlines() == [*lines, "nothing was changed (--dry-run)"]
         assert told(folder) == []
         applied = here("up", str(folder), "--trust", home=home)
-        assert "notices by command page.sh is new, changed or gone" in applied.stdout
-        assert "nothing changes" in here("up", str(folder), "--trust", home=home).stdout
+        assert applied.stdout.splitlines() == [*lines, "the fleet shop is up"]
+        assert "nothing changed" in here("up", str(folder), "--trust", home=home).stdout
     assert [notice["kind"] for notice in told(folder)] == ["failure"]
 
 

@@ -20,6 +20,7 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command
 from prytany.cli.bringing import resolved
 from prytany.cli.failure import advised
+from prytany.cli.last import last_notices
 from prytany.cli.run import Terms
 from prytany.cli.talking import talk_with
 from prytany.cli.trusting import trusted
@@ -82,12 +83,15 @@ async def _chat_here(terms: Terms, target: Path, agent: str, manner: Manner, *, 
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
     quiet = terms._replace(quiet=True)
     async with kernel_here(quiet, any(not a.model for a in fleet.agents.values()), Notify()) as up:
-        await up.bring(fleet, digest)
-        own = await attach(terms.home)
         try:
-            return await _begin(own, fleet.name, name, manner, own=True)
+            await up.bring(fleet, digest)
+            own = await attach(terms.home)
+            try:
+                return await _begin(own, fleet.name, name, manner, own=True)
+            finally:
+                await own.close()
         finally:
-            await own.close()
+            await last_notices(up.shard, terms.home, terms.as_json)
 
 
 async def _begin(client: Client, fleet: str, agent: str, manner: Manner, *, own: bool) -> int:

@@ -12,13 +12,16 @@ from prytany.kernel.notice_views import undelivered
 from prytany.system.shard import Shard
 
 
-async def last_notices(shard: Shard, home: Path, as_json: bool) -> None:
-    """Have people told, where they are told at all, and say how much they were not told of."""
+async def last_notices(
+    shard: Shard, home: Path, as_json: bool, enough: asyncio.Future[None] | None = None
+) -> None:  # fmt: skip
+    """Have people told, where they are told at all, and say how much they were not told of; until the journal fails, or
+    `enough` is done."""
     told = any(fleet.channels for fleet in shard.kernel.fleets.fleets.values())
     if not told or shard.failed.done():
         return
     task = asyncio.ensure_future(shard.kernel.notices.drain())
-    first: list[asyncio.Future[Any]] = [task, shard.failed]
+    first: list[asyncio.Future[Any]] = [task, shard.failed, *([enough] if enough is not None else [])]
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     if not task.done():
         task.cancel()

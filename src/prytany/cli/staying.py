@@ -15,6 +15,7 @@ from prytany.abi.errors import Eio, KernelError
 from prytany.cli.attached import command
 from prytany.cli.bringing import bring_command
 from prytany.cli.failure import INTERRUPTED, tell
+from prytany.cli.last import last_notices
 from prytany.cli.plan import show_plan
 from prytany.cli.progress import Progress
 from prytany.cli.run import Terms, broken
@@ -77,6 +78,7 @@ class Up:
             if shard.failed.done():
                 return broken(self._terms, shard.failed.result())
         finally:
+            await last_notices(shard, self._terms.home, self._terms.as_json, stops.second)
             announcer.close()
         self._say_end(cut)
         return INTERRUPTED if cut else 0

@@ -16,7 +16,6 @@ from prytany.abi.errors import Enoent
 from prytany.cli.attached import command, with_client
 from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
-from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.plan import show_plan
 from prytany.cli.run import Terms, open_shard, progress_of
@@ -37,7 +36,8 @@ ROOT = (
 
 @asynccontextmanager
 async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerator[Up]:
-    """A kernel in this process; when a root ends, the rest of its run is ended too."""
+    """A kernel in this process; when a root ends, the rest of its run is ended too. Who has it sees to the last
+    notices."""
     progress = progress_of(terms)
     ended: asyncio.Queue[int] = asyncio.Queue()
 
@@ -66,7 +66,6 @@ async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerato
     finally:
         tidying.cancel()
         await asyncio.gather(tidying, return_exceptions=True)
-        await last_notices(shard, terms.home, terms.as_json)
         await shard.close()
 
 
