@@ -206,3 +206,21 @@ def test_a_manager_that_cannot_be_told_stops_nothing(tmp_path: Path) -> None:
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=60)
     assert running.returncode == 0
+
+
+def test_a_fleet_is_brought_again_though_nobody_reads_any_more_what_changes(tmp_path: Path) -> None:
+    folder = fleet(tmp_path, "briefly")
+    with manager(folder) as told, kernel(folder, NOTIFY_SOCKET=told.getsockname()) as running:
+        until_ready(told)
+        assert running.stdout is not None
+        running.stdout.close()
+        (folder / "fleet.yaml").write_text(FLEET + "  another: {program: work.py:work}\n")
+        running.send_signal(signal.SIGHUP)
+        while "RELOADING=1" not in (message := told.recv(4_096).decode()):
+            assert message
+        while "READY=1" not in (message := told.recv(4_096).decode()):
+            assert message
+        (up,) = json.loads(here("status", "--json", home=folder / "home").stdout)["fleets"]
+        assert sorted(up["agents"]) == ["another", "worker"]
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0

@@ -20,7 +20,7 @@ from prytany.cli.plan import show_plan
 from prytany.cli.progress import Progress
 from prytany.cli.run import Terms, broken
 from prytany.cli.stopping import Stops
-from prytany.cli.text import note, processes
+from prytany.cli.text import close_output, note, processes
 from prytany.client import attach
 from prytany.kernel.draining import UnderWay
 from prytany.system.announcing import Announcer
@@ -124,7 +124,10 @@ class Up:
                 plan = error
             self._progress.end()  # nobody else writes to the terminal while it is drawn
             if isinstance(plan, control.Plan):
-                show_plan(plan, self._terms.as_json)
+                try:
+                    show_plan(plan, self._terms.as_json)
+                except OSError:  # who read it is gone; that is no end of a kernel that stays
+                    close_output()
             else:
                 note("the fleet goes on as it was:", self._terms.as_json)
                 tell(plan, self._terms.as_json)
