@@ -26,7 +26,7 @@ from prytany.cli.talking import talk_with
 from prytany.cli.trusting import trusted
 from prytany.cli.up import kernel_here
 from prytany.client import Client, attach
-from prytany.system.notify import Notify
+from prytany.system.service_manager import ServiceManager
 
 RECALLED_ENTRIES = 20_000
 """How far back of the journal the last words are looked for, when somebody comes to a session."""
@@ -58,7 +58,7 @@ def user_of(given: str) -> str:
 def chat(terms: Terms, target: Path, agent: str, manner: Manner, *, trust: bool) -> int:
     """A session with an agent; the exit code."""
 
-    Notify.take(os.environ)  # nobody is told of a session, and nothing that it starts can be
+    ServiceManager.take(os.environ)  # nobody is told of a session, and nothing that it starts can be
 
     async def run() -> int:
         client = await _live(terms.home)
@@ -82,7 +82,7 @@ async def _chat_here(terms: Terms, target: Path, agent: str, manner: Manner, *, 
         raise advised(Enoent(f"there is no chat agent {name!r} in {target}"), f"there are {', '.join(chats) or 'none'}")
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
     quiet = terms._replace(quiet=True)
-    async with kernel_here(quiet, any(not a.model for a in fleet.agents.values()), Notify()) as up:
+    async with kernel_here(quiet, any(not a.model for a in fleet.agents.values()), ServiceManager()) as up:
         try:
             await up.bring(fleet, digest)
             own = await attach(terms.home)

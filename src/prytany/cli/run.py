@@ -33,8 +33,8 @@ from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime.environments import find_python
 from prytany.system.announcing import Announcer
 from prytany.system.models import name_model, open_models
-from prytany.system.notify import Notify
 from prytany.system.programs import find_program, programs_in
+from prytany.system.service_manager import ServiceManager
 from prytany.system.shard import Shard
 from prytany.system.tools import tool_path
 
@@ -132,11 +132,11 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
     progress = progress_of(terms)
     tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
     died = (home / SOCKET).exists()  # what stopped of itself has removed it
-    notify = Notify.take(os.environ)
-    with notify.starting("opening the journal"):
+    manager = ServiceManager.take(os.environ)
+    with manager.starting("opening the journal"):
         shard = await open_shard(terms, progress, create=create, fresh=create and asks)
     announcer = Announcer(
-        notify, shard.kernel.ledger.journal, lambda: f"{processes(len(shard.kernel.table.running))} running"
+        manager, shard.kernel.ledger.journal, lambda: f"{processes(len(shard.kernel.table.running))} running"
     )
     try:
         announcer.begin()

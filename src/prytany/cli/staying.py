@@ -26,7 +26,7 @@ from prytany.kernel.draining import UnderWay
 from prytany.system.announcing import Announcer
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
-from prytany.system.notify import Notify
+from prytany.system.service_manager import ServiceManager
 from prytany.system.shard import Shard
 
 Again = Callable[[], tuple[ResolvedFleet, str]]
@@ -38,11 +38,11 @@ NOTHING = UnderWay()
 class Up:
     """A kernel in this process that stays until it is told to stop."""
 
-    def __init__(self, shard: Shard, terms: Terms, notify: Notify, progress: Progress) -> None:
+    def __init__(self, shard: Shard, terms: Terms, manager: ServiceManager, progress: Progress) -> None:
         """The kernel runs; nobody listens for signals yet."""
         self.shard = shard
         self._terms = terms
-        self._notify = notify
+        self._manager = manager
         self._progress = progress
         self._terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
 
@@ -62,7 +62,7 @@ class Up:
             KernelError: it could not be brought.
         """
         shard, stops = self.shard, Stops()
-        announcer = Announcer(self._notify, shard.kernel.ledger.journal, self._status)
+        announcer = Announcer(self._manager, shard.kernel.ledger.journal, self._status)
         announcer.begin()
         first: list[asyncio.Future[Any]] = [stops.first, shard.failed]
         hung_up = self._hear_hang_ups(stops)
@@ -139,7 +139,7 @@ class Up:
 
         async def all_of_it() -> None:
             await bring()
-            if self._notify.there:
+            if self._manager.there:
                 client = await attach(self._terms.home)
                 try:
                     if not client.live:
@@ -179,7 +179,7 @@ class Up:
 
     def _say(self, text: str, seconds: int, left: UnderWay) -> None:
         note(text, self._terms.as_json, draining_s=seconds, under_way=left._asdict())
-        self._notify.tell(STATUS=text)
+        self._manager.tell(STATUS=text)
 
     def _say_end(self, cut: UnderWay) -> None:
         said = f"stopped in the middle of {cut}" if cut else "stopped"
@@ -195,5 +195,5 @@ class Up:
         return f"{', '.join(names[:5]) or 'no fleet'} up; {alive}{person}"
 
     def _tell_fault(self) -> None:
-        if self._notify.fault:
-            note(self._notify.fault, self._terms.as_json)
+        if self._manager.fault:
+            note(self._manager.fault, self._terms.as_json)

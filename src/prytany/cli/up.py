@@ -26,7 +26,7 @@ from prytany.client import Client, attach
 from prytany.system.fleet.comparing import compare
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
-from prytany.system.notify import Notify
+from prytany.system.service_manager import ServiceManager
 
 ROOT = (
     "this kernel is root's: workers get a uid each, but files of tools and inline programs run as root."
@@ -35,7 +35,7 @@ ROOT = (
 
 
 @asynccontextmanager
-async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerator[Up]:
+async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> AsyncGenerator[Up]:
     """A kernel in this process; when a root ends, the rest of its run is ended too. Who has it sees to the last
     notices."""
     progress = progress_of(terms)
@@ -54,7 +54,7 @@ async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerato
             if root is not None and root.pid == root.run and root.kin:  # to look for the rest takes the whole table
                 await end_leftovers(shard.kernel)
 
-    with notify.starting("opening the journal"):
+    with manager.starting("opening the journal"):
         shard = await open_shard(terms, watch, create=True, fresh=asks)
     for said in shard.notes:
         note(said, terms.as_json)
@@ -62,7 +62,7 @@ async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerato
         progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
     tidying = asyncio.ensure_future(tidy())
     try:
-        yield Up(shard, terms, notify, progress)
+        yield Up(shard, terms, manager, progress)
     finally:
         tidying.cancel()
         await asyncio.gather(tidying, return_exceptions=True)
@@ -72,7 +72,7 @@ async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerato
 def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int) -> int:
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped, and
     then drains for so many seconds."""
-    notify = Notify.take(os.environ)
+    manager = ServiceManager.take(os.environ)
     fleet = resolved(target, terms.tags)
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
 
@@ -103,7 +103,7 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
         if dry_run:
             show_plan(control.Plan.of(fleet.name, 0, compare(None, fleet, {}), dry_run=True), terms.as_json)
             return 0
-        async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), notify) as up:
+        async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), manager) as up:
 
             async def bring() -> None:
                 show_plan(await up.bring(fleet, digest), terms.as_json)

@@ -71,6 +71,7 @@ class Journal:
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []  # by number; nearly always appended in order
         self._failure: StoreError | None = None
         self._closing: asyncio.Future[None] | None = None
+        self._shrinking: set[asyncio.Future[None]] = set()
         self._committer = Committer(store, anchor, loop, self)
         self._begin()
 
@@ -184,7 +185,15 @@ class Journal:
 
     def shrink(self) -> asyncio.Future[None]:
         """Give the room of what was removed back to the disk; what is appended meanwhile waits."""
-        return self._command(lambda: self._store.shrink())
+        shrinking = self._command(lambda: self._store.shrink())
+        self._shrinking.add(shrinking)
+        shrinking.add_done_callback(self._shrinking.discard)
+        return shrinking
+
+    @property
+    def shrinking(self) -> bool:
+        """Whether it gives room back, which takes as long as the disk does for all that is left."""
+        return bool(self._shrinking)
 
     async def close(self) -> None:
         """Commit what is queued, close the anchor, end the thread. The store stays open: it is its opener's."""

@@ -232,3 +232,18 @@ def test_an_anchor_that_cannot_be_written_breaks_the_journal(tmp_path: Path) -> 
         assert len(heard.failures) == 1
 
     run(body, anchor)
+
+
+def test_it_is_shrinking_until_that_is_done_behind_what_was_appended_before() -> None:
+    async def body(journal: Journal, store: Watched, heard: Heard) -> None:
+        store.gate.clear()
+        journal.append(b"a")
+        assert not journal.shrinking
+        done = journal.shrink()
+        assert journal.shrinking
+        store.gate.set()
+        await done
+        await journal.turn()
+        assert not journal.shrinking
+
+    run(body)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from prytany.abi.errors import Eio
-from prytany.system import notify as module
+from prytany.system import service_manager as module
 from prytany.system.announcing import Announcer
-from prytany.system.notify import Notify
+from prytany.system.service_manager import ServiceManager
 from tests.simulation.looped import looped
 
 
@@ -35,25 +35,25 @@ def heard(listener: socket.socket) -> list[list[str]]:
             return messages
 
 
-def taken(address: str, **more: str) -> Notify:
+def taken(address: str, **more: str) -> ServiceManager:
     environment = {"NOTIFY_SOCKET": address, "KEPT": "yes", **more}
-    notify = Notify.take(environment)
+    service = ServiceManager.take(environment)
     assert environment == {"KEPT": "yes"}
-    return notify
+    return service
 
 
 def test_nothing_is_said_where_nobody_listens() -> None:
-    notify = Notify.take({})
-    notify.tell(READY=1)
-    assert (notify.there, notify.fault, notify.watchdog_ns) == (False, "", 0)
+    service = ServiceManager.take({})
+    service.tell(READY=1)
+    assert (service.there, service.fault, service.watchdog_ns) == (False, "", 0)
 
 
 def test_a_message_is_one_datagram_of_lines(manager: socket.socket) -> None:
-    notify = taken(manager.getsockname())
-    notify.tell(READY=1, STATUS="up\nSTOPPING=1  and so on")
+    service = taken(manager.getsockname())
+    service.tell(READY=1, STATUS="up\nSTOPPING=1  and so on")
     assert heard(manager) == [["READY=1", "STATUS=up STOPPING=1 and so on"]]
-    notify.close()
-    notify.tell(READY=1)
+    service.close()
+    service.tell(READY=1)
     assert heard(manager) == []
 
 
@@ -66,34 +66,34 @@ def test_an_abstract_name_is_one() -> None:
 
 @pytest.mark.parametrize("address", ["relative", "@", "vsock:2:1234", "/" + "x" * 200, "@" + "x" * 107, "-", " /x"])
 def test_an_address_that_is_none_is_said_and_stops_nothing(address: str) -> None:
-    notify = taken(address, WATCHDOG_USEC="1000000")
-    notify.tell(READY=1)
-    assert "neither a path nor an abstract name" in notify.fault
-    assert (notify.there, notify.watchdog_ns) == (False, 0)
+    service = taken(address, WATCHDOG_USEC="1000000")
+    service.tell(READY=1)
+    assert "neither a path nor an abstract name" in service.fault
+    assert (service.there, service.watchdog_ns) == (False, 0)
 
 
 @pytest.mark.parametrize("made", [None, Path.touch, Path.mkdir], ids=["missing", "file", "folder"])
 def test_a_socket_that_is_none_is_said_once(tmp_path: Path, made: Callable[[Path], None] | None) -> None:
     if made is not None:
         made(tmp_path / "notify")
-    notify = taken(str(tmp_path / "notify"))
-    notify.tell(READY=1)
-    fault = notify.fault
-    notify.tell(STATUS="up")
+    service = taken(str(tmp_path / "notify"))
+    service.tell(READY=1)
+    fault = service.fault
+    service.tell(STATUS="up")
     assert fault.startswith("the service manager cannot be told")
-    assert notify.fault == fault
+    assert service.fault == fault
 
 
 def test_what_a_full_socket_does_not_take_is_said_with_the_next_word(manager: socket.socket) -> None:
-    notify = taken(manager.getsockname())
+    service = taken(manager.getsockname())
     sent = 0
-    while not notify.fault:
-        notify.tell(STATUS=f"{sent}", WATCHDOG=1)
+    while not service.fault:
+        service.tell(STATUS=f"{sent}", WATCHDOG=1)
         sent += 1
         assert sent < 100_000
-    notify.tell(READY=1)
+    service.tell(READY=1)
     assert len(heard(manager)) == sent - 1
-    notify.tell(STATUS="last")
+    service.tell(STATUS="last")
     assert heard(manager) == [["STATUS=last", "READY=1"]]
 
 
@@ -113,7 +113,7 @@ def test_a_start_that_works_is_given_more_time_and_one_that_stands_still_is_not(
 ) -> None:
     monkeypatch.setattr(module, "WORD_S", 0.0)
     manager.setblocking(True)
-    notify = taken(manager.getsockname())
+    service = taken(manager.getsockname())
     used, asked = iter([1, 2, 2, 2, 3]), threading.Event()
 
     def clock() -> int:
@@ -124,7 +124,7 @@ def test_a_start_that_works_is_given_more_time_and_one_that_stands_still_is_not(
             return 3
 
     monkeypatch.setattr(module, "_clock_of_this_thread", lambda: clock)
-    with notify.starting("opening the journal"):
+    with service.starting("opening the journal"):
         assert asked.wait(10)
     manager.setblocking(False)
     messages = heard(manager)
@@ -137,6 +137,7 @@ class Committer:
 
     def __init__(self) -> None:
         self.turns: list[asyncio.Future[None]] = []
+        self.shrinking = False
         self.broken = False
 
     def turn(self) -> asyncio.Future[None]:
@@ -160,6 +161,10 @@ async def test_a_sign_of_life_needs_a_committer_that_comes_round(manager: socket
         alive.append(heard(manager) != [])
     # It came round twice, then it stood still for two beats, and then it went on.
     assert alive == [True, True, True, False, False, True]
+    journal.shrinking = True
+    announcer.look()
+    assert heard(manager) == [["WATCHDOG=1"]]
+    journal.shrinking = False
     journal.turns[-1].set_exception(Eio("broken"))
     announcer.look()
     journal.broken = True

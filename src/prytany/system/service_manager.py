@@ -24,7 +24,7 @@ PATH_BYTES_MAX = 107
 _NAMES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
-class Notify:
+class ServiceManager:
     """One service manager, or none. `fault` is what keeps it from hearing, in words."""
 
     def __init__(self, address: str = "", watchdog_us: int = 0, fault: str = "") -> None:
@@ -41,7 +41,7 @@ class Notify:
         self.fault = fault
 
     @classmethod
-    def take(cls, environment: MutableMapping[str, str]) -> Notify:
+    def take(cls, environment: MutableMapping[str, str]) -> ServiceManager:
         """What the environment says of a service manager, taken out of it."""
         said = {name: environment.pop(name, "") for name in _NAMES}
         address, mine = said["NOTIFY_SOCKET"], said["WATCHDOG_PID"] in ("", str(os.getpid()))
