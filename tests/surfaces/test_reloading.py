@@ -15,6 +15,7 @@ from prytany.abi import control, limits
 from prytany.abi.errors import Einval, Enoent, KernelError
 from prytany.drivers.models.scripted import ScriptedModel
 from prytany.drivers.tools.python.tools import PythonTools
+from prytany.kernel.letters import trial
 from prytany.runtime.inline import InlineRunner
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import resolve
@@ -304,3 +305,24 @@ def test_a_fleet_that_is_down_and_of_which_nothing_lives_keeps_no_home_from_bein
     with_shop(tmp_path, first)
     (tmp_path / "shop.py").write_text("raise SystemExit")
     with_shop(tmp_path, then)
+
+
+def test_another_secret_of_a_channel_is_taken_and_said(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text(
+        FLEET.replace("{SHOP_KEY: {file: key}}", "{SHOP_KEY: {file: key}, HOOK: {env: SHOP_HOOK}}")
+        + "notify: [{command: [sh, -c, 'echo $${#HOOK}'], env: {HOOK: {secret: HOOK}}}]\n"
+    )
+
+    async def body(shop: Shop) -> None:
+        async def said() -> bytes:
+            return await shop.shard.drivers.couriers["1/0"].deliver(trial("it", "shop", "1", 0))
+
+        await shop.up(environment={"SHOP_HOOK": "the first of them"})
+        assert await said() == b"17\n"
+        assert await shop.up(environment={"SHOP_HOOK": "the first of them"}) == []
+        assert await shop.up(environment={"SHOP_HOOK": "another one"}) == ["~ secret HOOK: value"]
+        assert await said() == b"11\n"
+        assert await shop.up(environment={"SHOP_HOOK": "another one"}) == []
+        assert shop.shard.drivers.told_with == {1: {"HOOK": "another one"}}
+
+    with_shop(tmp_path, body)

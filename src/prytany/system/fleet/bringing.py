@@ -7,6 +7,7 @@ runs asks the models that it asked.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -16,14 +17,14 @@ from pathlib import Path
 import msgspec
 
 from prytany.abi.control import Change
-from prytany.abi.errors import Enoent
+from prytany.abi.errors import Enoent, KernelError
 from prytany.abi.program import MODULE, Module, pack_program
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.fleets import Agent
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.outcome import Program
 from prytany.system.fleet.behind import Environment, changed_secrets, skills_digest, tools_differ
-from prytany.system.fleet.channels import check_secrets, couriers_back, forms_of, open_couriers
+from prytany.system.fleet.channels import couriers_back, forms_of, open_couriers, secrets_now
 from prytany.system.fleet.comparing import CHANGED, compare
 from prytany.system.fleet.drivers import Drivers, runs_with
 from prytany.system.fleet.meaning import FindProgram
@@ -64,15 +65,17 @@ class Prepared:
         self._agents: list[Agent] = []
         self._skills: dict[str, bytes] = {}
         self._environment: Mapping[str, str] = {}
+        self._told_with: dict[str, str] = {}
         self.changes: list[Change] = []
 
     async def prepare(self, logs: Logs, environment: Mapping[str, str], find: FindProgram) -> None:
         """Load and open what is not there as it is wanted. Raises KernelError, and nothing is left of it then."""
         fleet, drivers = self.fleet, self._drivers
-        check_secrets(fleet, environment)
+        self._told_with = secrets_now(fleet, environment)
         self._environment = environment
         before = resolved_of(self._kernel, self.number) if self.number else None
-        behind: dict[tuple[str, str], list[str]] = {}
+        had = drivers.told_with.get(self.number, {})
+        behind = {("secret", name): ["value"] for name, value in self._told_with.items() if had.get(name) != value}
         secrets = Environment(fleet, environment)
         kept = open_models(drivers, self.number)
         try:
@@ -170,6 +173,7 @@ class Prepared:
         for name, ready in self._models.items():
             switch(drivers, f"{number}/{name}", ready)
         open_couriers(drivers.couriers, kernel, number, fleet, self._environment)
+        drivers.told_with[number] = self._told_with
         drivers.skills.update({(number, name): digest for name, digest in self._skills.items()})
         self._tools, self._models = {}, {}
         return number
@@ -237,6 +241,8 @@ def bring_back(kernel: Kernel, drivers: Drivers) -> None:
         fleet = resolved_of(kernel, number)
         for name, ready in ready_models(fleet, {}).items():
             switch(drivers, f"{number}/{name}", ready)
+        with contextlib.suppress(KernelError):  # what it has to tell waits
+            drivers.told_with[number] = secrets_now(fleet)
         for agent in fleet.agents.values():
             if agent.chat is not None and agent.chat.skills:
                 drivers.skills[number, agent.name] = skills_digest(agent.chat.skills)

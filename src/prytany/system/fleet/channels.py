@@ -57,13 +57,16 @@ def forms_of(fleet: ResolvedFleet) -> list[ChannelForm]:
     ]
 
 
-def check_secrets(fleet: ResolvedFleet, environment: Mapping[str, str] = os.environ) -> None:
-    """Raise Enoent, Eacces or Einval where a secret of a channel cannot be had."""
+def secrets_now(fleet: ResolvedFleet, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The secrets of its channels as they are now, by their names. Raises Enoent, Eacces or Einval where one cannot be
+    had."""
+    found: dict[str, str] = {}
     for definition in definitions(fleet):
         for name in _secrets_of(definition.notice):
             if (secret := definition.secrets.get(name)) is None:
                 raise Enoent(f"there is no secret {name!r}")
-            read_secret(name, secret, definition.folder, environment)
+            found[name] = read_secret(name, secret, definition.folder, environment)
+    return found
 
 
 def label_of(notice: Notice) -> str:

@@ -25,6 +25,8 @@ class Drivers:
         self.couriers: dict[str, Courier] = {}
         self.skills: dict[tuple[int, str], bytes] = {}
         """What the skills of each fleet's agents were when it was brought, digests."""
+        self.told_with: dict[int, dict[str, str]] = {}
+        """The secrets of each fleet's channels when it was brought, by their names."""
         self._leaving: dict[asyncio.Task[None], Tools | Model] = {}
         self._closings: dict[Tools | Model, asyncio.Future[None]] = {}
 
