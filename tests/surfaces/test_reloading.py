@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from prytany.abi import control, limits
-from prytany.abi.errors import Einval, Enoent, KernelError
+from prytany.abi.errors import Eagain, Einval, Enoent, KernelError
 from prytany.drivers.models.scripted import ScriptedModel
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.letters import trial
@@ -324,5 +324,19 @@ def test_another_secret_of_a_channel_is_taken_and_said(tmp_path: Path) -> None:
         assert await said() == b"11\n"
         assert await shop.up(environment={"SHOP_HOOK": "another one"}) == []
         assert shop.shard.drivers.told_with == {1: {"HOOK": "another one"}}
+
+    with_shop(tmp_path, body)
+
+
+def test_a_fleet_that_is_being_brought_when_its_kernel_is_told_to_stop_is_not(tmp_path: Path) -> None:
+    async def body(shop: Shop) -> None:
+        await shop.up()
+        shop.change("shop.py", '"""Look."""', '"""Look well."""')
+        bringing = asyncio.ensure_future(shop.up())
+        await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop, no time
+        shop.shard.drain()
+        with pytest.raises(Eagain):
+            await bringing
+        assert [tools.manifests["shop.look"].description for tools in shop.tools] == ["Look."]
 
     with_shop(tmp_path, body)

@@ -164,3 +164,12 @@ def test_what_was_read_before_has_a_price_of_its_own() -> None:
     assert prices.cost_usd_micros(Usage(100, 10), 60) == 400 + 60 + 200
     assert prices.cost_usd_micros(Usage(100, 10), 1_000) == 100 + 200
     assert Prices(10.0, 20.0).cost_usd_micros(Usage(100, 10), 60) == 1_200
+
+
+def test_of_fleets_that_are_gone_nothing_is_remembered() -> None:
+    drivers = Drivers({})
+    for number in (1, 2):
+        drivers.skills[number, "a"] = b"digest"
+        drivers.told_with[number] = {"HOOK": "secret"}
+    drivers.forget_all_but([2])
+    assert (drivers.skills, drivers.told_with) == ({(2, "a"): b"digest"}, {2: {"HOOK": "secret"}})

@@ -92,6 +92,8 @@ class FleetDesk:
                 if command.dry_run or (there is not None and plan.empty):
                     return plan
                 prepare_folders(fleet, Path(fleet.folder) / "fleet.yaml", self._home)
+                if self._kernel.draining:
+                    raise Eagain("the kernel was told to stop meanwhile: bring it when it is back")
                 if self._kernel.fleets.staying(fleet.name) is not there:
                     raise Eagain(f"the fleet {fleet.name} was taken down meanwhile")
                 plan.number = prepared.bring(uid=uid, stays=True)
@@ -99,6 +101,7 @@ class FleetDesk:
                 await prepared.drop()
             self._variables = variables
             self._let_go_of_models()
+            self._drivers.forget_all_but(self._kernel.fleets.fleets)
             plan.started = [
                 self._kernel.fleet_operator.start(plan.number, name, [], {}, uid=uid, model=self._model)
                 for name, agent in fleet.agents.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Container, Coroutine, Sequence
 
 from prytany.abi.errors import KernelError
 from prytany.drivers.tools.python.tools import PythonTools
@@ -58,6 +58,11 @@ class Drivers:
 
     def _retire(self, tools: Tools) -> None:
         self._later(self._leave(tools), tools)
+
+    def forget_all_but(self, fleets: Container[int]) -> None:
+        """What was remembered of other fleets than these, by their numbers, is of no use any more."""
+        self.skills = {key: digest for key, digest in self.skills.items() if key[0] in fleets}
+        self.told_with = {number: secrets for number, secrets in self.told_with.items() if number in fleets}
 
     def drop_model(self, name: str) -> None:
         """Nobody means it any more; what was asked of it is answered."""
