@@ -81,6 +81,11 @@ def living(test: Callable[[Life], Awaitable[Any]], store: MemoryStore | None = N
     return asyncio.run(asyncio.wait_for(run(), 20))
 
 
+def commands_of(store: MemoryStore) -> list[str]:
+    entries = (ev.decode_entry(row.record) for row in store.reader().rows(1))
+    return [e.command for x in entries for e in x.events if isinstance(e, ev.OperatorCommanded)]
+
+
 async def pass_ms(life: Life, ms: int) -> None:
     life.clock.pass_to(life.clock.time_ns + ms * MS)
     await life.settled()
@@ -97,7 +102,8 @@ def test_one_that_nobody_attends_is_closed_after_its_grace_time_with_its_agent()
         assert session(life).closed_ns
         assert (await life.ended(number))["status"] == 128 + Signal.TERM
 
-    living(test)
+    store = living(test)
+    assert commands_of(store) == ["fleet talk"], "nobody commanded that it ends"
 
 
 def test_who_attends_keeps_it_and_who_is_gone_without_a_word_is_waited_for() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from prytany.abi import events as ev
@@ -23,18 +23,18 @@ from prytany.kernel.effects import Outside
 from prytany.kernel.fleets import FleetOperator
 from prytany.kernel.handlers.process import signal_events
 from prytany.kernel.operator import Core as OperatorCore
-from prytany.kernel.operator import Operator
+from prytany.process.process import Process
 from prytany.supervision.sessions import Session, Sessions
 
 NOBODY = "nobody was left in it"
 LEFT = "left by the last who was in it"
+LATE = "killed: it did not end in time"
 
 
 class Core(OperatorCore, Protocol):
     """The kernel, as sessions see it."""
 
     outside: Outside
-    operator: Operator
     fleet_operator: FleetOperator
     closing: bool
 
@@ -150,15 +150,16 @@ class SessionOperator:
 
     def end(self, number: int, *, uid: int, reason: str) -> None:
         """Tell its processes to end, unless they were; they are killed if they take too long. Raises Esrch."""
-        k, session = self._k, self._living(number)
-        if not session.open:
-            return
+        if self._living(number).open:
+            self._close(number, uid, reason, ev.OperatorCommanded(uid, "end session", number))
+
+    def _close(self, number: int, uid: int, reason: str, *before: ev.Event) -> None:
+        k = self._k
         closing = ev.SessionClosing(number, uid, reason)
         root = k.table.require(number)
         events, contents = signal_events(k, root, Signal.TERM, -1 - uid) if root.alive else ((), ())
-        commanded = ev.OperatorCommanded(uid, "end session", number)
         named = {k.digest(content): content for content in contents}
-        k.ledger.commit((commanded, closing, *events), named, reserve=True)
+        k.ledger.commit((*before, closing, *events), named, reserve=True)
         self._signal_rest(number, Signal.TERM, reason)
         self._watch(number)
 
@@ -207,9 +208,12 @@ class SessionOperator:
         for pid in [p.pid for p in table.processes.values() if p.run == number and p.pid != number and p.alive]:
             process = table.get(pid)
             if process is not None and process.alive:  # the end of another may have taken it along
-                events, contents = signal_events(self._k, process, signal, -1, reason)
-                named = {self._k.digest(content): content for content in contents}
-                self._k.ledger.commit(events, named, reserve=True)
+                self._signal(process, signal, reason)
+
+    def _signal(self, process: Process, signal: Signal, reason: str) -> None:
+        events, contents = signal_events(self._k, process, signal, -1, reason)
+        named = {self._k.digest(content): content for content in contents}
+        self._k.ledger.commit(events, named, reserve=True)
 
     # Times.
 
@@ -236,11 +240,11 @@ class SessionOperator:
             return
         del self._timers[number]  # this task: what follows may set another
         if session.open:
-            self.end(number, uid=session.uid, reason=NOBODY)
+            self._close(number, session.uid, NOBODY)
             return
-        with suppress(Esrch):
-            self._k.operator.signal(number, Signal.KILL, uid=session.uid, reason="killed: it did not end in time")
-        self._signal_rest(number, Signal.KILL, "killed: it did not end in time")
+        if (root := self._k.table.get(number)) is not None and root.alive:
+            self._signal(root, Signal.KILL, LATE)
+        self._signal_rest(number, Signal.KILL, LATE)
 
 
 def fleet_up(k: Core, name: str) -> int:
