@@ -24,7 +24,7 @@ from prytany.kernel.fleets import Agent
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.outcome import Program
 from prytany.system.fleet.behind import Environment, changed_secrets, skills_digest, tools_differ
-from prytany.system.fleet.channels import couriers_back, forms_of, open_couriers, secrets_now
+from prytany.system.fleet.channels import couriers_back, forms_of, open_couriers, secrets_named, secrets_now
 from prytany.system.fleet.comparing import CHANGED, compare
 from prytany.system.fleet.drivers import Drivers, runs_with
 from prytany.system.fleet.meaning import FindProgram
@@ -74,8 +74,9 @@ class Prepared:
         self._told_with = secrets_now(fleet, environment)
         self._environment = environment
         before = resolved_of(self._kernel, self.number) if self.number else None
-        had = drivers.told_with.get(self.number, {})
-        behind = {("secret", name): ["value"] for name, value in self._told_with.items() if had.get(name) != value}
+        had, named = drivers.told_with.get(self.number, {}), secrets_named(before) if before is not None else set[str]()
+        other = [name for name, value in self._told_with.items() if name in named and had.get(name) != value]
+        behind = {("secret", name): ["value"] for name in other}
         secrets = Environment(fleet, environment)
         kept = open_models(drivers, self.number)
         try:

@@ -69,6 +69,11 @@ def secrets_now(fleet: ResolvedFleet, environment: Mapping[str, str] = os.enviro
     return found
 
 
+def secrets_named(fleet: ResolvedFleet) -> set[str]:
+    """The names of the secrets that its channels have."""
+    return {name for notice in fleet.notify for name in _secrets_of(notice)}
+
+
 def label_of(notice: Notice) -> str:
     """What people are shown of a channel. Of an address no more than the host, since the rest may be a secret."""
     if notice.command:
