@@ -40,7 +40,7 @@ def tool(name: str) -> str:
 def checks(*, full: bool) -> list[Check]:
     """The whole gate, cheapest first."""
     python = [sys.executable]
-    pytest = [*python, "-m", "coverage", "run", "-m", "pytest"]
+    pytest = [*python, "-m", "tools.halves"]
     generate = [[*python, "-m", "tools.generate", "--check"]] if importlib.util.find_spec("tools.generate") else []
     return [
         Check("format", "ruff format", [[tool("ruff"), "format", "--check", "."]]),

@@ -226,7 +226,7 @@ def test_a_command_line_that_does_not_exist_would_be_found() -> None:
 
 
 def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
-    page = (ROOT / "docs" / "manual" / "cli.md").read_text()
+    page = "".join((ROOT / "docs" / "manual" / name).read_text() for name in ("cli.md", "exit-codes.md"))
     missing = []
     known = {"--help", "--version"}
     for name, options in commands(COMMANDS):

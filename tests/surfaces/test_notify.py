@@ -174,11 +174,8 @@ def up(folder: Path, home: Path, **environment: str) -> Iterator[subprocess.Pope
         env={**os.environ, "PAGER": SECRET, "HOOK": "x", **environment}, cwd=ROOT,
     ) as kernel:  # fmt: skip
         assert kernel.stdout is not None
-        assert "agent fails is added" in kernel.stdout.readline()
-        for line in kernel.stdout:
-            if "is up" in line:
-                break
         try:
+            assert "+ agent fails" in [line.strip() for line in iter(kernel.stdout.readline, "the fleet shop is up\n")]
             yield kernel
         finally:
             kernel.send_signal(signal.SIGTERM)
@@ -204,11 +201,11 @@ def test_up_applies_changed_notices_and_those_that_wait_go_the_new_way(folder: P
         assert (row["state"], row["cause"]) == ("waiting", "exit 1")
         write(folder, COMMAND)
         planned = here("up", str(folder), "--trust", "--dry-run", home=home)
-        assert "notices by command page.sh would be new, changed or gone" in planned.stdout
+        assert planned.stdout.splitlines()[:2] == ["+ notify command page.sh", "- notify command false"]
         assert told(folder) == []
         applied = here("up", str(folder), "--trust", home=home)
-        assert "notices by command page.sh is new, changed or gone" in applied.stdout
-        assert "nothing changes" in here("up", str(folder), "--trust", home=home).stdout
+        assert "+ notify command page.sh" in applied.stdout
+        assert "nothing changed" in here("up", str(folder), "--trust", home=home).stdout
     assert [notice["kind"] for notice in told(folder)] == ["failure"]
 
 

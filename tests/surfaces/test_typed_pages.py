@@ -29,7 +29,7 @@ NOT_HERE = re.compile(r"python3 -m venv|\. \.venv/|pip install|prytany models fe
 """What brings Prytany and the model onto a machine: they are on this one."""
 MAY_FIND = re.compile(r"prytany doctor")
 """What ends with 1 where this machine lacks something that a fleet can do without."""
-SESSION = re.compile(r"(?<=^prytany )(attach|inspect|trace|stop) 3\b")
+SESSION = re.compile(r"(?<=^prytany )(attach|inspect|trace|sessions end) 3\b")
 """The number of the session depends on what the model had started before; the shell takes it from what `chat` said."""
 UP = "until prytany status >/dev/null 2>&1; do kill -0 $! || exit 99; done"
 
@@ -96,7 +96,7 @@ def script(page: Path, places: Path) -> str:
                 typed = SESSION.sub(r"\1 $session", command.partition("  #")[0])
                 lines.append(f"{{ {typed}\n}} {into} {given}[ $? -le {most} ] || exit {number}")
                 if command.endswith("--keep"):
-                    lines.append(f"session=$(sed -n 's/^process \\([0-9]*\\);.*/\\1/p' {places / str(number)})")
+                    lines.append(f"session=$(sed -n 's/^session \\([0-9]*\\);.*/\\1/p' {places / str(number)})")
             case _:
                 pass
     return "\n".join(lines) + "\n"

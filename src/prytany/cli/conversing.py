@@ -39,7 +39,7 @@ say = click.option(
 @click.option(
     "--grace",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, max=604_800),
+    type=options.Amount(min=0, max=604_800),
     default=30.0,
     show_default=True,
     help="Else, how long it waits for you when you go without a word.",

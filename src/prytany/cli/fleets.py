@@ -88,7 +88,13 @@ fleet.section("Commands", check, show, schema)
 @click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option(
-    "--keep-ended", metavar="DAYS", default="", help="How long runs that ended are listed; 7 days by default."
+    "--keep-ended",
+    metavar="DAYS",
+    type=options.Amount(min=0, max=36_500),
+    envvar="PRYTANY_KEEP_ENDED",
+    default=7.0,
+    show_default=True,
+    help="How long runs that ended are listed.",
 )
 @drain
 @options.plain
@@ -96,7 +102,7 @@ fleet.section("Commands", check, show, schema)
 @click.pass_context
 def up(
     context: click.Context, target: Path, home: Path | None, model: str, running: int, unconfined: bool,
-    tags: tuple[str, ...], trust: bool, dry_run: bool, keep_ended: str, drain: int, plain: bool, as_json: bool,
+    tags: tuple[str, ...], trust: bool, dry_run: bool, keep_ended: float, drain: int, plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a fleet up, so that its agents can be talked to.
 
@@ -112,7 +118,7 @@ def up(
         from prytany.cli.up import bring_up
 
         terms = Terms(
-            find_home(home), model, running, unconfined, as_json, plain=plain, tags=tags, keep_ended=keep_ended
+            find_home(home), model, running, unconfined, as_json, plain=plain, tags=tags, keep_ended_days=keep_ended
         )
         context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain))
 

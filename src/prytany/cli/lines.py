@@ -78,7 +78,9 @@ class Lines:
     def __aiter__(self) -> AsyncIterator[str]:
         if self.typed:
             return self._of_a_person()
-        return _of_a_file() if stat.S_ISREG(os.fstat(0).st_mode) else _of_a_pipe()
+        mode = os.fstat(0).st_mode
+        waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(0)
+        return _of_a_pipe() if waits else _of_a_file()
 
     async def _of_a_person(self) -> AsyncIterator[str]:
         while (line := await self._line(PROMPT)) is not None:
@@ -145,7 +147,7 @@ class Lines:
 
 
 async def _of_a_file() -> AsyncIterator[str]:
-    """A file is there at once, and no loop can wait for it."""
+    """A file, or a device such as /dev/null, is there at once: a loop that is to wait for it aborts."""
     with os.fdopen(os.dup(0), "rb") as file:
         while line := file.readline(LINE_BYTES_MAX + 2):
             yield _whole(line)

@@ -60,7 +60,7 @@ def check(context: click.Context, name: str, as_json: bool) -> None:
 @click.argument("prompt", metavar="[PROMPT]", required=False, default=None, help="What is asked.")
 @fleet
 @click.option(
-    "--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True, max=3_600), default=None,
+    "--timeout", metavar="S", type=options.Amount(min=0, min_open=True, max=3_600), default=None,
     help="How long it may take, 60 seconds by default.",
 )  # fmt: skip
 @options.as_json

@@ -89,7 +89,7 @@ def test_channels(home: Path, as_json: bool, target: Path, *, trust: bool) -> in
     fleet = resolve(load_fleet(path).fleet, path.absolute().parent, {})
     if not fleet.notify:
         raise advised(Enoent(f"the fleet {fleet.name} tells nobody"), f"say in {path}, under `notify`, who is told")
-    digest = trusted(fleet, (), home, trust)
+    digest = trusted(fleet, (), home, trust, as_json)
     if digest and home.is_dir():
         remember(home, digest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,19 @@ class Number(click.IntRange):
     """A whole number within bounds, called that."""
 
     name = "whole number"
+
+
+class Amount(click.FloatRange):
+    """A number within bounds, and none that is no number."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See `click.ParamType.convert`."""
+        amount = super().convert(value, param, ctx)
+        if math.isnan(amount):  # nan is within no bounds, and beyond none
+            self.fail(f"{str(value)[:100]!r} is not a number", param, ctx)
+        return amount
 
 
 def files(suffix: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
@@ -89,8 +103,18 @@ unconfined = click.option(
     "--unconfined", is_flag=True, help="Accept that workers are not confined, where the machine cannot do it."
 )
 plain = click.option("--plain", is_flag=True, help="A line for what each process does, on a terminal as well.")
+
+
+def _are_tags(context: click.Context, parameter: click.Parameter, tags: tuple[str, ...]) -> tuple[str, ...]:
+    """A callback: each can be a tag."""
+    from prytany.abi.names import check_tags
+
+    check_tags(tags)
+    return tags
+
+
 tag = click.option(
-    "--tag", "tags", metavar="NAME", multiple=True,
+    "--tag", "tags", metavar="NAME", multiple=True, callback=_are_tags,
     help="What `cost` and `ps` tell it apart by, with what it starts; may be given again.",
 )  # fmt: skip
 tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)

@@ -23,7 +23,7 @@ def show_plan(plan: Plan, as_json: bool) -> None:
         what = f": {', '.join(change.what)}" if change.what else ""
         line = safe(f"{change.sign} {change.kind} {change.name}{what}")
         print(click.style(line, fg=COLOURS[change.sign]) if colour else line)
-    print(_end(plan), flush=True)
+    print(safe(_end(plan)), flush=True)
 
 
 def _end(plan: Plan) -> str:

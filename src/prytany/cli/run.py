@@ -26,7 +26,7 @@ from prytany.cli.table import in_colour
 from prytany.cli.text import note, processes, say
 from prytany.cli.totals import total_line
 from prytany.cli.wait import show
-from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.kernel.quotas import DEFAULT_QUOTAS
 from prytany.kernel.reactions import Watcher
 from prytany.kernel.totals import tree_of
 from prytany.ports.store import StoreError, StoreFull
@@ -48,8 +48,6 @@ QUIET_S = 10.0
 """After how long without a word a run says that it still goes on."""
 
 
-KEEP_ENDED = "PRYTANY_KEEP_ENDED"
-KEEP_ENDED_DAYS_MAX = 36_500
 DAY_MS = 86_400_000
 
 
@@ -68,8 +66,8 @@ class Terms(NamedTuple):
     """What processes do is not said."""
     tags: Sequence[str] = ()
     """Of what is started."""
-    keep_ended: str = ""
-    """For how many days runs that ended are listed; empty for what the environment says, else seven."""
+    keep_ended_days: float = 7.0
+    """How long runs that ended are listed."""
 
 
 Start = Callable[[Shard], Awaitable[list[int]]]
@@ -177,30 +175,14 @@ def progress_of(terms: Terms) -> Progress:
     return LiveProgress(terms.home)
 
 
-def _quotas(terms: Terms) -> Quotas:
-    """The bounds of a kernel; raises Einval for a number of days that is none."""
-    said = terms.keep_ended or os.environ.get(KEEP_ENDED, "")
-    if not said:
-        return DEFAULT_QUOTAS
-    try:
-        days = float(said)
-        if not 0 <= days <= KEEP_ENDED_DAYS_MAX:
-            raise ValueError(said)
-    except ValueError:
-        of = "--keep-ended" if terms.keep_ended else KEEP_ENDED
-        raise advised(
-            Einval(f"{of} is a number of days up to {KEEP_ENDED_DAYS_MAX}, and not {said[:100]!r}"), "7 is the default"
-        ) from None
-    return DEFAULT_QUOTAS._replace(ended_run_ms=int(days * DAY_MS))
-
-
 async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool) -> Shard:
     """A kernel in the home, with what to do said where it cannot be."""
     home = terms.home
+    quotas = DEFAULT_QUOTAS._replace(ended_run_ms=int(terms.keep_ended_days * DAY_MS))
     try:
         return await Shard.open(
             home, partial(open_models, terms.model, fresh=fresh), create=create, running_max=terms.running_max,
-            unconfined=terms.unconfined, watch=watch, tools=terms.tools, quotas=_quotas(terms),
+            unconfined=terms.unconfined, watch=watch, tools=terms.tools, quotas=quotas,
         )  # fmt: skip
     except Ebusy as error:
         raise advised(

@@ -47,7 +47,7 @@ def kill(context: click.Context, pids: tuple[str, ...], signal: str, home: Path 
 
 @click.command()
 @options.pid
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Exit with 124 when it has passed.")
+@click.option("--timeout", metavar="SECONDS", type=options.Amount(min=0), help="Exit with 124 when it has passed.")
 @options.home
 @options.as_json
 @click.pass_context

@@ -28,7 +28,7 @@ def status(context: click.Context, home: Path | None, as_json: bool) -> None:
     "--run", metavar="PID", default="", callback=options.said, help="Only the processes of that run, by its first one."
 )
 @click.option("--state", metavar="STATE", type=click.Choice(STATES), help="Only those in that state.")
-@click.option("--tag", metavar="NAME", default="", help="Only those that have that tag.")
+@click.option("--tag", metavar="NAME", default="", callback=options.said, help="Only those that have that tag.")
 @click.option("--all", "every", is_flag=True, help="Those that ended long ago, too.")
 @options.home
 @options.as_json
@@ -86,7 +86,7 @@ def logs(
     "--by", metavar="WHAT", default="model", show_default=True, help="agent, model, day, run, tag; or several."
 )
 @click.option("--since", metavar="WHEN", default="", help="From then on: 30s, 10m, 2h, 7d ago, or 2026-05-03T10:00.")
-@click.option("--tag", metavar="NAME", default="", help="Only of processes that have that tag.")
+@click.option("--tag", metavar="NAME", default="", callback=options.said, help="Only of processes that have that tag.")
 @options.home
 @options.as_json
 def cost(by: str, since: str, tag: str, home: Path | None, as_json: bool) -> None:

@@ -107,7 +107,7 @@ def error_of(told: Told) -> dict[str, Any]:
     assert "Traceback" not in told.err, told.shown
     if wants_json(told.words):
         error = json.loads(lines[-1])
-        assert error.keys() - {"pid", "file", "note"} == ERROR, (told.shown, error)
+        assert error.keys() - {"pid", "session", "file", "note"} == ERROR, (told.shown, error)
         for said in (*lines, *told.out.splitlines()):
             assert isinstance(json.loads(said), dict), (told.shown, said[:200])
         assert isinstance(error["detail"], dict), told.shown

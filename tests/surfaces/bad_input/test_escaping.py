@@ -166,6 +166,7 @@ def test_json_has_it_whole_and_escaped(here: Path) -> None:
         told = tell(*line.split(), "--json")
         assert_clean(told)
         for said in (told.out + told.err).splitlines():
+            assert said.startswith(("{", "[")), (line, said)
             found += json.dumps(json.loads(said), ensure_ascii=False) * (line == "tree")
     assert json.dumps(EVIL[:40], ensure_ascii=False)[1:-1] in found
 

@@ -21,7 +21,7 @@ COMMANDS = [name for name, found in LEAVES.items() if any(p.name == "home" for p
 FILES = ("journal.db", "keys", "head", "format", "lock", "logs", "control", "reserve", "workers", "trusted")
 BEGIN = ("run", "chat", "resume")
 """Those in which a kernel comes up, where the home is one."""
-CHANGE = (*BEGIN, "freeze", "journal forget", "journal collect")
+CHANGE = (*BEGIN, "freeze", "journal forget", "journal collect", "journal archive")
 """Those that change this home where they are not refused."""
 CODES = {"status": (0, 2, 3), "wait": (0, 125, 127), "journal verify": (0, 1, 2)}
 """Where they are others than 0 and 2."""

@@ -61,7 +61,7 @@ def test_a_silent_run_in_which_all_wait_says_where_to_look() -> None:
     [
         (ev.ProcessFailed(3, 1, 1, 0, "raised ValueError", b"", 5), "begun again: raised ValueError (status 1)"),
         (ev.MessageDead(3, 7, "rejected"), "puts message 7 aside (rejected)"),
-        (ev.IncidentOpened(3, "bad_key", 1), "set PRYTANY_MODEL_KEY, and prytany resume --home /h; or prytany inc"),
+        (ev.IncidentOpened(3, "bad_key", 1), "set PRYTANY_MODEL_KEY, and prytany resume --home /h; of a fleet that"),
         (ev.IncidentOpened(3, "doubt", 1), "doubt; prytany incidents retry 3 1 --home /h  (or skip, give)"),
     ],
 )

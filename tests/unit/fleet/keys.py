@@ -29,7 +29,7 @@ SOUND: dict[str, Any] = {
             "kind": "chat", "about": "talks", "instruction": "Be brief.", "instruction_from": "style.md",
             "skills": ["skills"], "turns": 3, "answer": {"type": "object"}, "temperature": 0.5, "max_tokens": 10,
             "model": "default", "tools": ["shop"], "unveil": {"docs": "r"}, "spawns": ["worker"], "restarts": 1,
-            "service": False,
+            "service": False, "tags": ["night"],
         },
         "worker": {"program": "main.py:main", "pledge": ["model"], "python": "python3"},
     },
@@ -37,7 +37,7 @@ SOUND: dict[str, Any] = {
         "default": {"driver": "scripted"},
         "far": {
             "driver": "openai", "base_url": "http://x/v1", "model": "m", "key": {"secret": "k"},
-            "prices": {"input": 1, "output": 2.5}, "limits": {"concurrency": 4},
+            "prices": {"input": 1, "output": 2.5, "cached": 0.5}, "tools": "schema", "limits": {"concurrency": 4},
         },
         "near": {"driver": "scripted", "file": "script.json"},
     },
@@ -45,7 +45,7 @@ SOUND: dict[str, Any] = {
     "tools": {"shop": {"python": "tools.py"}},
     "folders": {"docs": "docs"},
     "defaults": {"model": "default", "tools": ["shop.buy"], "unveil": {"docs": "r"}, "spawns": ["worker"],
-                 "restarts": 0},
+                 "restarts": 0, "tags": ["all"]},
     "notify": [
         {"command": ["true"], "of": ["doubt"], "env": {"A": {"secret": "k"}}},
         {"webhook": "https://x/", "headers": {"X-Key": {"secret": "k"}}},

@@ -23,7 +23,7 @@ SOUND: dict[str, Any] = {
     "agents": {
         "one": {
             "name": "one", "kind": "chat", "about": "talks", "model": "m", "tools": ["t.buy"], "unveil": {"/f/d": "r"},
-            "spawns": ["two"], "restarts": 1, "service": False,
+            "spawns": ["two"], "restarts": 1, "service": False, "tags": ["night"],
             "chat": {
                 "instruction": "hi", "turns": 2, "answer": {"type": "object"}, "temperature": 0.5, "max_tokens": 5,
                 "skills": ["/f/s"], "read_from": "/g",
@@ -35,7 +35,7 @@ SOUND: dict[str, Any] = {
         "m": {"driver": "scripted", "file": "/f/x"},
         "e": {
             "driver": "openai", "base_url": "http://x/v1", "model": "m", "key": {"secret": "k"},
-            "prices": {"input": 1.0, "output": 1.0}, "limits": {"concurrency": 1},
+            "prices": {"input": 1.0, "output": 1.0, "cached": 0.5}, "tools": "schema", "limits": {"concurrency": 1},
         },
     },
     "secrets": {"k": {"env": "KEY"}, "l": {"file": "s"}, "c": {"credential": "c"}},

@@ -50,7 +50,7 @@ def test_numbers_and_names_are_shown_as_they_were_and_are_and_texts_by_their_key
         "+ model n: ",
         "~ secret s: file, env",
         "~ tools t: place",
-        "+ notify notify: ",
+        "+ notify command mail: ",
     ]
 
 

@@ -54,8 +54,8 @@ def test_it_is_told_of_tools_and_what_it_writes_is_a_call() -> None:
     assert asked.tools == []
     assert asked.schema is not None
     assert [list(way["properties"]) for way in asked.schema["anyOf"]] == [["tool", "arguments"], ["answer"]]
-    assert "- look: Looks up." in asked.messages[0]["content"]
-    assert [(m["role"], m["content"]) for m in asked.messages[2:]] == [
+    assert '- Looks up. {"tool":"look","arguments":{"sku":"..."}}' in asked.messages[0]["content"]
+    assert [(m["role"], m["content"]) for m in asked.messages[4:]] == [
         ("assistant", '{"tool": "look", "arguments": {"sku": "egg"}}'), ("user", "Result of the tool: 3"),
     ]  # fmt: skip
 

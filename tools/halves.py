@@ -1,0 +1,50 @@
+"""The tests in two processes at once, one for what starts processes and one for the rest, with coverage of both.
+
+Half of the time of the first is waiting for processes, so that two cores are kept busy. What the second says is shown
+when the first has ended.
+
+    python -m tools.halves [ARGUMENTS OF PYTEST]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NONE_COLLECTED = 5
+"""Pytest's exit status where nothing is to be done."""
+
+
+def halves() -> tuple[list[str], list[str]]:
+    """The folders and files of tests, without loss: what is added goes to the second by itself."""
+    found = sorted(path for path in (ROOT / "tests").iterdir() if path.name not in ("__pycache__",))
+    names = [str(path.relative_to(ROOT)) for path in found if path.is_dir() or path.name.startswith("test_")]
+    return ["tests/surfaces"], [name for name in names if name != "tests/surfaces"]
+
+
+def main() -> int:
+    """Run both; the exit status of the first that failed, else 0."""
+    pytest = [sys.executable, "-m", "coverage", "run", "--parallel-mode", "-m", "pytest", *sys.argv[1:]]
+    first, second = halves()
+    with tempfile.TemporaryFile() as said:
+        beside = subprocess.Popen([*pytest, *second], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+        try:
+            shown = subprocess.run([*pytest, *first], cwd=ROOT, check=False).returncode
+            other = beside.wait()
+        finally:
+            beside.kill()
+            beside.wait()
+        said.seek(0)
+        sys.stdout.buffer.write(said.read())
+        sys.stdout.flush()
+    failed = [status for status in (shown, other) if status not in (0, NONE_COLLECTED)]
+    if failed:
+        return failed[0]
+    return subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet"], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
