@@ -105,7 +105,7 @@ def test_agents_ask_the_models_of_their_fleet_with_its_keys_and_no_others(tmp_pa
         async with ModelEndpoint() as endpoint:
             environment = {**os.environ, "URL": endpoint.base_url, "PROVIDER_KEY": KEY}
             run = await asyncio.create_subprocess_exec(
-                *command("run", str(tmp_path), "--json", home=home), env=environment, cwd=ROOT,
+                *command("run", str(tmp_path), "--trust", "--json", home=home), env=environment, cwd=ROOT,
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
             out, said = await run.communicate()
@@ -125,7 +125,7 @@ def test_agents_ask_the_models_of_their_fleet_with_its_keys_and_no_others(tmp_pa
 def test_a_secret_that_is_not_there_is_said_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "fleet.yaml").write_text(TWO.replace("${URL}", "http://127.0.0.1:9/v1"))
     (tmp_path / "main.py").write_text(MAIN)
-    done = here("run", str(tmp_path), home=tmp_path / "home")
+    done = here("run", str(tmp_path), "--trust", home=tmp_path / "home")
     assert done.returncode == 2
     assert "PROVIDER_KEY, which is not set" in done.stderr
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -21,8 +22,10 @@ from prytany.cli.trace import trace_process
 from prytany.drivers.stores.reserve import Reserve
 from prytany.journal.chain import next_hash
 from prytany.journal.digests import Keyring
+from prytany.journal.home import Home
 from prytany.ports.store import StoreError
 from prytany.system.logs import Logs
+from prytany.system.shard import Shard
 from tests.surfaces.homes import make_home, opens
 
 ENDLESS = "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a)"
@@ -187,6 +190,40 @@ class TestFound:
 
     def test_a_home_of_ours_is_found(self, place: Path) -> None:
         (place / ".prytany").mkdir(mode=0o700)
+        assert find_home(None) == place / ".prytany"
+
+    def test_one_that_was_begun_here_is_found_and_one_that_came_with_the_folder_is_not(self, place: Path) -> None:
+        Home(place / ".prytany").close()
+        (place / ".prytany" / "journal.db").touch()
+        assert find_home(None) == place / ".prytany"
+        place.rename(place.with_name("renamed"))
+        assert find_home(None).parent.name == "renamed"
+        shutil.copytree(place.with_name("renamed") / ".prytany", place.with_name("renamed") / "below" / ".prytany")
+        with pytest.raises(Eacces, match="was not begun here"):
+            find_home(None)
+
+    @pytest.mark.parametrize("name", ["journal.db", "trusted", "workers", "keys"])
+    @pytest.mark.parametrize("said", [None, "", "0", "1"])
+    def test_what_would_be_believed_is_not_without_the_mark(self, place: Path, name: str, said: str | None) -> None:
+        (place / ".prytany").mkdir(mode=0o700)
+        (place / ".prytany" / name).touch()
+        if said is not None:
+            (place / ".prytany" / "place").touch()
+            (place / ".prytany" / "placed").write_text(said)
+        with pytest.raises(Eacces, match="was not begun here"):
+            find_home(None)
+
+    def test_one_that_was_named_and_opened_is_found_from_then_on(
+        self, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def use(home: Path) -> None:
+            await (await Shard.open(home, {}, unconfined=True)).close()
+
+        asyncio.run(use(tmp_path / "made"))
+        shutil.copytree(tmp_path / "made", place / ".prytany", ignore=shutil.ignore_patterns("reserve"))
+        with pytest.raises(Eacces):
+            find_home(None)
+        asyncio.run(use(place / ".prytany"))
         assert find_home(None) == place / ".prytany"
 
     def test_a_link_is_passed_over(self, place: Path, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_a_fleet_file_with_faults_is_told_with_line_and_column(tmp_path: Path, w
 
 def test_a_run_of_a_fleet_says_that_nobody_asks_the_model_of_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "fleet.yaml").write_text(FLEET.format(url="http://127.0.0.1:9/v1"))
-    done = here("run", str(tmp_path), "--arg", "prompt=a", "--model", "scripted", home=tmp_path / "home")
+    done = here("run", str(tmp_path), "--trust", "--arg", "prompt=a", "--model", "scripted", home=tmp_path / "home")
     assert "--model scripted is asked by nobody" in done.stderr
     assert "PROVIDER_KEY, which is not set" in done.stderr
 

@@ -111,7 +111,7 @@ def test_a_run_that_fails_tells_by_a_command_before_it_ends_and_keeps_no_secret(
 def test_what_is_not_trusted_is_not_run_and_nobody_is_told(folder: Path, tmp_path: Path) -> None:
     done = prytany("run", str(folder), home=tmp_path / "home", PAGER=SECRET, HOOK="x")
     assert done.returncode == 2
-    assert f"notices run the command {folder}/page.sh --now, with the secrets pager" in done.stderr
+    assert f"notices run the command {folder}/page.sh --now, with the secret pager (the variable PAGER)" in done.stderr
     assert told(folder) == []
 
 

@@ -26,7 +26,13 @@ DEPLOY = ROOT / "deploy"
 SHOWN = DEPLOY / "prytany-service.service"
 SYSTEMD = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(SYSTEMD is None, reason="systemd-analyze is not installed here")
-FACTS = Facts(("/opt/prytany/bin/prytany",), "service", "/etc/prytany/fleet.yaml", 30, ("provider",))
+FACTS = Facts(
+    ("/opt/prytany/bin/prytany",), "service", "/etc/prytany/fleet.yaml", 30, ("provider",),
+    trusted=(
+        "what is asked of the model default (large) is sent to https://models.example/v1, with the secret provider"
+        " (the credential provider)",
+    ),
+)  # fmt: skip
 
 
 def settings(text: str) -> dict[str, list[str]]:
@@ -63,7 +69,15 @@ def test_a_unit_names_this_installation_the_fleet_and_its_credentials(tmp_path: 
     (start,) = unit["ExecStart"]
     program, *words = shlex.split(start)
     assert os.access(program, os.X_OK)
-    assert words == ["up", f"{DEPLOY}/fleet/fleet.yaml", "--home", "/var/lib/prytany-service", "--drain", "7"]
+    assert words == [
+        "up",
+        f"{DEPLOY}/fleet/fleet.yaml",
+        "--home",
+        "/var/lib/prytany-service",
+        "--trust",
+        "--drain",
+        "7",
+    ]
     parse(words)
     parse(shlex.split(unit["ExecReload"][0])[1:])
     assert unit["LoadCredential"] == [f"provider:{CREDENTIALS}/provider"]

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from shlex import quote as quoted
+
+from prytany.abi.errors import Eacces
+from prytany.cli.failure import advised
 
 
 def find_home(option: Path | None) -> Path:
-    """--home, then PRYTANY_HOME, then the nearest `.prytany` upwards that is ours, then the user's state folder."""
+    """--home, then PRYTANY_HOME, then the nearest `.prytany` upwards that is ours, then the user's state folder.
+
+    Raises Eacces where one is found that was not begun where it lies: it may have come with what was downloaded.
+    """
     if option is not None:
         return option.absolute()
     if named := os.environ.get("PRYTANY_HOME"):
@@ -16,9 +23,26 @@ def find_home(option: Path | None) -> Path:
     here = Path.cwd()
     for folder in (here, *here.parents):
         if _is_ours(folder):
-            return folder / ".prytany"
+            return _placed(folder / ".prytany")
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "prytany"
+
+
+def _placed(home: Path) -> Path:
+    from prytany.journal.place import is_placed
+
+    try:
+        if is_placed(home):
+            return home
+    except OSError:
+        return home  # whoever opens it says why that cannot be
+    said = f"the home {home} was not begun here: it was copied, came with the folder, or is of an earlier version"
+    named = quoted(str(home))
+    raise advised(
+        Eacces(said),
+        f"what it records is run: look at it with prytany ps --home {named}, and where it is yours, go on with it once:"
+        f" prytany resume --home {named}",
+    )
 
 
 def _is_ours(folder: Path) -> bool:

@@ -6,6 +6,7 @@
       journal.db       the store               head     the anchor
       reserve          of the store            keys     the keyring, 0600
       workers          the processes that the kernel has started
+      place, placed    that it was begun here
       control          the operator's socket, 0600, while a kernel runs
 
 It makes the folder and checks it; what lies in it is others' to open. The lock goes with the process, however that
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from prytany.abi.errors import Eacces, Ebusy, Einval, Eio, Enoent
 from prytany.abi.names import check_name
+from prytany.journal.place import FIRST, mark_place
 from prytany.journal.plain import read_plain
 
 FORMAT = 2
@@ -107,6 +109,8 @@ class Home:
                 self._check_is_home()
             self._take_lock()
             self._check_format()
+            if FIRST.issuperset(os.listdir(self._folder_fd)):
+                mark_place(self._folder_fd)
         except OSError as error:
             self.close()
             raise Eio(f"cannot use {path}: {error.strerror}") from error

@@ -26,25 +26,29 @@ Import = tuple[int, str, tuple[str, ...]]
 """Dots in front, module, names taken from it: `from ..a import b` is (2, "a", ("b",))."""
 
 
-def modules_beside(main: Path, text: bytes, looks: Looks | None = None) -> list[Module]:
+def modules_beside(main: Path, text: bytes, looks: Looks | None = None, *, links: bool = False) -> list[Module]:
     """The modules of the folder of `main` that it imports, and those that these import, by name.
 
     Args:
         main: the program's file.
         text: what it holds.
         looks: takes note of what is read.
+        links: follow those that lead out of the folder, too. Never for what an agent is handed: whoever made the
+            folder would have it read for them what lies anywhere.
 
     Raises:
         Einval: they are too many, or too large together.
     """
-    return _Search(str(main.parent), looks or Looks()).run(text)
+    roots = () if links else (os.path.realpath(main.parent), os.path.dirname(os.path.realpath(main)))
+    return _Search(str(main.parent), looks or Looks(), roots).run(text)
 
 
 class _Search:
     """One walk over a program's imports."""
 
-    def __init__(self, folder: str, looks: Looks) -> None:
+    def __init__(self, folder: str, looks: Looks, roots: tuple[str, ...]) -> None:
         self._folder = folder
+        self._roots = roots
         self._looks = looks
         self._names: dict[str, frozenset[str]] = {}
         self._found: dict[str, Module] = {}
@@ -103,6 +107,8 @@ class _Search:
             kind, path = NAMESPACE, ""
         else:
             return False
+        if path and self._leads_out(path):
+            return False
         try:
             text = self._looks.text(path) if path else b""
         except OSError:
@@ -116,6 +122,10 @@ class _Search:
         self._found[name] = module = Module(name, kind, text)
         self._unread.append((name if kind == PACKAGE else ".".join(parents), module))
         return True
+
+    def _leads_out(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        return bool(self._roots) and not any(real.startswith(os.path.join(root, "")) for root in self._roots)
 
     def _list(self, folder: str) -> frozenset[str]:
         """The names in a folder, looked up once a walk; none when it is no folder."""

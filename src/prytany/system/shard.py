@@ -19,6 +19,7 @@ from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.journal.anchor import Anchor, Head
 from prytany.journal.home import Home
+from prytany.journal.place import mark_place
 from prytany.journal.writer import Journal
 from prytany.kernel.draining import Draining
 from prytany.kernel.effects import Outside
@@ -205,6 +206,7 @@ class Shard:
             await self.close()
             raise
         self._control = server
+        mark_place(self.home.folder_fd)
         self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, SystemClock()))
         self._ageing.add_done_callback(self.kernel.lost)
         return self

@@ -117,7 +117,8 @@ def digest_beside(path: str, source: bytes | None = None) -> bytes:
     """Of the modules beside a file that it imports, as they are now; of what cannot be read there is nothing."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     try:
-        for module in modules_beside(Path(path), read_text(path)[0] if source is None else source):
+        text = read_text(path)[0] if source is None else source
+        for module in modules_beside(Path(path), text, links=True):
             digest.update(f"{module.name}\0{len(module.text)}\0".encode() + module.text)
     except (OSError, Einval):  # it has no such file, or more beside it than is looked at
         pass

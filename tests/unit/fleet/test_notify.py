@@ -71,7 +71,9 @@ def test_a_program_is_from_the_fleets_folder_and_its_text_is_what_is_trusted(tmp
     page.chmod(0o700)
     fleet = load(tmp_path, "- {command: [./page.sh, config.txt], env: {KEY: {secret: pager}}}")
     assert fleet.notify[0].command == [str(page), "config.txt"]
-    assert what_is_trusted(fleet) == [f"notices run the command {page} config.txt, with the secrets pager"]
+    assert what_is_trusted(fleet) == [
+        f"notices run the command {page} config.txt, with the secret pager (the variable PAGER)"
+    ]
     digests = {digest_of(fleet)}
     page.write_text("#!/bin/sh\nrm -r /\n")
     digests.add(digest_of(fleet))
@@ -84,8 +86,8 @@ def test_an_address_outside_has_to_be_trusted_and_one_that_is_a_secret_is_not_sh
     fleet = load(tmp_path, "- {webhook: 'https://example.com/a/b', headers: {X: {secret: pager}}}\n"
                            "- {webhook: {secret: pager}, of: [doubt]}")  # fmt: skip
     assert what_is_trusted(fleet) == [
-        "notices are sent to https://example.com/a/b, with the secrets pager",
-        "notices are sent to the address in the secret pager",
+        "notices are sent to https://example.com/a/b, with the secret pager (the variable PAGER)",
+        "notices are sent to the address in the secret pager (the variable PAGER)",
     ]
     assert [form.label for form in forms_of(fleet)] == ["webhook example.com", "webhook in the secret pager"]
     assert [list(form.kinds) for form in forms_of(fleet)] == [list(notices.KINDS), ["doubt"]]

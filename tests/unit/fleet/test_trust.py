@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from prytany.system.fleet.loading import load_fleet
-from prytany.system.fleet.resolved import resolve
-from prytany.system.fleet.trust import what_is_trusted
+from prytany.system.fleet.resolved import ResolvedFleet, resolve
+from prytany.system.fleet.trust import digest_of, what_is_trusted
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,81 @@ def test_what_lies_elsewhere_has_to_be_trusted(tmp_path: Path, agent: str, asked
     loaded = load_fleet(folder / "fleet.yaml", {})
     said = what_is_trusted(resolve(loaded.fleet, folder, {}))
     assert [next(words for words in asked if words in line) for line in said] == asked
+
+
+def brought(folder: Path, text: str, variables: dict[str, str] | None = None) -> ResolvedFleet:
+    (folder / "fleet.yaml").write_text(f"version: 1\nname: a\n{text}\n")
+    return resolve(load_fleet(folder / "fleet.yaml", variables or {}).fleet, folder, {})
+
+
+ONE = "agents: {one: {instruction: hi}}\n"
+FAR = "driver: openai, model: big, base_url"
+HELD = "secrets: {k: {env: AWS_SECRET}}\n"
+
+
+@pytest.mark.parametrize(
+    ("models", "asked"),
+    [
+        (f"{FAR}: 'https://far.example/v1'", ["is sent to https://far.example/v1"]),
+        (f"{FAR}: 'https://far.example/${{V}}'", ["is sent to https://far.example/hush"]),
+        (f"{FAR}: 'http://127.0.0.1.far.example/v1'", ["is sent to"]),
+        (f"{FAR}: 'https://far.example/v1', key: {{secret: k}}", ["with the secret k (the variable AWS_SECRET)"]),
+        (f"{FAR}: 'http://127.0.0.1:8000/v1', key: {{secret: k}}", ["with the secret k (the variable AWS_SECRET)"]),
+        (f"{FAR}: 'http://127.0.0.1:8000/v1'", []),
+        ("driver: scripted, file: inside.json", []),
+        ("driver: scripted, file: ../outside.json", ["answers what stands in"]),
+        ("driver: scripted, file: link.json", ["answers what stands in"]),
+        ("driver: local, file: inside.json", ["loaded unconfined"]),
+        ("driver: local", []),
+    ],
+)
+def test_where_a_model_is_asked_and_what_it_is_given_is_asked_about(
+    tmp_path: Path, models: str, asked: list[str]
+) -> None:
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    for name in ("fleet/inside.json", "outside.json"):
+        (tmp_path / name).write_text("[]")
+    (folder / "link.json").symlink_to("../outside.json")
+    said = what_is_trusted(brought(folder, f"{ONE}{HELD}models: {{m: {{{models}}}}}", {"V": "hush"}))
+    assert len(said) == len(asked)
+    assert all(words in line for words, line in zip(asked, said, strict=True)), said
+
+
+def test_a_secret_from_elsewhere_is_asked_about_again(tmp_path: Path) -> None:
+    text = f"{ONE}{HELD}notify: [{{command: ['true'], env: {{K: {{secret: k}}}}}}]"
+    moved = text.replace("env: AWS_SECRET", "file: ../id")
+    assert digest_of(brought(tmp_path, text)) != digest_of(brought(tmp_path, moved))
+    assert f"(the file {tmp_path.parent}/id)" in what_is_trusted(brought(tmp_path, moved))[0]
+
+
+def test_a_module_of_a_tool_that_was_changed_is_asked_about_again(tmp_path: Path) -> None:
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    (folder / "tools.py").write_text("import helper, linked")
+    digests: set[str] = set()
+    for number in range(2):
+        (folder / "helper.py").write_text(f"x = {number}")
+        digests.add(digest_of(brought(folder, f"{ONE}tools: {{t: {{python: tools.py}}}}")))
+    (tmp_path / "common.py").write_text("y = 1")
+    (folder / "linked.py").symlink_to("../common.py")
+    digests.add(digest_of(brought(folder, f"{ONE}tools: {{t: {{python: tools.py}}}}")))
+    assert len(digests) == 3
+
+
+def test_a_program_outside_of_the_folder_is_asked_about_wherever_links_lead(tmp_path: Path) -> None:
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    for name in ("fleet/own.py", "theirs.py"):
+        (tmp_path / name).write_text("from prytany import agent\n@agent\nasync def main(proc): ...\n")
+    (folder / "way.py").symlink_to("../theirs.py")
+    agents = ", ".join(f"a{n}: {{program: '{p}.py:main'}}" for n, p in enumerate(("own", "../theirs", "way")))
+    said = what_is_trusted(brought(folder, f"agents: {{{agents}}}"))
+    assert [line.split()[0] for line in said] == ["a1", "a2"]
+
+
+def test_what_models_are_told_of_an_agent_has_no_variables_of_the_operator_in_it(tmp_path: Path) -> None:
+    agent = "{instruction: hi, about: 'is ${V}', answer: {type: object, description: '${V}', title: '$5'}}"
+    fleet = brought(tmp_path, f"agents: {{one: {agent}}}", {"V": "hush"})
+    assert "hush" not in repr(fleet)
+    assert fleet.agents["one"].about == "is ${V}"

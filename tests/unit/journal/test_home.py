@@ -12,7 +12,8 @@ from prytany.journal.home import FORMAT, Home
 def test_a_new_home_is_private(tmp_path: Path) -> None:
     home = Home(tmp_path / "a" / "home")
     assert (tmp_path / "a" / "home").stat().st_mode & 0o777 == 0o700
-    assert {p.name: p.stat().st_mode & 0o777 for p in home.path.iterdir()} == {"lock": 0o600, "format": 0o600}
+    names = ("lock", "format", "place", "placed")
+    assert {p.name: p.stat().st_mode & 0o777 for p in home.path.iterdir()} == dict.fromkeys(names, 0o600)
     home.close()
 
 

@@ -114,3 +114,18 @@ def test_too_many_or_too_large_modules_are_refused(folder: Path) -> None:
 def test_a_module_that_cannot_be_read_or_is_a_folder_is_not_recorded(folder: Path) -> None:
     (folder / "dangling.py").symlink_to(folder / "nowhere")
     assert found(folder, "import dangling, folder") == set()
+
+
+def test_links_lead_no_further_than_the_folder_or_that_of_the_program_itself(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    far = tmp_path_factory.mktemp("far")
+    (far / "key.py").write_text("THE KEY")
+    (far / "main.py").write_text("import key")
+    (folder / "key.py").symlink_to(far / "key.py")
+    (folder / "inner.py").symlink_to(folder / "pack" / "sibling.py")
+    (folder / "pack2").symlink_to(far)
+    assert found(folder, "import key, pack2.key, inner") == {"pack2", "inner"}
+    assert {m.name for m in modules_beside(folder / "main.py", b"import key", links=True)} == {"key"}
+    (folder / "main.py").symlink_to(far / "main.py")
+    assert found(folder, "import key") == {"key"}

@@ -15,6 +15,8 @@ from prytany.ports.model import Prices as Known
 
 PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
+SHOWN = "shown"
+"""The same: people are shown it, too, so it has no hidden characters."""
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 CREDENTIAL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -161,9 +163,14 @@ class Agent(Rights, frozen=True):
         ]
         | None
     ) = None
-    about: Annotated[str, Meta(max_length=200, description="one line for people, and for agents that can start it")] = (
-        ""
-    )
+    about: Annotated[
+        str,
+        Meta(
+            extra={PROMPT: True, SHOWN: True},
+            max_length=200,
+            description="one line for people, and for agents that can start it",
+        ),
+    ] = ""
     program: Annotated[Place, Meta(description="`file.py:function`, from the fleet file's folder")] | None = None
     service: Annotated[bool, Meta(description="`up` starts it, and it stays; for a `Server`, or a loop")] | None = None
     pledge: (
@@ -181,7 +188,9 @@ class Agent(Rights, frozen=True):
     turns: (
         Annotated[int, Meta(ge=1, le=1_000, description="how often it asks the model before it has to answer")] | None
     ) = None
-    answer: Annotated[dict[str, Any], Meta(description="the JSON Schema of its answers")] | None = None
+    answer: (
+        Annotated[dict[str, Any], Meta(extra={PROMPT: True}, description="the JSON Schema of its answers")] | None
+    ) = None
     temperature: Annotated[float, Meta(ge=0, le=2, description="0 takes the likeliest word each time")] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="of one answer")] | None = None
 

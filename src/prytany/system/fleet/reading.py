@@ -18,7 +18,7 @@ from msgspec import inspect as types
 
 from prytany.system.fleet.document import Document, Mapping, Node, Scalar, Sequence, entries, place_of
 from prytany.system.fleet.faults import Fault, Path, Place
-from prytany.system.fleet.form import PATTERNS, PROMPT
+from prytany.system.fleet.form import PATTERNS, PROMPT, SHOWN
 from prytany.system.wording import meant, quoted
 
 _TAG = "tag:yaml.org,2002:"
@@ -49,8 +49,10 @@ class Reader:
 
     def _value(self, node: Node, form: types.Type, path: Path, *, prompt: bool) -> Any:
         self.places[path] = place_of(node)
+        shown = False
         while isinstance(form, types.Metadata):
-            prompt = prompt or PROMPT in cast("dict[str, Any]", form.extra or {})  # pyright: ignore[reportUnknownMemberType]
+            extra = cast("dict[str, Any]", form.extra or {})  # pyright: ignore[reportUnknownMemberType]
+            prompt, shown = prompt or PROMPT in extra, shown or SHOWN in extra
             form = form.type
         if isinstance(form, types.UnionType):
             return self._one_of(node, form, path, prompt=prompt)
@@ -61,8 +63,9 @@ class Reader:
         if isinstance(form, types.ListType | types.VarTupleType):
             return self._list(node, form.item_type, path, prompt=prompt)
         if isinstance(form, types.AnyType):
-            return self._any(node, path)
-        return self._scalar(node, form, path, prompt=prompt)
+            return self._any(node, path, prompt=prompt)
+        value = self._scalar(node, form, path, prompt=prompt)
+        return None if shown and self._hides(value, node, path) else value
 
     def _one_of(self, node: Node, form: types.UnionType, path: Path, *, prompt: bool) -> Any:
         """The member of a union that the node's shape is for: nothing, a list, a mapping, or what a scalar is."""
@@ -120,18 +123,18 @@ class Reader:
             return None
         return [self._value(value, item, (*path, at), prompt=prompt) for at, value in enumerate(node.value)]
 
-    def _any(self, node: Node, path: Path) -> Any:
+    def _any(self, node: Node, path: Path, *, prompt: bool) -> Any:
         """What YAML itself takes it for: JSON Schemas and arguments are written here."""
         if isinstance(node, Mapping):
-            return {name: self._any(value, (*path, name)) for _, name, value in entries(node)}
+            return {name: self._any(value, (*path, name), prompt=prompt) for _, name, value in entries(node)}
         if isinstance(node, Sequence):
-            return [self._any(value, (*path, at)) for at, value in enumerate(node.value)]
+            return [self._any(value, (*path, at), prompt=prompt) for at, value in enumerate(node.value)]
         if node.tag not in _TAGS:
             self._fault(node, path, f"the tag {quoted(node.tag)} is not taken")
             return None
         kind = node.tag.removeprefix(_TAG)
         if kind == "str":
-            return self._substituted(node, path)
+            return str(node.value) if prompt else self._substituted(node, path)
         if kind == "null":
             return None
         if kind == "bool":
@@ -160,8 +163,7 @@ class Reader:
         if len(self.faults) > faults:
             return None
         value = _converted(written, form)
-        if isinstance(value, str) and not prompt and (hidden := _hidden(value)):
-            self._fault(node, path, f"{hidden!a} in it cannot be seen, and is not taken here")
+        if not prompt and self._hides(value, node, path):
             return None
         if value is None:
             self._fault(node, path, f"{_name(form)} is wanted, and this is {quoted(written)}{_near(written, form)}")
@@ -169,6 +171,12 @@ class Reader:
         if said := _out_of_bounds(value, form):
             self._fault(node, path, said)
         return value
+
+    def _hides(self, value: object, node: Node, path: Path) -> bool:
+        hidden = _hidden(value) if isinstance(value, str) else ""
+        if hidden:
+            self._fault(node, path, f"{hidden!a} in it cannot be seen, and is not taken here")
+        return bool(hidden)
 
     def _substituted(self, node: Node, path: Path) -> str:
         def replace(match: re.Match[str]) -> str:
