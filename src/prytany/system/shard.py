@@ -195,7 +195,7 @@ class Shard:
                 partial(environment_of, self.kernel),
             )  # fmt: skip
             self.drivers.tools.update(loaded)
-            bring_back(self.kernel, self.drivers)
+            bring_back(self.kernel, self.drivers, self.notes.append)
             self.kernel.begin(__version__, os.getpid())
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)

@@ -231,16 +231,23 @@ def open_models(drivers: Drivers, number: int) -> dict[str, SwitchedModel]:
     return {name: model for name, model in named.items() if isinstance(model, SwitchedModel)}
 
 
-def bring_back(kernel: Kernel, drivers: Drivers) -> None:
+def bring_back(kernel: Kernel, drivers: Drivers, note: Callable[[str], None]) -> None:
     """Open the models and couriers of the fleets that are in the journal; of one that is down and of which nothing
-    lives, the couriers alone, for what is still to be told. Raises KernelError where a model cannot be opened."""
+    lives, the couriers alone, for what is still to be told.
+
+    A fleet that is up comes back without a key that is gone, so that one fleet keeps no other from it: `note` is told.
+
+    Raises:
+        KernelError: a model cannot be opened.
+    """
     going_on = _going_on(kernel)
     for number in kernel.fleets.fleets:
         drivers.couriers.update(couriers_back(kernel, number))
         if number not in going_on:
             continue
         fleet = resolved_of(kernel, number)
-        for name, ready in ready_models(fleet, {}).items():
+        stays = kernel.fleets.fleets[number].stays
+        for name, ready in ready_models(fleet, {}, without_key=note if stays else None).items():
             switch(drivers, f"{number}/{name}", ready)
         with contextlib.suppress(KernelError):  # what it has to tell waits
             drivers.told_with[number] = secrets_now(fleet)

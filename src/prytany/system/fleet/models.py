@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from prytany.abi.errors import Einval
+from prytany.abi.errors import Einval, KernelError
 from prytany.ports.model import Model
 from prytany.system.fleet.form import Model as Form
+from prytany.system.fleet.keyless import KeylessModel
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.secrets import read_secret
 from prytany.system.fleet.switched import Opened, SwitchedModel, Terms
@@ -31,8 +32,9 @@ def names_of(fleet: ResolvedFleet, number: int) -> dict[str, str]:
 
 
 def ready_models(
-    fleet: ResolvedFleet, kept: Mapping[str, SwitchedModel], environment: Mapping[str, str] = os.environ
-) -> dict[str, ReadyModel]:
+    fleet: ResolvedFleet, kept: Mapping[str, SwitchedModel], environment: Mapping[str, str] = os.environ,
+    without_key: Callable[[str], None] | None = None,
+) -> dict[str, ReadyModel]:  # fmt: skip
     """The models of a fleet by its names, opened where they are not. What is opened by the same is one driver, whoever
     names it how often: of a model file one process.
 
@@ -40,6 +42,8 @@ def ready_models(
         fleet: as it is brought.
         kept: those that are open; a driver stays where nothing changed that it was opened by.
         environment: where secrets are taken from.
+        without_key: is told what is wrong with a key that cannot be had; who asks that model then waits for a person.
+            None where that is an error.
 
     Raises:
         Enoent, Eacces, Einval: a secret cannot be had, or a model's file cannot be used.
@@ -47,7 +51,14 @@ def ready_models(
     ready: dict[str, ReadyModel] = {}
     known = {model.opened.by: model.opened for model in kept.values()}
     for name, form in fleet.models.items():
-        key = _key(fleet, form, environment)
+        try:
+            key = _key(fleet, form, environment)
+        except KernelError as error:
+            if without_key is None:
+                raise
+            without_key(f"the model {name} of the fleet {fleet.name} cannot be asked: {error.message}")
+            ready[name] = ReadyModel(Opened(KeylessModel(name, error.message), form, None, None), Terms())
+            continue
         remote = form.driver == "openai"
         plain = msgspec.structs.replace(form, limits=None, prices=form.prices if remote else None)
         by = (plain, key, _stamp(form.file))
