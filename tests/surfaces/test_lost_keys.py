@@ -71,7 +71,7 @@ def test_a_key_that_is_gone_is_asked_for_when_it_is_needed(tmp_path: Path) -> No
                 incidents = shard.kernel.table.incidents
                 await turns_until(lambda: bool(incidents))
                 assert [row.kind for row in incident_rows(shard.kernel.table)] == ["bad_key"]
-                assert endpoint.bodies == []
+                assert not endpoint.bodies
 
                 key.write_text("secret-b\n")
                 key.chmod(0o600)
