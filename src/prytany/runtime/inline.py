@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from prytany.abi.errors import Enoent, ProcessExit, error_of
+from prytany.abi.errors import Eio, Enoent, KernelError, ProcessExit, error_of
 from prytany.abi.wire import PIECE
 from prytany.ports.runner import Host
 from prytany.runtime.calls import CallStream
@@ -175,19 +175,42 @@ class InlineWorker:
 
 
 class InlineRunner:
-    """Runs the programs that it was given by name."""
+    """Runs the programs that it was given by name, and others from what was recorded of them."""
 
     def __init__(self, programs: dict[str, Program], sink: LogSink | None = None) -> None:
         """`sink` takes what they log; without one it goes to Python's logging."""
         self._programs = programs
         self._sink = sink
+        self._loaded: dict[tuple[str, bytes], Program] = {}
 
     async def start(self, pid: int, item: bytes, host: Host) -> InlineWorker:
-        """The program of that name, in this loop."""
-        name = _decode(item)["program"]
-        if name not in self._programs:
-            raise Enoent(f"there is no inline program {name!r}")
-        return InlineWorker(pid, self._programs[name], host, self._sink)
+        """The program of that name, in this loop.
+
+        Raises:
+            Enoent, Einval: there is none, or it is none.
+            Eio: its module raised while it was loaded.
+        """
+        start = _decode(item)
+        name = start["program"]
+        program = self._programs.get(name) or self._load(name, start.get("source") or b"")
+        return InlineWorker(pid, program, host, self._sink)
+
+    def _load(self, name: str, source: bytes) -> Program:
+        """Trusted code, loaded once for each text of it; the modules beside it are the kernel's own from then on."""
+        found = self._loaded.get((name, source))
+        if found is None:
+            if not source:
+                raise Enoent(f"there is no inline program {name!r}")
+            from prytany.runtime.program import load_program  # late: few kernels run any
+
+            try:
+                found = load_program(name, source)
+            except KernelError:
+                raise
+            except Exception as error:
+                raise Eio(f"{name} cannot be loaded: {type(error).__name__}: {error}") from error
+            self._loaded[name, source] = found
+        return found
 
     async def close(self) -> None:
         """Every worker was killed by the kernel."""

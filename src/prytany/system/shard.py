@@ -34,6 +34,7 @@ from prytany.ports.runner import Runner
 from prytany.ports.store import Store, StoreError
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
+from prytany.runtime.inline import InlineRunner
 from prytany.runtime.roster import Roster
 from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
@@ -76,7 +77,10 @@ def _journal(
 
 def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]:
     """The runners of a kernel that was given no others."""
-    return {"python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined, roster=roster)}
+    return {
+        "python": ConfinedRunner(sys.executable, logs.append, unconfined=unconfined, roster=roster),
+        "inline": InlineRunner({}, logs.append),
+    }
 
 
 def _open(path: Path, notes: list[str], *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]:
