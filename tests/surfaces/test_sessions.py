@@ -311,3 +311,29 @@ def test_a_chat_that_is_terminated_leaves_in_order(folder: Path) -> None:
         run.send_signal(signal.SIGTERM)
         assert run.wait(60) == 143
     assert [row["state"] for row in rows(folder / "home", "--all")] == ["closed"]
+
+
+def test_who_has_enough_leaves_a_kernel_that_stands_still(folder: Path) -> None:
+    with up(folder) as (home, kernel), on_terminal("chat", "friend", home=home) as person:
+        person.until("> ")
+        kernel.send_signal(signal.SIGSTOP)
+        try:
+            person.type("\x03")
+            person.until("[Ctrl-C again leaves")
+            person.type("\x03")
+            person.until("[leaving; Ctrl-C again leaves at once]")
+            person.type("\x03")
+            person.until("[left without a word from the kernel")
+            assert person.ended() == 130
+        finally:
+            kernel.send_signal(signal.SIGCONT)
+
+
+def test_a_kernel_whose_terminal_nobody_reads_goes_on(folder: Path) -> None:
+    home = folder / "home"
+    with on_terminal("up", str(folder), home=home) as kernel:
+        kernel.until("ps --home")
+        kernel.type("\x13")  # Ctrl-S
+        said = "".join(f"Word {n}.\n" for n in range(40))
+        done = talk("chat", "friend", home=home, typed=said)
+        assert len(done.stdout.splitlines()) == 40, done.stderr

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prytany.abi import events as ev
+from prytany.cli.aside import Aside
 from prytany.cli.attached import duration
 from prytany.cli.progress import Progress
 from prytany.cli.table import COLOURS, clipped
@@ -67,7 +68,11 @@ class LiveProgress(Progress):
 
     def __init__(self, home: Path, console: Console | None = None) -> None:
         super().__init__(self._say_line, home)
-        self._console = console or _Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._aside: Aside | None = None
+        if console is None:
+            self._aside = Aside()
+            console = _Console(file=self._aside, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+        self._console = console
         self._clock = SystemClock()
         self._live: Live | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -96,6 +101,8 @@ class LiveProgress(Progress):
             with contextlib.suppress(OSError):
                 live.refresh()
                 live.stop()
+        if self._aside is not None:
+            self._aside.settle()
 
     def go_on(self, alive: int, waiting: int = 0) -> None:
         """Whoever looks sees it."""

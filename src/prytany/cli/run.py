@@ -17,13 +17,14 @@ import uvloop
 from prytany.abi.control import SOCKET, Ended
 from prytany.abi.errors import Ebusy, Eintr, Einval, Eio, Enoent, Enospc
 from prytany.cli.arguments import given_arguments
+from prytany.cli.aside import Aside
 from prytany.cli.attached import command, no_home
 from prytany.cli.failure import INTERRUPTED, advised, tell
 from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.progress import Progress
 from prytany.cli.table import in_colour
-from prytany.cli.text import note, processes, say
+from prytany.cli.text import note, processes, safe, say
 from prytany.cli.totals import total_line
 from prytany.cli.wait import show
 from prytany.kernel.quotas import DEFAULT_QUOTAS
@@ -169,7 +170,10 @@ def progress_of(terms: Terms) -> Progress:
     if terms.quiet:
         return Progress(lambda text: None, terms.home)
     if terms.plain or terms.as_json or not in_colour(sys.stderr):
-        return Progress(say, terms.home, terms.as_json)
+        if sys.stderr is not sys.__stderr__:
+            return Progress(say, terms.home, terms.as_json)
+        aside = Aside()
+        return Progress(lambda text: print(safe(text), file=aside), terms.home, terms.as_json)
     from prytany.cli.live import LiveProgress
 
     return LiveProgress(terms.home)

@@ -29,6 +29,10 @@ from prytany.client import Client
 
 END_S = limits.SESSION_CLOSE_MS / 1_000 + 2
 """How long who leaves waits for the end of what ends with it."""
+ANSWER_S = 2.0
+"""How long who leaves waits for a kernel that does not answer."""
+LEAVING_S = 0.5
+"""After how long it is said that somebody is still leaving."""
 
 
 async def talk_with(
@@ -75,6 +79,7 @@ class _Conversation:
         self._talk = talk
         self._lines = lines
         self._task: asyncio.Task[Any] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._code = 0
         self._warned = False
         self._silent = False
@@ -111,7 +116,7 @@ class _Conversation:
             with contextlib.suppress(Exception):
                 await asyncio.gather(speaker, listener, return_exceptions=True)
             if not self._silent:
-                await self._leave()
+                await self._see_off()
             for number in signals:
                 loop.remove_signal_handler(number)
 
@@ -122,6 +127,9 @@ class _Conversation:
 
     def _on_signal(self, number: int) -> None:
         assert self._task is not None
+        if self._leaving is not None:  # enough of that, too
+            self._leaving.cancel()
+            return
         if number == signal.SIGINT and self._talk.interrupt():
             return
         if number == signal.SIGINT and not self._talk.busy and self._lines.drop():
@@ -166,17 +174,35 @@ class _Conversation:
             raise failed
         return 0
 
+    async def _see_off(self) -> None:
+        """Leave; a signal meanwhile ends the waiting, and so does a kernel that says nothing."""
+        self._leaving = leaving = asyncio.ensure_future(self._leave())
+        done, _ = await asyncio.wait([leaving], timeout=LEAVING_S)
+        if not done:
+            self._say("[leaving; Ctrl-C again leaves at once]")
+            await asyncio.wait([leaving])
+        if leaving.cancelled() or isinstance(leaving.exception(), TimeoutError):
+            self._say("[left without a word from the kernel: the session ends after its grace time]")
+        else:
+            leaving.result()
+
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the terminal is gone
+            self._talk.screen.line(text)
+
     async def _leave(self) -> None:
-        """Say that this one goes; where that ends the session, see that it does."""
+        """Say that this one goes; where that ends the session, see that it does. Raises TimeoutError."""
         talk = self._talk
         if not talk.session or talk.ended is not None or not talk.client.live:
             return
-        with contextlib.suppress(KernelError, TimeoutError):
-            async with asyncio.timeout(END_S):
+        with contextlib.suppress(KernelError):
+            async with asyncio.timeout(ANSWER_S):
                 await talk.client.leave_session(talk.pid)
                 row = next((row for row in await talk.client.sessions() if row.session == talk.pid), None)
-                if row is not None and row.state == "closing":
-                    await talk.client.wait(talk.pid)
+            if row is not None and row.state == "closing":
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(END_S):
+                        await talk.client.wait(talk.pid)
 
 
 def failure_of(said: Said) -> KernelError | None:
