@@ -107,7 +107,7 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), notify) as up:
 
             async def bring() -> None:
-                show_plan(await up.bring(fleet, digest), terms.as_json)
+                show_plan(await up.bring(fleet, digest), terms.as_json, was_down=True)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
             return await up.stay(bring, again, drain_s)
