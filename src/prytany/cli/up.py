@@ -18,6 +18,7 @@ from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
 from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
+from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
 from prytany.cli.run import Terms, open_shard, progress_of
 from prytany.cli.staying import Up
@@ -39,10 +40,12 @@ ROOT = (
 async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerator[Up]:
     """A kernel in this process; when a root ends, the rest of its run is ended too."""
     progress = progress_of(terms)
+    others = Others(progress)
     ended: asyncio.Queue[int] = asyncio.Queue()
 
     def watch(seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
         progress(seq, time_ns, events)
+        others(events)
         for event in events:
             if isinstance(event, ev.ProcessExited):
                 ended.put_nowait(event.pid)
@@ -62,7 +65,7 @@ async def kernel_here(terms: Terms, asks: bool, notify: Notify) -> AsyncGenerato
         progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
     tidying = asyncio.ensure_future(tidy())
     try:
-        yield Up(shard, terms, notify, progress)
+        yield Up(shard, terms, notify, progress, others)
     finally:
         tidying.cancel()
         await asyncio.gather(tidying, return_exceptions=True)
