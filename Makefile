@@ -39,7 +39,8 @@ bench: env ## run all benchmarks, print a table
 
 demo: env ## a fleet: an editor and its readers digest eight documents with the embedded model
 	$(RUN) prytany models fetch
-	$(RUN) prytany run examples/digest --input examples/digest/documents
+	$(RUN) prytany run examples/digest --input examples/digest/documents --home .prytany
+	@echo "the digest is in examples/digest/output/digest.md, the record of the run in .prytany: .venv/bin/prytany tree --home .prytany"
 
 clean: ## remove environments and caches (.prytany, with its journals, stays)
 	rm -rf .venv .venv-3.* .tools .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .import_linter_cache .pytest_cache dist

@@ -231,12 +231,36 @@ class TestFound:
         (place / ".prytany").symlink_to(tmp_path / "mine")
         assert find_home(None) == tmp_path / "state" / "prytany"
 
-    def test_one_that_others_could_exchange_is_passed_over(self, place: Path, tmp_path: Path) -> None:
+    def test_one_that_others_could_exchange_is_passed_over_and_that_is_said_once(
+        self, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (place / ".prytany").mkdir(mode=0o700)
         place.chmod(0o777)
-        assert find_home(None) == tmp_path / "state" / "prytany"
+        assert find_home(None) == find_home(None) == tmp_path / "state" / "prytany"
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"{place}/.prytany is passed over: everybody may write to {place}")
         place.chmod(0o1777)
         assert find_home(None) == place / ".prytany"
+
+    def test_what_is_named_is_plain_where_that_is_the_same(self, place: Path, tmp_path: Path) -> None:
+        assert find_home(Path("../../mine")) == tmp_path / "outer" / "mine"
+        (tmp_path / "link").symlink_to(place / "below")
+        assert find_home(tmp_path / "link" / ".." / "x") == tmp_path / "link" / ".." / "x", "it is in the project"
+
+    def test_who_names_an_empty_home_or_the_folder_around_one_is_told_what_to_name(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (place / ".prytany").mkdir(mode=0o700)
+        (place / "fleet.yaml").write_text("")
+        with pytest.raises(Enoent) as empty:
+            list_processes(place / ".prytany", False)
+        home = f"--home {place}/.prytany"
+        advice = f"begin with: prytany up {place} {home}, or: prytany run {place} {home}"
+        assert empty.value.__notes__ == [f"nothing was run here yet; {advice}"]
+        monkeypatch.chdir(place)
+        with pytest.raises(Enoent) as around:
+            list_processes(place, False)
+        assert around.value.__notes__ == [f"the home in there is {place}/.prytany: name that one, with {home}"]
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
     def test_one_of_somebody_else_is_passed_over(self, place: Path, tmp_path: Path) -> None:

@@ -173,6 +173,8 @@ def test_a_hang_up_lets_it_look_at_the_file_again_and_a_fault_in_it_changes_noth
         ]
         kernel.send_signal(signal.SIGHUP)
         assert json.loads(kernel.stdout.readline())["changes"] == []
+        assert here("down", home=home).returncode == 0
+        assert "the fleet talk was taken down from elsewhere" in json.loads(kernel.stderr.readline())["note"]
         kernel.send_signal(signal.SIGTERM)
         assert kernel.wait(60) == 0
 

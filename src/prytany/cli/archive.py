@@ -32,7 +32,7 @@ def archive_journal(
         with bar("entries checked", last) as move:
             check_archive(home, path, made.head, move)
     except Enoent as error:
-        raise no_home(error) from None
+        raise no_home(error, home) from None
     except Einval as error:
         raise taken(error) from None
     prepared, removed = (
@@ -68,7 +68,7 @@ def rebase_home(home: Path, archives: Sequence[Path], as_json: bool) -> None:
     try:
         made = rebase(home, archives)
     except Enoent as error:
-        raise no_home(error) from None
+        raise no_home(error, home) from None
     if as_json:
         print(json_line(made._asdict()))
     else:
@@ -81,7 +81,7 @@ def _last(home: Path, before: str) -> int:
         number = before.isdecimal() and len(before) < 19
         last = int(before) - 1 if number else last_before(home, time_ns(before))
     except Enoent as error:
-        raise no_home(error) from None
+        raise no_home(error, home) from None
     with closing(open_reader(home)) as reader:
         archived = reader.archived()
     if 0 < last <= archived:

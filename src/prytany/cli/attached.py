@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,8 +14,10 @@ from prytany.abi.ids import Pid, parse_pid
 from prytany.cli.failure import advised
 from prytany.cli.text import note, safe
 from prytany.client import Client, attach
+from prytany.system.fleet.target import fleet_path
 
 T = TypeVar("T")
+HOME = ".prytany"
 
 
 def with_client(home: Path, action: Callable[[Client], Awaitable[T]]) -> T:
@@ -24,7 +27,7 @@ def with_client(home: Path, action: Callable[[Client], Awaitable[T]]) -> T:
         try:
             client = await attach(home)
         except Enoent as error:
-            raise no_home(error) from None
+            raise no_home(error, home) from None
         try:
             return await action(client)
         except KernelError as error:
@@ -35,8 +38,15 @@ def with_client(home: Path, action: Callable[[Client], Awaitable[T]]) -> T:
     return asyncio.run(session())
 
 
-def no_home(error: KernelError) -> KernelError:
+def no_home(error: KernelError, home: Path) -> KernelError:
     """`error`, with what to do where there is no home, or nothing in it."""
+    within, folder = home / HOME, home.parent
+    if os.path.isdir(within):
+        return advised(error, f"the home in there is {within}: name that one, with --home {shlex.quote(str(within))}")
+    if home.name == HOME and fleet_path(folder) is not None:
+        target = "" if folder == Path.cwd() else f" {shlex.quote(str(folder))}"
+        up, run = command(f"up{target}", home), command(f"run{target}", home)
+        return advised(error, f"nothing was run here yet; begin with: {up}, or: {run}")
     return advised(error, "name another home with --home, or begin one with: prytany run FILE.py:FUNCTION")
 
 

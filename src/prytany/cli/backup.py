@@ -28,7 +28,7 @@ def back_up(home: Path, path: Path, as_json: bool, *, force: bool, logs: bool, c
         with bar("entries", 0) as move:
             made = make_backup(home, path, force=force, logs=logs, progress=move)
     except Enoent as error:
-        raise no_home(error) from None
+        raise no_home(error, home) from None
     except Einval as error:
         raise taken(error) from None
     head = f"{made.head.seq}:{made.head.hash.hex()}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+from functools import cache
 from pathlib import Path
 from shlex import quote as quoted
 
 from prytany.abi.errors import Eacces
-from prytany.cli.failure import advised
+from prytany.cli.failure import advised, wants_json
+from prytany.cli.text import note
 
 
 def find_home(option: Path | None) -> Path:
@@ -17,13 +20,16 @@ def find_home(option: Path | None) -> Path:
     Raises Eacces where one is found that was not begun where it lies: it may have come with what was downloaded.
     """
     if option is not None:
-        return option.absolute()
+        return _plain(option)
     if named := os.environ.get("PRYTANY_HOME"):
-        return Path(named).absolute()
+        return _plain(Path(named))
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if _is_ours(folder):
-            return _placed(folder / ".prytany")
+        found = folder / ".prytany"
+        if os.path.lexists(found):
+            if not (why := _why_not_ours(folder)):
+                return _placed(found)
+            _passed_over(f"{found} is passed over: {why}; it can be named, with --home")
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "prytany"
 
@@ -45,8 +51,9 @@ def _placed(home: Path) -> Path:
     )
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether `folder` holds a home that nobody else can have planted there, or can put another in the place of.
+def _why_not_ours(folder: Path) -> str:
+    """Why `folder` holds a home that somebody else can have planted there, or can put another in the place of; "" where
+    nobody can.
 
     What a home records is run when it is resumed, so one that is merely found has to be a folder of this user's, no
     link, and where others may remove or rename it, it is passed over; it can still be named.
@@ -54,8 +61,26 @@ def _is_ours(folder: Path) -> bool:
     try:
         found = os.lstat(folder / ".prytany")
         around = os.stat(folder)
-    except OSError:
-        return False
-    others = around.st_mode & stat.S_IWOTH and not around.st_mode & stat.S_ISVTX
+    except OSError as error:
+        return f"it cannot be looked at ({error.strerror})"
     own = (0, os.geteuid())
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == own[1] and around.st_uid in own and not others
+    if not stat.S_ISDIR(found.st_mode):
+        return "it is no folder"
+    if found.st_uid != own[1] or around.st_uid not in own:
+        return "it, or the folder that it is in, is somebody else's"
+    if around.st_mode & stat.S_IWOTH and not around.st_mode & stat.S_ISVTX:
+        return f"everybody may write to {folder}, and so exchange it"
+    return ""
+
+
+@cache
+def _passed_over(text: str) -> None:
+    """Say it, once."""
+    note(text, wants_json(sys.argv[1:]))
+
+
+def _plain(named: Path) -> Path:
+    """The path of what is named, from the root; without `..` where that means the same."""
+    path = named.absolute()
+    plain = Path(os.path.normpath(path))
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path

@@ -24,8 +24,9 @@ BESIDE = {"README.md": "README.md", ".gitignore": "gitignore"}
 SCHEMA, HOME = "fleet.schema.json", ".prytany"
 NAME, NAME_CHARS_MAX = "fleet", 64
 THEN = """then: prytany run --arg prompt="When does the bakery open?"
+or:   prytany run --entry librarian --arg question="When does the bakery open?"    (no model is asked)
 or:   prytany chat
-With --model scripted they need no model; prytany models fetch gets one."""
+With --model scripted none needs a model; prytany models fetch gets one."""
 
 
 def make_fleet(folder: Path, as_json: bool) -> None:

@@ -128,7 +128,7 @@ def keep_sound_part(home: Path, target: Path, as_json: bool) -> None:
         with bar("entries", 0) as move:
             kept, of = keep_home(home, target, move)
     except Enoent as error:
-        raise no_home(error) from None
+        raise no_home(error, home) from None
     except Einval as error:
         raise advised(error, "name a folder that is not there yet: --to DIR") from None
     if as_json:

@@ -2,13 +2,16 @@
 
 It knows the processes that are alive, from the durable events. What it draws is bounded: the processes to which
 something happened last, as many as have room, and one line for the rest. The terminal's modes and its cursor are never
-touched, so however this ends, even by SIGKILL, there is nothing to set right.
+touched, so however this ends, even by SIGKILL, there is nothing to set right. Behind another program of the terminal
+(`prytany up &`) nothing is drawn, and only who fails or needs a person is said; `fg` brings the table back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -40,6 +43,14 @@ WAITS = {
 """What an open call waits for, in a word."""
 
 
+def in_front(fd: int = 2) -> bool:
+    """Whether this is what its terminal belongs to now; so it is on one that has no jobs."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return True
+
+
 class _Console(Console):
     """A console that leaves the cursor alone."""
 
@@ -66,8 +77,9 @@ class _Row:
 class LiveProgress(Progress):
     """The same events as `Progress` takes, as a table; above it stands a line for who needs a person, and who fails."""
 
-    def __init__(self, home: Path, console: Console | None = None) -> None:
+    def __init__(self, home: Path, console: Console | None = None, front: Callable[[], bool] = in_front) -> None:
         super().__init__(self._say_line, home)
+        self._front = front
         self._aside: Aside | None = None
         if console is None:
             self._aside = Aside()
@@ -84,15 +96,13 @@ class LiveProgress(Progress):
 
     def begin(self) -> None:
         """Draw from here on."""
-        self._live = Live(
-            console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False,
-            get_renderable=self.picture, vertical_overflow="crop",
-        )  # fmt: skip
-        self._live.start(refresh=True)
+        if self._front():
+            self._appear()
         self._timer = asyncio.get_running_loop().call_later(FRAME_S, self._tick, 0)
 
     def end(self) -> None:
         """The last picture stays; what follows stands below it."""
+        self._look()
         live, self._live = self._live, None
         if self._timer is not None:
             self._timer.cancel()
@@ -103,6 +113,23 @@ class LiveProgress(Progress):
                 live.stop()
         if self._aside is not None:
             self._aside.settle()
+
+    def _appear(self) -> None:
+        self._live = Live(
+            console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False,
+            get_renderable=self.picture, vertical_overflow="crop",
+        )  # fmt: skip
+        self._live.start(refresh=True)
+
+    def _look(self) -> bool:
+        """Whether to draw. Where another program has the terminal, the table is left as it stands, without a byte."""
+        if self._front():
+            return True
+        if self._live is not None:
+            self._live = None
+            self._console.clear_live()
+            self._console.pop_render_hook()
+        return False
 
     def go_on(self, alive: int, waiting: int = 0) -> None:
         """Whoever looks sees it."""
@@ -118,6 +145,7 @@ class LiveProgress(Progress):
         """Nothing: the table shows it."""
 
     def _say_line(self, text: str) -> None:
+        self._look()
         if self._live is None:
             say(text)
         else:
@@ -126,13 +154,14 @@ class LiveProgress(Progress):
 
     def _tick(self, still: int) -> None:
         """Draw what has changed since the last picture, and the times once a second."""
-        if self._live is None:
-            return
         still += 1
-        if self._changed or still * FRAME_S >= STILL_S:
+        if self._look() and (self._changed or self._live is None or still * FRAME_S >= STILL_S):
             self._changed, still = False, 0
             try:
-                self._live.refresh()
+                if self._live is None:
+                    self._appear()
+                else:
+                    self._live.refresh()
             except OSError:  # the terminal is gone
                 self.end()
                 return

@@ -35,7 +35,7 @@ def list_notices(home: Path, as_json: bool) -> None:
             print(json_line(row))
         return
     if not rows:
-        say("every notice was delivered")
+        say("no notice waits: each was delivered, or dropped")
         return
     now_ns = SystemClock().now_ns()
     channels = [safe(f"{row.fleet} notify[{row.at}] {row.channel}") for row in rows]
@@ -94,16 +94,16 @@ def test_channels(home: Path, as_json: bool, target: Path, *, trust: bool) -> in
         remember(home, digest)
 
     async def send() -> bool:
-        said = [await _try(definition, fleet.name, as_json) for definition in definitions(fleet)]
+        said = [await _try(definition, fleet.name, home, as_json) for definition in definitions(fleet)]
         return all(said)
 
     return 0 if uvloop.run(send()) else FAILED
 
 
-async def _try(definition: Definition, fleet: str, as_json: bool) -> bool:
+async def _try(definition: Definition, fleet: str, home: Path, as_json: bool) -> bool:
     label, courier, clock = label_of(definition.notice), courier_of(definition), SystemClock()
     began_ns = clock.now_ns()
-    letter = trial(label, fleet, os.urandom(ID_BYTES).hex(), began_ns)
+    letter = trial(label, fleet, os.urandom(ID_BYTES).hex(), began_ns, str(home))
     cause = ""
     try:
         said = await courier.deliver(letter)

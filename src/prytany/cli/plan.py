@@ -13,8 +13,8 @@ from prytany.cli.text import json_line, safe
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 
 
-def show_plan(plan: Plan, as_json: bool) -> None:
-    """Print it on standard output."""
+def show_plan(plan: Plan, as_json: bool, *, was_down: bool = False) -> None:
+    """Print it on standard output; it `was_down` where nothing ran until now."""
     if as_json:
         print(json_line(plan), flush=True)
         return
@@ -23,12 +23,12 @@ def show_plan(plan: Plan, as_json: bool) -> None:
         what = f": {', '.join(change.what)}" if change.what else ""
         line = safe(f"{change.sign} {change.kind} {change.name}{what}")
         print(click.style(line, fg=COLOURS[change.sign]) if colour else line)
-    print(safe(_end(plan)), flush=True)
+    print(safe(_end(plan, was_down)), flush=True)
 
 
-def _end(plan: Plan) -> str:
+def _end(plan: Plan, was_down: bool) -> str:
     if plan.dry_run:
         return "nothing was changed (--dry-run)" if plan.changes else "nothing would change"
     if plan.empty and not plan.started:
-        return f"the fleet {plan.fleet} is up as it is; nothing changed"
+        return f"the fleet {plan.fleet} is up {'now, as it was before' if was_down else 'as it is; nothing changed'}"
     return f"the fleet {plan.fleet} is up" + (f"; started: {', '.join(map(str, plan.started))}" if plan.started else "")

@@ -48,13 +48,17 @@ class Progress:
         else:
             self._say(f"{pid:>5}  {safe(name):<28} {what}")
 
+    def announce(self, what: str) -> None:
+        """What is of no one process."""
+        self._say(json_line({"note": what}) if self._as_json else f"       {what}")
+
     def go_on(self, alive: int, waiting: int = 0) -> None:
         """Say how it stands, where nothing was said since this was asked before."""
         if self.lines == self._lines_before:
             what = f"goes on: {processes(alive)}, {self._answered} model calls answered"
             if waiting >= alive:
                 what += f"; all wait, for what says {command('ps', self._home)}"
-            self._say(json_line({"note": what}) if self._as_json else f"       {what}")
+            self.announce(what)
         self._lines_before = self.lines
 
     def _on(self, event: ev.Event) -> None:
@@ -88,7 +92,7 @@ class Progress:
                 self._names.pop(event.pid, None)
             case ev.NoticeMissed(until_ns=0):
                 what = f"a notice could not be delivered ({event.cause}); see {command('notify', self._home)}"
-                self._say(json_line({"note": what}) if self._as_json else f"       {what}")
+                self.announce(what)
             case _:
                 pass
 

@@ -18,7 +18,7 @@ def open_reader(home: Path, *, damaged: bool = False, pinned: bool = True) -> Sq
     """A view of the home's journal, at one moment or always at its newest; raises Enoent when there is none."""
     path = home / "journal.db"
     if not path.exists():
-        raise no_home(Enoent(f"there is no journal in {home}"))
+        raise no_home(Enoent(f"there is no journal in {home}"), home)
     return SqliteReader(path, damaged=damaged, pinned=pinned)
 
 

@@ -195,7 +195,7 @@ async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool)
             " or run elsewhere with another --home",
         ) from None
     except Enoent as error:
-        raise error if create else no_home(error) from None
+        raise error if create else no_home(error, home) from None
 
 
 async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress) -> int:

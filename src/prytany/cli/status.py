@@ -23,6 +23,7 @@ from prytany.system.usage import disk_use, entries_of
 NOTHING_RUNS = 3
 """As the init scripts of the Linux Standard Base have it for a service that does not run."""
 DAY_NS = 86_400_000_000_000
+ENDED = "terminated"
 LOW_RESERVES = 8
 """Times the reserve: with less than that free, it is said."""
 
@@ -61,7 +62,7 @@ def show_status(home: Path, as_json: bool) -> int:
         for name, value in _lines(status, disk, home):
             print(f"{name:<10} {safe(value)}")
         if not status.os_pid:
-            say(f"nothing runs here; go on with: {command('resume', home)}")
+            say(f"nothing runs here; {_go_on(status, home)}")
     return 0 if status.os_pid else NOTHING_RUNS
 
 
@@ -97,8 +98,14 @@ def _lines(s: Status, disk: Disk, home: Path) -> Iterator[tuple[str, str]]:
     if s.notices_waiting or s.notices_given_up:
         look = command("notify", home)
         yield "notices", f"{s.notices_waiting} wait, {s.notices_given_up} could not be delivered, see them with: {look}"
+    runs: dict[str, list[FleetRow]] = {}
     for fleet in s.fleets:
-        yield "fleet", _fleet(fleet)
+        if fleet.stays:
+            yield "fleet", _fleet([fleet])
+        else:
+            runs.setdefault(fleet.name, []).append(fleet)
+    for rows in runs.values():
+        yield "fleet", _fleet(rows)
     yield "head", f"entry {s.head}"
     unused = f", {size_said(disk.unused_bytes)} of it unused" if disk.unused_bytes else ""
     archived = f"; entries up to {disk.archived} are archived" if disk.archived else ""
@@ -112,10 +119,24 @@ def _lines(s: Status, disk: Disk, home: Path) -> Iterator[tuple[str, str]]:
         yield "LOW", f"the disk is nearly full; make room: {command('journal collect', home)}, {make}"
 
 
-def _fleet(fleet: FleetRow) -> str:
-    up = "up" if fleet.stays else "goes with its last process"
-    told = f"; notices by {', '.join(channel.label for channel in fleet.channels)}" if fleet.channels else ""
-    return f"{fleet.name} ({up}): {processes(fleet.processes)}; agents {', '.join(fleet.agents)}{told}"
+def _fleet(rows: list[FleetRow]) -> str:
+    """One that is up; or what was brought by that name for single runs."""
+    last = rows[-1]
+    up = "goes with its last process" if len(rows) == 1 else f"of {len(rows)} runs; each goes with its last process"
+    labels = dict.fromkeys(channel.label for row in rows for channel in row.channels)
+    told = f"; notices by {', '.join(labels)}" if labels else ""
+    count = processes(sum(row.processes for row in rows))
+    return f"{last.name} ({'up' if last.stays else up}): {count}; agents {', '.join(last.agents)}{told}"
+
+
+def _go_on(status: Status, home: Path) -> str:
+    """What there is to go on with, where no kernel runs."""
+    if any(fleet.stays for fleet in status.fleets):
+        names = ", ".join(fleet.name for fleet in status.fleets if fleet.stays)
+        return f"in the folder of {names}, go on with: {command('up', home)}"
+    if status.processes == status.states.get(ENDED, 0):
+        return "every run has ended"
+    return f"go on with: {command('resume', home)}"
 
 
 def size_said(size: int) -> str:

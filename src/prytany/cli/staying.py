@@ -16,6 +16,7 @@ from prytany.cli.attached import command
 from prytany.cli.bringing import bring_command
 from prytany.cli.failure import INTERRUPTED, tell
 from prytany.cli.last import last_notices
+from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
 from prytany.cli.progress import Progress
 from prytany.cli.run import Terms, broken
@@ -38,19 +39,24 @@ NOTHING = UnderWay()
 class Up:
     """A kernel in this process that stays until it is told to stop."""
 
-    def __init__(self, shard: Shard, terms: Terms, manager: ServiceManager, progress: Progress) -> None:
+    def __init__(self, shard: Shard, terms: Terms, manager: ServiceManager, progress: Progress, others: Others) -> None:
         """The kernel runs; nobody listens for signals yet."""
         self.shard = shard
         self._terms = terms
         self._manager = manager
         self._progress = progress
+        self._others = others
         self._terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
 
     async def bring(self, fleet: ResolvedFleet, digest: str = "") -> control.Plan:
         """Bring a fleet up; `digest` is what of it the operator has trusted now. Raises KernelError."""
         if digest:
             remember(self._terms.home, digest)
-        packed = await self.shard.desk.answer(bring_command(fleet), os.getuid())
+        self._others.own = True
+        try:
+            packed = await self.shard.desk.answer(bring_command(fleet), os.getuid())
+        finally:
+            self._others.own = False
         return msgspec.msgpack.decode(packed, type=control.Plan)
 
     async def stay(self, bring: Callable[[], Awaitable[None]], again: Again, drain_s: int) -> int:

@@ -58,7 +58,7 @@ async def _follow(home: Path, reader: SqliteReader, shown: Shown) -> None:
     try:
         client: Client = await attach(home)
     except Enoent as error:
-        raise no_home(error) from None
+        raise no_home(error, home) from None
     try:
         while not shown.traced.ended:
             await client.reach()

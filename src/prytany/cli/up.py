@@ -17,6 +17,7 @@ from prytany.cli.attached import command, with_client
 from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
 from prytany.cli.leftovers import end_leftovers
+from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
 from prytany.cli.run import Terms, open_shard, progress_of
 from prytany.cli.staying import Up
@@ -39,10 +40,12 @@ async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> Asyn
     """A kernel in this process; when a root ends, the rest of its run is ended too. Who has it sees to the last
     notices."""
     progress = progress_of(terms)
+    others = Others(progress)
     ended: asyncio.Queue[int] = asyncio.Queue()
 
     def watch(seq: int, time_ns: int, events: Sequence[ev.Event]) -> None:
         progress(seq, time_ns, events)
+        others(events)
         for event in events:
             if isinstance(event, ev.ProcessExited):
                 ended.put_nowait(event.pid)
@@ -62,7 +65,7 @@ async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> Asyn
         progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
     tidying = asyncio.ensure_future(tidy())
     try:
-        yield Up(shard, terms, manager, progress)
+        yield Up(shard, terms, manager, progress, others)
     finally:
         tidying.cancel()
         await asyncio.gather(tidying, return_exceptions=True)
@@ -106,7 +109,7 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), manager) as up:
 
             async def bring() -> None:
-                show_plan(await up.bring(fleet, digest), terms.as_json)
+                show_plan(await up.bring(fleet, digest), terms.as_json, was_down=True)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
             return await up.stay(bring, again, drain_s)

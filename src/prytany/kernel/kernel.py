@@ -87,7 +87,7 @@ class Kernel:
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)
         self.restarts = Restarts(outside.clock, self)
-        self.notices = Notices(self, outside.couriers, outside.clock)
+        self.notices = Notices(self, outside.couriers, outside.clock, outside.home)
         self.closing = False
         self.draining = False
         self.idle = False

@@ -56,11 +56,12 @@ class Core(Faulty, Protocol):
 class Notices:
     """See the module. Does nothing until `begin`."""
 
-    def __init__(self, kernel: Core, couriers: Mapping[str, Courier], clock: Clock) -> None:
-        """`couriers` are by fleet and channel, as `key_of` names them."""
+    def __init__(self, kernel: Core, couriers: Mapping[str, Courier], clock: Clock, home: str = "") -> None:
+        """`couriers` are by fleet and channel, as `key_of` names them; `home` is where one looks."""
         self._k = kernel
         self._couriers = couriers
         self._clock = clock
+        self._home = home
         self._begun = self._asked = self._flushing = False
         self._seen = 0
         self._trying: dict[str, asyncio.Task[None]] = {}
@@ -162,7 +163,7 @@ class Notices:
             if courier is None or fleet is None:
                 raise Missed("unavailable")
             async with asyncio.timeout(2 * limits.NOTICE_TIMEOUT_MS / 1_000):
-                said = await courier.deliver(letter(notice, fleet.name))
+                said = await courier.deliver(letter(notice, fleet.name, self._home))
         except Missed as error:
             missed = error
         except TimeoutError:

@@ -174,7 +174,8 @@ class Shard:
             reactions: list[Callable[[Durable], None]] = []
             ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
-            outside = Outside(SystemClock(), drivers.models, BeneathFiles(), drivers.tools, drivers.couriers)
+            clock = SystemClock()
+            outside = Outside(clock, drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path))
             kernel = Kernel(
                 ledger, outside, made, reader, programs.find, os.urandom, running_max=running_max,
                 workers_max=workers_max, watch=watch, quotas=quotas, environment=Environments().identity,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import os
+import pty
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from prytany.abi import events as ev
-from prytany.cli.live import ROWS_MAX, LiveProgress, _Console
+from prytany.cli.live import ROWS_MAX, LiveProgress, _Console, in_front
 
 
 def spawned(pid: int, name: str) -> ev.ProcessSpawned:
@@ -87,3 +92,50 @@ def test_a_terminal_that_is_gone_does_not_end_the_run() -> None:
         progress.end()
 
     asyncio.run(run())
+
+
+def test_behind_another_program_of_the_terminal_nothing_is_drawn_and_what_needs_a_person_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = io.StringIO()
+    console = _Console(file=file, force_terminal=True, color_system=None, width=100, height=30, markup=False)
+    front = False
+
+    async def run() -> None:
+        nonlocal front
+        progress = LiveProgress(Path("/h"), console, lambda: front)
+        progress.begin()
+        progress(1, 1, [spawned(1, "bad"), ev.IncidentOpened(1, "doubt", 3)])
+        progress._tick(8)
+        assert file.getvalue() == ""
+        assert capsys.readouterr().err.count("\n") == 1
+        front = True
+        progress._tick(0)
+        assert "1 alive" in file.getvalue(), "fg brings it back at once"
+        front, drawn = False, file.getvalue()
+        progress._tick(8)
+        progress(2, 2, [ev.ProcessExited(1, 1, 0, "raised ValueError", b"")])
+        progress.end()
+        assert file.getvalue() == drawn
+        assert "ends: raised ValueError" in capsys.readouterr().err
+        front = True
+        progress.begin()
+        progress.end()
+        assert "\x1b[1A" not in file.getvalue()[len(drawn) :].partition("\n")[0], "it is drawn below what came between"
+
+    asyncio.run(run())
+
+
+def test_who_is_in_front_is_whom_the_terminal_belongs_to() -> None:
+    pid, fd = pty.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            was = in_front()
+            child = os.fork()
+            if child == 0:
+                os.setpgid(0, 0)
+                os._exit(in_front())
+            os._exit(0 if was and os.waitpid(child, 0)[1] == 0 else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(fd)

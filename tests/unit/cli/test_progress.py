@@ -10,6 +10,7 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.cli.bar import bar
+from prytany.cli.others import Others
 from prytany.cli.progress import Progress
 
 
@@ -70,3 +71,21 @@ def test_what_went_wrong_is_told_while_it_goes_on(event: ev.Event, words: str) -
     Progress(said.append, Path("/h"))(1, 1, [event])
     assert len(said) == 1
     assert words in said[0]
+
+
+def test_what_other_terminals_do_to_the_fleets_is_said_and_what_ones_own_does_is_not() -> None:
+    said: list[str] = []
+    others = Others(Progress(said.append, Path("/h")))
+    declared = ev.FleetDeclared(1, "shop\x1b", b"", {}, [], True, 7)
+    agent = ev.AgentDeclared(1, "clerk", "python", "p.py:main", b"", [], "", [], {}, [], 0)
+    others.own = True
+    others([declared, agent])
+    assert said == []
+    others.own = False
+    others([ev.OperatorCommanded(7, "fleet shop"), declared, agent, ev.AgentWithdrawn(1, "baker")])
+    others([ev.FleetDeclared(2, "of a run", b"", {}, [], False, 7)])
+    others([ev.OperatorCommanded(7, "down shop"), ev.FleetWithdrawn(1)])
+    assert [line.strip() for line in said] == [
+        r"the fleet shop\x1b was brought from elsewhere, by uid 7: agent clerk, agent baker is gone",
+        "the fleet shop was taken down from elsewhere, by uid 7",
+    ]

@@ -41,6 +41,8 @@ class Outside(NamedTuple):
     """By file."""
     couriers: Mapping[str, Courier] = MappingProxyType({})
     """By fleet and channel, as `kernel.notices.key_of` names them."""
+    home: str = ""
+    """Where what notices name is to be looked at; "" where that goes without saying."""
 
 
 class Owner(ModelOwner, ContextOwner, ProcessOwner, Protocol):
