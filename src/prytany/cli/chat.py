@@ -78,7 +78,8 @@ async def _chat_here(terms: Terms, target: Path, agent: str, manner: Manner, *, 
     found = fleet.agents.get(name)
     if found is None or found.chat is None:
         chats = [a.name for a in fleet.agents.values() if a.chat is not None]
-        raise advised(Enoent(f"there is no chat agent {name!r} in {target}"), f"there are {', '.join(chats) or 'none'}")
+        said = f"there is no chat agent {name!r} in {target}{': it is a program' if found else ''}"
+        raise advised(Enoent(said), f"its chat agents are: {', '.join(chats) or 'none'}")
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
     quiet = terms._replace(quiet=True)
     async with kernel_here(quiet, any(not a.model for a in fleet.agents.values()), Notify()) as up:

@@ -132,6 +132,7 @@ def take_down(home: Path, name: str, as_json: bool) -> None:
 
 def _only(names: list[str]) -> str:
     if len(names) != 1:
-        said = f"there are {', '.join(names)}" if names else "no fleet is up"
-        raise advised(Enoent("which fleet is meant?" if names else said), said)
+        if not names:
+            raise advised(Enoent("no fleet is up"), "bring one up with: prytany up")
+        raise advised(Enoent("which fleet is meant?"), f"name one of {', '.join(names)}")
     return names[0]

@@ -129,7 +129,10 @@ class Link(asyncio.Protocol):
         error: KernelError | None = None
         if reply.errno:
             message, detail = msgspec.msgpack.decode(reply.value, type=tuple[str, dict[str, Any]])
+            advice = detail.pop(control.NEXT, ())
             error = error_of(reply.errno, message, detail=detail)
+            for line in advice if isinstance(advice, list) else ():  # pyright: ignore[reportUnknownVariableType]
+                error.add_note(str(line))  # pyright: ignore[reportUnknownArgumentType]
         if reply.n == 0:
             self._fail(error or Eio("the kernel hung up"))
             if self._transport is not None:
