@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -12,10 +13,13 @@ from prytany.abi.errors import Ebusy, Einval, KernelError
 from prytany.cli.backup import taken
 from prytany.cli.run import in_use
 from prytany.client import attach
+from prytany.drivers.models.failures import host_of
+from prytany.kernel.effects import model as model_effects
 from prytany.system import backup, shard
 from prytany.system.fleet.form import Notice, Secret
 from prytany.system.fleet.notifying import command_faults
 from prytany.system.fleet.secrets import FOLDER, read_secret
+from prytany.system.model_trial import NEXT
 from tests.surfaces.commands import here
 
 FLEET = """
@@ -112,7 +116,10 @@ def test_an_only_copy_is_not_to_be_forced(tmp_path: Path, monkeypatch: pytest.Mo
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(backup, "open_copy", lambda path, kind: (Reader(), About()))
+    def open_copy(path: Path, kind: str) -> tuple[Reader, About]:
+        return Reader(), About()
+
+    monkeypatch.setattr(backup, "open_copy", open_copy)
     with pytest.raises(Einval) as raised:
         backup._refuse_only_copy(tmp_path / "a", 7)  # pyright: ignore[reportPrivateUsage]
     assert notes(taken(raised.value)).startswith("name another file: this one is not replaced")
@@ -149,3 +156,36 @@ def test_what_a_running_kernel_refuses_comes_with_what_to_do(folder: Path) -> No
     error = asyncio.run(refused())
     assert notes(error).startswith("export PRYTANY_TEST_NO_SUCH_KEY=")
     assert "next" not in error.detail
+
+
+WORKS = """
+from prytany import agent
+@agent(pledge="model")
+async def main(proc):
+    return await proc.llm("x")
+"""
+
+
+def test_an_endpoint_that_is_down_is_a_line_with_what_to_do_and_the_author_s_own_frames(folder: Path) -> None:
+    text = FLEET.replace("secrets: {k: {env: PRYTANY_TEST_NO_SUCH_KEY}}\n", "").replace(", key: {secret: k}", "")
+    (folder / "fleet.yaml").write_text(text)
+    (folder / "works.py").write_text(WORKS)
+    home = folder / "home"
+    with mock.patch.object(model_effects, "BACKOFF_NS", 1_000_000):
+        talks = here("run", f"{folder}/fleet.yaml", "--entry", "talks", "--arg", "prompt=x", home=home)
+        works = here("run", f"{folder}/fleet.yaml", "--entry", "works", home=home)
+        told = here("chat", "talks", "--fleet", str(folder), "--say", "hello", home=home)
+    said = "[EMODEL in model_chat] the model 'm' did not answer: no connection to 127.0.0.1:9: Connection refused"
+    assert [said, f"next: {NEXT['unreachable']}"] == talks.stderr.splitlines()[-2:], talks.stderr
+    assert "Traceback" not in talks.stderr
+    assert [line for line in works.stderr.splitlines() if line.startswith("  File ")] == [
+        f'  File "{folder}/works.py", line 5, in main'
+    ], works.stderr
+    assert said in works.stderr
+    assert f"next: {NEXT['unreachable']}" in works.stderr
+    assert f"next: {NEXT['unreachable']}" in told.stderr
+
+
+def test_of_an_address_only_the_host_is_said() -> None:
+    assert host_of("https://me:hidden@example.org:8080/v1?key=hidden") == "example.org:8080"
+    assert host_of("https://[") == ""

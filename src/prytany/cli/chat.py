@@ -17,7 +17,7 @@ from prytany.abi import limits
 from prytany.abi.control import SessionRow
 from prytany.abi.errors import Eagain, Einval, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
-from prytany.cli.attached import command
+from prytany.cli.attached import command, reach
 from prytany.cli.bringing import resolved
 from prytany.cli.failure import advised
 from prytany.cli.run import Terms
@@ -192,7 +192,7 @@ def agent_of(rows: list[Any], agent: str) -> tuple[str, str]:
 
 async def _live(home: Path) -> Client | None:
     try:
-        client = await attach(home)
+        client = await reach(home)
     except Enoent:
         return None
     if client.live:
