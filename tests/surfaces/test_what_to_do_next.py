@@ -12,6 +12,7 @@ import pytest
 from prytany.abi.errors import Ebusy, Einval, KernelError
 from prytany.cli.backup import taken
 from prytany.cli.run import in_use
+from prytany.cli.trusting import path_of
 from prytany.client import attach
 from prytany.drivers.models.failures import host_of
 from prytany.kernel.effects import model as model_effects
@@ -189,3 +190,17 @@ def test_an_endpoint_that_is_down_is_a_line_with_what_to_do_and_the_author_s_own
 def test_of_an_address_only_the_host_is_said() -> None:
     assert host_of("https://me:hidden@example.org:8080/v1?key=hidden") == "example.org:8080"
     assert host_of("https://[") == ""
+
+
+def test_a_fleet_above_beside_the_home_that_is_used_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PRYTANY_HOME", raising=False)
+    (folder / ".prytany").mkdir(mode=0o700)
+    (folder / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(folder / "a" / "b")
+    with pytest.raises(KernelError, match="no fleet file here") as raised:
+        path_of(Path())
+    assert notes(raised.value).endswith(f"is in {folder}: name it as ../../")
+    (folder / "fleet.yaml").unlink()
+    with pytest.raises(KernelError) as raised:
+        path_of(Path())
+    assert "prytany init" in notes(raised.value)
