@@ -81,7 +81,7 @@ def test_a_running_fleet_is_looked_at_waited_for_and_killed_from_outside(tmp_pat
         assert refused("inspect", "9", home=home) == "ESRCH"
         busy = prytany("resume", "--model", "scripted", home=home).exception
         assert isinstance(busy, Ebusy)
-        assert "prytany kill PID" in busy.__notes__[0]
+        assert f"`kill {run.pid}`" in busy.__notes__[0]
         # What is not there is told of, and the rest is killed all the same.
         killed = prytany("kill", "9", "2", home=home)
         assert killed.exit_code == 2
@@ -121,7 +121,7 @@ def test_a_fleet_whose_kernel_died_is_looked_at_and_killed_by_what_is_recorded(t
     ("arguments", "errno"),
     [
         (("kill", "1", "--signal", "BOOM"), "EINVAL"),
-        (("kill", "one"), "EINVAL"),
+        (("kill", "0x1"), "EINVAL"),
         (("kill", "1"), "ENOENT"),
         (("ps",), "ENOENT"),
         (("inspect", "0"), "EINVAL"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 from prytany.abi.errors import Eagain, Einval, Enoent, Epipe, Esrch, KernelError
 from prytany.abi.ids import Pid, parse_pid
-from prytany.cli.failure import advised
+from prytany.cli.failure import advised, wants_json
 from prytany.cli.text import note, safe
 from prytany.client import Client, attach
+from prytany.client.holder import Holder
 from prytany.system.fleet.target import fleet_path
 
 T = TypeVar("T")
@@ -25,7 +27,7 @@ def with_client(home: Path, action: Callable[[Client], Awaitable[T]]) -> T:
 
     async def session() -> T:
         try:
-            client = await attach(home)
+            client = await reach(home)
         except Enoent as error:
             raise no_home(error, home) from None
         try:
@@ -36,6 +38,22 @@ def with_client(home: Path, action: Callable[[Client], Awaitable[T]]) -> T:
             await client.close()
 
     return asyncio.run(session())
+
+
+async def reach(home: Path) -> Client:
+    """A client of the home, which says where a kernel gives no answer. Raises as `attach`."""
+    client = await attach(home)
+    client.on_silence = lambda holder: note(silence(holder), wants_json(sys.argv[1:]))
+    return client
+
+
+def silence(holder: Holder) -> str:
+    """What to say of a kernel that gives no answer."""
+    who = f"the kernel (process {holder.os_pid} of the operating system)" if holder.os_pid else "the kernel"
+    if holder.stopped:
+        return f"{who} is stopped, and does not answer; let it go on with: kill -CONT {holder.os_pid}"
+    may = f"; where it was stopped, let it go on with: kill -CONT {holder.os_pid}" if holder.os_pid else ""
+    return f"{who} does not answer yet{may}"
 
 
 def no_home(error: KernelError, home: Path) -> KernelError:

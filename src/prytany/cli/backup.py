@@ -133,5 +133,6 @@ def time_ns(text: str) -> int:
 
 def taken(error: Einval) -> Einval:
     """`error`, with what to do where a file is not to be replaced."""
-    advised(error, "name another file, or --force to replace one")
+    there = error.message.endswith("is there already")
+    advised(error, "name another file, or --force to replace one" if there else "name another file")
     return error

@@ -17,7 +17,7 @@ from prytany.abi import limits
 from prytany.abi.control import SessionRow
 from prytany.abi.errors import Eagain, Einval, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
-from prytany.cli.attached import command
+from prytany.cli.attached import command, reach
 from prytany.cli.bringing import resolved
 from prytany.cli.failure import advised
 from prytany.cli.last import last_notices
@@ -79,7 +79,8 @@ async def _chat_here(terms: Terms, target: Path, agent: str, manner: Manner, *, 
     found = fleet.agents.get(name)
     if found is None or found.chat is None:
         chats = [a.name for a in fleet.agents.values() if a.chat is not None]
-        raise advised(Enoent(f"there is no chat agent {name!r} in {target}"), f"there are {', '.join(chats) or 'none'}")
+        said = f"there is no chat agent {name!r} in {target}{': it is a program' if found else ''}"
+        raise advised(Enoent(said), f"its chat agents are: {', '.join(chats) or 'none'}")
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
     quiet = terms._replace(quiet=True)
     async with kernel_here(quiet, any(not a.model for a in fleet.agents.values()), ServiceManager()) as up:
@@ -195,7 +196,7 @@ def agent_of(rows: list[Any], agent: str) -> tuple[str, str]:
 
 async def _live(home: Path) -> Client | None:
     try:
-        client = await attach(home)
+        client = await reach(home)
     except Enoent:
         return None
     if client.live:

@@ -14,6 +14,7 @@ from prytany.abi.signals import Signal
 from prytany.cli.attached import no_process, pid_of, say_recorded, with_client
 from prytany.cli.failure import FAILED, tell
 from prytany.cli.kill import signal_one
+from prytany.cli.naming import named, pids_of
 from prytany.cli.text import json_line, processes, safe
 from prytany.client import Client
 
@@ -27,9 +28,10 @@ def stop_processes(home: Path, pids: Sequence[str], grace_s: float, as_json: boo
     be signalled."""
     if not math.isfinite(grace_s) or not 0 <= grace_s <= GRACE_S_MAX:
         raise Einval(f"a grace time is from 0 to {GRACE_S_MAX:,.0f} seconds")
-    targets = list(dict.fromkeys(pid_of(text) for text in pids))
+    given = [named(text) for text in pids]
 
     async def stop(client: Client) -> int:
+        targets = await pids_of(client, given)
         reached = [pid for pid in targets if await _signal(client, pid, Signal.TERM, as_json)]
         if client.live:
             ends = await _ends(client, reached, grace_s)
@@ -98,13 +100,13 @@ def _tell(pid: Pid, outcome: str, text: str, as_json: bool, **facts: object) -> 
 
 def hold(home: Path, pids: Sequence[str], runs: Sequence[str], signal: Signal, as_json: bool) -> int:
     """STOP or CONT to these processes, and to all of these runs; 0, or 2 when one of them could not be signalled."""
-    targets, roots = [pid_of(text) for text in pids], [pid_of(text) for text in runs]
-    if not targets and not roots:
+    given, roots = [named(text) for text in pids], [pid_of(text) for text in runs]
+    if not given and not roots:
         raise Einval("name a process, or a run with --run")
 
     async def each(client: Client) -> int:
         done: dict[Pid, bool] = {}  # whether it failed
-        await _new(client, targets, done, signal, as_json)
+        await _new(client, await pids_of(client, given), done, signal, as_json)
         for root in roots:
             for _ in range(ROUNDS_MAX):
                 members = [Pid(p.pid) for p in await client.ps() if p.run == root and not p.ended_ns]

@@ -11,11 +11,11 @@ from prytany.cli import options
 GRACE_S = 10.0
 
 runs = click.option("--run", "runs", metavar="PID", multiple=True, help="All of a run; may be given again.")
-held = click.argument("pids", metavar="[PID...]", nargs=-1, help="Processes, as ps shows them.")
+held = click.argument("pids", metavar="[PID...]", nargs=-1, help=options.NAMED_PIDS)
 
 
 @click.command()
-@click.argument("pids", metavar="PID...", nargs=-1, required=True, help="Processes, as ps shows them.")
+@click.argument("pids", metavar="PID...", nargs=-1, required=True, help=options.NAMED_PIDS)
 @click.option(
     "--grace", metavar="SECONDS", type=float, default=GRACE_S, show_default=True, help="Between TERM and KILL."
 )

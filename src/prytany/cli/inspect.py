@@ -9,7 +9,8 @@ import msgspec
 
 from prytany.abi.control import Inspection, Status
 from prytany.abi.ids import Pid, format_pid
-from prytany.cli.attached import command, duration, pid_of, with_client
+from prytany.cli.attached import command, duration, with_client
+from prytany.cli.naming import named, pids_of
 from prytany.cli.text import json_line, safe
 from prytany.cli.totals import total_line
 from prytany.client import Client
@@ -22,9 +23,10 @@ CONTEXTS_SHOWN = 10
 def inspect_process(home: Path, pid_text: str, as_json: bool) -> None:
     """Print it, for people or as JSON."""
 
-    pid = pid_of(pid_text)
+    target = named(pid_text)
 
     async def inspect(client: Client) -> tuple[Inspection, Status]:
+        (pid,) = await pids_of(client, [target])
         return await client.inspect(pid), await client.status()
 
     found, status = with_client(home, inspect)

@@ -8,8 +8,9 @@ from pathlib import Path
 from prytany.abi.errors import Einval, Esrch, KernelError
 from prytany.abi.ids import Pid
 from prytany.abi.signals import Signal
-from prytany.cli.attached import no_process, pid_of, say_recorded, with_client
+from prytany.cli.attached import no_process, say_recorded, with_client
 from prytany.cli.failure import FAILED, advised, tell
+from prytany.cli.naming import named, pids_of
 from prytany.cli.text import json_line
 from prytany.client import Client
 
@@ -27,10 +28,10 @@ def signal_of(text: str) -> Signal:
 def kill_processes(home: Path, pids: Sequence[str], signal_text: str, as_json: bool = False) -> int:
     """Signal each, and tell the others; 0, or 2 when one of them could not be."""
     signal = signal_of(signal_text)
-    targets = [pid_of(text) for text in pids]
+    given = [named(text) for text in pids]
 
     async def each(client: Client) -> int:
-        failed = 0
+        failed, targets = 0, await pids_of(client, given)
         for pid in targets:
             failed += await signal_one(client, pid, signal, as_json)
         if failed < len(targets):

@@ -11,14 +11,14 @@ from typing import Any
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Enoent, Epipe, Esrch
-from prytany.cli.attached import command, no_process, pid_of
+from prytany.cli.attached import command, no_process, pid_of, reach
 from prytany.cli.failure import INTERRUPTED, advised
 from prytany.cli.moments import moment_ns
 from prytany.cli.pattern import Pattern
 from prytany.cli.reader import entry_of, open_reader, unknown
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.watch import Watch
-from prytany.client import Client, attach
+from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 from prytany.system.logs import printed_since, read_log
 
@@ -146,7 +146,7 @@ def _check_known(home: Path, sources: Sequence[Source]) -> None:
 
 async def _follow(home: Path, sources: Sequence[Source], as_json: bool) -> None:
     """Go on with what they print until each has ended, or nothing runs any more."""
-    client = await attach(home)
+    client = await reach(home)
     if not client.live:
         await client.close()
         for source in sources:

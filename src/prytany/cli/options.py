@@ -119,6 +119,10 @@ tag = click.option(
 )  # fmt: skip
 tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)
 pid = click.argument("pid", metavar="PID", help="A process, as ps shows it.")
+NAMED_PIDS = "Processes, as ps shows them, or agents with one process each."
+named_pid = click.argument(
+    "pid", metavar="PID", help="A process, as ps shows it, or an agent of which one process is there."
+)
 call = click.argument("n", metavar="N", type=CallNumber(), help="Its call, as incidents shows it.")
 
 

@@ -189,13 +189,19 @@ async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool)
             unconfined=terms.unconfined, watch=watch, tools=terms.tools, quotas=quotas,
         )  # fmt: skip
     except Ebusy as error:
-        raise advised(
-            error,
-            f"look with `{command('ps', home)}`, end one with `{command('kill PID', home)}`,"
-            " or run elsewhere with another --home",
-        ) from None
+        raise advised(error, in_use(error, home)) from None
     except Enoent as error:
         raise error if create else no_home(error, home) from None
+
+
+def in_use(error: Ebusy, home: Path) -> str:
+    """What to do where a kernel has the home; the number that it is named by is the operating system's."""
+    holder = error.detail.get("pid")
+    end = f"; stop that kernel with `kill {holder}`" if holder else ""
+    return (
+        f"use the kernel that runs there: `{command('chat', home)}`, `{command('up', home)}`, `{command('ps', home)}`"
+        f"{end}; or run elsewhere with another --home"
+    )
 
 
 async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress) -> int:

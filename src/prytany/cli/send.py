@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from prytany.abi.control import Said
-from prytany.abi.errors import Eagain, Einval, Enoent, Eperm, KernelError, error_of
-from prytany.abi.ids import Pid, format_pid, parse_pid
+from prytany.abi.errors import Eagain, Eperm, KernelError, error_of
+from prytany.abi.ids import Pid, format_pid
 from prytany.cli.arguments import json_or_text
 from prytany.cli.attached import command, say_recorded, with_client
 from prytany.cli.failure import advised
 from prytany.cli.incidents import given_value
+from prytany.cli.naming import named, pids_of
 from prytany.cli.text import json_line, safe
 from prytany.client import Client
-
-SHOWN = 20
-"""Of the processes that could be meant."""
 
 
 def send_message(
@@ -32,12 +30,12 @@ def send_message(
         as_json: tell it as JSON.
         wait: until it is answered.
     """
-    pid = _pid(receiver)
+    target = named(receiver)
     written = str(given_value(body, False))
     value = written if as_text else json_or_text(written, "the body")
 
     async def send(client: Client) -> tuple[int, int, Said | None]:
-        to = pid or await _of_agent(client, receiver)
+        (to,) = await pids_of(client, [target])
         if isinstance(value, str) and kind == "say" and (await client.inspect(to)).session == to:
             return await _sent(client, to, {"text": value})
         return await _sent(client, to, value)
@@ -60,35 +58,6 @@ def send_message(
         print(json_line({"message": number, "receiver": to, "type": kind}))
     else:
         print(f"message {number} of type {safe(kind)} is in the mailbox of process {format_pid(Pid(to))}")
-
-
-def _pid(receiver: str) -> int:
-    """The pid that was written; 0 for a name. Raises Einval."""
-    try:
-        return parse_pid(receiver)
-    except ValueError:
-        if receiver.strip() and not receiver[0].isdigit() and receiver[0] not in "-.":
-            return 0
-    raise advised(
-        Einval(f"neither a pid nor an agent: {receiver[:100]!r}"), "a pid is a number as prytany ps shows it, such as 3"
-    )
-
-
-async def _of_agent(client: Client, name: str) -> int:
-    """The only process of that agent, `AGENT` or `FLEET.AGENT`, that lives. Raises Enoent, Einval."""
-    rows = [p for p in await client.ps() if p.agent and p.state != "terminated"]
-    found = [p.pid for p in rows if p.pid == p.run and name in (p.agent, f"{p.fleet}.{p.agent}")]
-    home = client.home
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        there = ", ".join(sorted({p.agent for p in rows})[:SHOWN]) or "none"
-        raise advised(
-            Enoent(f"no process of an agent {name[:100]!r} runs"),
-            f"there are {there}; begin a session with: {command('chat', home)}",
-        )
-    pids = ", ".join(format_pid(Pid(pid)) for pid in found[:SHOWN])
-    raise advised(Einval(f"{len(found)} processes are of the agent {name[:100]!r}"), f"name one of {pids}")
 
 
 async def _reply(client: Client, pid: int, number: int, after: int) -> Said:

@@ -7,15 +7,17 @@ import shutil
 import sys
 from pathlib import Path
 
+import prytany
 from prytany.abi.errors import Einval
 from prytany.cli.failure import advised
 from prytany.cli.home import find_home
 from prytany.cli.text import json_line, note
 from prytany.cli.trusting import path_of
-from prytany.runtime.confinement import needs_read_capability
+from prytany.drivers.models.weights import cache_path, find_weights
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import ResolvedFleet, resolve
 from prytany.system.fleet.trust import what_is_trusted
+from prytany.system.startable import in_the_way, without_model
 from prytany.system.unit import Facts, system_unit, user_unit
 
 
@@ -34,12 +36,13 @@ def show_unit(target: Path, home: Path | None, drain_s: int, *, user: bool, as_j
         local_model=any(model.driver == "local" and not model.file for model in fleet.models.values()),
     )  # fmt: skip
     text = user_unit(facts) if user else system_unit(facts)
+    warnings = _warnings(fleet, facts, user=user)
     if as_json:
-        print(json_line({"name": f"prytany-{fleet.name}.service", "unit": text}))
+        print(json_line({"name": f"prytany-{fleet.name}.service", "unit": text, "warnings": warnings}))
     else:
         sys.stdout.write(text)
-    if not user:
-        _tell_unreadable([str(path), *facts.program, *fleet.tools.values(), *fleet.folders.values()], as_json)
+    for warning in warnings:
+        note(warning, as_json)
 
 
 def _program() -> tuple[str, ...]:
@@ -54,7 +57,18 @@ def _writes(fleet: ResolvedFleet) -> tuple[str, ...]:
     return tuple(sorted({place for a in fleet.agents.values() for place, mode in a.unveil.items() if "w" in mode}))
 
 
-def _tell_unreadable(paths: list[str], as_json: bool) -> None:
-    for path in paths:
-        if os.path.isabs(path) and os.path.exists(path) and needs_read_capability([path]):
-            note(f"the service's user cannot read {path}: others than root have to, as below /opt or /srv", as_json)
+def _warnings(fleet: ResolvedFleet, facts: Facts, *, user: bool) -> list[str]:
+    """What keeps it from starting."""
+    found: list[str] = []
+    if not user:
+        programs = [agent.program.rpartition(":")[0] for agent in fleet.agents.values()]
+        files = [facts.target, *fleet.tools.values(), *fleet.folders.values(), *programs]
+        pythons = [agent.python for agent in fleet.agents.values()]
+        libraries = [sys.prefix, sys.base_prefix, os.path.dirname(os.path.abspath(prytany.__file__))]
+        found += in_the_way(files, [facts.program[0], sys.executable, *pythons], libraries)
+    nameless = [agent.name for agent in fleet.agents.values() if not agent.model]
+    weights = find_weights()
+    own = weights == cache_path()
+    if weights is None or (own and not user):  # others are installed with it
+        found += filter(None, [without_model(nameless, str(weights) if own else "")])
+    return found

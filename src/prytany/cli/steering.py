@@ -10,7 +10,7 @@ from prytany.cli import options
 
 
 @click.command()
-@options.pid
+@options.named_pid
 @options.home
 @options.as_json
 def inspect(pid: str, home: Path | None, as_json: bool) -> None:
@@ -22,7 +22,7 @@ def inspect(pid: str, home: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("pids", metavar="PID...", nargs=-1, required=True, help="Processes, as ps shows them.")
+@click.argument("pids", metavar="PID...", nargs=-1, required=True, help=options.NAMED_PIDS)
 @click.option(
     "--signal",
     "-s",

@@ -25,6 +25,7 @@ from prytany.cli.screen import Screen
 from prytany.cli.slash import carry_out, command_of, refused
 from prytany.cli.talk import Talk, gone
 from prytany.cli.text import close_output, note
+from prytany.cli.wait import model_advice
 from prytany.client import Client
 
 END_S = limits.SESSION_CLOSE_MS / 1_000 + 2
@@ -213,6 +214,7 @@ def failure_of(said: Said) -> KernelError | None:
     if isinstance(value, dict) and "interrupted" in value:
         return advised(Eintr("the answer was interrupted"), "say it again")
     if isinstance(value, dict) and "error" in value:
-        error: Any = said.value
-        return error_of(str(error["error"]["errno"]), str(error["error"]["message"]))
+        told: Any = said.value
+        error = error_of(str(told["error"]["errno"]), str(told["error"]["message"]))
+        return advised(error, advice) if (advice := model_advice(told["error"])) else error
     return None

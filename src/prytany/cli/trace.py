@@ -11,13 +11,13 @@ from typing import Any
 
 from prytany.abi.errors import Einval, Enoent, Epipe
 from prytany.abi.syscalls import TABLE
-from prytany.cli.attached import command, no_home, no_process, pid_of
+from prytany.cli.attached import command, no_home, no_process, pid_of, reach
 from prytany.cli.failure import INTERRUPTED
 from prytany.cli.reader import entry_of, note_archived, open_reader, unknown
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.totals import money
 from prytany.cli.traced import Line, Traced
-from prytany.client import Client, attach
+from prytany.client import Client
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 
 HEAD = (
@@ -56,7 +56,7 @@ def trace_process(home: Path, pid_text: str, as_json: bool, *, follow: bool = Fa
 async def _follow(home: Path, reader: SqliteReader, shown: Shown) -> None:
     """Go on with what becomes durable, until the process has ended or nothing runs any more."""
     try:
-        client: Client = await attach(home)
+        client: Client = await reach(home)
     except Enoent as error:
         raise no_home(error, home) from None
     try:

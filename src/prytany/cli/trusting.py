@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -10,6 +12,7 @@ import click
 
 from prytany.abi.errors import Eacces, Enoent
 from prytany.cli.failure import advised
+from prytany.cli.home import find_home
 from prytany.cli.text import note
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.target import NAMES, fleet_path
@@ -20,11 +23,19 @@ def path_of(target: Path) -> Path:
     """The fleet file that a target names. Raises Enoent."""
     path = fleet_path(target)
     if path is None:
-        raise advised(
-            Enoent(f"there is no fleet file {'here' if str(target) == '.' else target}"),
-            f"name a .yaml file, or a folder that holds {NAMES[0]}; `prytany init` makes one to begin with",
-        )
+        here = str(target) == "."
+        advice = f"name a .yaml file, or a folder that holds {NAMES[0]}; `prytany init` makes one to begin with"
+        if here and (above := _above(Path.cwd())):
+            folder = os.path.join(os.path.relpath(above), "")
+            advice = f"the fleet beside the home that is used here is in {above}: name it as {shlex.quote(folder)}"
+        raise advised(Enoent(f"there is no fleet file {'here' if here else target}"), advice)
     return path
+
+
+def _above(here: Path) -> Path | None:
+    """The folder beside whose home a fleet file lies, where that home is used here and is not here."""
+    folder = find_home(None).parent
+    return folder if folder in here.parents and fleet_path(folder) is not None else None
 
 
 def trusted(

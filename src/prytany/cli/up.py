@@ -13,7 +13,7 @@ import uvloop
 from prytany.abi import control
 from prytany.abi import events as ev
 from prytany.abi.errors import Enoent
-from prytany.cli.attached import command, with_client
+from prytany.cli.attached import command, reach, with_client
 from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
 from prytany.cli.leftovers import end_leftovers
@@ -23,7 +23,7 @@ from prytany.cli.run import Terms, open_shard, progress_of
 from prytany.cli.staying import Up
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.trusting import trusted
-from prytany.client import Client, attach
+from prytany.client import Client
 from prytany.system.fleet.comparing import compare
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
@@ -81,7 +81,7 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
 
     async def there() -> int | None:
         try:
-            client = await attach(terms.home)
+            client = await reach(terms.home)
         except Enoent:
             return None
         try:
@@ -134,6 +134,7 @@ def take_down(home: Path, name: str, as_json: bool) -> None:
 
 def _only(names: list[str]) -> str:
     if len(names) != 1:
-        said = f"there are {', '.join(names)}" if names else "no fleet is up"
-        raise advised(Enoent("which fleet is meant?" if names else said), said)
+        if not names:
+            raise advised(Enoent("no fleet is up"), "bring one up with: prytany up")
+        raise advised(Enoent("which fleet is meant?"), f"name one of {', '.join(names)}")
     return names[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from prytany.abi.control import Ended
@@ -68,7 +69,18 @@ def show_end(result: object, error: object) -> None:
         # Of a program that a signal ended, the message names it already.
         once = message if kind in message.split() else f"{kind}: {message}"
         say(str(told.get("traceback") or once).rstrip(), lines=True)
+        if advice := model_advice(told):
+            say(f"next: {advice}")
     if isinstance(result, str):
         print(safe(result, lines=True))
     elif result is not None:
         print(safe(repr(result)))
+
+
+def model_advice(error: Mapping[str, object]) -> str:
+    """What to do where a program ended since a model gave no answer; "" where nothing is known."""
+    if error.get("errno") != "EMODEL":
+        return ""
+    from prytany.system.model_trial import NEXT  # late: it knows models
+
+    return NEXT.get(str(error.get("cause")), "")

@@ -14,6 +14,7 @@ import msgspec
 from prytany import __version__
 from prytany.abi import control
 from prytany.abi.errors import Eacces, Einval, Eio, Enoent, KernelError
+from prytany.client.holder import Holder, holder_of
 from prytany.client.link import Link, Locked, connect
 from prytany.drivers.clocks.system import SystemClock
 
@@ -59,6 +60,8 @@ class Client:
         self.home = home
         self._folder_fd = folder_fd
         self._link: Link | None = None
+        self.on_silence: Callable[[Holder], None] = lambda holder: None
+        """Called where a kernel that runs gives no answer for a while."""
 
     @property
     def live(self) -> bool:
@@ -78,7 +81,10 @@ class Client:
         if os.geteuid() not in (0, owner):  # nor would a kernel there listen to us; who knows what listens
             raise Eacces(f"{self.home} belongs to uid {owner}", detail={"uid": owner})
         self._link = await connect(self._folder_fd)
-        if self._link is None:
+        if self._link is not None:
+            self._link.holder = lambda: holder_of(self._folder_fd)
+            self._link.on_silence = lambda holder: self.on_silence(holder)
+        else:
             if owner != os.geteuid():
                 raise Eacces(f"{self.home} belongs to uid {owner}, and no kernel runs in it", detail={"uid": owner})
             try:

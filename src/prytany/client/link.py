@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -12,10 +13,22 @@ from prytany.abi import control
 from prytany.abi.errors import Eacces, Eagain, Ebusy, Einval, Eio, Epipe, Etimedout, KernelError, error_of
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
 from prytany.abi.wire import LENGTH_BYTES, UNREADABLE, FrameReader
+from prytany.client.holder import Holder
 from prytany.system.control import socket_address
 
 ANSWER_S = 30.0
 """How long a kernel may take to answer what it need not wait for; one that is stopped never does."""
+SILENT_S = 3.0
+"""After how long without an answer its asker is told."""
+STOPPED_S = 5.0
+"""How long one that is stopped may take to answer a look; what was commanded it does when it goes on."""
+
+
+Look = (
+    control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
+    | control.ListSessions | control.ListFleets
+)  # fmt: skip
+"""What changes nothing."""
 
 
 class Locked(Exception):
@@ -61,6 +74,10 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._last_n = 0
+        self.holder: Callable[[], Holder] = lambda: Holder(0, False)
+        """Who is to answer."""
+        self.on_silence: Callable[[Holder], None] = lambda holder: None
+        """Called where no answer comes for a while that should, or none can come."""
         self._gone: KernelError | None = None
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -89,12 +106,23 @@ class Link(asyncio.Protocol):
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[n] = answer
         self._transport.write(message)
+        loop, bounded = asyncio.get_running_loop(), not isinstance(command, control.Unbounded)
+
+        def silent() -> None:
+            holder = self.holder()
+            if bounded or holder.stopped:
+                self.on_silence(holder)
+            if holder.stopped and isinstance(command, Look):
+                limit.reschedule(loop.time() + STOPPED_S - SILENT_S)
+
+        telling = loop.call_later(SILENT_S, silent)
         try:
-            async with asyncio.timeout(None if isinstance(command, control.Unbounded) else ANSWER_S):
+            async with asyncio.timeout(ANSWER_S if bounded else None) as limit:
                 return msgspec.Raw(await answer)
         except TimeoutError:
-            raise Etimedout("the kernel does not answer; is it stopped?") from None
+            raise _unanswered(self.holder()) from None
         finally:
+            telling.cancel()
             self._asked.pop(n, None)
 
     async def close(self) -> None:
@@ -129,7 +157,10 @@ class Link(asyncio.Protocol):
         error: KernelError | None = None
         if reply.errno:
             message, detail = msgspec.msgpack.decode(reply.value, type=tuple[str, dict[str, Any]])
+            advice = detail.pop(control.NEXT, ())
             error = error_of(reply.errno, message, detail=detail)
+            for line in advice if isinstance(advice, list) else ():  # pyright: ignore[reportUnknownVariableType]
+                error.add_note(str(line))  # pyright: ignore[reportUnknownArgumentType]
         if reply.n == 0:
             self._fail(error or Eio("the kernel hung up"))
             if self._transport is not None:
@@ -148,3 +179,11 @@ class Link(asyncio.Protocol):
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(self._gone)
+
+
+def _unanswered(holder: Holder) -> Etimedout:
+    if not holder.stopped:
+        return Etimedout("the kernel does not answer", detail={"pid": holder.os_pid})
+    error = Etimedout("the kernel does not answer: it is stopped", detail={"pid": holder.os_pid})
+    error.add_note(f"let it go on with: kill -CONT {holder.os_pid}")
+    return error

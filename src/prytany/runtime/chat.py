@@ -103,7 +103,7 @@ class Session(Server):
                 raise
             return {"interrupted": True}
         except KernelError as error:
-            return {"error": {"errno": error.errno, "message": error.message}}
+            return {"error": {"errno": error.errno, "message": error.message, **_cause(error)}}
         finally:
             loop.remove_signal_handler(signal.SIGUSR1)
 
@@ -250,6 +250,11 @@ class Chat:
         if folder is None:
             return f"there is no skill {name!r}; there are {', '.join(self._skills)}"
         return await self._proc.files.read(f"{folder}/{file}")
+
+
+def _cause(error: KernelError) -> dict[str, str]:
+    cause = error.detail.get("cause")
+    return {"cause": cause} if isinstance(cause, str) else {}
 
 
 def _offered(tool: dict[str, Any]) -> dict[str, Any]:

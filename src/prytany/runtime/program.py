@@ -14,8 +14,9 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from prytany.abi.errors import Einval, Enoent, KernelError
@@ -25,7 +26,12 @@ from prytany.runtime.recorded import explain, load_recorded
 
 TRACEBACK_BYTES_MAX = 8 << 10
 MESSAGE_BYTES_MAX = 2 << 10
+CAUSE_BYTES_MAX = 64
 _OURS = ("prytany.runtime.", "asyncio.")
+_OURS_BELOW = ("prytany.", "asyncio.")
+"""Of an error of the kernel's, what led to it from the program on is nothing for its author to mend either."""
+_CHAT = "/prytany/runtime/chat.py"
+"""The program of chat agents, which runs from its record."""
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 
 Main = Callable[..., Coroutine[Any, Any, Any]]
@@ -95,11 +101,34 @@ def exit_error(error: BaseException) -> dict[str, Any]:
     record: dict[str, Any] = {
         "type": type(error).__name__,
         "message": _bounded(_text_of(error), MESSAGE_BYTES_MAX),
-        "traceback": _bounded("".join(traceback.format_exception(_of_program(error))), TRACEBACK_BYTES_MAX),
+        "traceback": _bounded("".join(_told(error)), TRACEBACK_BYTES_MAX),
     }
     if isinstance(error, KernelError):
         record["errno"] = error.errno
+        if isinstance(cause := error.detail.get("cause"), str):
+            record["cause"] = _bounded(cause, CAUSE_BYTES_MAX)
     return record
+
+
+def _told(error: BaseException) -> Iterable[str]:
+    """Its traceback, from the program on; of an error of the kernel's, the program's own frames and no others."""
+    _of_program(error)
+    if not isinstance(error, KernelError):
+        return traceback.format_exception(error)
+    told = traceback.TracebackException.from_exception(error)
+    chain: list[tuple[traceback.TracebackException | None, BaseException | None]] = [(told, error)]
+    for part, raised in chain:
+        if part is not None and raised is not None:
+            frames = traceback.walk_tb(raised.__traceback__)
+            own = [line for line, (frame, _) in zip(part.stack, frames, strict=False) if not _is_ours(frame)]
+            part.stack = traceback.StackSummary.from_list(own)
+            chain += [(part.__cause__, raised.__cause__), (part.__context__, raised.__context__)]
+    return told.format() if told.stack else [f"{_text_of(error)}\n"]
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name.startswith(_OURS_BELOW) or frame.f_code.co_filename.endswith(_CHAT)
 
 
 def _text_of(error: BaseException) -> str:

@@ -168,7 +168,9 @@ def _refuse_only_copy(path: Path, archived: int) -> None:
     reader.close()
     if about.first <= archived:
         last = min(about.entries, archived)
-        raise Einval(f"{path} is an archive, of entries {about.first} to {last}, which a home may have no more")
+        kept = Einval(f"{path} is an archive, of entries {about.first} to {last}, which a home may have no more")
+        kept.add_note("name another file: this one is not replaced, not even with --force")
+        raise kept
 
 
 def _begins(reader: SqliteReader) -> Head:

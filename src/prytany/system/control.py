@@ -258,7 +258,9 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing() or (self._leaving and n):
             return
         if isinstance(answer, KernelError):
-            message = (n, answer.errno, [answer.message, answer.detail])
+            advice = getattr(answer, "__notes__", ())  # what is to be done about it, for whoever asked
+            detail = {**answer.detail, control.NEXT: list(advice)} if advice else answer.detail
+            message = (n, answer.errno, [answer.message, detail])
             transport.write(control.encode_message(message))
         else:
             transport.write(control.encode_message((n, "", msgspec.Raw(answer))))

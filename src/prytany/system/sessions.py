@@ -63,7 +63,10 @@ class SessionDesk:
         number = fleet_up(k, command.fleet)
         agent = agent_of(k.fleets.fleets[number], command.agent)
         if resolved_of(k, number).agents[agent.name].chat is None:
-            raise Einval(f"the agent {agent.name!r} is a program: sessions are with chat agents")
+            chats = [a.name for a in resolved_of(k, number).agents.values() if a.chat is not None]
+            error = Einval(f"the agent {agent.name!r} is a program: sessions are with chat agents")
+            error.add_note(f"its fleet's chat agents are: {', '.join(chats) or 'none'}")
+            raise error
         return k.sessions.open(
             number, agent.name, CONVERSATION, uid=uid, user=command.user, kept=command.kept,
             grace_ms=command.grace_ms, tags=command.tags,

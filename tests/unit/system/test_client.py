@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ import pytest
 from prytany.abi import control
 from prytany.abi.errors import Eacces, Eagain, Ebusy, Einval, Eio, Enoent, Epipe, Esrch, Etimedout
 from prytany.abi.limits import CONTROL_REQUEST_BYTES_MAX
+from prytany.cli.attached import silence
 from prytany.client import Client, attach, link
+from prytany.client.holder import Holder
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.home import Home
@@ -173,6 +177,59 @@ def test_a_kernel_that_does_not_answer_is_not_waited_for_for_ever(home: Path, mo
     with pytest.raises(Etimedout):
         use(home, lambda client: client.status())
     thread.join(10)
+
+
+@pytest.fixture
+def stopped() -> Generator[int]:
+    """A process that was stopped, as with Ctrl-Z."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        yield process.pid
+        process.kill()
+
+
+def test_of_a_kernel_that_is_stopped_a_look_says_so_and_gives_up_early(
+    home: Path, monkeypatch: pytest.MonkeyPatch, stopped: int
+) -> None:
+    monkeypatch.setattr(link, "SILENT_S", 0.01)
+    monkeypatch.setattr(link, "STOPPED_S", 0.02)
+    (home / "lock").write_text(f"{stopped}\n")
+    told: list[Holder] = []
+
+    async def look(client: Client) -> None:
+        client.on_silence = told.append
+        await client.ps()
+
+    thread = strange(home, drain)
+    with pytest.raises(Etimedout, match="it is stopped") as raised:
+        use(home, look)
+    thread.join(10)
+    assert told == [Holder(stopped, True)]
+    assert raised.value.__notes__ == [f"let it go on with: kill -CONT {stopped}"]
+    assert f"kill -CONT {stopped}" in silence(told[0])
+
+
+def test_a_kernel_that_is_slow_is_told_of_and_who_it_is_where_that_is_known(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "SILENT_S", 0.01)
+    monkeypatch.setattr(link, "ANSWER_S", 0.05)
+    told: list[Holder] = []
+
+    async def kill(client: Client) -> None:
+        client.on_silence = told.append
+        with pytest.raises(Etimedout):
+            await client.signal(1, 15)
+
+    for pid in (os.getpid(), 0):
+        (home / "lock").write_text(f"{pid or 'nobody'}\n")
+        (home / "control").unlink(missing_ok=True)
+        thread = strange(home, drain)
+        use(home, kill)
+        thread.join(10)
+        assert told == [Holder(pid, False)]
+        assert ("kill -CONT" in silence(told.pop())) == (pid > 0)
 
 
 def test_a_command_that_is_too_large_or_cannot_be_sent_is_refused_before_it_is(home: Path) -> None:

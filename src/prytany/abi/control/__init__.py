@@ -83,6 +83,8 @@ from prytany.abi.control.wire import (
 
 SOCKET = "control"
 """The socket's name in the home."""
+NEXT = "next"
+"""Under which the detail of a refusal has what is to be done about it, as a list of lines."""
 UNKNOWN = "there is no such command"
 """How the refusal of a command begins that a kernel does not know; older ones say no more."""
 ROWS_MAX = 500
@@ -92,6 +94,7 @@ ROW_CALLS_MAX = 8
 
 __all__ = [
     "ANSWERS",
+    "NEXT",
     "ROWS_MAX",
     "ROW_CALLS_MAX",
     "SOCKET",

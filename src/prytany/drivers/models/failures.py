@@ -9,16 +9,20 @@ Source: OpenAI's error codes; RFC 9110 section 10.2.3 (Retry-After); pyreqwest's
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
 from prytany.ports.model import ModelFailure
 
 MESSAGE_CHARS_MAX = 500
+HOST_CHARS_MAX = 260
+_OS_ERROR = re.compile(r" \(os error \d+\)$")
 RETRY_AFTER_MS_MAX = 24 * 3_600_000  # a longer wait is a mistake of the endpoint
 NO_FUNDS_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 NO_MODEL_CODES = frozenset({"model_not_found", "model_not_available"})
@@ -110,8 +114,21 @@ def from_status(status: int, header: Callable[[str], str | None], body: bytes) -
     return failure(kind, f"HTTP {status}: {message}" if message else f"HTTP {status}", retry_after_ms=wait_ms)
 
 
-def from_exception(error: Exception) -> ModelFailure:
-    """The failure that an exception of pyreqwest stands for; its own text is left out, as it may quote the URL."""
+def host_of(address: str) -> str:
+    """The host and the port of an address, and nothing else of it: a name or a key may stand there too."""
+    try:
+        return urlsplit(address).netloc.rpartition("@")[2][:HOST_CHARS_MAX]
+    except ValueError:
+        return ""
+
+
+def from_exception(error: Exception, host: str = "") -> ModelFailure:
+    """The failure that an exception of pyreqwest stands for; its own text is left out, as it may quote the URL.
+
+    Args:
+        error: what was raised.
+        host: what was asked, where that may be said.
+    """
     from pyreqwest import exceptions
 
     name = type(error).__name__
@@ -124,7 +141,8 @@ def from_exception(error: Exception) -> ModelFailure:
         # The same class says "nobody listens" and "closed after the request was sent"; only the cause tells.
         if "client error (SendRequest)" in causes:
             return failure("interrupted", "the connection ended before the answer")
-        return failure("unreachable", "no connection to the endpoint: " + (causes[-1] if causes else name))
+        why = _OS_ERROR.sub("", causes[-1]) if causes else name
+        return failure("unreachable", f"no connection to {host or 'the endpoint'}: {why}")
     if isinstance(error, exceptions.DecodeError):
         return failure("garbage", f"what answers is not HTTP ({name})")
     if isinstance(error, exceptions.BuilderError | ValueError):

@@ -18,7 +18,7 @@ import msgspec
 
 from prytany.abi import limits
 from prytany.drivers.models import openai_wire as wire
-from prytany.drivers.models.failures import failure, from_exception, from_status
+from prytany.drivers.models.failures import failure, from_exception, from_status, host_of
 from prytany.drivers.models.prices import Prices, listed_cost_usd_micros, listed_prices
 from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 
@@ -165,7 +165,7 @@ class OpenAINative:
         except ModelFailure:
             raise
         except Exception as error:
-            raise _translated(error) from None
+            raise _translated(error, self._base_url) from None
 
     def _strike(self, received: bytes) -> bytes:
         for secret in self._secrets:
@@ -182,7 +182,7 @@ class OpenAINative:
         except ModelFailure:
             raise
         except Exception as error:
-            raise _translated(error) from None
+            raise _translated(error, self._base_url) from None
 
     def _request(self, path: str, body: bytes, ahead_bytes: int) -> RequestBuilder:
         client, url = self._connect(), self._urls.get(path)
@@ -213,11 +213,11 @@ class OpenAINative:
         return self._client
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: Exception, address: str) -> Exception:
     """The failure that `error` means; itself where it was thrown in by who reads a stream, or is a bug."""
     if not type(error).__module__.startswith("pyreqwest") and not isinstance(error, ValueError | OSError):
         return error
-    return from_exception(error)
+    return from_exception(error, host_of(address))
 
 
 async def _read(response: Response, bytes_max: int, *, cut: bool = False) -> bytes:

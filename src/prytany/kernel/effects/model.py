@@ -201,7 +201,8 @@ class ModelEffects:
                 await asyncio.get_running_loop().create_future()
             if not failure.retryable or attempt + 1 == limits.MODEL_ATTEMPTS_MAX:
                 detail = {"cause": failure.kind, "call": name, "attempts": attempt + 1}
-                return Finished([failure.message, detail], (used,), errno="EMODEL")
+                said = f"the model {model.name!r} did not answer: {failure.message}"
+                return Finished([said, detail], (used,), errno="EMODEL")
             self._owner.note((used,))
             pause_ns = (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << attempt
             await self._clock.sleep_until(self._clock.now_ns() + pause_ns)

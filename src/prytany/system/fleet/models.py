@@ -101,7 +101,9 @@ def _open(name: str, form: Form, key: str | None) -> Model:
         try:
             return ScriptedModel.load(Path(form.file)) if form.file else ScriptedModel()
         except (OSError, ValueError) as error:
-            raise Einval(f"the script of the model {name!r} cannot be used: {error}") from None
+            broken = Einval(f"the script of the model {name!r} cannot be used: {error}")
+            broken.add_note(f'mend {form.file}: it holds {{"rules": [{{"when": "…", "text": "…"}}]}}, and no more')
+            raise broken from None
     if form.driver == "local":
         from prytany.system.models import open_local
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path as File
@@ -55,7 +56,11 @@ def command_faults(notice: Notice, folder: File, path: Path) -> Found:
     command = notice.command
     if not command or not command[0] or "\0" in command[0]:
         return  # that is a fault of its form
-    if shutil.which(program_of(command, folder), path=ENVIRONMENT["PATH"]) is None:
+    program = program_of(command, folder)
+    if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
+        if "/" in command[0] and os.path.isfile(program):
+            yield (*path, "command", 0), f"{program} is not executable; chmod +x {shlex.quote(program)}"
+            return
         where = f"from {folder}" if "/" in command[0] else f"in {ENVIRONMENT['PATH']}"
         yield (*path, "command", 0), f"there is no program {quoted(command[0])} {where}"
 

@@ -35,7 +35,10 @@ def read_secret(name: str, secret: Secret, folder: str, environment: Mapping[str
     if secret.env is not None:
         value = environment.get(secret.env)
         if value is None:
-            raise Enoent(f"the secret {name!r} is from the environment's {secret.env}, which is not set")
+            raise _advised(
+                Enoent(f"the secret {name!r} is from the environment's {secret.env}, which is not set"),
+                f"export {secret.env}=… in the shell that gives the command, and give it again",
+            )
     elif secret.credential is not None:
         value = _credential(name, secret.credential, environment.get(FOLDER, ""))
     else:
@@ -53,11 +56,10 @@ def read_secret(name: str, secret: Secret, folder: str, environment: Mapping[str
 def _credential(name: str, credential: str, folder: str) -> str:
     """What a service manager handed over; all of it, but for the end of its only line."""
     if not folder:
-        error = Enoent(
-            f"the secret {name!r} is the credential {credential}, and no service manager gave any ({FOLDER})"
+        raise _advised(
+            Enoent(f"the secret {name!r} is the credential {credential}, and no service manager gave any ({FOLDER})"),
+            f"have systemd give it, with LoadCredential={credential}:PATH, or set {FOLDER} to a folder",
         )
-        error.add_note(f"have systemd give it, with LoadCredential={credential}:PATH, or set {FOLDER} to a folder")
-        raise error
     if not os.path.isabs(folder):
         raise Einval(f"{FOLDER} is {folder[:PLACE_CHARS_MAX]!r}, which is no absolute path")
     if not re.fullmatch(CREDENTIAL, credential):  # it comes from a resolved fleet, which nobody has checked here
@@ -78,4 +80,12 @@ def _content(name: str, path: str, mend: str, masked: int = 0) -> str:
                 raise Eacces(f"the secret {name!r} is from {path}, which others may read; mend it: {mend}")
             return file.read(limits.TOOL_SECRET_BYTES_MAX + 2).decode("utf-8", "replace")
     except OSError as error:
-        raise Enoent(f"the secret {name!r} is from {path}, which cannot be read: {error.strerror}") from None
+        raise _advised(
+            Enoent(f"the secret {name!r} is from {path}, which cannot be read: {error.strerror}"),
+            f"write it into {path}, as one line that only its owner may read: {mend}",
+        ) from None
+
+
+def _advised(error: Enoent, advice: str) -> Enoent:
+    error.add_note(advice)
+    return error
