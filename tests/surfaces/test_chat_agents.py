@@ -109,6 +109,20 @@ def test_it_reads_a_skill_and_asks_another_agent(folder: Path) -> None:
     assert ended["result"] == "Seven."
 
 
+def test_an_agent_that_is_asked_wrongly_is_not_begun_and_the_model_is_told_how(folder: Path) -> None:
+    wrong = [call("ask_oracle", question="What number?"), call("ask_oracle", nonsense=7), call("ask_oracle", prompt="")]
+    rules = [
+        Rule(when="EINVAL.*takes .*prompt", role="tool", text="I asked wrongly."),
+        Rule(when="ask", role="user", tool_calls=wrong),
+    ]
+
+    async def body(shard: Shard, number: int) -> Any:
+        ended = await answer(shard, number, "sales", "ask")
+        return ended["result"], sum(isinstance(e, ev.ProcessSpawned) for e in events_of(shard))
+
+    assert with_fleet(folder, rules, body) == ("I asked wrongly.", 1)
+
+
 def test_an_answer_that_does_not_fit_is_asked_again_and_in_the_end_refused(folder: Path) -> None:
     rules = [
         Rule(when="cannot be used: 'n' is missing", text='{"n": 1}'),

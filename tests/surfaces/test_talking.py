@@ -194,3 +194,26 @@ def test_what_cannot_be_talked_to_is_said(folder: Path, words: list[str], expect
     done = here(*(word.format(folder=folder) for word in words), home=folder / "home")
     assert done.returncode == 2
     assert expected in done.stderr
+
+
+def test_without_a_name_the_entry_of_the_fleet_that_is_up_is_talked_with_and_only_what_can_be_heeded_is_taken(
+    folder: Path,
+) -> None:
+    other = folder / "other"
+    other.mkdir()
+    (other / "fleet.yaml").write_text(FLEET.replace("name: talk", "name: other"))
+    (other / "script.json").write_text(json.dumps(SCRIPT))
+    with up(folder) as home:
+        assert talk("chat", home=home, typed="Hello.\n").stdout == "Hello. [1 words]\n"
+        done = talk("chat", "--fleet", str(folder), "--say", "Hi.", home=home, typed="")
+        assert done.stdout == "Hi. [1 words]\n"
+        done = here("chat", "--fleet", str(other), "--say", "Hi.", home=home)
+        assert done.returncode != 0
+        assert "the fleet other" in done.stderr
+        assert f"prytany up {other}" in done.stderr
+        done = here("chat", "--model", "scripted", "--say", "Hi.", home=home)
+        assert done.returncode != 0
+        assert "--model is for a kernel that begins" in done.stderr
+        done = here("up", str(folder), "--running", "3", "--drain", "5", home=home)
+        assert done.returncode == 0
+        assert "--running, --drain: only for a kernel that begins" in done.stderr

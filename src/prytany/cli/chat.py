@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import uvloop
 
 from prytany.abi import limits
-from prytany.abi.control import SessionRow
+from prytany.abi.control import FleetRow, SessionRow
 from prytany.abi.errors import Eagain, Einval, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command, reach
@@ -55,8 +57,9 @@ def user_of(given: str) -> str:
         return f"uid {os.getuid()}"
 
 
-def chat(terms: Terms, target: Path, agent: str, manner: Manner, *, trust: bool) -> int:
-    """A session with an agent; the exit code."""
+def chat(terms: Terms, target: Path, agent: str, manner: Manner, *, trust: bool, given: Collection[str] = ()) -> int:
+    """A session with an agent; the exit code. `given` are the options that were typed, and hold where a kernel
+    begins."""
 
     ServiceManager.take(os.environ)  # nobody is told of a session, and nothing that it starts can be
 
@@ -65,7 +68,15 @@ def chat(terms: Terms, target: Path, agent: str, manner: Manner, *, trust: bool)
         if client is None:
             return await _chat_here(terms, target, agent, manner, trust=trust)
         try:
-            fleet, name = agent_of(await client.fleets(), agent)
+            if "model" in given:
+                raise advised(
+                    Einval("--model is for a kernel that begins, and one runs in this home"),
+                    "leave it out; or name the model in the fleet file, and bring that up again; or use another --home",
+                )
+            rows = await client.fleets()
+            if "target" in given:
+                rows = _of_file(rows, target, terms.home)
+            fleet, name = agent_of(rows, agent)
             return await _begin(client, fleet, name, manner, own=False)
         finally:
             await client.close()
@@ -178,11 +189,27 @@ async def _listener(client: Client, pid: int) -> int:
     return pid
 
 
-def agent_of(rows: list[Any], agent: str) -> tuple[str, str]:
-    """The fleet that is up and has the agent, and the agent, `AGENT` or `FLEET.AGENT`; "" is the only one there is.
-    Raises Enoent, Einval."""
-    there = sorted({(row.name, name) for row in rows if row.stays for name in row.agents})
-    found = [(fleet, name) for fleet, name in there if agent in ("", name, f"{fleet}.{name}")]
+def _of_file(rows: list[FleetRow], target: Path, home: Path) -> list[FleetRow]:
+    """The fleet of that file, where it is up. Raises Enoent."""
+    name = resolved(target).name
+    found = [row for row in rows if row.stays and row.name == name]
+    if not found:
+        how = command(f"up {shlex.quote(str(target))}", home)
+        raise advised(Enoent(f"the fleet {name} of {target} is not up on the kernel that runs here"), f"{how} does it")
+    return found
+
+
+def agent_of(rows: list[FleetRow], agent: str) -> tuple[str, str]:
+    """The fleet that is up and has the agent, and the agent, `AGENT` or `FLEET.AGENT`; "" is the entry of the only
+    fleet, or the only chat agent. Raises Enoent, Einval."""
+    up = [row for row in rows if row.stays]
+    there = sorted({(row.name, name) for row in up for name in row.chats})
+    if agent:
+        every = [(row.name, name) for row in up for name in row.agents]
+        found = sorted({(fleet, name) for fleet, name in every if agent in (name, f"{fleet}.{name}")})
+        found = [one for one in found if one in there] or found
+    else:
+        found = [(up[0].name, up[0].entry)] if len(up) == 1 and up[0].entry in up[0].chats else there
     if len(found) == 1:
         return found[0]
     names = [name for _, name in there]

@@ -27,7 +27,7 @@ say = click.option(
     metavar="TARGET",
     default=".",
     type=click.Path(path_type=Path),
-    help="A fleet file, or a folder that holds one; this folder by default. Not asked for where a kernel runs.",
+    help="A fleet file, or a folder that holds one; this folder by default. Where a kernel runs: one that is up on it.",
 )
 @say
 @options.home
@@ -61,7 +61,16 @@ def chat(
     from prytany.cli.run import Terms
 
     manner = Manner(as_json, say, keep, int(grace * 1_000), user, tags)
-    context.exit(talk(Terms(find_home(home), model, 64, unconfined, as_json), target, agent, manner, trust=trust))
+    context.exit(
+        talk(
+            Terms(find_home(home), model, 64, unconfined, as_json),
+            target,
+            agent,
+            manner,
+            trust=trust,
+            given=options.given(context),
+        )
+    )
 
 
 @click.command()

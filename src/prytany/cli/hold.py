@@ -143,8 +143,9 @@ def freeze(home: Path, thaw: bool, as_json: bool) -> None:
     if as_json:
         print(json_line({"frozen": not thaw, "processes": count}))
     elif thaw:
-        print(f"{processes(count)} that stood still go on")
+        print(f"{processes(count)} that stood still {'goes' if count == 1 else 'go'} on")
     else:
         print(
-            f"{processes(count)} stand still; what was stopped before is not counted, and stays so after: freeze --thaw"
+            f"{processes(count)} {'stands' if count == 1 else 'stand'} still;"
+            " what was stopped before is not counted, and stays so after: freeze --thaw"
         )

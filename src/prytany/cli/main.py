@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from prytany import __version__
 from prytany.cli import conversing, fleets, holding, keeping, models, notifying, options, running, steering, viewing
+
+NATIVE = "pyreqwest"
+"""Its threads outlive the loop; https://docs.python.org/3/c-api/init.html#cautions-regarding-runtime-finalization"""
 
 
 @click.group(
@@ -23,7 +28,7 @@ from prytany.cli import conversing, fleets, holding, keeping, models, notifying,
 def app(context: click.Context) -> None:
     """An operating system for AI agents.
 
-    A kernel lives in `run` and in `resume`. The others speak to the one that runs in the home, or read its journal.
+    A kernel lives in `run`, `resume` and `up`. The others speak to the one that runs in the home, or read its journal.
     """
     options.help_if_bare(context)
 
@@ -47,7 +52,17 @@ def main() -> None:
 
         sys.exit(shell_complete(app, {}, "prytany", options.COMPLETE, asked))
     _prepare_streams()
-    sys.exit(perform(sys.argv[1:]))
+    _leave(perform(sys.argv[1:]))
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit, at once where native threads may be under way: one that wants Python while that ends aborts the process."""
+    if NATIVE in sys.modules:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _prepare_streams() -> None:

@@ -157,3 +157,9 @@ class Sections(click.Group):
         for title, names in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(SHORT_HELP_CHARS)) for name in names])
+
+
+def given(context: click.Context) -> set[str]:
+    """The parameters that were typed, by their names in Python."""
+    typed = click.core.ParameterSource.COMMANDLINE
+    return {name for name in context.params if context.get_parameter_source(name) is typed}

@@ -45,8 +45,9 @@ class Screen:
         value: Any = said.value
         match said.kind:
             case "said":
-                if not mine and value["type"] == "say":
-                    self.line(f"[uid {value['uid']} says: {_text(value['body'])}]")
+                if not mine and value["type"] in ("say", "new", "tools"):
+                    what = f"says: {_text(value['body'])}" if value["type"] == "say" else f"gives /{value['type']}"
+                    self.line(f"[uid {value['uid']} {what}]")
             case "model":
                 self._end_line()
             case "piece":

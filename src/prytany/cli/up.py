@@ -72,9 +72,11 @@ async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> Asyn
         await shard.close()
 
 
-def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int) -> int:
+def bring_up(
+    terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int, of_kernel: Sequence[str] = ()
+) -> int:
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped, and
-    then drains for so many seconds."""
+    then drains for so many seconds. `of_kernel` are the options typed that hold for a kernel that begins."""
     manager = ServiceManager.take(os.environ)
     fleet = resolved(target, terms.tags)
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
@@ -87,6 +89,9 @@ def bring_up(terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s:
         try:
             if not client.live:
                 return None
+            if of_kernel:
+                note(f"{', '.join(of_kernel)}: only for a kernel that begins; the one that runs goes on as it is",
+                     terms.as_json)  # fmt: skip
             if digest:
                 remember(terms.home, digest)
             show_plan(await client.bring_fleet(bring_command(fleet, dry_run=dry_run)), terms.as_json)

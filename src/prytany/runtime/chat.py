@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from prytany import Process, Server
-from prytany.abi.errors import Emodel, KernelError
+from prytany.abi.errors import Einval, Emodel, KernelError
 from prytany.abi.schema import mismatch
 from prytany.userland.answers import Answer, ToolCall
 from prytany.userland.conversation import Conversation
@@ -242,7 +242,10 @@ class Chat:
         if name == "read_skill":
             return await self._read_skill(**_given(args, "name", "file"))
         if name.startswith(ASK) and name[len(ASK) :] in self._spec.spawns:
-            return await self._proc.run(name[len(ASK) :], str(args.get("prompt", "")))
+            prompt = args.get("prompt")
+            if set(args) != {"prompt"} or not isinstance(prompt, str) or not prompt.strip():
+                raise Einval(f'{name} takes {{"prompt": TEXT}}, a text that is not empty, and nothing else')
+            return await self._proc.run(name[len(ASK) :], prompt)
         return await self._proc.tools[name.replace(DOT, ".")](**args)
 
     async def _read_skill(self, name: str = "", file: str = SKILL) -> str:

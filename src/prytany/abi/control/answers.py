@@ -365,6 +365,10 @@ class FleetRow(msgspec.Struct, kw_only=True):
     models: list[str]
     processes: int
     channels: list[ChannelRow] = []
+    entry: str = ""
+    """The agent that is talked with where none is named; "" where it was not looked up."""
+    chats: list[str] = []
+    """The agents that can be talked with; none where it was not looked up."""
 
 
 class Said(msgspec.Struct, kw_only=True):

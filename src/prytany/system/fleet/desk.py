@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
 from prytany.abi import control
-from prytany.abi.errors import Eagain, Enoent
+from prytany.abi.errors import Eagain, Eio, Enoent
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.following import hear
@@ -15,7 +16,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.notice_views import channel_rows
 from prytany.kernel.turn import others_first
 from prytany.supervision.fleets import Fleet
-from prytany.system.fleet.bringing import prepare
+from prytany.system.fleet.bringing import prepare, resolved_of
 from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.places import prepare_folders
 from prytany.system.fleet.sound import unpack_fleet
@@ -153,8 +154,13 @@ class FleetDesk:
         return fleet
 
     def _row(self, fleet: Fleet) -> control.FleetRow:
+        entry, chats = "", list[str]()
+        if fleet.stays:
+            with contextlib.suppress(Eio):  # the record of it is damaged, and the fleet is there all the same
+                written = resolved_of(self._kernel, fleet.number)
+                entry, chats = written.entry, [a.name for a in written.agents.values() if a.chat is not None]
         return control.FleetRow(
             number=fleet.number, name=fleet.name, stays=fleet.stays, processes=fleet.members,
             agents={name: agent.about for name, agent in fleet.agents.items()}, models=sorted(fleet.models),
-            channels=channel_rows(fleet),
+            channels=channel_rows(fleet), entry=entry, chats=chats,
         )  # fmt: skip
