@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+NATIVE = "pyreqwest"
+"""Its threads outlive the loop; https://docs.python.org/3/c-api/init.html#cautions-regarding-runtime-finalization"""
+
 
 def main() -> None:
     """Carry out what was typed."""
@@ -13,6 +16,21 @@ def main() -> None:
         carry_out()
     except KeyboardInterrupt:
         sys.exit(130)
+    except SystemExit as left:
+        if NATIVE in sys.modules and isinstance(left.code, int):
+            _leave(left.code)
+        raise
+
+
+def _leave(status: int) -> None:
+    """Exit at once: a native thread that wants Python while that ends aborts the process."""
+    import contextlib
+    import os
+
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

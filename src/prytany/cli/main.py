@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 import click
 
 from prytany import __version__
 from prytany.cli import conversing, fleets, holding, keeping, models, notifying, options, running, steering, viewing
-
-NATIVE = "pyreqwest"
-"""Its threads outlive the loop; https://docs.python.org/3/c-api/init.html#cautions-regarding-runtime-finalization"""
 
 
 @click.group(
@@ -52,17 +47,7 @@ def main() -> None:
 
         sys.exit(shell_complete(app, {}, "prytany", options.COMPLETE, asked))
     _prepare_streams()
-    _leave(perform(sys.argv[1:]))
-
-
-def _leave(status: int) -> NoReturn:
-    """Exit, at once where native threads may be under way: one that wants Python while that ends aborts the process."""
-    if NATIVE in sys.modules:
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
+    sys.exit(perform(sys.argv[1:]))
 
 
 def _prepare_streams() -> None:
