@@ -14,6 +14,7 @@ import msgspec
 from prytany import __version__
 from prytany.abi import control
 from prytany.abi.errors import Eacces, Einval, Eio, Enoent, KernelError
+from prytany.client.added import add_up
 from prytany.client.holder import Holder, holder_of
 from prytany.client.link import Link, Locked, connect
 from prytany.drivers.clocks.system import SystemClock
@@ -82,8 +83,7 @@ class Client:
             raise Eacces(f"{self.home} belongs to uid {owner}", detail={"uid": owner})
         self._link = await connect(self._folder_fd)
         if self._link is not None:
-            self._link.holder = lambda: holder_of(self._folder_fd)
-            self._link.on_silence = lambda holder: self.on_silence(holder)
+            self._link.whose(lambda: holder_of(self._folder_fd), lambda holder: self.on_silence(holder))
         else:
             if owner != os.geteuid():
                 raise Eacces(f"{self.home} belongs to uid {owner}, and no kernel runs in it", detail={"uid": owner})
@@ -110,7 +110,7 @@ class Client:
                 raise Eio("the kernel lists the same processes again")
             rows.extend(page)
             if len(page) < control.ROWS_MAX:
-                _add_up(rows)
+                add_up(rows)
                 return rows
 
     async def inspect(self, pid: int) -> control.Inspection:
@@ -391,15 +391,3 @@ async def _archive(
     prepared: control.Prepared = await ask(command)
     await check(prepared)
     return prepared, await ask(control.FinishArchive(prepared.seq))
-
-
-def _add_up(rows: list[control.ProcessRow]) -> None:
-    """What whole runs took. It is added up here: a kernel would have to look at all processes for each page."""
-    roots: dict[int, control.UsageRow] = {}
-    for row in rows:
-        if row.pid == row.run:
-            roots[row.pid] = row.tree = control.UsageRow(processes=0)
-    for row in rows:
-        if (tree := roots.get(row.run)) is not None:
-            tree.add(row.usage)
-            tree.add(row.below)

@@ -74,12 +74,14 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._last_n = 0
-        self.holder: Callable[[], Holder] = lambda: Holder(0, False)
-        """Who is to answer."""
-        self.on_silence: Callable[[Holder], None] = lambda holder: None
-        """Called where no answer comes for a while that should, or none can come."""
+        self._holder: Callable[[], Holder] = lambda: Holder(0, False)
+        self._on_silence: Callable[[Holder], None] = lambda holder: None
         self._gone: KernelError | None = None
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def whose(self, holder: Callable[[], Holder], on_silence: Callable[[Holder], None]) -> None:
+        """Know who is to answer, and call `on_silence` where no answer comes for a while that should."""
+        self._holder, self._on_silence = holder, on_silence
 
     @property
     def open(self) -> bool:
@@ -109,9 +111,9 @@ class Link(asyncio.Protocol):
         loop, bounded = asyncio.get_running_loop(), not isinstance(command, control.Unbounded)
 
         def silent() -> None:
-            holder = self.holder()
+            holder = self._holder()
             if bounded or holder.stopped:
-                self.on_silence(holder)
+                self._on_silence(holder)
             if holder.stopped and isinstance(command, Look):
                 limit.reschedule(loop.time() + STOPPED_S - SILENT_S)
 
@@ -120,7 +122,7 @@ class Link(asyncio.Protocol):
             async with asyncio.timeout(ANSWER_S if bounded else None) as limit:
                 return msgspec.Raw(await answer)
         except TimeoutError:
-            raise _unanswered(self.holder()) from None
+            raise _unanswered(self._holder()) from None
         finally:
             telling.cancel()
             self._asked.pop(n, None)

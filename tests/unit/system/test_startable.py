@@ -56,9 +56,9 @@ def test_what_lies_below_tmp_is_not_there_for_the_service(folder: Path) -> None:
 
 
 def test_agents_without_a_model_are_named_and_where_the_weights_are() -> None:
-    assert without_model([], "/root/w") == ""
-    assert without_model(["a", "b"], "/root/w").startswith(
-        "no model is named for a, b, and the local one is in /root/w"
+    assert without_model([], "/cache/w") == ""
+    assert without_model(["a", "b"], "/cache/w").startswith(
+        "no model is named for a, b, and the local one is in /cache/w"
     )
     assert "local one" not in without_model(["a"], "")
 
