@@ -332,7 +332,7 @@ def test_who_has_enough_leaves_a_kernel_that_stands_still(folder: Path) -> None:
 def test_a_kernel_whose_terminal_nobody_reads_goes_on(folder: Path) -> None:
     home = folder / "home"
     with on_terminal("up", str(folder), home=home) as kernel:
-        kernel.until("ps --home")
+        kernel.until("0 alive")
         kernel.type("\x13")  # Ctrl-S
         said = "".join(f"Word {n}.\n" for n in range(40))
         done = talk("chat", "friend", home=home, typed=said)
