@@ -53,7 +53,9 @@ def notes(error: BaseException) -> str:
 
 
 def test_a_key_that_is_not_set_is_to_be_exported(folder: Path) -> None:
-    done = here("run", f"{folder}/fleet.yaml", "--entry", "talks", "--arg", "prompt=hello", home=folder / "home")
+    done = here(
+        "run", f"{folder}/fleet.yaml", "--entry", "talks", "--trust", "--arg", "prompt=hello", home=folder / "home"
+    )
     assert done.returncode == 2
     assert "next: export PRYTANY_TEST_NO_SUCH_KEY=" in done.stderr
 
@@ -199,7 +201,7 @@ def test_a_fleet_above_beside_the_home_that_is_used_is_named(folder: Path, monke
     monkeypatch.chdir(folder / "a" / "b")
     with pytest.raises(KernelError, match="no fleet file here") as raised:
         path_of(Path())
-    assert notes(raised.value).endswith(f"is in {folder}: name it as ../../")
+    assert f"is in {folder}: name it as ../../;" in notes(raised.value)
     (folder / "fleet.yaml").unlink()
     with pytest.raises(KernelError) as raised:
         path_of(Path())

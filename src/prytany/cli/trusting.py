@@ -27,7 +27,8 @@ def path_of(target: Path) -> Path:
         advice = f"name a .yaml file, or a folder that holds {NAMES[0]}; `prytany init` makes one to begin with"
         if here and (above := _above(Path.cwd())):
             folder = os.path.join(os.path.relpath(above), "")
-            advice = f"the fleet beside the home that is used here is in {above}: name it as {shlex.quote(folder)}"
+            advice = f"the fleet beside the home that is used here is in {above}: name it as {shlex.quote(folder)};"
+            advice += " `prytany init` makes one here"
         raise advised(Enoent(f"there is no fleet file {'here' if here else target}"), advice)
     return path
 

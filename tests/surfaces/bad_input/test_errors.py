@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prytany.abi.errors import ERRORS, KernelError, error_of
-from prytany.cli import attached, up
+from prytany.cli import attached
 from prytany.cli.failure import NEXT, advised, fail
 from prytany.cli.main import app
 from prytany.client import Client
@@ -76,8 +76,7 @@ def test_each_errno_of_a_kernel_is_told_by_every_command_that_asks_it(
     async def failing(home: Path) -> Client:
         return Failing(home, -1)
 
-    for module in (attached, up):
-        monkeypatch.setattr(module, "attach", failing)
+    monkeypatch.setattr(attached, "attach", failing)
     for number, command in enumerate(CLIENTS):
         values = {str(p.name): [kind_of(command, str(p.name)).good] for p in LEAVES[command].params if p.required}
         if command in ("pause", "unpause"):
