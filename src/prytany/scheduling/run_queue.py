@@ -24,8 +24,8 @@ import msgspec
 from prytany.scheduling.breaker import FAILURES, Breaker
 from prytany.scheduling.call import Call, Qos
 from prytany.scheduling.estimate import Estimates
-from prytany.scheduling.policies import DEFAULT, POLICIES, Moment, Policy
 from prytany.scheduling.pacing import PPM
+from prytany.scheduling.policies import DEFAULT, POLICIES, Moment, Policy
 from prytany.scheduling.rates import NO_LIMITS, Limits, Rates, Taken
 
 QUEUE_MAX = 100_000

@@ -97,7 +97,7 @@ class TokenBucket:
 
     def take(self, amount: int, now_ns: int) -> None:
         """See `Limiter`."""
-        self._level -= amount * self._window_ns
+        self._level = max(0, self._level - amount * self._window_ns)
 
 
 LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {

@@ -51,6 +51,7 @@ class Provider:
         token_ns: how long a token of an answer takes.
         first_ns: how long the first takes.
         tell: refusals say how long to wait.
+        counts_refused: a request that is refused counts as one of the requests all the same, as at OpenAI.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class Provider:
         first_ns: int = 0,
         *,
         tell: bool = True,
+        counts_refused: bool = False,
     ) -> None:
         self._limits = limits or []
         self._concurrency = concurrency
         self._token_ns = token_ns
         self._first_ns = first_ns
         self._tell = tell
+        self._counts_refused = counts_refused
         self.active = 0
         self.refused = 0
         self.answered = 0
@@ -80,6 +83,10 @@ class Provider:
         if crowded or any(waits):
             self.refused += 1
             self.retry_after_ns = max(waits, default=0) or None if self._tell else None
+            if self._counts_refused:
+                for what, limiter in self._limits:
+                    if what == "requests":
+                        limiter.take(1, now_ns)
             return None
         for what, limiter in self._limits:
             limiter.take(asked[what], now_ns)

@@ -93,7 +93,7 @@ class PolicyMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_loses_and_invents_nothing(name: str) -> None:
     machine: type[PolicyMachine] = type(f"{name}_machine", (PolicyMachine,), {"name": name})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=40, deadline=None))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=40, deadline=None))
 
 
 def order(name: str, calls: list[Call], *, now_ns: int = 20 * SECOND_NS, under_way: int = 1) -> list[int]:
