@@ -99,6 +99,11 @@ class Pace:
         slot.amount += amount
         return slot
 
+    def remember(self, amount: int, at_ns: int) -> None:
+        """An earlier kernel began this, at the latest at `at_ns`. In order of time, and before anything is taken."""
+        self._slots.append(Slot(at_ns, at_ns, amount))
+        self.used += amount
+
     def correct(self, slot: Slot, more: int) -> None:
         """What began at `slot` took `more` than was thought, or less."""
         if slot.last_ns:

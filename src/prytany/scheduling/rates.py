@@ -15,8 +15,12 @@ Source: Chiu and Jain, "Analysis of the increase and decrease algorithms", Compu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
+from prytany.scheduling.asked import AskedSecond
+from prytany.scheduling.budgets import SECOND_NS
 from prytany.scheduling.pacing import PPM, WINDOW_NS, Pace, Slot
 
 CUT_PPM = 900_000
@@ -82,6 +86,12 @@ class Rates:
         if not self._began_ns:
             self._began_ns = now_ns
         return Taken(self.requests.take(1, now_ns), self.tokens.take(tokens, now_ns), tokens)
+
+    def remember(self, seconds: Iterable[AskedSecond]) -> None:
+        """What an earlier kernel asked within the last minute, oldest first. Before anything is taken."""
+        for s in seconds:
+            self.requests.remember(s.requests, (s.second + 1) * SECOND_NS)
+            self.tokens.remember(s.tokens, (s.second + 1) * SECOND_NS)
 
     def settle(self, taken: Taken, tokens: int) -> None:
         """It took so many, as was reported: 0 where it was refused and not worked on."""

@@ -93,9 +93,21 @@ class RunQueue:
         call = self.policy.first(self.moment(now_ns))
         return None if call is None else self._ready_ns(call, now_ns)
 
-    def free(self, now_ns: int) -> bool:
-        """Whether nobody waits, so that a call which is offered now is the next."""
-        return not self._waiting and self._room()
+    def waits_for(self, now_ns: int) -> str:
+        """What whoever is next waits for, for people; "" where it may begin, or nobody waits."""
+        if not self._waiting:
+            return ""
+        if not self._room():
+            return "a place"
+        call = self.policy.first(self.moment(now_ns))
+        assert call is not None
+        if (whole_ns := self.breaker.ready_ns(now_ns)) is None or whole_ns > now_ns:
+            return f"the endpoint, which is ill: {self.breaker.cause}"
+        if self.rates.paused_ns > now_ns:
+            return "the endpoint, which asked to be left alone"
+        if self.rates.requests.ready_ns(1, now_ns) > now_ns:
+            return "requests a minute"
+        return "tokens a minute" if self.rates.tokens.ready_ns(call.tokens, now_ns) > now_ns else ""
 
     @property
     def full(self) -> bool:

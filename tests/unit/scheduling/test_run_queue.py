@@ -209,3 +209,21 @@ def test_a_full_queue_says_so() -> None:
         assert not queue.full
         queue.offer(Call(key, 1), SECOND_NS)
     assert queue.full
+
+
+def test_it_says_what_the_next_one_waits_for() -> None:
+    def waits(limits: Limits, *, refused: bool = False) -> str:
+        queue, now_ns = RunQueue(limits), SECOND_NS
+        assert queue.waits_for(now_ns) == ""
+        for key in (1, 2):
+            queue.offer(Call(key, 1, prompt=50, completion=50), now_ns)
+        assert queue.waits_for(now_ns) == ""
+        begin_all(queue, now_ns)
+        if refused:
+            queue.rates.refused(now_ns, now_ns, SECOND_NS)
+        return queue.waits_for(now_ns)
+
+    assert waits(Limits(1)) == "a place"
+    assert waits(Limits(0, 10)) == "requests a minute"
+    assert waits(Limits(0, 0, 100)) == "tokens a minute"
+    assert "left alone" in waits(Limits(0, 0, 100), refused=True)
