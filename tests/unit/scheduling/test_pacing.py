@@ -19,7 +19,7 @@ calls = st.lists(st.tuples(st.integers(1, LARGEST), gaps), min_size=1, max_size=
 
 
 @pytest.mark.parametrize("kind", ["fixed", "sliding", "bucket"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(asked=calls, way_ns=st.lists(st.integers(0, 200_000_000), min_size=1, max_size=7))
 def test_what_is_paced_trips_no_limiter(kind: str, asked: list[tuple[int, int]], way_ns: list[int]) -> None:
     pace, limiter, now_ns, arrived_ns = Pace(LIMIT), LIMITERS[kind](LIMIT, MINUTE_NS, LARGEST), SECOND_NS, 0

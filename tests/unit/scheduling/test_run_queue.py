@@ -99,7 +99,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert all(self.queue.is_waiting(key) for key in self.waiting)
 
 
-QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 test_a_queue_is_never_stuck = QueueMachine.TestCase
 
 

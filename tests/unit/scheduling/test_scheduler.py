@@ -144,7 +144,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert len(self.k.scheduler.parked) == 0
 
 
-SchedulerMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+SchedulerMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 test_nobody_is_forgotten_and_nothing_overspent = SchedulerMachine.TestCase
 
 
