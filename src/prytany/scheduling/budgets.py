@@ -141,10 +141,10 @@ class Budgets(msgspec.Struct):
         second = now_ns // SECOND_NS
         self.held.setdefault(pid, {})[n] = Held(list(accounts), amount, second)
         for name in accounts:
-            account = self.accounts[name]
-            account.reserved += amount
-            if account.minute != UNBOUNDED:
-                _note(account, second, amount)
+            if (account := self.accounts.get(name)) is not None:
+                account.reserved += amount
+                if account.minute != UNBOUNDED:
+                    _note(account, second, amount)
 
     def charged(self, pid: int, n: int, used: Amount) -> None:
         """Fold what an attempt took: it replaces its reservation. One without is nobody's: it had no budget."""

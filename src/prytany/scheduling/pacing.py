@@ -133,7 +133,8 @@ class Pace:
 
     def _pay(self, amount: int, since_ns: int) -> None:
         if allowed := self.allowed:
-            self._paid_ns = since_ns + amount * self._window_ns // allowed
+            # At most a window at a time: what exceeds the limit by itself is not waited for longer than that.
+            self._paid_ns = since_ns + min(amount, allowed) * self._window_ns // allowed
 
     def _forget(self, now_ns: int) -> None:
         slots, before_ns = self._slots, now_ns - self._window_ns - self._margin_ns

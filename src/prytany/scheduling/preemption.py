@@ -3,7 +3,8 @@
 On a local model a slot's cache is saved and restored, which costs milliseconds: whoever is less urgent gives way, of
 several the one that has longest to go. At a remote endpoint what was generated is lost and paid for: it gives way only
 where the operator says so, only while nothing was delivered, and of several the one that has lost least. No call gives
-way more than `YIELDS_MAX` times; then it runs to its end, so that there is always progress.
+way more than `YIELDS_MAX` times; then it runs to its end, so that there is always progress. A turn that is up is no
+such yield: it is served as long as the others.
 
 Source: preemption as in priority-driven preemptive scheduling (Liu and Layland, 1973); the bound on it is ours.
 """
@@ -29,7 +30,7 @@ class Preempts(StrEnum):
     """What runs may be thrown away while nobody has seen any of it."""
 
 
-class Running:
+class GivingWay:
     """The calls that are under way at one endpoint, by who would give way first. O(log n) each."""
 
     def __init__(self, preempts: Preempts = Preempts.NEVER) -> None:
@@ -59,18 +60,18 @@ class Running:
         if self._calls.pop(key, None) is not None:
             self._order.drop(key)
 
-    def gives_way(self, to: Call) -> Call | None:
-        """Who gives way to `to`, which waits, if anybody does: background and utility work, to a person."""
+    def to(self, waits: Call) -> Call | None:
+        """Who gives way to a call that waits, if anybody does: background and utility work, to a person."""
         key = self._order.first()
-        if key is None or to.qos is not Qos.INTERACTIVE:
+        if key is None or waits.qos is not Qos.INTERACTIVE:
             return None
         call = self._calls[key]
         return call if call.qos >= Qos.UTILITY else None
 
-    def turn_is_up(self, key: int, tokens: int, *, waits: bool, quantum: int = QUANTUM_TOKENS) -> bool:
-        """Whether a call that has generated `tokens` in this turn leaves its slot: round robin on a local model. Its
-        turn never ends while nobody waits."""
-        return waits and self.preempts is Preempts.SAVED and key in self._calls and tokens >= quantum
+    def turn_is_up(self, key: int, tokens: int, quantum: int = QUANTUM_TOKENS) -> bool:
+        """Whether a call that has generated `tokens` in this turn leaves its slot, where somebody waits for it: round
+        robin on a local model."""
+        return self.preempts is Preempts.SAVED and key in self._order and tokens >= quantum
 
     def _may_yield(self, call: Call) -> bool:
         if self.preempts is Preempts.NEVER or call.yielded >= YIELDS_MAX:

@@ -118,10 +118,8 @@ class Rates:
         self._grown_ns = now_ns
         if retry_after_ns is not None:
             self.paused_ns = max(self.paused_ns, now_ns + retry_after_ns)
-        elif now_ns >= self.paused_ns:  # else it was on its way
-            pause_ns = PAUSE_NS * self._window_ns // WINDOW_NS
-            self.paused_ns = now_ns + (pause_ns << min(self._pauses, PAUSES_MAX))
-            self._pauses += 1
+        else:
+            self.pause(now_ns)
         if begun_ns <= self._cut_ns or not self._proved:
             return
         self._cut_ns, self._proved = now_ns, False
@@ -134,6 +132,13 @@ class Rates:
         else:
             for pace in named:
                 pace.share_ppm = max(SHARE_PPM_MIN, pace.share_ppm * CUT_PPM // PPM)
+
+    def pause(self, now_ns: int) -> None:
+        """Nobody begins for a while, which doubles until a call is answered."""
+        if now_ns >= self.paused_ns:  # else it was on its way
+            pause_ns = PAUSE_NS * self._window_ns // WINDOW_NS
+            self.paused_ns = now_ns + (pause_ns << min(self._pauses, PAUSES_MAX))
+            self._pauses += 1
 
     def told(self, now_ns: int, *, requests: Told | None = None, tokens: Told | None = None) -> None:
         """What headers said. Nothing left is a pause until there is some; a limit below the known one is the limit."""

@@ -26,8 +26,11 @@ from prytany.scheduling.call import Call, Qos
 from prytany.scheduling.estimate import Estimates
 from prytany.scheduling.pacing import PPM
 from prytany.scheduling.policies import DEFAULT, POLICIES, Moment, Policy
+from prytany.scheduling.preemption import QUANTUM_TOKENS, GivingWay, Preempts
 from prytany.scheduling.rates import NO_LIMITS, Limits, Rates, Taken
 
+TOKENS_MAX = 1 << 24
+"""Of a prompt or an answer, as it is counted here: an endpoint that lies must not shut itself for others."""
 QUEUE_MAX = 100_000
 """Calls that wait for one endpoint."""
 SERVICE_NS = 1_000_000_000
@@ -59,7 +62,13 @@ class Running(msgspec.Struct):
 class RunQueue:
     """See the module."""
 
-    def __init__(self, limits: Limits = NO_LIMITS, policy: str = DEFAULT, queue_max: int = QUEUE_MAX) -> None:
+    def __init__(
+        self,
+        limits: Limits = NO_LIMITS,
+        policy: str = DEFAULT,
+        preempts: Preempts = Preempts.NEVER,
+        queue_max: int = QUEUE_MAX,
+    ) -> None:
         self.limits = limits
         self.policy: Policy = POLICIES[policy]()
         self.rates = Rates(limits)
@@ -69,6 +78,7 @@ class RunQueue:
         """Calls under way, at most, as far as it is known; 0 for any number."""
         self.running: dict[int, Running] = {}
         self.served = 0
+        self._giving_way = GivingWay(preempts)
         self._waiting: dict[int, Call] = {}
         self._by_qos = [0] * len(Qos)
         self._service_ns = SERVICE_NS * SERVICE_MEMORY
@@ -108,6 +118,24 @@ class RunQueue:
         if self.rates.requests.ready_ns(1, now_ns) > now_ns:
             return "requests a minute"
         return "tokens a minute" if self.rates.tokens.ready_ns(call.tokens, now_ns) > now_ns else ""
+
+    def gives_way(self, now_ns: int) -> Call | None:
+        """Who is to give its place to whoever is next, if anybody: asked where nobody may begin. It is settled with
+        the cause `preempted` and what it took, and offered again with what it has left."""
+        if not self._waiting or self._room():
+            return None
+        call = self.policy.first(self.moment(now_ns))
+        if call is None or self._ready_ns(call, now_ns) != now_ns:
+            return None
+        return self._giving_way.to(call)
+
+    def delivered(self, key: int) -> None:
+        """Something of the answer to a call that is under way has reached its agent."""
+        self._giving_way.delivered(key)
+
+    def turn_is_up(self, key: int, tokens: int, quantum: int = QUANTUM_TOKENS) -> bool:
+        """Whether a call that has generated `tokens` since it began leaves its place to whoever waits."""
+        return bool(self._waiting) and self._giving_way.turn_is_up(key, tokens, quantum)
 
     @property
     def full(self) -> bool:
@@ -149,6 +177,7 @@ class RunQueue:
         call.begun_ns = now_ns
         self.policy.begin(call, self.moment(now_ns))
         self.breaker.begun(call.key)
+        self._giving_way.began(call)
         self.running[call.key] = Running(call, self.rates.take(call.tokens, now_ns), self.policy)
 
     def settle(self, key: int, used: Used, now_ns: int) -> Call | None:
@@ -157,9 +186,11 @@ class RunQueue:
         if running is None:
             return None
         call, kind = running.call, used.cause
+        self._giving_way.ended(key)
         if kind not in UNKNOWN:
-            self.rates.settle(running.taken, used.prompt + used.completion)
-            running.policy.settle(call, used.prompt, used.completion)
+            prompt, completion = min(used.prompt, TOKENS_MAX), min(used.completion, TOKENS_MAX)
+            self.rates.settle(running.taken, prompt + completion)
+            running.policy.settle(call, prompt, completion)
         else:
             running.policy.settle(call, call.prompt, call.completion)
         if kind in ("rate_limited", "overloaded"):
@@ -167,11 +198,13 @@ class RunQueue:
             if kind == "rate_limited" or used.retry_after_ns is not None:
                 self.rates.refused(call.begun_ns, now_ns, used.retry_after_ns)
             else:
+                self.rates.pause(now_ns)
                 self._crowded()
         if kind in FAILURES and used.retry_after_ns is None:
             self.breaker.failed(key, kind, now_ns)
-        elif kind in ("cancelled", "lost"):
+        elif kind in ("cancelled", "lost", "preempted"):
             self.breaker.gone(key)
+            call.yielded += kind == "preempted"
         else:
             self.breaker.succeeded(key)
         if not kind:
@@ -232,10 +265,11 @@ class RunQueue:
         self.rates.succeeded(call.begun_ns, now_ns)
         took_ns = max(1, now_ns - call.begun_ns)
         self._service_ns += took_ns - self._service_ns // SERVICE_MEMORY
-        if self.at_once < self.limits.concurrency and self.served % max(1, self.at_once) == 0:
+        most = self.limits.concurrency
+        if self.at_once and (not most or self.at_once < most) and self.served % self.at_once == 0:
             self.at_once += 1
 
     def _crowded(self) -> None:
-        # It has more than it can do at once; what it was configured for comes back one by one.
-        if self.limits.concurrency:
-            self.at_once = max(1, min(self.at_once, (len(self.running) + 1) * CROWDED_PPM // 1_000_000))
+        # It has more than it can do at once. Each time that so many were answered, it is asked for one more.
+        fewer = max(1, (len(self.running) + 1) * CROWDED_PPM // PPM)
+        self.at_once = min(self.at_once or fewer, fewer)

@@ -94,6 +94,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert min(self.queue.waiting()) >= 0
         assert len(self.queue.running) <= 3
         assert self.queue.at_once in (1, 2, 3)
+        assert self.queue.rates.paused_ns <= self.now_ns + 40 * SECOND_NS
         assert self.queue.rates.tokens.used >= 0
         assert self.queue.service_ns >= 1
         assert all(self.queue.is_waiting(key) for key in self.waiting)
@@ -186,6 +187,7 @@ def test_an_endpoint_that_is_crowded_is_asked_for_less_at_once_and_by_and_by_for
     first = begin_all(queue, now_ns)
     queue.settle(first.pop(), Used(cause="overloaded"), now_ns)
     assert queue.at_once == 6
+    assert queue.when(now_ns) is None
     while first:
         now_ns += SECOND_NS
         queue.settle(first.pop(0), Used(1, 1), now_ns)
@@ -227,3 +229,30 @@ def test_it_says_what_the_next_one_waits_for() -> None:
     assert waits(Limits(0, 10)) == "requests a minute"
     assert waits(Limits(0, 0, 100)) == "tokens a minute"
     assert "left alone" in waits(Limits(0, 0, 100), refused=True)
+
+
+def test_an_endpoint_that_lies_about_its_tokens_shuts_nobody_out_for_longer_than_a_minute() -> None:
+    queue, now_ns = queue_of(0, 0, 1_000), SECOND_NS
+    queue.offer(Call(1, 1), now_ns)
+    queue.offer(Call(2, 2), now_ns)
+    assert begin_all(queue, now_ns) == [1]
+    queue.settle(1, Used(10**15, 10**15), now_ns)
+    when_ns = queue.when(now_ns)
+    assert when_ns is not None
+    assert when_ns <= now_ns + 62 * SECOND_NS
+    assert begin_all(queue, when_ns) == [2]
+
+
+def test_an_endpoint_without_a_limit_that_is_crowded_is_not_asked_again_at_once() -> None:
+    queue, now_ns = queue_of(), SECOND_NS
+    for key in range(1, 9):
+        queue.offer(Call(key, 1), now_ns)
+    assert len(begin_all(queue, now_ns)) == 8
+    call = queue.settle(8, Used(cause="overloaded"), now_ns)
+    assert call is not None
+    queue.offer(call, now_ns)
+    assert queue.at_once == 6
+    for key in range(1, 8):
+        queue.settle(key, Used(cause="unreachable") if key == 7 else Used(1, 1), now_ns)
+    assert begin_all(queue, now_ns) == []
+    assert queue.when(now_ns) == now_ns + SECOND_NS // 2
