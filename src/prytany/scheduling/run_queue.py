@@ -103,6 +103,10 @@ class RunQueue:
         call = self.policy.first(self.moment(now_ns))
         return None if call is None else self._ready_ns(call, now_ns)
 
+    def takes(self, call: Call, now_ns: int) -> bool:
+        """Whether a call that is not offered yet would be the next, and could begin now."""
+        return not self._waiting and self._room() and self._ready_ns(call, now_ns) == now_ns
+
     def waits_for(self, now_ns: int) -> str:
         """What whoever is next waits for, for people; "" where it may begin, or nobody waits."""
         if not self._waiting:

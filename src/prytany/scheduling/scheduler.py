@@ -1,5 +1,6 @@
 """Who begins next, over all endpoints and budgets: the one object that a kernel asks.
 
+    at_once, admit ─▶ it begins in the entry of its intent: the way of a call that finds nobody waiting
     offer ─▶ [queue of its endpoint] ─▶ next ─▶ Begin: the kernel records the reservation, and tells `begun`
                       ▲                  │  └─▶ Stop: it can never be paid for; its process stops, and it leaves
                       └── [parked] ◀─────┘      it may be paid for when a call under way is settled
@@ -105,6 +106,15 @@ class Scheduler:
             return Decision(wanted, verdict)
         return None
 
+    def at_once(self, wanted: Wanted, now_ns: int) -> bool:
+        """Whether a call that is not offered yet would begin now: nobody waits before it, for its endpoint or for its
+        budgets, and it has all that it needs. The kernel then records that with its intent, and tells `admit`."""
+        return (
+            self.queues[wanted.endpoint].takes(wanted.call, now_ns)
+            and not self.parked.behind(wanted.accounts)
+            and self._verdict(wanted, now_ns).what == GRANTED
+        )
+
     def when(self, now_ns: int) -> int | None:
         """The next time at which `next` may say something by itself, after it said None; None for never."""
         number = self._timers.first()
@@ -129,6 +139,13 @@ class Scheduler:
             self.parked.park(key, account)
         else:
             self._into_queue(wanted, now_ns)
+
+    def admit(self, wanted: Wanted, now_ns: int) -> None:
+        """A call that was not offered begins, as `at_once` allowed."""
+        wanted.call.offered_ns = wanted.call.offered_ns or now_ns
+        self._wanted[wanted.call.key] = wanted
+        self.queues[wanted.endpoint].offer(wanted.call, now_ns)
+        self.begun(wanted.call.key, now_ns)
 
     def begun(self, key: int, now_ns: int) -> None:
         """The kernel has recorded that it begins, as `next` said."""

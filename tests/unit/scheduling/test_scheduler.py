@@ -31,6 +31,17 @@ class Kernel:
         self.running: dict[int, Wanted] = {}
         self.stopped: dict[int, Wanted] = {}
 
+    def make(self, wanted: Wanted) -> bool:
+        """A call is made: it begins at once, or waits."""
+        key = wanted.call.key
+        if not self.scheduler.at_once(wanted, self.now_ns):
+            self.offer(wanted)
+            return False
+        self.budgets.reserved(key, 1, wanted.accounts, wanted.amount, self.now_ns)
+        self.scheduler.admit(wanted, self.now_ns)
+        self.running[key] = wanted
+        return True
+
     def offer(self, wanted: Wanted) -> None:
         self.waiting.add(wanted.call.key)
         self.scheduler.offer(wanted, self.now_ns)
@@ -79,11 +90,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         endpoint=st.sampled_from(ENDPOINTS),
         tokens=st.integers(1, 400),
         qos=st.sampled_from(Qos),
+        at_once=st.booleans(),
     )
-    def offer(self, chain: tuple[str, ...], endpoint: str, tokens: int, qos: Qos) -> None:
+    def offer(self, chain: tuple[str, ...], endpoint: str, tokens: int, qos: Qos, at_once: bool) -> None:
         self.key += 1
         call = Call(self.key, self.key % 3, qos, tokens, tokens)
-        self.k.offer(Wanted(call, endpoint, chain, Amount(tokens=tokens)))
+        made = Wanted(call, endpoint, chain, Amount(tokens=tokens))
+        if at_once:
+            self.k.make(made)
+        else:
+            self.k.offer(made)
 
     @rule()
     def fill(self) -> None:
@@ -231,3 +247,18 @@ def test_when_an_endpoint_is_closed_those_who_waited_are_given_back() -> None:
     k.settle(1, 0)
     k.fill()
     assert list(k.running) == [2]
+
+
+def test_a_call_begins_with_its_intent_where_nobody_waits_and_it_is_paid_for() -> None:
+    k = Kernel()
+    k.budgets.granted("tree", Bounds(tokens=100), Bounds(), SECOND_NS)
+    assert k.make(wanted(1, 80, "tree"))
+    assert not k.make(wanted(2, 80, "tree"))  # it may fit when the first is settled
+    k.fill()
+    assert not k.make(wanted(3, 1, "tree"))  # another waits for that budget
+    assert k.make(wanted(4, 80))
+    assert not k.make(wanted(5, 80))  # no place is left
+    assert sorted(k.running) == [1, 4]
+    k.settle(1, 10)
+    k.fill()
+    assert sorted(k.running) == [2, 4]
