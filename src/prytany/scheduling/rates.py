@@ -29,6 +29,7 @@ RISE_PPM = 10_000
 LEARNED_RISE_PPM = 50_000
 LEARNED_FROM = 10
 """Requests within a minute, at least, to guess a limit from."""
+NEAR_PPM = 700_000
 SHARE_PPM_MIN = 10_000
 PAUSE_NS = 500_000_000
 PAUSES_MAX = 6
@@ -103,14 +104,14 @@ class Rates:
         if begun_ns > self._cut_ns:
             self._proved = True
         since_ns = min(now_ns - self._grown_ns, self._window_ns // 8)
-        if since_ns <= 0:
+        if since_ns < self._window_ns >> 10:
             return
         self._grown_ns = now_ns
         for pace in (self.requests, self.tokens):
             if pace.learned:
-                pace.share_ppm += max(1, LEARNED_RISE_PPM * since_ns // self._window_ns)
+                pace.share_ppm += LEARNED_RISE_PPM * since_ns // self._window_ns
             elif pace.share_ppm < PPM:
-                pace.share_ppm = min(PPM, pace.share_ppm + max(1, RISE_PPM * since_ns // self._window_ns))
+                pace.share_ppm = min(PPM, pace.share_ppm + RISE_PPM * since_ns // self._window_ns)
 
     def refused(self, begun_ns: int, now_ns: int, retry_after_ns: int | None = None) -> None:
         """A call was sent away. `retry_after_ns` is the time from now that the endpoint asked for."""
@@ -132,6 +133,11 @@ class Rates:
         else:
             for pace in named:
                 pace.share_ppm = max(SHARE_PPM_MIN, pace.share_ppm * CUT_PPM // PPM)
+
+    def near(self, now_ns: int) -> bool:
+        """Whether so much began within the last minute that a refusal may be for that."""
+        paces = (self.requests, self.tokens)
+        return any(pace.limit and pace.within_window(now_ns) * PPM >= NEAR_PPM * pace.allowed for pace in paces)
 
     def pause(self, now_ns: int) -> None:
         """Nobody begins for a while, which doubles until a call is answered."""

@@ -37,6 +37,8 @@ SERVICE_NS = 1_000_000_000
 """Of a call, before any has ended."""
 SERVICE_MEMORY = 32
 CROWDED_PPM = 750_000
+RISE = 4
+"""An endpoint that had too many at once is asked for one more, each time that it answered so many times as many."""
 UNKNOWN = frozenset({"timeout", "interrupted", "garbage", "crashed", "cancelled", "lost"})
 """Ends after which nobody knows what the endpoint did: what was expected of it stands."""
 
@@ -77,7 +79,7 @@ class RunQueue:
         self.at_once = limits.concurrency
         """Calls under way, at most, as far as it is known; 0 for any number."""
         self.running: dict[int, Running] = {}
-        self.served = 0
+        self.served = self._risen = 0
         self._giving_way = GivingWay(preempts)
         self._waiting: dict[int, Call] = {}
         self._by_qos = [0] * len(Qos)
@@ -198,12 +200,7 @@ class RunQueue:
         else:
             running.policy.settle(call, call.prompt, call.completion)
         if kind in ("rate_limited", "overloaded"):
-            call.refusals += 1
-            if kind == "rate_limited" or used.retry_after_ns is not None:
-                self.rates.refused(call.begun_ns, now_ns, used.retry_after_ns)
-            else:
-                self.rates.pause(now_ns)
-                self._crowded()
+            self._refused(call, used, now_ns)
         if kind in FAILURES and used.retry_after_ns is None:
             self.breaker.failed(key, kind, now_ns)
         elif kind in ("cancelled", "lost", "preempted"):
@@ -270,10 +267,21 @@ class RunQueue:
         took_ns = max(1, now_ns - call.begun_ns)
         self._service_ns += took_ns - self._service_ns // SERVICE_MEMORY
         most = self.limits.concurrency
-        if self.at_once and (not most or self.at_once < most) and self.served % self.at_once == 0:
-            self.at_once += 1
+        if self.at_once and (not most or self.at_once < most) and self.served - self._risen >= RISE * self.at_once:
+            self.at_once, self._risen = self.at_once + 1, self.served
 
-    def _crowded(self) -> None:
-        # It has more than it can do at once. Each time that so many were answered, it is asked for one more.
-        fewer = max(1, (len(self.running) + 1) * CROWDED_PPM // PPM)
-        self.at_once = min(self.at_once or fewer, fewer)
+    def _refused(self, call: Call, used: Used, now_ns: int) -> None:
+        """Sent away: for the rate, or for how many were under way at once. A refusal hardly ever says for which."""
+        call.refusals += 1
+        most = len(self.running) + 1
+        if used.retry_after_ns is None and used.cause == "overloaded":
+            self.rates.pause(now_ns)
+            self._ask_less(max(1, most * CROWDED_PPM // PPM))
+        elif used.retry_after_ns is None and most >= self.at_once > 1 and not self.rates.near(now_ns):
+            self.rates.refusals += 1
+            self._ask_less(most - 1)  # it took the others
+        else:
+            self.rates.refused(call.begun_ns, now_ns, used.retry_after_ns)
+
+    def _ask_less(self, at_once: int) -> None:
+        self.at_once, self._risen = min(self.at_once or at_once, at_once), self.served

@@ -37,6 +37,7 @@ async def ask(
     length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
     stats = json.loads(await reader.readexactly(length))
     writer.close()
+    await writer.wait_closed()
     await model.close()
     server.close()
     await provider.close()
@@ -82,6 +83,7 @@ def test_a_body_that_is_no_request_is_refused_and_the_provider_goes_on() -> None
         writer.write(b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 2\r\n\r\n[]")
         line = await reader.readline()
         writer.close()
+        await writer.wait_closed()
         server.close()
         await provider.close()
         return line, provider

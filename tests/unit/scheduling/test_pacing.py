@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prytany.scheduling.pacing import PPM, SLOT_NS, WINDOW_NS, Pace
+from prytany.scheduling.pacing import MARGIN_NS, PPM, SLOT_NS, WINDOW_NS, Pace
 from prytany.testing.limiters import LIMITERS, MINUTE_NS
 
 SECOND_NS = 1_000_000_000
@@ -94,3 +94,11 @@ def test_it_keeps_a_bounded_number_of_slots_whatever_begins() -> None:
         pace.take(1, now_ns)
     assert pace.slots <= (WINDOW_NS + SECOND_NS) // SLOT_NS + 2
     assert pace.share_ppm == PPM
+
+
+def test_what_began_within_one_slot_leaves_the_window_with_the_last_of_it() -> None:
+    pace, last_ns = Pace(10), SECOND_NS + SLOT_NS - 1
+    pace.take(5, SECOND_NS)
+    pace.take(5, last_ns)
+    assert pace.slots == 1
+    assert pace.ready_ns(10, last_ns) == last_ns + WINDOW_NS + MARGIN_NS

@@ -182,7 +182,7 @@ def test_an_ill_endpoint_is_asked_once_at_a_time_and_then_by_all() -> None:
 
 def test_an_endpoint_that_is_crowded_is_asked_for_less_at_once_and_by_and_by_for_more() -> None:
     queue, now_ns = queue_of(8), SECOND_NS
-    for key in range(1, 200):
+    for key in range(1, 400):
         queue.offer(Call(key, 1), now_ns)
     first = begin_all(queue, now_ns)
     queue.settle(first.pop(), Used(cause="overloaded"), now_ns)
@@ -256,3 +256,24 @@ def test_an_endpoint_without_a_limit_that_is_crowded_is_not_asked_again_at_once(
         queue.settle(key, Used(cause="unreachable") if key == 7 else Used(1, 1), now_ns)
     assert begin_all(queue, now_ns) == []
     assert queue.when(now_ns) == now_ns + SECOND_NS // 2
+
+
+def test_an_endpoint_that_takes_fewer_at_once_than_was_said_is_found_out_without_a_pause() -> None:
+    queue, now_ns, truly = queue_of(50), SECOND_NS, 40
+    for key in range(1, 1_000):
+        queue.offer(Call(key, key % 60), now_ns)
+    refused = 0
+    under_way: list[int] = []
+    while sum(queue.waiting()) or under_way:
+        for key in begin_all(queue, now_ns):
+            if len(under_way) < truly:
+                under_way.append(key)
+                continue
+            refused += 1
+            call = queue.settle(key, Used(cause="rate_limited"), now_ns)
+            assert call is not None
+            queue.offer(call, now_ns)
+        assert len(under_way) == truly or not sum(queue.waiting())
+        now_ns += SECOND_NS
+        queue.settle(under_way.pop(0), Used(1, 1), now_ns)
+    assert refused <= 10 + 2 * 1_000 // 160
