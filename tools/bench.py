@@ -20,11 +20,17 @@ from pathlib import Path
 from time import perf_counter
 
 ROOT = Path(__file__).resolve().parent.parent
+MEASURED_AGAINST = {"provider"}
+"""Modules of `benchmarks/` that are none, but what some of them measure against."""
 
 
 def names() -> list[str]:
     """All benchmarks, by name."""
-    return sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if not path.stem.startswith("_"))
+    return sorted(
+        path.stem
+        for path in (ROOT / "benchmarks").glob("*.py")
+        if path.stem[0] != "_" and path.stem not in MEASURED_AGAINST
+    )
 
 
 def figures(value: object, path: str = "") -> Iterator[tuple[str, str]]:

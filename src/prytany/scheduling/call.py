@@ -1,0 +1,63 @@
+"""A call of a model, as those see it who decide when it may begin: plain data, and no content.
+
+The classes of service are Grand Central Dispatch's: *interactive* is what a person waits for, *initiated* what a person
+asked for and will come back to, *utility* what goes on beside that, *background* what nobody looks at.
+
+Source: Apple, "Energy Efficiency Guide": Quality of Service Classes.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+WEIGHT_MAX = 1_000
+"""Of an agent's share; 1 is the least."""
+
+
+class Qos(IntEnum):
+    """Classes of service, the most urgent first."""
+
+    INTERACTIVE = 0
+    INITIATED = 1
+    UTILITY = 2
+    BACKGROUND = 3
+
+
+QOS = {qos.name.lower(): qos for qos in Qos}
+"""By the names that people write."""
+
+
+class Call(msgspec.Struct):
+    """One attempt that waits, or is under way. The queue sets `offered_ns` and what follows it; the rest is given."""
+
+    key: int
+    """Of this call alone; in the order in which calls were made, so that it breaks every tie."""
+    agent: int
+    """Who is charged for it: the process, or whoever it works for."""
+    qos: Qos = Qos.UTILITY
+    prompt: int = 1
+    """Tokens of what is asked, as expected; >= 1."""
+    completion: int = 1
+    """Tokens of the answer, as expected; >= 1."""
+    weight: int = 1
+    """Share of its agent beside the others, 1 to `WEIGHT_MAX`."""
+    deadline_ns: int = 0
+    """When it has to begin at the latest, in the kernel's time; 0 where nobody said."""
+    tenant: int = 0
+    offered_ns: int = 0
+    """When it was first offered; kept when it is offered again, so that nobody ages anew after a refusal."""
+    begun_ns: int = 0
+    """When its present attempt began; 0 while it waits."""
+    refusals: int = 0
+    """How often the endpoint sent it away."""
+    yielded: int = 0
+    """How often it gave way to another."""
+    delivered: bool = False
+    """Something of its answer has reached its agent: it may not be made again."""
+
+    @property
+    def tokens(self) -> int:
+        """What it is expected to take of a limit of tokens."""
+        return self.prompt + self.completion

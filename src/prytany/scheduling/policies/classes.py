@@ -1,0 +1,97 @@
+"""The default: the classes in their order, fair share inside each, and ageing across them.
+
+A class of which the oldest call has waited longer than its patience is overdue. While higher classes wait as well, one
+turn in `TURNS` goes to the most overdue class, and all others to the highest class that waits; from `URGENT` mean
+service times on, every turn. Where more wait in the overdue class than could be answered within `FLOOD` of them, that
+is a flood, and no ageing would help it: then it is one turn in `TURNS_OF_A_FLOOD`. So background work that comes at ten
+times the capacity takes next to nothing from a person, and background work that has its place is not kept waiting by a
+busy hour.
+
+Bound: at any load a class that waits gets at least a share of `1 / TURNS_OF_A_FLOOD` of what begins, divided by the
+overdue classes, and all that the higher ones leave. Inside a class the bound of fair share holds.
+
+Source: classes of Grand Central Dispatch; the reserved share is the bandwidth control of Linux's real-time scheduler
+(`sched_rt_runtime_us`: 95 % by default), counted in turns.
+"""
+
+from __future__ import annotations
+
+from prytany.scheduling.call import Call, Qos
+from prytany.scheduling.policies.fair_share import FairShare
+from prytany.scheduling.policies.policy import Moment
+
+TURNS = 2
+TURNS_OF_A_FLOOD = 10
+URGENT = 4
+FLOOD = 8
+PATIENCE = (0, 1, 2, 3)
+"""Mean service times, by class."""
+
+
+class Classes:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._shares = [FairShare() for _ in Qos]
+        self._passed = 0
+        """Turns that an overdue class was passed over, since one was not."""
+
+    def __len__(self) -> int:
+        return sum(len(share) for share in self._shares)
+
+    def offer(self, call: Call, at: Moment) -> None:
+        """See `Policy`."""
+        self._shares[call.qos].offer(call, at)
+
+    def withdraw(self, call: Call) -> None:
+        """See `Policy`."""
+        self._shares[call.qos].withdraw(call)
+
+    def first(self, at: Moment) -> Call | None:
+        """See `Policy`."""
+        top = self._top()
+        if top is None:
+            return None
+        overdue = self._overdue(at, top)
+        if overdue is not None and self._passed + 1 >= self._turns(at, overdue):
+            top = overdue
+        return self._shares[top].first(at)
+
+    def begin(self, call: Call, at: Moment) -> None:
+        """See `Policy`."""
+        top = self._top()
+        if top is not None and call.qos != top:
+            self._passed = 0
+        elif top is not None and self._overdue(at, top) is not None:
+            self._passed = min(self._passed + 1, TURNS_OF_A_FLOOD)
+        self._shares[call.qos].begin(call, at)
+
+    def settle(self, call: Call, prompt: int, completion: int) -> None:
+        """See `Policy`."""
+        self._shares[call.qos].settle(call, prompt, completion)
+
+    def waiting(self) -> list[int]:
+        """How many wait, by class."""
+        return [len(share) for share in self._shares]
+
+    def _turns(self, at: Moment, qos: int) -> int:
+        share = self._shares[qos]
+        if len(share) > FLOOD * max(1, at.under_way):
+            return TURNS_OF_A_FLOOD
+        oldest = share.oldest()
+        assert oldest is not None
+        return 1 if at.now_ns - oldest.offered_ns > URGENT * at.service_ns else TURNS
+
+    def _top(self) -> int | None:
+        return next((qos for qos, share in enumerate(self._shares) if len(share)), None)
+
+    def _overdue(self, at: Moment, top: int) -> int | None:
+        """The class below `top` that waits longest beyond its patience."""
+        found, beyond = None, 0
+        for qos in range(top + 1, len(self._shares)):
+            oldest = self._shares[qos].oldest()
+            if oldest is not None:
+                late_ns = at.now_ns - oldest.offered_ns - PATIENCE[qos] * at.service_ns
+                if late_ns > beyond:
+                    found, beyond = qos, late_ns
+        return found

@@ -1,0 +1,31 @@
+"""Earliest deadline first.
+
+A call that names no deadline has one all the same, of its class: so many mean service times after it was made.
+Deadlines are absolute, so that waiting alone brings a call forward, and it needs no other ageing.
+
+Bound: on one server with preemption it meets all deadlines whenever any order would (Liu and Layland: up to a load of
+1). With several servers and no preemption it is a rule of thumb; a call whose deadline lies D ahead is passed only by
+what is made within D and wants to begin before it. A deadline further away than `PATIENCE_MAX` mean service times is
+taken as that, so that a far one is no way to starve.
+
+Source: Liu and Layland, "Scheduling Algorithms for Multiprogramming in a Hard-Real-Time Environment", JACM 20(1), 1973.
+"""
+
+from __future__ import annotations
+
+from prytany.scheduling.call import Call
+from prytany.scheduling.policies.ordered import Ordered
+from prytany.scheduling.policies.policy import Moment
+
+PATIENCE = (1, 2, 4, 6)
+"""Mean service times, by class, of a call that names no deadline."""
+PATIENCE_MAX = 6
+
+
+class EarliestDeadline(Ordered):
+    """By deadline."""
+
+    def rank(self, call: Call, at: Moment) -> tuple[int, int]:
+        """The deadline, its own or its class's."""
+        own_ns = call.deadline_ns or call.offered_ns + PATIENCE[call.qos] * at.service_ns
+        return min(own_ns, call.offered_ns + PATIENCE_MAX * at.service_ns), call.key

@@ -1,0 +1,46 @@
+"""What the policies share that order calls by one rank, given when they are offered and never changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prytany.scheduling.call import Call
+from prytany.scheduling.policies.policy import Moment
+from prytany.scheduling.ranked import Ranked
+
+
+class Ordered:
+    """Calls by `rank`, which a policy of this kind defines."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, Call] = {}
+        self._order: Ranked[int] = Ranked()
+
+    def rank(self, call: Call, at: Moment) -> Any:
+        """Where it stands; the lowest is first."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def offer(self, call: Call, at: Moment) -> None:
+        """See `Policy`."""
+        self._calls[call.key] = call
+        self._order.put(call.key, self.rank(call, at))
+
+    def withdraw(self, call: Call) -> None:
+        """See `Policy`."""
+        if self._calls.pop(call.key, None) is not None:
+            self._order.drop(call.key)
+
+    def first(self, at: Moment) -> Call | None:
+        """See `Policy`."""
+        key = self._order.first()
+        return None if key is None else self._calls[key]
+
+    def begin(self, call: Call, at: Moment) -> None:
+        """See `Policy`."""
+        self.withdraw(call)
+
+    def settle(self, call: Call, prompt: int, completion: int) -> None:
+        """See `Policy`: it changes nothing here."""

@@ -1,0 +1,90 @@
+"""Fair share: the published bound, weights, no turns saved up, and what is kept of agents."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prytany.scheduling.call import Call
+from prytany.scheduling.policies.fair_share import COMPLETION_WEIGHT, FairShare, published_bound
+from prytany.scheduling.policies.policy import Moment
+
+SECOND_NS = 1_000_000_000
+LONGEST = 400
+sizes = st.lists(st.tuples(st.integers(1, LONGEST), st.integers(1, LONGEST)), min_size=60, max_size=200)
+
+
+def serve(share: FairShare, agents: int, takes: list[tuple[int, int]], slots: int, greed: int) -> int:
+    """Serve agents that always have calls waiting, agent 0 `greed` times as many; the worst difference of what two of
+    them were served, in weighted tokens."""
+    key, now_ns, running = 0, SECOND_NS, list[tuple[Call, int, int]]()
+    served, worst = [0] * agents, 0
+    for agent in range(agents):
+        for _ in range(greed if agent == 0 else 1):
+            key += 1
+            share.offer(Call(key, agent, prompt=50, completion=100, offered_ns=now_ns), Moment(now_ns, SECOND_NS))
+    for prompt, completion in takes:
+        at = Moment(now_ns, SECOND_NS, len(running))
+        call = share.first(at)
+        assert call is not None
+        share.begin(call, at)
+        key += 1
+        share.offer(Call(key, call.agent, prompt=50, completion=100, offered_ns=now_ns), at)
+        running.append((call, prompt, completion))
+        if len(running) == slots:
+            ended, took, gave = running.pop(0)
+            share.settle(ended, took, gave)
+            served[ended.agent] += took + COMPLETION_WEIGHT * gave
+            worst = max(worst, max(served) - min(served))
+        now_ns += SECOND_NS // slots
+    return worst
+
+
+@settings(max_examples=40, deadline=None)
+@given(takes=sizes, slots=st.integers(2, 6), greed=st.integers(1, 20))
+def test_backlogged_agents_differ_by_less_than_the_published_bound(
+    takes: list[tuple[int, int]], slots: int, greed: int
+) -> None:
+    worst = serve(FairShare(), 5, takes, slots, greed)
+    assert worst <= published_bound(LONGEST, slots * 2 * LONGEST)
+
+
+def test_a_weight_is_a_share() -> None:
+    share, begun = FairShare(), {1: 0, 2: 0}
+    for key in range(400):
+        share.offer(Call(key, 1 + key % 2, prompt=10, completion=10, weight=3 if key % 2 else 1), Moment(1, SECOND_NS))
+    for _ in range(200):
+        call = share.first(Moment(2, SECOND_NS))
+        assert call is not None
+        share.begin(call, Moment(2, SECOND_NS))
+        begun[call.agent] += 1
+    assert begun == {1: 50, 2: 150}
+
+
+def test_who_asked_nothing_for_long_has_saved_nothing_up() -> None:
+    share, at = FairShare(), Moment(1, SECOND_NS)
+    for key in range(100):
+        share.offer(Call(key, 1, prompt=10, completion=10), at)
+    for _ in range(50):
+        call = share.first(at)
+        assert call is not None
+        share.begin(call, at)
+    for key in range(100, 200):
+        share.offer(Call(key, 2, prompt=10, completion=10), at)
+    turns = []
+    for _ in range(20):
+        call = share.first(at)
+        assert call is not None
+        share.begin(call, at)
+        turns.append(call.agent)
+    assert turns.count(2) == 10
+
+
+def test_agents_that_are_gone_leave_nothing_behind() -> None:
+    share, at = FairShare(), Moment(1, SECOND_NS)
+    for key in range(2_000):
+        call = Call(key, key, prompt=10, completion=10)
+        share.offer(call, at)
+        share.begin(call, at)
+        share.settle(call, 20, 30)
+    assert share.known <= 2

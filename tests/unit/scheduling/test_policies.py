@@ -1,0 +1,154 @@
+"""Every policy against a model of what waits: nothing is lost, invented or begun twice, and to look changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from prytany.scheduling.call import Call, Qos
+from prytany.scheduling.policies import POLICIES, Moment, Policy
+from prytany.scheduling.policies.fair_share import FairShare
+
+SECOND_NS = 1_000_000_000
+
+
+class PolicyMachine(RuleBasedStateMachine):
+    """Offers, beginnings, withdrawals and settlements, in any order, at times that go on."""
+
+    name = "classes"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.policy: Policy = POLICIES[self.name]()
+        self.waiting: dict[int, Call] = {}
+        self.running: list[Call] = []
+        self.now_ns = SECOND_NS
+        self.key = 0
+
+    @property
+    def at(self) -> Moment:
+        return Moment(self.now_ns, SECOND_NS, len(self.running))
+
+    @rule(
+        agent=st.integers(1, 4),
+        qos=st.sampled_from(Qos),
+        tokens=st.integers(1, 900),
+        weight=st.sampled_from([1, 3, 1_000]),
+        deadline_s=st.sampled_from([0, 1, 50, 10**9]),
+    )
+    def offer(self, agent: int, qos: Qos, tokens: int, weight: int, deadline_s: int) -> None:
+        self.key += 1
+        call = Call(self.key, agent, qos, tokens, tokens, weight, deadline_s * SECOND_NS, offered_ns=self.now_ns)
+        self.waiting[call.key] = call
+        self.policy.offer(call, self.at)
+
+    @rule(seconds=st.sampled_from([0, 1, 5, 100]))
+    def pass_time(self, seconds: int) -> None:
+        self.now_ns += seconds * SECOND_NS
+
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def begin(self) -> None:
+        call = self.policy.first(self.at)
+        assert call is not None
+        assert self.waiting.pop(call.key) is call
+        self.policy.begin(call, self.at)
+        self.running.append(call)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.waiting)))
+        self.policy.withdraw(self.waiting.pop(key))
+
+    @precondition(lambda self: self.running)
+    @rule(took=st.integers(0, 2_000), again=st.booleans())
+    def settle(self, took: int, again: bool) -> None:
+        call = self.running.pop(0)
+        self.policy.settle(call, took, took)
+        if again:
+            self.waiting[call.key] = call
+            self.policy.offer(call, self.at)
+
+    @invariant()
+    def counts_what_waits(self) -> None:
+        assert len(self.policy) == len(self.waiting)
+        first = self.policy.first(self.at)
+        assert first is self.policy.first(self.at)
+        assert (first is None) == (not self.waiting)
+        assert first is None or first.key in self.waiting
+
+    def teardown(self) -> None:
+        while self.waiting:
+            self.begin()
+        assert self.policy.first(self.at) is None
+        for call in self.running:
+            self.policy.settle(call, call.prompt, call.completion)
+        if isinstance(self.policy, FairShare):
+            assert self.policy.known <= 4
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_loses_and_invents_nothing(name: str) -> None:
+    machine: type[PolicyMachine] = type(f"{name}_machine", (PolicyMachine,), {"name": name})
+    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=40, deadline=None))
+
+
+def order(name: str, calls: list[Call], *, now_ns: int = 20 * SECOND_NS, under_way: int = 1) -> list[int]:
+    """The keys in the order in which they begin, each at once after the other."""
+    policy, at = POLICIES[name](), Moment(now_ns, SECOND_NS, under_way)
+    for call in calls:
+        call.offered_ns = call.offered_ns or now_ns
+        policy.offer(call, Moment(call.offered_ns, SECOND_NS, under_way))
+    keys: list[int] = []
+    while (first := policy.first(at)) is not None:
+        policy.begin(first, at)
+        keys.append(first.key)
+    return keys
+
+
+def test_first_come_is_the_order_of_asking() -> None:
+    assert order("first_come", [Call(3, 1), Call(1, 1, Qos.BACKGROUND), Call(2, 2, Qos.INTERACTIVE)]) == [1, 2, 3]
+
+
+def test_round_robin_gives_each_agent_a_turn() -> None:
+    calls = [*(Call(key, 1) for key in (1, 2, 3, 4)), Call(5, 2), Call(6, 2), Call(7, 3)]
+    assert order("round_robin", calls) == [1, 5, 7, 2, 6, 3, 4]
+
+
+def test_priority_puts_a_class_before_the_next_until_that_has_waited() -> None:
+    fresh = [Call(1, 1, Qos.BACKGROUND), Call(2, 1, Qos.UTILITY), Call(3, 1, Qos.INTERACTIVE)]
+    assert order("priority", fresh) == [3, 2, 1]
+    aged = [Call(1, 1, Qos.BACKGROUND, offered_ns=SECOND_NS), Call(2, 1, Qos.INTERACTIVE)]
+    assert order("priority", aged) == [1, 2]
+
+
+def test_the_earliest_deadline_is_first_and_a_far_one_is_no_way_to_starve() -> None:
+    now_ns = 20 * SECOND_NS
+    calls = [
+        Call(1, 1, deadline_ns=now_ns + 3 * SECOND_NS),
+        Call(2, 1, deadline_ns=now_ns + SECOND_NS),
+        Call(3, 1, deadline_ns=10**18, offered_ns=SECOND_NS),
+    ]
+    assert order("earliest_deadline", calls) == [3, 2, 1]
+
+
+def test_the_shortest_is_first_until_the_long_one_has_waited() -> None:
+    assert order("shortest_first", [Call(1, 1, completion=900), Call(2, 1, completion=90)]) == [2, 1]
+    aged = [Call(1, 1, completion=900, offered_ns=SECOND_NS), Call(2, 1, completion=90)]
+    assert order("shortest_first", aged) == [1, 2]
+
+
+def test_classes_put_people_first_and_give_a_flood_a_tenth() -> None:
+    calls = [Call(key, key % 5, Qos.BACKGROUND, offered_ns=SECOND_NS) for key in range(1, 201)]
+    calls += [Call(1_000 + key, 9, Qos.INTERACTIVE) for key in range(100)]
+    begun = order("classes", calls)[:100]
+    assert sum(key < 1_000 for key in begun) == 10
+
+
+def test_classes_let_what_has_waited_long_in_every_other_time() -> None:
+    calls = [Call(key, key, Qos.UTILITY, offered_ns=17 * SECOND_NS) for key in range(1, 5)]
+    calls += [Call(1_000 + key, 9, Qos.INTERACTIVE) for key in range(4)]
+    assert [key < 1_000 for key in order("classes", calls, under_way=4)] == [False, True] * 4
