@@ -17,6 +17,7 @@ from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
 from prytany.kernel.record import Item
@@ -26,6 +27,7 @@ from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
+MODELS = frozenset({"model_chat", "model_embed"})
 DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
 """Calls that a time ends, by itself or beside something else."""
 NOTICED = (
@@ -55,6 +57,7 @@ class Core(Protocol):
     workers: Workers
     restarts: Restarts
     notices: Notices
+    model_turns: ModelTurns
     closing: bool
 
     @property
@@ -143,13 +146,15 @@ class Reactions:
         if process is None or e.n not in process.open:
             return  # closed again by the time it was durable
         self._place(process)
-        self._k.effects.start(process, e.n, e.call, entry.work)
+        if e.call not in MODELS or any(type(event) is ev.ModelReserved for event in entry.events):
+            self._k.effects.start(process, e.n, e.call, entry.work)
         if e.pid not in self._k.workers.live and not process.idle:
             self.come_back(e.pid)  # stopped and continued meanwhile: before this was durable, it could not come
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
         self._k.effects.cancel(e.pid, e.n)
+        self._k.model_turns.left(e.pid, e.n)
         process = self._k.table.get(e.pid)
         if process is not None and process.alive:
             self._place(process)
@@ -167,9 +172,13 @@ class Reactions:
         self._deliver(e.pid, Item(e.n, entry.time_ns, PIECE, entry.contents[e.piece]), entry.seq)
 
     def on_reserved(self, entry: Durable, e: ev.ModelReserved) -> None:
-        """A model call begins again."""
+        """A model call that waited has its turn, or one is made again; what begins at once begins with its intent."""
         process = self._k.table.get(e.pid)
-        if self._k.recovery.reserved(e.pid, e.n) and process is not None and e.n in process.open:
+        call = process.open.get(e.n) if process is not None else None
+        if process is None or call is None or call.seq == entry.seq:
+            return
+        self._place(process)
+        if not self._k.model_turns.begun(call.seq):
             self._start(process, e.n)
 
     def begin_open(self, process: Process, before: int) -> None:
@@ -197,7 +206,7 @@ class Reactions:
             return  # what it was asked cannot be read
         if reserved is None:
             self._start(process, n)
-        elif not self._k.effects.under_way(process.pid, n):
+        elif process.open[n].queued_ns or not self._k.effects.under_way(process.pid, n):
             self._k.recovery.reserve(process, n, reserved)
 
     def _start(self, process: Process, n: int) -> None:
@@ -274,12 +283,14 @@ class Reactions:
     def on_stopped(self, entry: Durable, e: ev.ProcessPaused) -> None:
         """A worker is taken away."""
         self._k.workers.kill(e.pid)
+        self._k.model_turns.stopped(e.pid)
         self._k.places.release(e.pid)
         self.fill()
 
     def on_exited(self, entry: Durable, e: ev.ProcessExited) -> None:
         """Everything of the process ends."""
         self._k.effects.cancel_all(e.pid)
+        self._k.model_turns.left_all(e.pid)
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         left = entry.contents.get(e.result, b"")
@@ -294,6 +305,7 @@ class Reactions:
     def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
         """An incarnation is gone, and the next waits for its time."""
         self._k.effects.cancel_all(e.pid)
+        self._k.model_turns.left_all(e.pid)
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         self._k.restarts.schedule(e.pid)
@@ -304,6 +316,7 @@ class Reactions:
     def on_begun_again(self, entry: Durable, e: ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted) -> None:
         """A program begins again where it stands."""
         self._k.effects.cancel_all(e.pid)
+        self._k.model_turns.left_all(e.pid)
         self._k.workers.kill(e.pid)
         if (process := self._k.table.get(e.pid)) is not None:
             self._place(process)
@@ -319,6 +332,15 @@ class Reactions:
     def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
         """Nobody asks for it again."""
         self._k.places.release(e.pid)
+
+    def on_scheduled(self, entry: Durable, e: ev.ProcessScheduled) -> None:
+        """Its calls that wait are put into another order."""
+        if (process := self._k.table.get(e.pid)) is not None:
+            self._k.model_turns.scheduled(process)
+
+    def on_budget(self, entry: Durable, e: ev.BudgetGranted | ev.BudgetAdded) -> None:
+        """Who waits for it is asked again."""
+        self._k.model_turns.added(e.account)
 
     def on_noticed(self, entry: Durable, e: ev.Event) -> None:
         """People are told, or told again."""
@@ -364,6 +386,9 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallsDenied: Reactions.on_denied,
     ev.ProcessWarned: Reactions.on_warned,
     ev.ModelReserved: Reactions.on_reserved,
+    ev.ProcessScheduled: Reactions.on_scheduled,
+    ev.BudgetGranted: Reactions.on_budget,
+    ev.BudgetAdded: Reactions.on_budget,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,

@@ -35,6 +35,19 @@ class Prices(msgspec.Struct, frozen=True):
         return math.ceil(round(cost, 6))
 
 
+class ModelLimits(msgspec.Struct, frozen=True):
+    """What may be asked of an endpoint, as its operator says; 0 where nothing is said."""
+
+    concurrency: int = 0
+    """Calls at once."""
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    policy: str = "classes"
+    """In which order calls begin that wait; a name of `prytany.scheduling.policies`."""
+    preempts: str = "never"
+    """Which generations give way to more urgent ones; `prytany.scheduling.preemption.Preempts`."""
+
+
 class ModelFeatures(msgspec.Struct, frozen=True):
     """What an endpoint can do."""
 
@@ -47,6 +60,7 @@ class ModelFeatures(msgspec.Struct, frozen=True):
     """The same request gives the same answer, whatever else runs."""
     prices: Prices | None = None
     """The most that its tokens cost; None where no price is known."""
+    limits: ModelLimits = ModelLimits()
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
