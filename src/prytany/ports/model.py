@@ -48,6 +48,21 @@ class ModelLimits(msgspec.Struct, frozen=True):
     """Which generations give way to more urgent ones; `prytany.scheduling.preemption.Preempts`."""
 
 
+class ModelRoute(msgspec.Struct, frozen=True):
+    """Calls that fit all that it says go to another model."""
+
+    model: str
+    """The kernel's name of that."""
+    qos: tuple[int, ...] = ()
+    """Of these classes; of all where empty."""
+    prompt_min: int = 0
+    """Tokens, as the kernel bounds them: one a byte."""
+    prompt_max: int = 0
+    """The same; 0 for any number."""
+    budget_below_permille: int = 0
+    """Where less than this of the tightest budget is left; whatever is left where 0."""
+
+
 class ModelFeatures(msgspec.Struct, frozen=True):
     """What an endpoint can do."""
 
@@ -61,6 +76,10 @@ class ModelFeatures(msgspec.Struct, frozen=True):
     prices: Prices | None = None
     """The most that its tokens cost; None where no price is known."""
     limits: ModelLimits = ModelLimits()
+    routes: tuple[ModelRoute, ...] = ()
+    """Where calls that name it go instead; the first that fits."""
+    fallback: tuple[str, ...] = ()
+    """Who stands in for it while it cannot be asked, by the kernel's names, in order."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
