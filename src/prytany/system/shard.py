@@ -15,6 +15,7 @@ from pathlib import Path
 from prytany import __version__
 from prytany.abi import limits
 from prytany.abi.errors import KernelError
+from prytany.drivers.clocks.steady import SteadyClock
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.journal.anchor import Anchor, Head
@@ -172,9 +173,9 @@ class Shard:
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
             reactions: list[Callable[[Durable], None]] = []
-            ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+            clock = SteadyClock(folded.state.table.time_ns)
+            ledger = Ledger(folded.state, keyring, clock, lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
-            clock = SystemClock()
             outside = Outside(clock, drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path))
             kernel = Kernel(
                 ledger, outside, made, reader, programs.find, os.urandom, running_max=running_max,
@@ -212,7 +213,7 @@ class Shard:
             raise
         self._control = server
         mark_place(self.home.folder_fd)
-        self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, SystemClock()))
+        self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, self.kernel.outside.clock))
         self._ageing.add_done_callback(self.kernel.lost)
         return self
 
