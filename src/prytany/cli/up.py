@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import uvloop
 
 from prytany.abi import control
 from prytany.abi import events as ev
-from prytany.abi.errors import Enoent
+from prytany.abi.errors import Ebusy, Enoent
 from prytany.cli.attached import command, reach, with_client
 from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
@@ -24,6 +24,7 @@ from prytany.cli.staying import Up
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.trusting import trusted
 from prytany.client import Client
+from prytany.drivers.clocks.system import SystemClock
 from prytany.system.fleet.comparing import compare
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
@@ -33,6 +34,11 @@ ROOT = (
     "this kernel is root's: workers get a uid each, but files of tools and inline programs run as root."
     " An ordinary user is enough; the unit of `prytany service unit` has one"
 )
+
+
+BEGINNING_MS = 5_000
+"""That a kernel is waited for which has taken the home and does not answer yet."""
+AGAIN_MS = 100
 
 
 @asynccontextmanager
@@ -80,6 +86,7 @@ def bring_up(
     manager = ServiceManager.take(os.environ)
     fleet = resolved(target, terms.tags)
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
+    opened = asyncio.Event()
 
     async def there() -> int | None:
         try:
@@ -104,14 +111,13 @@ def bring_up(
         return fleet, trusted(fleet, (), terms.home, trust, ask=False)
 
     async def here() -> int:
-        if (code := await there()) is not None:
-            return code
-        if os.geteuid() == 0 and not dry_run:
-            note(ROOT, terms.as_json)
         if dry_run:
             show_plan(control.Plan.of(fleet.name, 0, compare(None, fleet, {}), dry_run=True), terms.as_json)
             return 0
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), manager) as up:
+            opened.set()
+            if os.geteuid() == 0:
+                note(ROOT, terms.as_json)
 
             async def bring() -> None:
                 show_plan(await up.bring(fleet, digest), terms.as_json, was_down=True)
@@ -119,7 +125,24 @@ def bring_up(
 
             return await up.stay(bring, again, drain_s)
 
-    return uvloop.run(here())
+    return uvloop.run(_there_or_here(there, here, opened))
+
+
+async def _there_or_here(
+    there: Callable[[], Awaitable[int | None]], here: Callable[[], Awaitable[int]], opened: asyncio.Event
+) -> int:
+    """On the kernel that runs, or on one here; where another has taken the home and does not answer yet, on that one
+    when it does. Raises KernelError."""
+    clock = SystemClock()
+    until_ns = clock.now_ns() + BEGINNING_MS * 1_000_000
+    while (code := await there()) is None:
+        try:
+            return await here()
+        except Ebusy:
+            if opened.is_set() or clock.now_ns() >= until_ns:
+                raise
+        await clock.sleep_until(clock.now_ns() + AGAIN_MS * 1_000_000)
+    return code
 
 
 def take_down(home: Path, name: str, as_json: bool) -> None:
