@@ -240,16 +240,14 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
     return _report(ended.result(), shard, terms.as_json)
 
 
-def broken(terms: Terms, error: StoreError) -> int:
-    """Say why the kernel stopped, that nothing is lost, and how to go on; the exit code."""
+def broken(terms: Terms, error: StoreError, go_on: str = "resume") -> int:
+    """Say why the kernel stopped, that nothing is lost, and by which command to go on; the exit code."""
     full = isinstance(error, StoreFull)
     told = Enospc(f"stopped: the disk under {terms.home} is full") if full else Eio(
         f"stopped: the journal cannot be written ({error})"
     )  # fmt: skip
     told.add_note("nothing that was acknowledged is lost: ps, trace and logs show it")
-    told.add_note(
-        f"{'make room there' if full else 'see to the disk'}, and go on with: {command('resume', terms.home)}"
-    )
+    told.add_note(f"{'make room there' if full else 'see to the disk'}, and go on with: {command(go_on, terms.home)}")
     tell(told, terms.as_json)
     return DISK_FULL if full else JOURNAL_FAILED
 

@@ -78,11 +78,11 @@ class Up:
                 self._tell_fault()
                 await self._go_on(first, hung_up, again, announcer)
             if shard.failed.done():
-                return broken(self._terms, shard.failed.result())
+                return broken(self._terms, shard.failed.result(), "up")
             announcer.stopping(drain_s)
             cut = await self._drain(stops, drain_s)
             if shard.failed.done():
-                return broken(self._terms, shard.failed.result())
+                return broken(self._terms, shard.failed.result(), "up")
         finally:
             await last_notices(shard, self._terms.home, self._terms.as_json, stops.second)
             announcer.close()
@@ -141,7 +141,8 @@ class Up:
             self._progress.begin()
 
     async def _brought(self, bring: Callable[[], Awaitable[None]], first: list[asyncio.Future[Any]]) -> bool:
-        """Whether it is up, and the kernel answers on its socket; False where it was told to stop meanwhile."""
+        """Whether it is up, and the kernel answers on its socket; False where it was told to stop
+        meanwhile, or its journal failed."""
 
         async def all_of_it() -> None:
             await bring()
@@ -157,7 +158,12 @@ class Up:
         bringing = asyncio.ensure_future(all_of_it())
         await asyncio.wait([bringing, *first], return_when=asyncio.FIRST_COMPLETED)
         if bringing.done():
-            bringing.result()
+            try:
+                bringing.result()
+            except KernelError:
+                if not self.shard.failed.done():
+                    raise
+                return False  # the journal failed under it, and says more
             return True
         bringing.cancel()
         await asyncio.gather(bringing, return_exceptions=True)
