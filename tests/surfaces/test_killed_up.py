@@ -211,8 +211,7 @@ def check_paid(home: Path, model: Counting) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [False, True])
-@pytest.mark.parametrize("seed", [7, 100])
+@pytest.mark.parametrize(("seed", "workers"), [(7, False), (100, True)])
 def test_nothing_is_paid_twice_however_often_a_kernel_is_killed(tmp_path: Path, seed: int, workers: bool) -> None:
     with again(kill_again_and_again, tmp_path, seed, KILLS, workers):
         asyncio.run(kill_again_and_again(tmp_path, seed, KILLS, workers))
