@@ -131,7 +131,7 @@ def test_the_end_of_input_leaves_and_so_does_a_terminal_that_is_closed(folder: P
             person.until("> ")
             person.hang_up()
             assert person.ended() == 129
-        assert prytany("wait", "4", home=home).returncode == 143
+        assert prytany("wait", "4", home=home).returncode == 0
         assert rows(home, "--all")[-1]["reason"] == "nobody was left in it"
 
 

@@ -69,7 +69,11 @@ def test_a_session_without_a_kernel_has_one_of_its_own_and_ends_with_its_lines(f
     done = talk("chat", "--fleet", str(folder), home=home, typed="Hello there. You?\n\n  \nAnd now?\n")
     assert (done.returncode, done.stdout) == (0, "Hello there. [3 words]\nAnd now? [2 words]\n"), done.stderr
     (row,) = [json.loads(line) for line in here("ps", "--json", home=home).stdout.splitlines()]
-    assert (row["state"], row["status"]) == ("terminated", 143)
+    assert row["reason"] == "its session ended"
+    for words in (("ps",), ("tree",), ("inspect", "1"), ("trace", "1")):
+        shown = here(*words, home=home).stdout
+        assert ("its session ended" in shown, "SIGTERM" in shown, "143" in shown) == (True, False, False), shown
+    assert (row["state"], row["status"]) == ("terminated", 0)
 
 
 def test_what_a_model_says_cannot_steer_the_terminal(folder: Path) -> None:
@@ -127,7 +131,9 @@ def test_a_session_that_is_kept_is_come_back_to_and_taken_down_with_its_fleet(fo
         assert (again.returncode, again.stdout) == (0, "Still there? [2 words]\n"), again.stderr
         down = prytany("down", "--json", home=home)
         assert json.loads(down.stdout) == {"fleet": "talk", "ended": 1}
-        assert prytany("wait", "1", home=home).returncode == 143
+        assert prytany("wait", "1", home=home).returncode == 0
+        (ended,) = [json.loads(line) for line in here("sessions", "--all", "--json", home=home).stdout.splitlines()]
+        assert ended["reason"] == "its fleet was taken down"
         gone = talk("attach", "1", home=home, typed="Anybody?\n")
         assert gone.returncode == 2
         assert talk("chat", "friend", home=home, typed="x\n").returncode == 2
