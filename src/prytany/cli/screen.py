@@ -43,6 +43,9 @@ class Screen:
                 print(json_line(said), flush=True)
             return
         value: Any = said.value
+        if said.forgotten:
+            self.line(f"[{said.kind}: its words were forgotten]")
+            return
         match said.kind:
             case "said":
                 if not mine and value["type"] in ("say", "new", "tools"):

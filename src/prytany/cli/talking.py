@@ -16,7 +16,7 @@ from typing import Any
 
 from prytany.abi import limits
 from prytany.abi.control import Said
-from prytany.abi.errors import Eintr, Einval, Esrch, KernelError, error_of
+from prytany.abi.errors import Eintr, Einval, Eio, Esrch, KernelError, error_of
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command
 from prytany.cli.failure import INTERRUPTED, advised
@@ -209,6 +209,8 @@ class _Conversation:
 def failure_of(said: Said) -> KernelError | None:
     """Why there is no answer."""
     value: Any = said.value
+    if said.forgotten:
+        return Eio("the answer was forgotten, by an operator's command")
     if said.errno:
         return error_of(said.errno, str(value[0]))
     if isinstance(value, dict) and "interrupted" in value:

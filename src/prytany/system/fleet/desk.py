@@ -69,9 +69,13 @@ class FleetDesk:
     async def _hear(self, pid: int, after: int) -> control.Heard:
         """Raises Esrch where the journal's processes have none of that pid any more."""
         kernel = self._kernel
+
+        def forgotten() -> bool:
+            return kernel.operator.process(pid).forgotten  # of one that was let go, Esrch says all that there is
+
         while True:
             durable = kernel.ledger.journal.durable
-            heard = hear(kernel.reader, kernel.content, pid, after, durable)
+            heard = hear(kernel.reader, kernel.content, pid, after, durable, forgotten=forgotten)
             if heard.said:
                 return heard
             after = heard.last
