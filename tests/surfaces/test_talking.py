@@ -220,3 +220,18 @@ def test_without_a_name_the_entry_of_the_fleet_that_is_up_is_talked_with_and_onl
         done = here("up", str(folder), "--running", "3", "--drain", "5", home=home)
         assert done.returncode == 0
         assert "--running, --drain: only for a kernel that begins" in done.stderr
+        done = here("up", str(folder), "--plain", "--unconfined", "--json", home=home)
+        assert json.loads(done.stderr)["without_effect"] == ["--unconfined", "--plain"]
+        done = here("chat", "--unconfined", "--trust", "--keep", "--grace", "5", "--say", "Hi.", "--json", home=home)
+        notes = [note for line in done.stderr.splitlines() if (note := json.loads(line)).get("without_effect")]
+        assert [note["without_effect"] for note in notes] == [["--grace"], ["--unconfined", "--trust"]]
+        assert "the one that runs" in notes[1]["note"]
+
+
+def test_a_model_that_nobody_asks_and_workers_that_are_not_confined_are_told(folder: Path) -> None:
+    done = here(
+        "chat", "--fleet", str(folder), "--model", "scripted", "--unconfined", "--say", "Hi.", home=folder / "home"
+    )
+    assert (done.returncode, done.stdout) == (0, "Hi. [1 words]\n")
+    assert "--model scripted is asked by nobody" in done.stderr
+    assert "workers are NOT confined" in done.stderr
