@@ -14,6 +14,8 @@ from prytany.ports.store import Reader
 
 ENTRIES_AT_ONCE = 4_096
 SAID_MAX = 1_024
+SAID_BYTES_MAX = 1 << 20
+"""Of content in one answer; the entry with which it is reached is still in it, and has less than a result may have."""
 Content = Callable[[bytes, int], bytes]
 FORGOTTEN = object()
 """Stands for content that was destroyed."""
@@ -22,7 +24,8 @@ FORGOTTEN = object()
 def hear(
     reader: Reader, content: Content, pid: int, after: int, durable: int, *, forgotten: Callable[[], bool]
 ) -> Heard:
-    """What process `pid` said after entry `after`, at most `SAID_MAX` things; `last` is how far was looked.
+    """What process `pid` said after entry `after`, until that is `SAID_MAX` things or `SAID_BYTES_MAX`; `last` is how
+    far was looked.
 
     Args:
         reader: always at the newest.
@@ -36,9 +39,14 @@ def hear(
         Eio: content is not there, or damaged, and nobody had it forgotten.
     """
 
+    size_bytes = 0
+
     def read(digest: bytes, seq: int) -> object:
+        nonlocal size_bytes
         try:
-            return _unpacked(content(digest, seq))
+            found_here = content(digest, seq)
+            size_bytes += len(found_here)
+            return _unpacked(found_here)
         except Eio:
             if not forgotten():
                 raise
@@ -50,7 +58,7 @@ def hear(
         last = row.seq
         for event in ev.decode_entry(row.record).events:
             found += _said(event, pid, row.seq, read)
-        if len(found) >= SAID_MAX:
+        if len(found) >= SAID_MAX or size_bytes >= SAID_BYTES_MAX:
             break
     return Heard(last=last, said=found)
 
