@@ -120,9 +120,8 @@ def up(
         terms = Terms(
             find_home(home), model, running, unconfined, as_json, plain=plain, tags=tags, keep_ended_days=keep_ended
         )
-        of_kernel = ("model", "running", "unconfined", "keep_ended", "drain")
-        typed = [f"--{name.replace('_', '-')}" for name in of_kernel if name in options.given(context)]
-        context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain, of_kernel=typed))
+        given = options.given(context)
+        context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain, given=given))
 
 
 @click.group(cls=options.Sections, invoke_without_command=True)

@@ -49,6 +49,7 @@ QUIET_S = 10.0
 """After how long without a word a run says that it still goes on."""
 
 
+UNCONFINED = "workers are NOT confined (--unconfined)"
 DAY_MS = 86_400_000
 
 
@@ -144,7 +145,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
         if terms.unconfined:
-            tell_note("workers are NOT confined (--unconfined)")
+            tell_note(UNCONFINED)
         left = await end_leftovers(shard.kernel)  # of runs whose root ended just before a kernel died
         roots = await start(shard)
         if not create and roots:

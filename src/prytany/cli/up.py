@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from prytany.abi.errors import Ebusy, Enoent
 from prytany.cli.attached import command, reach, with_client
 from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
+from prytany.cli.heeded import asked_by_nobody, only_at_begin
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
-from prytany.cli.run import Terms, open_shard, progress_of
+from prytany.cli.run import UNCONFINED, Terms, open_shard, progress_of
 from prytany.cli.staying import Up
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.trusting import trusted
@@ -30,6 +31,8 @@ from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
 from prytany.system.service_manager import ServiceManager
 
+OF_KERNEL = ("model", "running", "unconfined", "keep_ended", "drain", "plain")
+"""Options of `up` that only a kernel heeds which begins."""
 ROOT = (
     "this kernel is root's: workers get a uid each, but files of tools and inline programs run as root."
     " An ordinary user is enough; the unit of `prytany service unit` has one"
@@ -67,6 +70,8 @@ async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> Asyn
         shard = await open_shard(terms, watch, create=True, fresh=asks)
     for said in shard.notes:
         note(said, terms.as_json)
+    if terms.unconfined:
+        note(UNCONFINED, terms.as_json)
     for process in shard.kernel.table.processes.values():
         progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
     tidying = asyncio.ensure_future(tidy())
@@ -79,10 +84,10 @@ async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> Asyn
 
 
 def bring_up(
-    terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int, of_kernel: Sequence[str] = ()
+    terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int, given: Collection[str] = ()
 ) -> int:
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped, and
-    then drains for so many seconds. `of_kernel` are the options typed that hold for a kernel that begins."""
+    then drains for so many seconds. `given` are the options that were typed."""
     manager = ServiceManager.take(os.environ)
     fleet = resolved(target, terms.tags)
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
@@ -96,9 +101,7 @@ def bring_up(
         try:
             if not client.live:
                 return None
-            if of_kernel:
-                note(f"{', '.join(of_kernel)}: only for a kernel that begins; the one that runs goes on as it is",
-                     terms.as_json)  # fmt: skip
+            only_at_begin(OF_KERNEL, given, terms.home, terms.as_json)
             if digest:
                 remember(terms.home, digest)
             show_plan(await client.bring_fleet(bring_command(fleet, dry_run=dry_run)), terms.as_json)
@@ -114,6 +117,7 @@ def bring_up(
         if dry_run:
             show_plan(control.Plan.of(fleet.name, 0, compare(None, fleet, {}), dry_run=True), terms.as_json)
             return 0
+        asked_by_nobody(terms.model, fleet, terms.as_json)
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), manager) as up:
             opened.set()
             if os.geteuid() == 0:

@@ -386,6 +386,8 @@ class Said(msgspec.Struct, kw_only=True):
     number: int = 0
     errno: str = ""
     value: Any = None
+    forgotten: bool = False
+    """What was said was destroyed by an operator's command: `value` holds nothing of it."""
 
 
 class Heard(msgspec.Struct, kw_only=True):

@@ -23,6 +23,7 @@ from prytany.system.fleet.sound import unpack_fleet
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 
+TAKEN_DOWN = "its fleet was taken down"
 Command = (
     control.StartAgent | control.BringFleet | control.WithdrawFleet | control.ListFleets | control.FollowProcess
 )  # fmt: skip
@@ -68,9 +69,13 @@ class FleetDesk:
     async def _hear(self, pid: int, after: int) -> control.Heard:
         """Raises Esrch where the journal's processes have none of that pid any more."""
         kernel = self._kernel
+
+        def forgotten() -> bool:
+            return kernel.operator.process(pid).forgotten  # of one that was let go, Esrch says all that there is
+
         while True:
             durable = kernel.ledger.journal.durable
-            heard = hear(kernel.reader, kernel.content, pid, after, durable)
+            heard = hear(kernel.reader, kernel.content, pid, after, durable, forgotten=forgotten)
             if heard.said:
                 return heard
             after = heard.last
@@ -141,9 +146,13 @@ class FleetDesk:
         ended = 0
         for pid in roots if command.end else ():
             process = kernel.table.get(pid)
-            if process is not None and process.alive and process.pid == process.run:
+            if process is None or not process.alive or process.pid != process.run:
+                continue
+            if pid in kernel.ledger.state.sessions.sessions:
+                kernel.sessions.end(pid, uid=uid, reason=TAKEN_DOWN)
+            else:
                 kernel.operator.signal(pid, Signal.TERM, uid=uid)
-                ended += 1
+            ended += 1
         return ended
 
     def _of_name(self, name: str) -> Fleet:
