@@ -17,6 +17,7 @@ import pytest
 from prytany.abi import events as ev
 from prytany.abi.errors import Ebusy, Einval, Eio, Enoent, KernelError
 from prytany.cli.journal import verify_home
+from prytany.cli.reader import open_reader
 from prytany.drivers.stores.sqlite_copy import SqliteCopyReader
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
@@ -171,6 +172,20 @@ def test_a_backup_beside_a_kernel_that_writes_is_of_one_moment(home: Path, tmp_p
     checked = check_backup(tmp_path / "b")
     assert checked.report.sound
     assert checked.about.entries == checked.report.rows == entries
+
+
+def test_a_kernel_that_writes_while_its_journal_is_opened_to_be_verified_is_no_damage(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes_on(home: Path, **more: bool) -> SqliteReader:
+        reader = open_reader(home, **more)
+        assert homes.opens(home) is None
+        return reader
+
+    before = head_of(home)
+    monkeypatch.setattr("prytany.cli.journal.open_reader", goes_on)
+    assert said("journal", "verify", home=home)[1]["sound"] is True
+    assert head_of(home) > before
 
 
 def test_a_home_that_is_brought_back_is_another_and_stands_still(home: Path, backup: Path, tmp_path: Path) -> None:
