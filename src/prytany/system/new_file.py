@@ -45,7 +45,7 @@ def new_file(path: Path, home: Path, *, force: bool = False) -> Generator[Path]:
     if folder == inside or inside in folder.parents:
         raise Einval(f"{path} would lie in the home itself, and be lost with it")
     path = folder / path.name
-    part = path.with_name(f".{path.name}.unfinished")
+    part = folder / f".{path.name}.unfinished"
     _drop_second_name(part, path)
     _refuse_taken(path, force)
     fd = _begin(part)
