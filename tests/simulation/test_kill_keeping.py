@@ -151,4 +151,4 @@ def test_a_home_whose_keeping_is_killed_has_all_that_was_acknowledged(kept: Kept
 @pytest.mark.slow
 @pytest.mark.parametrize("kept", range(10, 14), indirect=True)
 def test_a_home_whose_keeping_is_killed_again_and_again_has_all_that_was_acknowledged(kept: Kept) -> None:
-    run(kept, 20)
+    run(kept, 8)
