@@ -30,7 +30,7 @@ from prytany.cli.wait import show
 from prytany.kernel.quotas import DEFAULT_QUOTAS
 from prytany.kernel.reactions import Watcher
 from prytany.kernel.totals import tree_of
-from prytany.ports.store import StoreError, StoreFull
+from prytany.ports.store import StoreError, StoreFull, StoreGone
 from prytany.runtime.environments import find_python
 from prytany.system.announcing import Announcer
 from prytany.system.models import name_model, open_models
@@ -243,6 +243,14 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
 
 def broken(terms: Terms, error: StoreError, go_on: str = "resume") -> int:
     """Say why the kernel stopped, that nothing is lost, and by which command to go on; the exit code."""
+    if isinstance(error, StoreGone):
+        gone = Eio(f"stopped: the home {terms.home} was removed, or moved, while its kernel ran")
+        gone.add_note(
+            f"put it back where it was, or make it of a backup: {command('restore-home FILE', terms.home)}; what was"
+            " recorded in a home that was removed is lost with it"
+        )
+        tell(gone, terms.as_json)
+        return JOURNAL_FAILED
     full = isinstance(error, StoreFull)
     told = Enospc(f"stopped: the disk under {terms.home} is full") if full else Eio(
         f"stopped: the journal cannot be written ({error})"

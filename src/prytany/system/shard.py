@@ -48,6 +48,7 @@ from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
+from prytany.system.removal import watch_home
 from prytany.system.tools import open_tools
 
 LATER = (
@@ -68,12 +69,16 @@ def _journal(
 ) -> Journal:
     """The journal's writer; when it fails, the kernel takes no input any more."""
 
-    def stop(error: StoreError) -> None:
-        kernel.fail()
-        failed.set_result(error)
-
+    stop = partial(_stop, kernel, failed)
     loop = asyncio.get_running_loop()
     return Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
+
+
+def _stop(kernel: Kernel, failed: asyncio.Future[StoreError], error: StoreError) -> None:
+    """What is found out first counts."""
+    kernel.fail()
+    if not failed.done():
+        failed.set_result(error)
 
 
 def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]:
@@ -123,6 +128,7 @@ class Shard:
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
         self._disk: asyncio.Task[None] | None = None
+        self._there: asyncio.Task[None] | None = None
         self._ageing: asyncio.Future[None] | None = None
         self.kernel = kernel
         self.logs = logs
@@ -205,6 +211,9 @@ class Shard:
             self.kernel.begin(__version__, os.getpid())
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
+            gone = partial(_stop, self.kernel, self.failed)
+            self._there = asyncio.ensure_future(watch_home(self.home, self.kernel.outside.clock, gone))
+            self._there.add_done_callback(self.kernel.lost)
             self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
@@ -231,8 +240,9 @@ class Shard:
             with contextlib.suppress(KernelError):  # it is broken, and says so elsewhere
                 await journal.wait_durable(journal.head.seq)  # whoever follows is to see the last of it
             await self._control.close()
-        if self._disk is not None:
-            self._disk.cancel()
+        for watch in (self._disk, self._there):
+            if watch is not None:
+                watch.cancel()
         if self._ageing is not None:
             self._ageing.cancel()
             await asyncio.gather(self._ageing, return_exceptions=True)
