@@ -8,11 +8,6 @@ import click
 
 from prytany.cli import options
 
-target = click.argument(
-    "target", metavar="[TARGET]", default=".", type=click.Path(path_type=Path), shell_complete=options.files(".yaml"),
-    help="A fleet file, or a folder that holds one; this folder by default.",
-)  # fmt: skip
-
 drain = click.option(
     "--drain",
     metavar="SECONDS",
@@ -46,7 +41,7 @@ def fleet(context: click.Context) -> None:
 
 
 @click.command()
-@target
+@options.target
 @options.as_json
 def check(target: Path, as_json: bool) -> None:
     """Say everything that is wrong with a fleet file, with line and column. Nothing of it is run."""
@@ -56,7 +51,7 @@ def check(target: Path, as_json: bool) -> None:
 
 
 @click.command()
-@target
+@options.target
 @click.option("--resolved", is_flag=True, help="As it will run: defaults filled in, names looked up, paths whole.")
 @options.as_json
 def show(target: Path, resolved: bool, as_json: bool) -> None:
@@ -79,13 +74,9 @@ fleet.section("Commands", check, show, schema)
 
 
 @click.command()
-@target
-@options.home
-@options.model
+@options.target
+@options.of_fleet
 @options.running
-@options.unconfined
-@options.tag
-@click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option(
     "--keep-ended",
@@ -133,7 +124,7 @@ def service(context: click.Context) -> None:
 
 
 @click.command()
-@target
+@options.target
 @click.option("--user", is_flag=True, help="For the user's own manager, and not the system's.")
 @options.home
 @drain
