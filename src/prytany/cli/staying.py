@@ -48,13 +48,15 @@ class Up:
         self._others = others
         self._terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
 
-    async def bring(self, fleet: ResolvedFleet, digest: str = "") -> control.Plan:
-        """Bring a fleet up; `digest` is what of it the operator has trusted now. Raises KernelError."""
+    async def bring(self, fleet: ResolvedFleet, digest: str = "", *, again: bool = False) -> control.Plan:
+        """Bring a fleet up; `digest` is what of it the operator has trusted now. Where that is done `again`, it has the
+        variables that it was brought with last, by whoever that was. Raises KernelError."""
         if digest:
             remember(self._terms.home, digest)
         self._others.own = True
         try:
-            packed = await self.shard.desk.answer(bring_command(fleet), os.getuid())
+            given = bring_command(fleet, environment={} if again else os.environ)
+            packed = await self.shard.desk.answer(given, os.getuid())
         finally:
             self._others.own = False
         return msgspec.msgpack.decode(packed, type=control.Plan)
@@ -125,7 +127,8 @@ class Up:
             announcer.reloading()
             plan: control.Plan | KernelError | OSError
             try:
-                plan = await self.bring(*await asyncio.get_running_loop().run_in_executor(None, again))
+                found = await asyncio.get_running_loop().run_in_executor(None, again)
+                plan = await self.bring(*found, again=True)
             except (KernelError, OSError) as error:
                 plan = error
             self._progress.end()  # nobody else writes to the terminal while it is drawn

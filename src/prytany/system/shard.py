@@ -40,7 +40,7 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.disk import watch_disk
-from prytany.system.fleet.bringing import bring_back, environment_of, tools_of
+from prytany.system.fleet.bringing import bring_back, environment_of, tools_of, withhold_variables
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.switched import SwitchedModel
@@ -194,10 +194,11 @@ class Shard:
         try:
             load_all()
             ledger = self.kernel.ledger
+            withhold_variables(self.kernel, self.drivers)
             files = [*tools, *map(Path, tools_of(self.kernel))]
             loaded = await open_tools(
                 files, ledger.state, ledger.digest, self.logs, self.kernel.content, self.notes.append,
-                partial(environment_of, self.kernel),
+                partial(environment_of, self.kernel, self.drivers),
             )  # fmt: skip
             self.drivers.tools.update(loaded)
             bring_back(self.kernel, self.drivers, self.notes.append)

@@ -31,6 +31,7 @@ from prytany.system.fleet.meaning import FindProgram
 from prytany.system.fleet.models import ReadyModel, names_of, ready_models
 from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
 from prytany.system.fleet.switched import SwitchedModel
+from prytany.system.fleet.variables import marks_of
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
 from prytany.system.tools import load_tools
@@ -66,6 +67,9 @@ class Prepared:
         self._skills: dict[str, bytes] = {}
         self._environment: Mapping[str, str] = {}
         self._told_with: dict[str, str] = {}
+        self._marks: dict[str, str] = {}
+        self.new_marks = False
+        """The variables of its secrets are others than are recorded, though they may be known already."""
         self.changes: list[Change] = []
 
     async def prepare(self, logs: Logs, environment: Mapping[str, str], find: FindProgram) -> None:
@@ -87,11 +91,13 @@ class Prepared:
         except BaseException:
             await self.drop()
             raise
+        self._marks = marks_of(self._variables(), environment, self._kernel.digest)
+        self.new_marks = before is not None and before.marks != self._marks
         for name, ready in self._models.items():
             self._compare_model(name, ready, kept.get(name), behind)
         self._compare_agents(before, behind)
         self.changes = compare(before, fleet, behind)
-        if before is not None and before != fleet and not self.changes:
+        if before is not None and not self.changes and msgspec.structs.replace(before, marks={}) != fleet:
             self.changes = [Change(sign=CHANGED, kind="fleet", name=fleet.name, what=["how it is written"])]
 
     async def _load(
@@ -156,6 +162,15 @@ class Prepared:
             if what:
                 behind["agent", agent.name] = what
 
+    def _variables(self) -> set[str]:
+        """The names of those that its secrets are from, those that its tools name by themselves included."""
+        secrets = self.fleet.secrets
+        named = {secret.env for secret in secrets.values() if secret.env}
+        for path in self.fleet.tools.values():
+            if (tools := self._tools.get(path) or self._drivers.tools.get(path)) is not None:
+                named |= {name for tool in tools.manifests.values() for name in tool.secrets if name not in secrets}
+        return named
+
     def _names(self, path: str) -> list[str]:
         new = self._tools.get(path)
         return list(new.manifests) if new is not None else self._kernel.tools.names(path)
@@ -164,9 +179,10 @@ class Prepared:
         """Bring it; its number. Nothing is changed where that raises KernelError, and it is still to be dropped."""
         kernel, fleet, drivers = self._kernel, self.fleet, self._drivers
         number = self.number or kernel.fleets.next_number
+        recorded = msgspec.structs.replace(fleet, marks=self._marks)
         kernel.fleet_operator.declare(
             fleet.name, self._agents, models=names_of(fleet, number), tools=list(fleet.tools.values()),
-            resolved=msgspec.msgpack.encode(fleet), uid=uid, stays=stays, number=self.number,
+            resolved=msgspec.msgpack.encode(recorded), uid=uid, stays=stays, number=self.number,
             channels=forms_of(fleet), known={tool for path in fleet.tools.values() for tool in self._names(path)},
         )  # fmt: skip
         for path, tools in self._tools.items():
@@ -231,6 +247,13 @@ def open_models(drivers: Drivers, number: int) -> dict[str, SwitchedModel]:
     return {name: model for name, model in named.items() if isinstance(model, SwitchedModel)}
 
 
+def withhold_variables(kernel: Kernel, drivers: Drivers) -> None:
+    """Let none of the fleets that are up have a variable that is another one's. What is not up was run or resumed with
+    the variables of whoever did that. Raises Eio."""
+    marks = {number: resolved_of(kernel, number).marks for number, f in kernel.fleets.fleets.items() if f.stays}
+    drivers.variables.withhold(marks, kernel.digest)
+
+
 def bring_back(kernel: Kernel, drivers: Drivers, note: Callable[[str], None]) -> None:
     """Open the models and couriers of the fleets that are in the journal; of one that is down and of which nothing
     lives, the couriers alone, for what is still to be told.
@@ -242,15 +265,16 @@ def bring_back(kernel: Kernel, drivers: Drivers, note: Callable[[str], None]) ->
     """
     going_on = _going_on(kernel)
     for number in kernel.fleets.fleets:
-        drivers.couriers.update(couriers_back(kernel, number))
+        environment = drivers.variables.of(number)
+        drivers.couriers.update(couriers_back(kernel, number, environment))
         if number not in going_on:
             continue
         fleet = resolved_of(kernel, number)
         stays = kernel.fleets.fleets[number].stays
-        for name, ready in ready_models(fleet, {}, without_key=note if stays else None).items():
+        for name, ready in ready_models(fleet, {}, environment, without_key=note if stays else None).items():
             switch(drivers, f"{number}/{name}", ready)
         with contextlib.suppress(KernelError):  # what it has to tell waits
-            drivers.told_with[number] = secrets_now(fleet)
+            drivers.told_with[number] = secrets_now(fleet, environment)
         for agent in fleet.agents.values():
             if agent.chat is not None and agent.chat.skills:
                 drivers.skills[number, agent.name] = skills_digest(agent.chat.skills)
@@ -270,11 +294,13 @@ def _going_on(kernel: Kernel) -> list[int]:
     return [number for number, fleet in fleets.fleets.items() if fleet.stays or number in alive]
 
 
-def environment_of(kernel: Kernel, path: str) -> Mapping[str, str]:
+def environment_of(kernel: Kernel, drivers: Drivers, path: str) -> Mapping[str, str]:
     """Where the tools of a file have their secrets from: as the fleet says that was brought last of those that have
     it."""
     numbers = [number for number, fleet in kernel.fleets.fleets.items() if path in fleet.tools]
-    return Environment(resolved_of(kernel, numbers[-1]), os.environ) if numbers else os.environ
+    if not numbers:
+        return os.environ
+    return Environment(resolved_of(kernel, numbers[-1]), drivers.variables.of(numbers[-1]))
 
 
 def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator[Agent]:

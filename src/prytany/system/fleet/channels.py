@@ -107,13 +107,15 @@ def open_couriers(
     couriers.update((key_of(number, at), courier_of(d, environment)) for at, d in enumerate(definitions(fleet)))
 
 
-def couriers_back(kernel: Kernel, number: int) -> dict[str, Courier]:
+def couriers_back(kernel: Kernel, number: int, environment: Mapping[str, str]) -> dict[str, Courier]:
     """The couriers of a fleet that is in the journal, by their channels. A channel whose definition cannot be read has
     none: what it has to tell waits."""
     found: dict[str, Courier] = {}
     for channel in kernel.fleets.fleets[number].channels.values():
         with contextlib.suppress(KernelError, msgspec.MsgspecError):
-            found[key_of(number, channel.at)] = courier_of(_decoder.decode(kernel.content(channel.definition)))
+            found[key_of(number, channel.at)] = courier_of(
+                _decoder.decode(kernel.content(channel.definition)), environment
+            )
     return found
 
 

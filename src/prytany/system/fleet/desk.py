@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from pathlib import Path
 
 from prytany.abi import control
@@ -39,8 +38,6 @@ class FleetDesk:
         self._home = home
         self._model = model
         self._bringing = asyncio.Lock()
-        self._variables: dict[str, str] = {}
-        """Those that came with commands, before the kernel's own."""
 
     async def answer(self, command: Command, uid: int) -> bytes:
         """Carry it out; its packed answer, once what it says is durable. Raises KernelError."""
@@ -83,14 +80,14 @@ class FleetDesk:
         fleet = unpack_fleet(command.fleet)
         async with self._bringing:
             there = self._kernel.fleets.staying(fleet.name)
-            variables = {**self._variables, **command.environment}
+            variables, number = self._drivers.variables, there.number if there else 0
             prepared = await prepare(
-                self._kernel, self._drivers, self._logs, fleet, number=there.number if there else 0,
-                environment={**os.environ, **variables},
+                self._kernel, self._drivers, self._logs, fleet, number=number,
+                environment=variables.of(number, command.environment),
             )  # fmt: skip
             plan = control.Plan.of(fleet.name, prepared.number, prepared.changes, dry_run=command.dry_run)
             try:
-                if command.dry_run or (there is not None and plan.empty):
+                if command.dry_run or (there is not None and plan.empty and not prepared.new_marks):
                     return plan
                 prepare_folders(fleet, Path(fleet.folder) / "fleet.yaml", self._home)
                 if self._kernel.draining:
@@ -100,7 +97,7 @@ class FleetDesk:
                 plan.number = prepared.bring(uid=uid, stays=True)
             finally:
                 await prepared.drop()
-            self._variables = variables
+            variables.give(plan.number, command.environment)
             self._let_go_of_models()
             self._drivers.forget_all_but(self._kernel.fleets.fleets)
             plan.started = [
