@@ -101,9 +101,9 @@ def up(
     runs here, until Ctrl-C or TERM: then it drains, and a second one stops it at once. HUP lets it look at the file
     again.
     """
-    from prytany.cli.stopping import ends_at_once
+    from prytany.cli.held import held
 
-    with ends_at_once():
+    with held() as hang_ups:
         from prytany.cli.home import find_home
         from prytany.cli.run import Terms
         from prytany.cli.up import bring_up
@@ -113,7 +113,7 @@ def up(
         )
         of_kernel = ("model", "running", "unconfined", "keep_ended", "drain")
         typed = [f"--{name.replace('_', '-')}" for name in of_kernel if name in options.given(context)]
-        context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain, of_kernel=typed))
+        context.exit(bring_up(terms, target, hang_ups, trust=trust, dry_run=dry_run, drain_s=drain, of_kernel=typed))
 
 
 @click.group(cls=options.Sections, invoke_without_command=True)

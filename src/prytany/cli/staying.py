@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from prytany.abi.errors import Eio, KernelError
 from prytany.cli.attached import command
 from prytany.cli.bringing import bring_command
 from prytany.cli.failure import INTERRUPTED, tell
+from prytany.cli.held import HangUps
 from prytany.cli.last import last_notices
 from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
@@ -46,7 +46,6 @@ class Up:
         self._manager = manager
         self._progress = progress
         self._others = others
-        self._terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
 
     async def bring(self, fleet: ResolvedFleet, digest: str = "", *, again: bool = False) -> control.Plan:
         """Bring a fleet up; `digest` is what of it the operator has trusted now. Where that is done `again`, it has the
@@ -61,10 +60,11 @@ class Up:
             self._others.own = False
         return msgspec.msgpack.decode(packed, type=control.Plan)
 
-    async def stay(self, bring: Callable[[], Awaitable[None]], again: Again, drain_s: int) -> int:
+    async def stay(self, bring: Callable[[], Awaitable[None]], again: Again, hang_ups: HangUps, drain_s: int) -> int:
         """Bring what is to stay, and go on until TERM or Ctrl-C, or until the journal fails; the exit code.
 
-        At each HUP what `again` gives is brought: the fleet, and what of it is trusted anew.
+        At each HUP, those that came before included, what `again` gives is brought: the fleet, and what of it is
+        trusted anew.
 
         Raises:
             KernelError: it could not be brought.
@@ -73,7 +73,7 @@ class Up:
         announcer = Announcer(self._manager, shard.kernel.ledger.journal, self._status)
         announcer.begin()
         first: list[asyncio.Future[Any]] = [stops.first, shard.failed]
-        hung_up = self._hear_hang_ups(stops)
+        hung_up = self._hear(hang_ups, stops)
         try:
             if await self._brought(bring, first):
                 announcer.ready()
@@ -88,20 +88,22 @@ class Up:
         finally:
             await last_notices(shard, self._terms.home, self._terms.as_json, stops.second)
             announcer.close()
+            hang_ups.hear(None)
         self._say_end(cut)
         return INTERRUPTED if cut else 0
 
-    def _hear_hang_ups(self, stops: Stops) -> asyncio.Event:
+    def _hear(self, hang_ups: HangUps, stops: Stops) -> asyncio.Event:
         """Set at each HUP; where its terminal is gone, HUP stops the kernel."""
-        hung_up = asyncio.Event()
+        hung_up, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def hang_up() -> None:
-            if self._terminals and not any(map(os.isatty, self._terminals)):
+            if hang_ups.terminal_gone:
                 stops.told()
             else:
                 hung_up.set()
 
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
+        # Not a handler of the loop's: one that is taken away leaves a signal to end the process.
+        hang_ups.hear(lambda: loop.call_soon_threadsafe(hang_up))
         return hung_up
 
     async def _go_on(
