@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from prytany.cli.text import close_output, note, processes
 from prytany.client import attach
 from prytany.kernel.draining import UnderWay
 from prytany.system.announcing import Announcer
+from prytany.system.fleet.lacking import GIVE
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
 from prytany.system.service_manager import ServiceManager
@@ -47,18 +48,36 @@ class Up:
         self._progress = progress
         self._others = others
 
-    async def bring(self, fleet: ResolvedFleet, digest: str = "", *, again: bool = False) -> control.Plan:
-        """Bring a fleet up; `digest` is what of it the operator has trusted now. Where that is done `again`, it has the
-        variables that it was brought with last, by whoever that was. Raises KernelError."""
+    async def bring(self, fleet: ResolvedFleet, digest: str = "") -> control.Plan:
+        """Bring a fleet up; `digest` is what of it the operator has trusted now. Raises KernelError."""
+        return await self._bring(fleet, digest, os.environ)
+
+    async def _bring(self, fleet: ResolvedFleet, digest: str, variables: Mapping[str, str]) -> control.Plan:
         if digest:
             remember(self._terms.home, digest)
         self._others.own = True
         try:
-            given = bring_command(fleet, environment={} if again else os.environ)
-            packed = await self.shard.desk.answer(given, os.getuid())
+            packed = await self.shard.desk.answer(bring_command(fleet, environment=variables), os.getuid())
         finally:
             self._others.own = False
         return msgspec.msgpack.decode(packed, type=control.Plan)
+
+    async def come_back(self, fleet: ResolvedFleet, digest: str) -> control.Plan:
+        """Bring a fleet up, the first one of this kernel: one that was up in the home goes without secrets that cannot
+        be had, which is said. Raises KernelError."""
+        if digest:
+            remember(self._terms.home, digest)
+        fleets = self.shard.desk.fleets
+        assert fleets is not None
+        self._others.own = True
+        try:
+            plan = await fleets.come_back(bring_command(fleet), os.getuid())
+        finally:
+            self._others.own = False
+        if new := [said for said in fleets.lacking() if said not in self.shard.notes]:
+            for said in [*new, GIVE]:
+                note(said, self._terms.as_json)
+        return plan
 
     async def stay(self, bring: Callable[[], Awaitable[None]], again: Again, hang_ups: HangUps, drain_s: int) -> int:
         """Bring what is to stay, and go on until TERM or Ctrl-C, or until the journal fails; the exit code.
@@ -130,7 +149,7 @@ class Up:
             plan: control.Plan | KernelError | OSError
             try:
                 found = await asyncio.get_running_loop().run_in_executor(None, again)
-                plan = await self.bring(*found, again=True)
+                plan = await self._bring(*found, variables={})  # it keeps those of the last `up`
             except (KernelError, OSError) as error:
                 plan = error
             self._progress.end()  # nobody else writes to the terminal while it is drawn

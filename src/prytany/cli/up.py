@@ -117,7 +117,7 @@ def bring_up(
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), manager) as up:
 
             async def bring() -> None:
-                show_plan(await up.bring(fleet, digest), terms.as_json, was_down=True)
+                show_plan(await up.come_back(fleet, digest), terms.as_json, was_down=True)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
             return await up.stay(bring, again, hang_ups, drain_s)

@@ -43,6 +43,7 @@ from prytany.system.disk import watch_disk
 from prytany.system.fleet.bringing import bring_back, environment_of, tools_of, withhold_variables
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.fleet.drivers import Drivers
+from prytany.system.fleet.lacking import GIVE, may_lack
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
@@ -198,14 +199,16 @@ class Shard:
             files = [*tools, *map(Path, tools_of(self.kernel))]
             loaded = await open_tools(
                 files, ledger.state, ledger.digest, self.logs, self.kernel.content, self.notes.append,
-                partial(environment_of, self.kernel, self.drivers),
+                partial(environment_of, self.kernel, self.drivers), partial(may_lack, self.kernel),
             )  # fmt: skip
             self.drivers.tools.update(loaded)
-            bring_back(self.kernel, self.drivers, self.notes.append)
+            bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
             self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
+            if found := self.desk.fleets.lacking():
+                self.notes += [*found, GIVE]
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
         except BaseException:

@@ -7,7 +7,6 @@ runs asks the models that it asked.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from prytany.abi.control import Change
-from prytany.abi.errors import Enoent, KernelError
+from prytany.abi.errors import Enoent
 from prytany.abi.program import MODULE, Module, pack_program
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.fleets import Agent
@@ -29,6 +28,7 @@ from prytany.system.fleet.comparing import CHANGED, compare
 from prytany.system.fleet.drivers import Drivers, runs_with
 from prytany.system.fleet.meaning import FindProgram
 from prytany.system.fleet.models import ReadyModel, names_of, ready_models
+from prytany.system.fleet.older import older_whole
 from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.fleet.variables import marks_of
@@ -56,12 +56,16 @@ def plain_find(target: str) -> Program:
 class Prepared:
     """A fleet of which all is there that it needs; bring it, or drop it. Make it with `prepare`."""
 
-    def __init__(self, kernel: Kernel, drivers: Drivers, fleet: ResolvedFleet, number: int) -> None:
+    def __init__(
+        self, kernel: Kernel, drivers: Drivers, fleet: ResolvedFleet, number: int, *, lenient: bool = False
+    ) -> None:
         self._kernel = kernel
+        self._lenient = lenient
         self._drivers = drivers
         self.fleet = fleet
         self.number = number
         self._tools: dict[str, PythonTools] = {}
+        self._older: dict[str, PythonTools] = {}
         self._models: dict[str, ReadyModel] = {}
         self._agents: list[Agent] = []
         self._skills: dict[str, bytes] = {}
@@ -75,7 +79,7 @@ class Prepared:
     async def prepare(self, logs: Logs, environment: Mapping[str, str], find: FindProgram) -> None:
         """Load and open what is not there as it is wanted. Raises KernelError, and nothing is left of it then."""
         fleet, drivers = self.fleet, self._drivers
-        self._told_with = secrets_now(fleet, environment)
+        self._told_with = secrets_now(fleet, environment, {} if self._lenient else None)
         self._environment = environment
         before = resolved_of(self._kernel, self.number) if self.number else None
         had, named = drivers.told_with.get(self.number, {}), secrets_named(before) if before is not None else set[str]()
@@ -86,7 +90,11 @@ class Prepared:
         try:
             for name, path in fleet.tools.items():
                 behind["tools", name] = await self._load(path, logs, secrets, behind)
-            self._models = ready_models(fleet, kept, environment)
+            for path, name in {path: name for name, path in fleet.tools.items()}.items():
+                if whole := await older_whole(drivers, path, logs, secrets):
+                    self._older.update(whole)
+                    behind["tools", name].append("secrets of its text of then")
+            self._models = ready_models(fleet, kept, environment, lenient=self._lenient)
             self._agents = list(agents_of(fleet, self._names, find))
         except BaseException:
             await self.drop()
@@ -109,10 +117,10 @@ class Prepared:
         there = self._drivers.tools.get(path)
         if there is not None and not isinstance(there, PythonTools):
             return []
-        what = tools_differ(there, secrets) if there is not None else []
+        what = tools_differ(there, secrets, lenient=self._lenient) if there is not None else []
         if there is not None and not what:
             return []
-        new = self._tools[path] = await load_tools(path, logs, secrets)
+        new = self._tools[path] = await load_tools(path, logs, secrets, lenient=self._lenient)
         if there is None:
             return []
         for name in changed_secrets(there, new.secrets):
@@ -187,19 +195,21 @@ class Prepared:
         )  # fmt: skip
         for path, tools in self._tools.items():
             drivers.replace_tools(kernel, path, tools)
+        for key, tools in self._older.items():
+            drivers.replace_older(key, tools)
         for name, ready in self._models.items():
             switch(drivers, f"{number}/{name}", ready)
         open_couriers(drivers.couriers, kernel, number, fleet, self._environment)
         drivers.told_with[number] = self._told_with
         drivers.skills.update({(number, name): digest for name, digest in self._skills.items()})
-        self._tools, self._models = {}, {}
+        self._tools, self._older, self._models = {}, {}, {}
         return number
 
     async def drop(self) -> None:
         """Let go of what was loaded and opened for it."""
-        tools, self._tools = self._tools, {}
+        tools, self._tools, self._older = [*self._tools.values(), *self._older.values()], {}, {}
         models, self._models = self._models, {}
-        for loaded in tools.values():
+        for loaded in tools:
             await loaded.close()
         for ready in models.values():
             if not ready.opened.asked:
@@ -217,14 +227,15 @@ def switch(drivers: Drivers, name: str, ready: ReadyModel) -> None:
 
 async def prepare(
     kernel: Kernel, drivers: Drivers, logs: Logs, fleet: ResolvedFleet, *, number: int = 0,
-    environment: Mapping[str, str] = os.environ, find: FindProgram = plain_find,
+    environment: Mapping[str, str] = os.environ, find: FindProgram = plain_find, lenient: bool = False,
 ) -> Prepared:  # fmt: skip
-    """Look at what it would be to bring a fleet, or `number` again; nothing is changed.
+    """Look at what it would be to bring a fleet, or `number` again; nothing is changed. One that is `lenient` goes
+    without secrets that cannot be had.
 
     Raises:
         KernelError: a program, tool, model or secret is not there, or cannot be used.
     """
-    prepared = Prepared(kernel, drivers, fleet, number)
+    prepared = Prepared(kernel, drivers, fleet, number, lenient=lenient)
     await prepared.prepare(logs, environment, find)
     return prepared
 
@@ -254,11 +265,12 @@ def withhold_variables(kernel: Kernel, drivers: Drivers) -> None:
     drivers.variables.withhold(marks, kernel.digest)
 
 
-def bring_back(kernel: Kernel, drivers: Drivers, note: Callable[[str], None]) -> None:
+def bring_back(kernel: Kernel, drivers: Drivers) -> None:
     """Open the models and couriers of the fleets that are in the journal; of one that is down and of which nothing
     lives, the couriers alone, for what is still to be told.
 
-    A fleet that is up comes back without a key that is gone, so that one fleet keeps no other from it: `note` is told.
+    A fleet that is up comes back without a key that is gone, so that one fleet keeps no other from it; `lacking` says
+    which.
 
     Raises:
         KernelError: a model cannot be opened.
@@ -271,10 +283,9 @@ def bring_back(kernel: Kernel, drivers: Drivers, note: Callable[[str], None]) ->
             continue
         fleet = resolved_of(kernel, number)
         stays = kernel.fleets.fleets[number].stays
-        for name, ready in ready_models(fleet, {}, environment, without_key=note if stays else None).items():
+        for name, ready in ready_models(fleet, {}, environment, lenient=stays).items():
             switch(drivers, f"{number}/{name}", ready)
-        with contextlib.suppress(KernelError):  # what it has to tell waits
-            drivers.told_with[number] = secrets_now(fleet, environment)
+        drivers.told_with[number] = secrets_now(fleet, environment, {})  # what it cannot tell now waits
         for agent in fleet.agents.values():
             if agent.chat is not None and agent.chat.skills:
                 drivers.skills[number, agent.name] = skills_digest(agent.chat.skills)

@@ -57,15 +57,22 @@ def forms_of(fleet: ResolvedFleet) -> list[ChannelForm]:
     ]
 
 
-def secrets_now(fleet: ResolvedFleet, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The secrets of its channels as they are now, by their names. Raises Enoent, Eacces or Einval where one cannot be
-    had."""
+def secrets_now(
+    fleet: ResolvedFleet, environment: Mapping[str, str] = os.environ, lacking: dict[str, str] | None = None
+) -> dict[str, str]:
+    """The secrets of its channels as they are now, by their names. Into `lacking`, where there is one, goes why a
+    channel has not all of its own, by its label; else that is raised, as Enoent, Eacces or Einval."""
     found: dict[str, str] = {}
     for definition in definitions(fleet):
-        for name in _secrets_of(definition.notice):
-            if (secret := definition.secrets.get(name)) is None:
-                raise Enoent(f"there is no secret {name!r}")
-            found[name] = read_secret(name, secret, definition.folder, environment)
+        for name in sorted(_secrets_of(definition.notice)):
+            try:
+                if (secret := definition.secrets.get(name)) is None:
+                    raise Enoent(f"there is no secret {name!r}")
+                found[name] = read_secret(name, secret, definition.folder, environment)
+            except KernelError as error:
+                if lacking is None:
+                    raise
+                lacking[label_of(definition.notice)] = error.message
     return found
 
 

@@ -17,6 +17,7 @@ from prytany.kernel.turn import others_first
 from prytany.supervision.fleets import Fleet
 from prytany.system.fleet.bringing import prepare, resolved_of
 from prytany.system.fleet.drivers import Drivers
+from prytany.system.fleet.lacking import lacking
 from prytany.system.fleet.places import prepare_folders
 from prytany.system.fleet.sound import unpack_fleet
 from prytany.system.fleet.switched import SwitchedModel
@@ -58,6 +59,14 @@ class FleetDesk:
         await self._durable()
         return packed
 
+    async def come_back(self, command: control.BringFleet, uid: int) -> control.Plan:
+        """Bring a fleet; one that is up already goes without secrets that cannot be had. Raises KernelError."""
+        return await self._bring(command, uid, lenient=True)
+
+    def lacking(self) -> list[str]:
+        """In words, what cannot be had of the secrets of the fleets that are there."""
+        return lacking(self._kernel, self._drivers)
+
     async def _durable(self) -> None:
         journal = self._kernel.ledger.journal
         await journal.wait_durable(journal.head.seq)
@@ -76,14 +85,14 @@ class FleetDesk:
                 kernel.operator.process(pid)
                 await kernel.ledger.wait_entry(after)
 
-    async def _bring(self, command: control.BringFleet, uid: int) -> control.Plan:
+    async def _bring(self, command: control.BringFleet, uid: int, *, lenient: bool = False) -> control.Plan:
         fleet = unpack_fleet(command.fleet)
         async with self._bringing:
             there = self._kernel.fleets.staying(fleet.name)
             variables, number = self._drivers.variables, there.number if there else 0
             prepared = await prepare(
                 self._kernel, self._drivers, self._logs, fleet, number=number,
-                environment=variables.of(number, command.environment),
+                environment=variables.of(number, command.environment), lenient=lenient and there is not None,
             )  # fmt: skip
             plan = control.Plan.of(fleet.name, prepared.number, prepared.changes, dry_run=command.dry_run)
             try:

@@ -49,6 +49,14 @@ class Drivers:
         self.tools[key] = before
         self._later(self._keep(kernel, runs, key, before), before)
 
+    def replace_older(self, key: str, tools: Tools) -> None:
+        """Of an older text of a file the same, as it is whole."""
+        if (before := self.tools.get(key)) is None:
+            self._retire(tools)  # whoever went on with it has ended meanwhile
+        else:
+            self.tools[key] = tools
+            self._retire(before)
+
     async def _keep(self, kernel: Kernel, runs: Sequence[int], key: str, tools: Tools) -> None:
         """Until these runs have ended."""
         for run in runs:
