@@ -98,6 +98,8 @@ def _lines(s: Status, disk: Disk, home: Path) -> Iterator[tuple[str, str]]:
     if s.notices_waiting or s.notices_given_up:
         look = command("notify", home)
         yield "notices", f"{s.notices_waiting} wait, {s.notices_given_up} could not be delivered, see them with: {look}"
+    for missing in s.lacking:
+        yield "LACKING", f"{missing}; give it, and bring the fleet again: {command('up', home)}"
     runs: dict[str, list[FleetRow]] = {}
     for fleet in s.fleets:
         if fleet.stays:

@@ -17,6 +17,7 @@ from prytany.cli.attached import command, reach, with_client
 from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
 from prytany.cli.heeded import asked_by_nobody, only_at_begin
+from prytany.cli.held import HangUps
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
@@ -84,10 +85,11 @@ async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> Asyn
 
 
 def bring_up(
-    terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int, given: Collection[str] = ()
-) -> int:
+    terms: Terms, target: Path, hang_ups: HangUps, *, trust: bool, dry_run: bool, drain_s: int,
+    given: Collection[str] = (),
+) -> int:  # fmt: skip
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped, and
-    then drains for so many seconds. `given` are the options that were typed."""
+    then drains for so many seconds; at each HUP it looks at the file again. `given` are the options that were typed."""
     manager = ServiceManager.take(os.environ)
     fleet = resolved(target, terms.tags)
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
@@ -124,10 +126,10 @@ def bring_up(
                 note(ROOT, terms.as_json)
 
             async def bring() -> None:
-                show_plan(await up.bring(fleet, digest), terms.as_json, was_down=True)
+                show_plan(await up.come_back(fleet, digest), terms.as_json, was_down=True)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
-            return await up.stay(bring, again, drain_s)
+            return await up.stay(bring, again, hang_ups, drain_s)
 
     return uvloop.run(_there_or_here(there, here, opened))
 

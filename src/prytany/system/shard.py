@@ -41,9 +41,10 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.disk import watch_disk
-from prytany.system.fleet.bringing import bring_back, environment_of, tools_of
+from prytany.system.fleet.bringing import bring_back, environment_of, tools_of, withhold_variables
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.fleet.drivers import Drivers
+from prytany.system.fleet.lacking import GIVE, may_lack
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
@@ -201,13 +202,14 @@ class Shard:
         try:
             load_all()
             ledger = self.kernel.ledger
+            withhold_variables(self.kernel, self.drivers)
             files = [*tools, *map(Path, tools_of(self.kernel))]
             loaded = await open_tools(
                 files, ledger.state, ledger.digest, self.logs, self.kernel.content, self.notes.append,
-                partial(environment_of, self.kernel),
+                partial(environment_of, self.kernel, self.drivers), partial(may_lack, self.kernel),
             )  # fmt: skip
             self.drivers.tools.update(loaded)
-            bring_back(self.kernel, self.drivers, self.notes.append)
+            bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
@@ -215,6 +217,8 @@ class Shard:
             self._there = asyncio.ensure_future(watch_home(self.home, self.kernel.outside.clock, gone))
             self._there.add_done_callback(self.kernel.lost)
             self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
+            if found := self.desk.fleets.lacking():
+                self.notes += [*found, GIVE]
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
         except BaseException:
