@@ -47,6 +47,10 @@ class ModelFeatures(msgspec.Struct, frozen=True):
     """The same request gives the same answer, whatever else runs."""
     prices: Prices | None = None
     """The most that its tokens cost; None where no price is known."""
+    slots: int = 0
+    """How many calls it works on at once, where that is of its own making: a local model. 0 where nobody knows."""
+    saves_slots: bool = False
+    """A generation can be put aside and gone on with, in any slot, without loss: see `ports.turns`."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -71,6 +75,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     tools: list[ToolSpec] = []
     extra: dict[str, Any] = {}
     """Fields that are passed on as they are."""
+    tenant: int = 0
+    """Whose it is: what an endpoint of ours keeps of a prompt, it keeps apart by this. It is not sent."""
 
 
 class ToolCall(msgspec.Struct, frozen=True):
