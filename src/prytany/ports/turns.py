@@ -22,6 +22,8 @@ from typing import Protocol, TypeGuard, runtime_checkable
 
 from prytany.ports.model import Model, ModelAnswer, ModelRequest, Usage
 
+NOTHING = Usage()
+
 
 class Aside:
     """A generation that was put aside. Its driver adds what it goes on from; nobody else looks at that.
@@ -31,7 +33,7 @@ class Aside:
         usage: what it took so far, of all turns; a prompt that was not read to its end counts 0.
     """
 
-    def __init__(self, text: str = "", usage: Usage = Usage()) -> None:
+    def __init__(self, text: str = "", usage: Usage = NOTHING) -> None:
         self.text = text
         self.usage = usage
 
