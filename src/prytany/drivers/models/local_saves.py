@@ -19,12 +19,15 @@ import shutil
 import tempfile
 import zlib
 from array import array
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 PREFIX = "prytany-slots-"
 BYTES_MAX = 512 << 20  # some 23,000 bytes a token of the embedded model
 READ_BYTES = 1 << 20
+DOUBTFUL_MAX = 64
 MAGIC = b"qsgg"
 WORD_BYTES = 4
 SERVERS_WORDS = (-1, 1)
@@ -51,8 +54,8 @@ class Saves:
         self._lock = -1
         self._kept: dict[str, int] = {}
         """Names and sizes, the least recently used first."""
-        self._doubtful: set[str] = set()
-        """Names that may have been written after they were dropped."""
+        self._doubtful: deque[str] = deque(maxlen=DOUBTFUL_MAX)
+        """Names that may be written after they were dropped."""
 
     @property
     def total(self) -> int:
@@ -60,8 +63,11 @@ class Saves:
         return sum(self._kept.values())
 
     def open(self) -> Path:
-        """The folder for the files, made if it is not there. Raises OSError."""
+        """The folder for the files, for a process that begins; made if it is not there. Raises OSError."""
         if self._home is not None and (self._home / "saved").is_dir():
+            for name in set(os.listdir(self._home / "saved")) - self._kept.keys():  # of the process before
+                self._remove(name)
+            self._doubtful.clear()
             return self._home / "saved"
         self.close()
         parent = self._parent or Path(tempfile.gettempdir())
@@ -110,7 +116,7 @@ class Saves:
 
     def doubt(self, name: str) -> None:
         """Nobody waited for its end: it may yet be written."""
-        self._doubtful.add(name)
+        self._doubtful.append(name)
         self.drop(name)
 
     def close(self) -> None:
@@ -151,10 +157,8 @@ class Saves:
     def _remove(self, name: str) -> None:
         if self._home is None:
             return
-        try:
+        with suppress(OSError):
             (self._home / "saved" / name).unlink(missing_ok=True)
-        except OSError:
-            self._doubtful.add(name)
 
 
 def _take(folder: int) -> bool:

@@ -84,9 +84,11 @@ class Slots:
         self._places.release()
 
     def forget(self) -> None:
-        """The process is another one: its slots hold nothing."""
+        """The process is another one: its slots hold nothing, but what those who have them will put there."""
         for slot in self._slots:
-            slot.tenant, slot.keeps, slot.held, slot.mark = None, False, [], None
+            slot.keeps, slot.mark = False, None
+        for slot in self._free:
+            slot.tenant, slot.held = None, []
 
     def _best(self, tenant: int, prompt: list[bytes], mark: object) -> Slot:
         oldest = min(self._free, key=lambda slot: slot.used)

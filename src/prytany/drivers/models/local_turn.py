@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from prytany.drivers.models.failures import failure
 from prytany.drivers.models.local_endpoint import Chunk, LlamaEndpoint
 from prytany.drivers.models.local_saves import Saved, Saves
 from prytany.drivers.models.local_slots import Slot
@@ -27,6 +28,7 @@ from prytany.ports.turns import NOTHING, Aside, Turn
 
 SAVE_MS = 10_000
 """For a slot to be free, which takes a batch of somebody else's prompt, and to be written or read."""
+ANSWER_MS = 5_000
 SEED_MASK = 0x7FFF_FFFF
 
 
@@ -150,7 +152,7 @@ class Generation:
         """Let the slot hold what it can; the fields that say which it is, and whether what it holds is used."""
         before, slot = self._before, self._slot
         uses = slot.keeps
-        if before.saved is not None or before.tokens or before.text:
+        if before.saved is not None or before.text:
             if slot.mark is before.mark or await self._restore():
                 uses = True
             else:
@@ -169,6 +171,9 @@ class Generation:
                     await self._endpoint.restore(self._slot.number, saved.name)
             except TimeoutError:
                 self.doubtful = True
+                if not await self._endpoint.answers(ANSWER_MS):
+                    before.drop()
+                    raise failure("crashed", "the local model hung as it restored a slot") from None
             except ModelFailure as error:
                 if error.kind in ("interrupted", "unreachable"):
                     before.drop()
@@ -188,7 +193,7 @@ class Generation:
         left = request.max_tokens - self._generated
         seed = None if request.seed is None else (request.seed + self._generated) & SEED_MASK
         request = msgspec.structs.replace(request, max_tokens=left, seed=seed)
-        if before.tokens and request.schema is None:
+        if before.tokens:
             return self._endpoint.token_chunks(request, before.tokens, slot)
         extra = {**request.extra, "chat_template_kwargs": {"enable_thinking": False}}
         messages = begun_answer(request.messages, before.raw)
@@ -223,15 +228,17 @@ class Generation:
         return aside
 
     async def _tell_tokens(self, aside: LocalAside, saved: Saved) -> None:
-        """Which tokens of the slot's are those that were delivered, where they are and it is text and nothing else."""
+        """Which tokens of the slot's are those that were delivered, and what they are written as.
+
+        Not where an answer was gone on with from its text: that was split into tokens anew, and counts otherwise.
+        """
         end = self._prompt + self._generated
-        if len(saved.tokens) < end:
+        if len(saved.tokens) < end or (self._before.text and not self._before.tokens):
             return
         raw = await self._endpoint.text_of(list(saved.tokens[self._prompt : end]))
         if raw.endswith(aside.text):
-            aside.tokens = list(saved.tokens[:end])
-        if aside.text in raw:
             aside.raw = raw
+            aside.tokens = [] if self._request.schema is not None else list(saved.tokens[:end])
 
 
 def begun_answer(messages: list[dict[str, Any]], raw: str) -> list[dict[str, Any]]:
