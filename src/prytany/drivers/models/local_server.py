@@ -176,7 +176,7 @@ def open_server(order: dict[str, Any]) -> Any:
     threads = len(os.sched_getaffinity(0))
     parameters.cpuparams.n_threads = threads
     parameters.cpuparams_batch.n_threads = threads
-    parameters.n_threads_http = order["slots"] + 2
+    parameters.n_threads_http = order["slots"] + 4  # beside answers: saving, restoring, and asking whether it lives
     parameters.cache_ram_mib = 0  # prompts of different agents are not kept beside the slots
     parameters.api_keys = [order["key"]]
     parameters.hostnames = ["127.0.0.1"]

@@ -12,15 +12,15 @@ import asyncio
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
+from prytany.drivers.models.openai_wire import encode
 
 BLOCK_BYTES = 256
 DIGEST_BYTES = 8
 
 
 def digests_of(messages: list[dict[str, Any]]) -> list[bytes]:
-    """A digest of the beginning, up to each whole block. O(bytes)."""
-    said = msgspec.json.encode(messages)
+    """A digest of the beginning, up to each whole block; O(bytes). Raises ModelFailure where they are not JSON."""
+    said = encode(messages)
     beginning = blake2b(digest_size=DIGEST_BYTES)
     found: list[bytes] = []
     for end in range(BLOCK_BYTES, len(said) + 1, BLOCK_BYTES):

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing, suppress
 from pathlib import Path
+from random import Random  # noqa: TID251 seeded
 from typing import Any, TypeVar
 
 import msgspec
@@ -454,6 +455,75 @@ def test_a_driver_that_saves_nothing_takes_no_turns(fake: Fake, tmp_path: Path) 
     assert not turns
     assert text
     assert list(tmp_path.glob("prytany-slots-*")) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_order_turns_come_in_every_answer_is_its_own(fake: Fake, tmp_path: Path, seed: int) -> None:
+    chance = Random(seed)
+
+    def asked(agent: int) -> ModelRequest:
+        content = f"{agent % 4} " * 200 + str(agent)
+        return msgspec.structs.replace(ASKED, messages=[{"role": "user", "content": content}], tenant=agent % 3)
+
+    async def agent(model: LocalModel, request: ModelRequest) -> ModelAnswer:
+        aside: LocalAside | None = None
+        while True:
+            quantum = chance.randint(1, 6)
+            turn = Turn(aside, lambda tokens, quantum=quantum: tokens >= quantum)  # type: ignore[misc]
+            turning = asyncio.ensure_future(one_turn(model, request, turn))
+            if chance.random() < 0.2:
+                await asyncio.wait({turning}, timeout=0)
+                turn.give_way()
+            elif chance.random() < 0.1:
+                await asyncio.wait({turning}, timeout=0)
+                turning.cancel()
+            try:
+                came = await turning
+            except asyncio.CancelledError:
+                continue
+            if isinstance(came, ModelAnswer):
+                return came
+            aside = came
+
+    async def main(model: LocalModel) -> tuple[list[ModelAnswer], list[ModelAnswer], set[int]]:
+        requests = [asked(number) for number in range(9)]
+        alone = [await model.chat(request) for request in requests]
+        mixed = await asyncio.gather(*(agent(model, request) for request in requests))
+        slots = [await model._slots.take(0, []) for _ in range(3)]
+        return alone, list(mixed), {slot.number for slot in slots}
+
+    alone, mixed, slots = with_model(main, tmp_path, slots=3, saved_bytes_max=40_000)
+    assert mixed == alone, seed
+    assert slots == {0, 1, 2}
+    had: dict[int, int] = {}
+    for said in fake.log("asked"):
+        slot, tenant = said["asked"]["id_slot"], tenant_of(said["asked"])
+        assert said["cached"] == 0 or had.get(slot) == tenant or "prompt" in said["asked"]
+        had[slot] = tenant
+    for said in fake.log("name"):
+        assert said["name"].startswith(("tenant-0-", "tenant-1-", "tenant-2-"))
+
+
+def tenant_of(asked: dict[str, Any]) -> int:
+    """Whose call it was, by the last number of its question."""
+    said = asked["messages"][0]["content"] if "messages" in asked else "".join(map(chr, asked["prompt"]))
+    return int(said.partition("<assistant>")[0].split()[-1]) % 3
+
+
+def test_messages_that_are_no_json_are_refused_before_a_slot_is_taken(fake: Fake, tmp_path: Path) -> None:
+    endless: dict[str, Any] = {"role": "user"}
+    endless["content"] = endless
+
+    async def main(model: LocalModel) -> list[str]:
+        kinds: list[str] = []
+        for messages in ([endless], [{"role": "user", "content": object()}]):
+            with pytest.raises(ModelFailure) as caught:
+                await model.chat(msgspec.structs.replace(ASKED, messages=messages))
+            kinds.append(caught.value.kind)
+        await model.chat(ASKED)
+        return kinds
+
+    assert with_model(main, tmp_path, slots=1) == ["bad_request"] * 2
 
 
 @needs_model
