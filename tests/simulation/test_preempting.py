@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -177,7 +178,7 @@ async def test_what_somebody_saw_is_not_thrown_away_and_nothing_is_where_the_pol
     for model, stream in ((OneSlot(saves=False, preempts="undelivered"), True), (OneSlot(saves=False), False)):
         life = begun(model)
         behind = start(life, "behind", Qos.BACKGROUND, stream=stream)
-        await life.until(lambda model=model: bool(model.under_way))
+        await life.until(partial(bool, model.under_way))
         await some_tokens(life, model, 3)
         person = start(life, "person", Qos.INTERACTIVE)
         await life.settled()
