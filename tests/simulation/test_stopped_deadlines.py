@@ -51,7 +51,9 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
 def begun(store: MemoryStore) -> Life:
     life = Life(store, PROGRAMS, 9)
     find = life.kernel.find_program
-    life.kernel.find_program = life.kernel.known_program = lambda *a, **k: find(*a, **k)._replace(pledge=("ipc", "model", "proc"))
+    life.kernel.find_program = life.kernel.known_program = lambda *a, **k: find(*a, **k)._replace(
+        pledge=("ipc", "model", "proc")
+    )
     return life
 
 

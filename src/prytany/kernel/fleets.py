@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.budgets import Budget
 from prytany.abi.errors import Eagain, Enoent
 from prytany.abi.names import check_tags
 from prytany.abi.values import pack
@@ -18,6 +19,8 @@ from prytany.supervision.fleets import Fleet
 
 NOTICES_AT_ONCE = 10_000
 """In one command."""
+UNSAID = -1
+"""Of an agent's class."""
 
 
 class Agent(NamedTuple):
@@ -38,6 +41,13 @@ class Agent(NamedTuple):
     python: str = ""
     about: str = ""
     tags: Sequence[str] = ()
+    qos: int = UNSAID
+    """Its class, as `prytany.abi.qos.Qos`."""
+    weight: int = 1
+    budget: Budget | None = None
+    """Of each process of it; None where nothing is said."""
+    budget_tree: bool = False
+    """And of all below it."""
 
 
 class ChannelForm(NamedTuple):
@@ -65,7 +75,7 @@ class FleetOperator:
     def declare(
         self, name: str, agents: Iterable[Agent], *, models: Mapping[str, str], tools: Sequence[str], resolved: bytes,
         uid: int, stays: bool = False, number: int = 0, channels: Sequence[ChannelForm] = (),
-        known: Collection[str] | None = None,
+        known: Collection[str] | None = None, budget: Budget | None = None,
     ) -> int:  # fmt: skip
         """Bring a fleet, or bring `number` again: what runs goes on as it is, what is started from now on is new.
 
@@ -80,6 +90,7 @@ class FleetOperator:
             number: of the fleet that is brought again, or 0 for a new one.
             channels: by which people are told of it.
             known: the names of all of its tools, where other texts of their files are about to be loaded.
+            budget: of each run that begins with one of its agents; None where nothing is said.
 
         Returns:
             its number.
@@ -97,7 +108,7 @@ class FleetOperator:
         number = number or k.fleets.next_number
         events: list[ev.Event] = [
             ev.OperatorCommanded(uid, f"fleet {name}", 0),
-            ev.FleetDeclared(number, name, k.digest(resolved), dict(models), list(tools), stays, uid),
+            ev.FleetDeclared(number, name, k.digest(resolved), dict(models), list(tools), stays, uid, budget),
         ]
         sources: list[bytes] = []
         for agent in agents:
@@ -169,6 +180,7 @@ class FleetOperator:
             source=self._k.shared_digest(found.source), pledge=sorted(pledge), model=agent.model,
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
+            qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:

@@ -202,8 +202,6 @@ class ModelEffects:
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             worked = failure.kind in MAY_HAVE_WORKED or call.pieces
-            if failure.kind == ev.HELD:
-                await self._stand(process, n)
             charged = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
             if call.pieces:
                 return Finished(interrupted(call.pieces, failure.kind), (charged,), errno="EMODEL")

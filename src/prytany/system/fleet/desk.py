@@ -112,13 +112,13 @@ class FleetDesk:
             return plan
 
     def _let_go_of_models(self) -> None:
-        """Drop those that nobody means any more: of fleets that are gone, or that their fleet does not name now."""
-        fleets, table = self._kernel.fleets, self._kernel.table
-        asked = {p.model for p in table.processes.values() if p.alive}
+        """Drop those that nobody means any more: of fleets that are gone, or that their fleet does not name now. One
+        that may still be asked stays."""
+        kernel = self._kernel
         own = [name for name, model in self._drivers.models.items() if isinstance(model, SwitchedModel)]
         for name in own:
-            if name not in fleets.models and name not in asked:
-                self._drivers.drop_model(name)
+            if name not in kernel.fleets.models:
+                self._drivers.drop_model(kernel, name)
 
     def _start(self, command: control.StartAgent, uid: int) -> int:
         fleet = self._of_name(command.fleet)
