@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.budgets import RUN_DEFAULT, Budget
-from prytany.abi.errors import Eagain, Enoent
+from prytany.abi.budgets import NONE, RUN_DEFAULT, Budget
+from prytany.abi.errors import Eagain, Einval, Enoent
 from prytany.abi.names import check_tags
 from prytany.abi.qos import Qos
 from prytany.abi.values import pack
@@ -213,13 +213,15 @@ class FleetOperator:
 
         Raises:
             Enoent: there is no such fleet or agent.
-            Einval: one of the tags is none, or there are too many.
+            Einval: one of the tags is none, or there are too many; a budget is in money, and its model has no price.
             Eagain: the process table is full.
             Epolicy: a tool of the fleet is not loaded in this kernel.
         """
         k = self._k
         fleet = self.get(number)
         agent = agent_of(fleet, name)
+        asked = fleet.models.get(agent.model) or model
+        _check_price(k, asked, (budget or fleet.budget, agent.budget))
         if len(k.table.processes) >= limits.PROCESSES_MAX:
             raise Eagain("the process table is full")
         argument = pack([args, kwargs])
@@ -228,7 +230,7 @@ class FleetOperator:
         spawned = ev.ProcessSpawned(
             pid=pid, parent=0, run=pid, name=agent.name, kind=agent.kind, program=program, source=agent.source,
             argument=k.digest(argument), pledge=agent.pledge, unveil={**agent.unveil, **unveil},
-            seed=k.entropy(32), uid=uid, model=fleet.models.get(agent.model) or model, python=agent.python,
+            seed=k.entropy(32), uid=uid, model=asked, python=agent.python,
             environment=k.environment(agent.python), restarts=agent.restarts, fleet=number, agent=agent.name,
             tags=check_tags(agent.tags, tags), qos=agent.qos if agent.qos >= 0 else qos, weight=agent.weight,
         )  # fmt: skip
@@ -245,6 +247,17 @@ class FleetOperator:
         )
         k.ledger.commit(events, {k.digest(argument): argument}, tuple(shared))
         return pid
+
+
+def _check_price(k: Core, name: str, budgets: Iterable[Budget | None]) -> None:
+    """Raises Einval where money is to bound what asks a model that nobody knows the price of."""
+    model = k.endpoint(name)
+    if model is None or model.features.prices is not None:
+        return
+    if any(b is not None and max(b.total.usd_micros, b.minute.usd_micros) > NONE for b in budgets):
+        unpriced = Einval(f"a budget in money bounds nothing: nobody knows what the model {model.name!r} costs")
+        unpriced.add_note("name a model with `prices` in the fleet file, or bound `tokens` instead of `usd`")
+        raise unpriced
 
 
 def agent_of(fleet: Fleet, name: str) -> ev.AgentDeclared:

@@ -24,7 +24,7 @@ from prytany.drivers.models.forced import read_tool_answer
 from prytany.drivers.models.local_schema import prepare
 from prytany.drivers.models.openai import OpenAINative
 from prytany.drivers.models.prices import FREE
-from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelLimits, ModelRequest
 
 PROGRAM = Path(__file__).with_name("local_server.py")
 ENVIRONMENT = {  # without the first two, waiting threads burn the cores: 20 tokens a second become 3.5
@@ -62,6 +62,7 @@ class LocalModel:
         self._slots = slots
         self._context = context
         self._name = name
+        self._features = msgspec.structs.replace(FEATURES, limits=ModelLimits(concurrency=slots))
         self._starting = asyncio.Lock()
         self._free = asyncio.Semaphore(slots)  # here and not in llama.cpp's queue, where waiting counts as time out
         self._suspect = False  # a call was given up: the process may hang on what it asked for
@@ -76,7 +77,7 @@ class LocalModel:
     @property
     def features(self) -> ModelFeatures:
         """What it can do: tools by way of a schema, no images, no embeddings."""
-        return FEATURES
+        return self._features
 
     @property
     def pid(self) -> int | None:

@@ -20,7 +20,7 @@ from prytany.runtime.environments import find_python
 from prytany.system.fleet.faults import Fault, Path, Place
 from prytany.system.fleet.form import Agent, Fleet, Model, Rights
 from prytany.system.fleet.notifying import command_faults, notice_faults
-from prytany.system.fleet.terms_meaning import budget_faults, model_faults, price_faults
+from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
 from prytany.system.wording import meant, quoted
 
 DEFAULT = "default"
@@ -98,15 +98,18 @@ def model_of(fleet: Fleet, agent: Agent) -> str:
 
 
 def _budgets(fleet: Fleet) -> Found:
-    asked = {name: model_of(fleet, agent) for name, agent in fleet.agents.items()}
-    by_default = {name: asked[name] for name, agent in fleet.agents.items() if agent.budget is None}
+    asks: dict[str, Asks] = {}
+    for name, agent in fleet.agents.items():
+        spawns = fleet.defaults.spawns if agent.spawns is None else agent.spawns
+        asks[name] = asks_of(kind_of(agent), model_of(fleet, agent), agent.pledge, spawns or (), fleet.models)
+    by_default = [name for name, agent in fleet.agents.items() if agent.budget is None]
     for path, budget, of in (
-        (("budget",), fleet.budget, asked),
+        (("budget",), fleet.budget, list(asks)),
         (("defaults", "budget"), fleet.defaults.budget, by_default),
-        *((("agents", name, "budget"), agent.budget, {name: asked[name]}) for name, agent in fleet.agents.items()),
+        *((("agents", name, "budget"), agent.budget, [name]) for name, agent in fleet.agents.items()),
     ):
         yield from budget_faults(budget, path)
-        yield from price_faults(budget, of, fleet.models, path)
+        yield from price_faults(budget, of, asks, fleet.models, path)
 
 
 def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:

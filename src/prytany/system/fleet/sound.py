@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -26,7 +26,7 @@ from prytany.system.fleet.form_terms import AgentBudgeted, RunBudget, RunBudgete
 from prytany.system.fleet.meaning import ENDPOINT_KEYS, no_address
 from prytany.system.fleet.notifying import notice_faults
 from prytany.system.fleet.resolved import Chat, ResolvedAgent, ResolvedFleet
-from prytany.system.fleet.terms_meaning import budget_faults, model_faults, price_faults
+from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
 from prytany.system.wording import visible
 
 SAID_CHARS_MAX = 300
@@ -76,13 +76,15 @@ def _faults(fleet: ResolvedFleet) -> Found:
         if agent.name != name:
             yield ("agents", name, "name"), "it is another one than it stands at"
         yield from _agent(fleet, agent, ("agents", name))
-        yield from _budget(fleet, agent.budget, [agent], ("agents", name, "budget"))
-    yield from _budget(fleet, fleet.budget, fleet.agents.values(), ("budget",))
+    asks = {name: asks_of(a.kind, a.model, a.pledge, a.spawns, fleet.models) for name, a in fleet.agents.items()}
+    for name, agent in fleet.agents.items():
+        yield from _budget(fleet, agent.budget, [name], asks, ("agents", name, "budget"))
+    yield from _budget(fleet, fleet.budget, fleet.agents, asks, ("budget",))
 
 
 def _budget(
-    fleet: ResolvedFleet, budget: RunBudgeted | AgentBudgeted | None, agents: Iterable[ResolvedAgent],
-    path: tuple[str, ...],
+    fleet: ResolvedFleet, budget: RunBudgeted | AgentBudgeted | None, of: Iterable[str],
+    asks: Mapping[str, Asks], path: tuple[str, ...],
 ) -> Found:  # fmt: skip
     if isinstance(budget, RunBudget):
         minute = budget.per_minute
@@ -91,7 +93,7 @@ def _budget(
             yield path, "an amount is no number"
             return
     yield from budget_faults(budget, path)
-    yield from price_faults(budget, {agent.name: agent.model for agent in agents}, fleet.models, path)
+    yield from price_faults(budget, of, asks, fleet.models, path)
 
 
 def _names(path: tuple[str, ...], names: Iterable[str]) -> Found:

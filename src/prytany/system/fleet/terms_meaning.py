@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from prytany.drivers.models.prices import listed_prices
 from prytany.system.fleet.form import Model
-from prytany.system.fleet.form_terms import FALLBACKS_MAX, ROUTES_MAX, AgentBudgeted, Route, RunBudget, RunBudgeted
+from prytany.system.fleet.form_terms import (
+    FALLBACKS_MAX,
+    ROUTES_MAX,
+    AgentBudget,
+    AgentBudgeted,
+    Route,
+    RunBudget,
+    RunBudgeted,
+)
 from prytany.system.wording import meant, quoted
 
 Path = tuple[str | int, ...]
@@ -58,22 +67,43 @@ def budget_faults(budget: RunBudgeted | AgentBudgeted | None, path: Path) -> Fou
         yield path, "say what it bounds: `tokens`, `usd`, `calls`, `wall_s`, or `per_minute`; or write `unlimited`"
 
 
-def price_faults(budget: RunBudgeted | AgentBudgeted | None, asked: Mapping[str, str], models: Mapping[str, Model],
-                 path: Path) -> Found:  # fmt: skip
+class Asks(NamedTuple):
+    """Which models an agent may ask, its own first, and which agents it may start."""
+
+    models: Sequence[str]
+    spawns: Sequence[str]
+
+
+def asks_of(
+    kind: str, model: str, pledge: Sequence[str] | None, spawns: Sequence[str], models: Iterable[str]
+) -> Asks:  # fmt: skip
+    """What an agent of that kind may: a chat agent asks its own model alone, a program any that it names."""
+    if kind == "chat":
+        return Asks([model], spawns)
+    return Asks([model, *models] if pledge is None or "model" in pledge else [], spawns)
+
+
+def price_faults(
+    budget: RunBudgeted | AgentBudgeted | None, of: Iterable[str], asks: Mapping[str, Asks],
+    models: Mapping[str, Model], path: Path,
+) -> Found:  # fmt: skip
     """Of a budget in money: every model that what it bounds may ask has to have a price.
 
     Args:
         budget: whose.
-        asked: the model of each agent that it bounds, by the agents' names; "" for that of the run.
+        of: the agents whose it is; those that they may start count unless it is that of a process alone.
+        asks: what each agent may.
         models: of the fleet.
         path: of the budget.
     """
     at = budget.in_money if isinstance(budget, RunBudget) else None
     if at is None:
         return
-    told: set[str] = set()
-    for agent, first in asked.items():
-        for name in _reached(first, models):
+    alone = isinstance(budget, AgentBudget) and budget.of == "process"
+    agents, told = list(of), set[str]()
+    for agent in agents:
+        agents += [name for name in asks[agent].spawns if not alone and name in asks and name not in agents]
+        for name in _reached(asks[agent].models, models):
             if name not in told and not _priced(models[name]):
                 told.add(name)
                 yield (
@@ -83,9 +113,9 @@ def price_faults(budget: RunBudgeted | AgentBudgeted | None, asked: Mapping[str,
                 )
 
 
-def _reached(first: str, models: Mapping[str, Model]) -> list[str]:
-    """A model, and where its calls may go instead; nothing for one that there is not."""
-    found = [first] if first in models else []
+def _reached(first: Iterable[str], models: Mapping[str, Model]) -> list[str]:
+    """Models, and where their calls may go instead; nothing for one that there is not."""
+    found = [name for name in dict.fromkeys(first) if name in models]
     for name in found:
         others = [*(models[name].fallback or ()), *(route.model for route in models[name].routes or ())]
         found += [other for other in dict.fromkeys(others) if other in models and other not in found]
