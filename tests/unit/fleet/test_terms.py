@@ -162,7 +162,7 @@ def test_money_without_a_price_is_refused_where_the_budget_stands(tmp_path: Path
     assert found.startswith(f"{line}:")
     assert "nobody knows what the model dear costs" in found
     assert "`prices`" in found
-    assert loaded(tmp_path, PRICED + text), "with prices it is sound"
+    assert loaded(tmp_path, PRICED + text).agents, "with prices it is sound"
 
 
 @pytest.mark.parametrize("keys", ["fallback: [dear]", "routes: [{model: dear, prompt_min: 9}]"])
@@ -175,7 +175,7 @@ def test_a_program_may_ask_any_model_unless_it_may_ask_none(tmp_path: Path) -> N
     (tmp_path / "a.py").write_text("from prytany import agent\n@agent(pledge='model')\nasync def f(proc): ...\n")
     text = MODELS.replace("KEYS", "") + f"agents: {{one: {{program: 'a.py:f', budget: {USD} PLEDGE}}}}"
     assert "the model dear costs" in faults(tmp_path, text.replace("PLEDGE", ""))[0]
-    assert loaded(tmp_path, text.replace("PLEDGE", ", pledge: [ipc]"))
+    assert loaded(tmp_path, text.replace("PLEDGE", ", pledge: [ipc]")).agents
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_program_may_ask_any_model_unless_it_may_ask_none(tmp_path: Path) -> N
     ],
 )
 def test_money_where_every_price_is_known_is_taken(tmp_path: Path, text: str) -> None:
-    assert loaded(tmp_path, MODELS.replace("KEYS", "") + text)
+    assert loaded(tmp_path, MODELS.replace("KEYS", "") + text).agents
 
 
 def test_what_an_agent_does_not_say_is_as_the_defaults_say(tmp_path: Path) -> None:
