@@ -15,7 +15,7 @@ from prytany.abi import events as ev
 from prytany.abi.budgets import Bounds
 from prytany.abi.errors import Einval, KernelError
 from prytany.abi.qos import Qos
-from prytany.drivers.models.scripted import ScriptedModel
+from prytany.drivers.models.openai import OpenAINative
 from prytany.process.process import State
 from prytany.runtime.inline import InlineRunner
 from prytany.system.shard import Shard
@@ -80,7 +80,7 @@ def with_market(folder: Path, body: Callable[[Market], Awaitable[Any]], fleet: s
             (folder / "fleet.yaml").write_text(fleet.replace("URL", endpoint.base_url))
             target = f"{folder / 'agents.py'}:clerk"
             shard = await Shard.open(
-                folder / "home", {"": ScriptedModel()},
+                folder / "home", {"": OpenAINative("bare", base_url=endpoint.base_url, key=None, proxied=False)},
                 runners=lambda logs: {"inline": InlineRunner({target: clerk}, logs.append)},
             )  # fmt: skip
             try:
@@ -120,8 +120,10 @@ def test_limits_that_are_raised_while_calls_wait_hold_at_once_and_lowered_ones_c
         assert await market.up() == plan
         await market.endpoint.wait_calls(5)
         await market.until_waiting("default", 1)
-        market.change("fleet.yaml", "concurrency: 5", "concurrency: 1")
+        market.change("fleet.yaml", "concurrency: 5", "concurrency: 1, requests_per_minute: 600")
         await market.up()
+        queue = market.shard.kernel.model_turns.scheduler.queues["1/default"]
+        assert (queue.at_once, queue.rates.requests.allowed) == (1, 600)
         assert (market.endpoint.total, market.waiting("default")) == (5, 1)
         market.endpoint.release()
         assert len(set(await market.results(pids))) == 6
@@ -200,6 +202,19 @@ def test_calls_go_where_routes_say_and_to_who_stands_in(tmp_path: Path) -> None:
     with_market(tmp_path, body, fleet)
 
 
+def test_who_stands_in_is_asked_where_nobody_is_at_the_address(tmp_path: Path) -> None:
+    nobody = 'default: {driver: openai, base_url: "http://127.0.0.1:9/v1", fallback: [side]'
+    fleet = FLEET.replace('default: {driver: openai, base_url: "URL"', nobody)
+
+    async def body(market: Market) -> None:
+        await market.up()
+        market.endpoint.release()
+        assert await market.result(market.ask("word.")) == "word. [1 words]"
+        assert market.asked == ["beside"]
+
+    with_market(tmp_path, body, fleet)
+
+
 TERMS = (
     FLEET.replace("model: beside", "model: beside, prices: {input: 1, output: 1}").replace(
         "pledge: [model]}", "pledge: [model], qos: utility, weight: 7, budget: {tokens: 300, of: process}}"
@@ -255,3 +270,19 @@ def test_a_budget_in_money_is_refused_where_nobody_knows_a_price_and_nothing_is_
         assert market.shard.kernel.ledger.journal.head == head
 
     with_market(tmp_path, body, TERMS)
+
+
+def test_a_budget_in_money_is_refused_where_the_model_of_the_run_has_no_price(tmp_path: Path) -> None:
+    fleet = FLEET.replace("default:", "other:") + "budget: {per_minute: {usd: 1}}\n"
+    fleet = fleet.replace("model: beside", "model: beside, prices: {input: 1, output: 1}")
+
+    async def body(market: Market) -> None:
+        head = market.shard.kernel.ledger.journal.head
+        with pytest.raises(Einval, match="nobody knows what the model 'bare' costs") as caught:
+            await market.up()
+        assert "`prices`" in caught.value.__notes__[0]
+        assert market.shard.kernel.ledger.journal.head == head
+        market.change("fleet.yaml", "usd: 1", "tokens: 100")
+        await market.up()
+
+    with_market(tmp_path, body, fleet)

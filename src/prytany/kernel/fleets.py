@@ -221,7 +221,7 @@ class FleetOperator:
         fleet = self.get(number)
         agent = agent_of(fleet, name)
         asked = fleet.models.get(agent.model) or model
-        _check_price(k, asked, (budget or fleet.budget, agent.budget))
+        check_price(k, asked, (budget or fleet.budget, agent.budget))
         if len(k.table.processes) >= limits.PROCESSES_MAX:
             raise Eagain("the process table is full")
         argument = pack([args, kwargs])
@@ -249,8 +249,14 @@ class FleetOperator:
         return pid
 
 
-def _check_price(k: Core, name: str, budgets: Iterable[Budget | None]) -> None:
-    """Raises Einval where money is to bound what asks a model that nobody knows the price of."""
+def check_price(k: Core, name: str, budgets: Iterable[Budget | None]) -> None:
+    """Raise Einval where money is to bound what asks a model that nobody knows the price of.
+
+    Args:
+        k: the kernel.
+        name: its name of the model.
+        budgets: of what asks it.
+    """
     model = k.endpoint(name)
     if model is None or model.features.prices is not None:
         return
