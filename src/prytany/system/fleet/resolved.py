@@ -77,6 +77,8 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     notify: list[Notice] = []
     budget: RunBudgeted | None = None
     """Of each run that begins with one of its agents."""
+    marks: dict[str, str] = {}
+    """As it is recorded: what tells the values of its variables from others; see `variables`."""
 
 
 def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[str] = ()) -> ResolvedFleet:
