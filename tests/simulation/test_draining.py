@@ -250,7 +250,7 @@ async def test_calls_that_wait_for_their_turn_at_an_endpoint_are_not_made_and_co
     life.kernel.outside.models[""] = limited
     pids = [life.spawn("once", name) for name in "abc"]
     turns = life.kernel.model_turns
-    await life.until(lambda: turns.waits_for("") and sum(turns.scheduler.queues[""].waiting()) == 2)
+    await life.until(lambda: "" in turns.scheduler.queues and sum(turns.scheduler.queues[""].waiting()) == 2)
     store = await drained(life)
     assert life.model.asked == {"a": 1}
     assert charges_of(store) == [""], "who was not asked has nothing to be charged"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 
 from prytany.ports.model import (
@@ -152,11 +153,11 @@ def test_prices_of_the_operators_are_charged_from_the_next_request_on() -> None:
 
 def test_what_is_said_of_a_model_stands_around_what_its_driver_knows() -> None:
     held, one = opened("own")
-    held.features = ModelFeatures(limits=ModelLimits(concurrency=2), prices=Prices(1.0, 1.0))
+    held.features = ModelFeatures(slots=2, saves_slots=True, prices=Prices(1.0, 1.0))
 
     async def test() -> None:
         model = SwitchedModel(one, Terms())
-        assert model.features == held.features
+        assert model.features == msgspec.structs.replace(held.features, limits=ModelLimits(concurrency=2))
         assert model.features is model.features, "it is looked at several times a call"
         route = ModelRoute("1/small", (3,))
         model.switch(one, Terms(1, 60, 9_000, "fair_share", "undelivered", None, (route,), ("1/other",)))
@@ -165,7 +166,7 @@ def test_what_is_said_of_a_model_stands_around_what_its_driver_knows() -> None:
         assert model.features.prices == Prices(1.0, 1.0)
         model.switch(one, Terms(concurrency=50))
         assert model.features.limits == ModelLimits(2), "no more than the driver can work on"
-        held.features = ModelFeatures(limits=ModelLimits(concurrency=90))
+        held.features = ModelFeatures()
         assert model.features.limits == ModelLimits(50)
 
     asyncio.run(test())

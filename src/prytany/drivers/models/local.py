@@ -31,7 +31,7 @@ from prytany.drivers.models.local_schema import prepare
 from prytany.drivers.models.local_slots import Slot, Slots, digests_of
 from prytany.drivers.models.local_turn import Counts, Generation, LocalAside
 from prytany.drivers.models.prices import FREE
-from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelLimits, ModelRequest
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest
 from prytany.ports.turns import Aside, Turn
 
 PROGRAM = Path(__file__).with_name("local_server.py")
@@ -77,9 +77,7 @@ class LocalModel:
         self._count = slots
         self._context = context
         self._name = name
-        saves_slots = saved_bytes_max > 0
-        said = ModelLimits(concurrency=slots, preempts="saved" if saves_slots else "never")
-        self._features = msgspec.structs.replace(FEATURES, slots=slots, saves_slots=saves_slots, limits=said)
+        self._features = msgspec.structs.replace(FEATURES, slots=slots, saves_slots=saved_bytes_max > 0)
         self.counts = Counts()
         self._starting = asyncio.Lock()
         self._slots = Slots(slots)

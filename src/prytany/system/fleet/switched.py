@@ -83,7 +83,7 @@ class Terms(msgspec.Struct, frozen=True):
         """What a driver can do, with what is said of it. As much as it can work on at once is asked of it, at most."""
         own = found.limits
         limits = ModelLimits(
-            min(filter(None, (self.concurrency, own.concurrency)), default=0),
+            min(filter(None, (self.concurrency, own.concurrency, found.slots)), default=0),
             self.requests_per_minute or own.requests_per_minute,
             self.tokens_per_minute or own.tokens_per_minute,
             self.policy or own.policy,
