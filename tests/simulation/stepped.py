@@ -23,7 +23,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold_from_snapshot
-from prytany.ports.runner import Call, Host
+from prytany.ports.runner import UTILITY, Call, Host
 from prytany.ports.store import StoreError
 from tests.simulation.fleet import CountingModel, Following, StoppingStore, small_entropy
 
@@ -72,6 +72,12 @@ class SteppedWorker:
     def at_frontier(self) -> None:
         return
 
+    def weigh(self, qos: int) -> bool:
+        return True
+
+    def take_cpu_us(self) -> int:
+        return 0
+
     def log(self, text: str) -> None:
         raise AssertionError(text)
 
@@ -92,7 +98,7 @@ class Stepped:
         self.most = 0
         self.gate: asyncio.Event | None = None
 
-    async def start(self, pid: int, item: bytes, host: Host) -> SteppedWorker:
+    async def start(self, pid: int, item: bytes, host: Host, qos: int = UTILITY) -> SteppedWorker:
         self.started.append(pid)
         if self.gate is not None:
             await self.gate.wait()

@@ -19,6 +19,7 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack_error
 from prytany.journal.bodies import Stored
 from prytany.kernel.admission import Admission
+from prytany.kernel.classes import class_of
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.faults import contain, panic
@@ -78,7 +79,7 @@ class Kernel:
         self._find_program = find_program
         self._programs = programs
         self._environment = environment
-        self.places = Places(running_max)
+        self.places = Places(running_max, self.now_ns)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.effects = Effects(outside, self)
         self.admission = Admission(self)
@@ -330,7 +331,7 @@ class Kernel:
     # Life.
 
     def begin(self, version: str, os_pid: int) -> None:
-        """Go on where the journal stands: effects begin again, processes come back by replay."""
+        """Go on where the journal stands."""
         seq = self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
         while long_ended := let_go(self.table, self.now_ns(), keep_ms=self.quotas.ended_run_ms):
             self.ledger.commit(long_ended, {})
@@ -362,14 +363,14 @@ class Kernel:
                     contain(self, self.reactions, pid, error, "coming back")
                     continue
                 if not process.idle:
-                    self.places.ask(pid)
+                    self.places.ask(pid, class_of(process))
         for process in list(self.table.processes.values()):
             if process.state is State.STOPPED:
                 self.reactions.begin_deadlines(process)
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
         self.sessions.come_back()
-        self.reactions.fill()
+        self.reactions.line_up()
 
     def settled(self, pid: int) -> None:
         """The worker of `pid` stands where its process stands."""

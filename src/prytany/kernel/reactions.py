@@ -12,6 +12,7 @@ from prytany.abi.errors import KernelPanic
 from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
+from prytany.kernel.classes import class_of
 from prytany.kernel.effects import Effects
 from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
@@ -130,7 +131,7 @@ class Reactions:
         if self._k.places.holds(pid):
             self._k.workers.wake(pid)
         else:
-            self._k.places.ask(pid)
+            self._k.places.ask(pid, class_of(process))
             self.fill()
 
     def on_done(self, entry: Durable, e: ev.CallDone) -> None:
@@ -256,6 +257,8 @@ class Reactions:
             self.begin_open(process, entry.seq)
             if not process.idle:
                 self.come_back(e.pid)
+        elif process is not None and process.state is State.READY:
+            self._k.places.ask(e.pid, class_of(process), begins=True)
         self._k.restarts.schedule(e.pid)
         self.fill()
 
@@ -331,24 +334,33 @@ class Reactions:
         self._k.places.update(process)
         if self._k.workers.too_many:
             self._k.workers.put_away()
-        if self._k.table.ready or self._k.places.asked:
+        if self._k.places.asked:
             self.fill()
 
+    def line_up(self) -> None:
+        """After a crash, whoever was ready asks for a place; then they are let in."""
+        for pid in self._k.table.ready:
+            self._k.places.ask(pid, class_of(self._k.table.require(pid)), begins=True)
+        self.fill()
+
     def fill(self) -> None:
-        """Let in whom there is a place for: those that were in before, then the ready ones, oldest first.
+        """Let in whom there is a place for.
 
         Raises:
             KernelPanic: it failed; that is nobody's doing for whose sake it is done.
         """
         table, places = self._k.table, self._k.places
         try:
-            while (pid := places.next()) is not None:
-                self._k.workers.wake(pid)
-            while table.ready and places.free > 0 and self._starting < limits.STARTS_AT_ONCE:
-                process = table.require(next(iter(table.ready)))
-                self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
-                self._starting += 1
-                places.update(process)
+            while (found := places.next(may_begin=self._starting < limits.STARTS_AT_ONCE)) is not None:
+                if not found.begins:
+                    self._k.workers.wake(found.pid)
+                elif found.pid in table.ready:
+                    process = table.require(found.pid)
+                    self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
+                    self._starting += 1
+                    places.update(process)
+                else:
+                    places.release(found.pid)
         except Exception as error:
             raise KernelPanic("those for whom there is a place could not be let in") from error
 

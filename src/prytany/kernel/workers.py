@@ -15,6 +15,7 @@ from typing import Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Ereplay, KernelError, KernelPanic
+from prytany.kernel.classes import class_of
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.places import Places
@@ -125,7 +126,8 @@ class Workers:
         everything = 1 + len(record.items) if record.asked or record.items else 0
         cursor.load(record, self._taken.pop(process.pid, everything))
         try:
-            worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
+            qos = class_of(process)
+            worker = await self._runners[process.kind].start(process.pid, item, self._kernel, qos)
         except Exception as error:  # whatever it is, the process is not lost with it, nor its place
             if self._came_to_nothing(live):
                 self._taken[process.pid] = cursor.quiet

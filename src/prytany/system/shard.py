@@ -32,6 +32,7 @@ from prytany.kernel.state import ShardState
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import Store, StoreError
+from prytany.runtime import priority
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
 from prytany.runtime.inline import InlineRunner
@@ -202,6 +203,7 @@ class Shard:
             self.drivers.tools.update(loaded)
             bring_back(self.kernel, self.drivers, self.notes.append)
             self.kernel.begin(__version__, os.getpid())
+            priority.come_first()
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
             self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
