@@ -239,7 +239,7 @@ async def test_an_attempt_that_waits_to_be_made_is_not_made_and_costs_nothing() 
     again = begun(await life.stop())
     again.model.gate.set()
     assert (await again.ended(pid))["result"] == "answer to a"
-    assert charges_of(again.store) == ["overloaded", "held", ""]
+    assert charges_of(again.store) == ["overloaded", ""]
     await again.stop()
 
 

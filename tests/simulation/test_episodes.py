@@ -29,7 +29,8 @@ def check_ended(state: ShardState, where: str) -> None:
     table = state.table
     alive = {p.pid for p in table.processes.values() if p.alive}
     for p in table.processes.values():
-        reserved = sum(c.reserved.prompt_tokens + c.reserved.completion_tokens for c in p.open.values() if c.reserved)
+        held = [c.reserved for c in p.open.values() if c.reserved and not c.queued_ns]
+        reserved = sum(r.prompt_tokens + r.completion_tokens for r in held)
         assert p.usage.reserved_prompt_tokens + p.usage.reserved_completion_tokens == reserved, where
         assert p.alive or not (p.open or p.incidents or p.waiters), where
         assert all(table.processes[pid].open[n].subject == p.pid for pid, n in p.waiters.items()), where

@@ -50,8 +50,10 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
 
 def begun(store: MemoryStore) -> Life:
     life = Life(store, PROGRAMS, 9)
-    find = life.kernel._find_program
-    life.kernel._find_program = lambda *a, **k: find(*a, **k)._replace(pledge=("ipc", "model", "proc"))
+    find = life.kernel.find_program
+    life.kernel.find_program = life.kernel.known_program = lambda *a, **k: find(*a, **k)._replace(
+        pledge=("ipc", "model", "proc")
+    )
     return life
 
 

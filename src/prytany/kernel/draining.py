@@ -18,9 +18,10 @@ from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
+from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.places import Places
 from prytany.kernel.quotas import Quotas
-from prytany.kernel.reactions import DEADLINES
+from prytany.kernel.reactions import DEADLINES, MODELS
 from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
 from prytany.process.table import Table
@@ -31,7 +32,6 @@ BEGINS = frozenset(
 """Calls that begin a process, a message's way, a model's work or a tool's."""
 LOOK_S = 0.02
 """Between two looks at what is under way. To be told of it would cost every call of a kernel that does not stop."""
-MODELS = frozenset({"model_chat", "model_embed"})
 
 
 class UnderWay(NamedTuple):
@@ -61,6 +61,7 @@ class Core(Protocol):
     quotas: Quotas
     places: Places
     admission: Admission
+    model_turns: ModelTurns
     effects: Effects
     workers: Workers
     draining: bool
@@ -98,7 +99,7 @@ class Draining:
         kernel.draining = True
         kernel.trap = self._trap
         kernel.places.most = 0
-        kernel.admission.held = True
+        kernel.admission.held = kernel.model_turns.held = True
         models = kernel.effects.models
         models.held = True
         for pid, n in list(kernel.effects.begun()):

@@ -14,15 +14,15 @@ from typing import Any
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eio, Enoent, KernelError
+from prytany.abi.errors import Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack_error
 from prytany.journal.bodies import Stored
 from prytany.kernel.admission import Admission
-from prytany.kernel.classes import class_of
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.faults import contain, panic
+from prytany.kernel.finding import Finding
 from prytany.kernel.fleets import FleetOperator
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.incarnation import end_events
@@ -30,6 +30,7 @@ from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
+from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program, Programs
@@ -76,11 +77,12 @@ class Kernel:
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
-        self._find_program = find_program
-        self._programs = programs
-        self._environment = environment
+        found = Finding(find_program, programs, self.content)
+        self.find_program, self.known_program, self.look_up = found.find_program, found.known_program, found.look_up
+        self.environment = environment
         self.places = Places(running_max, self.now_ns)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
+        self.model_turns = ModelTurns(self, outside.clock)
         self.effects = Effects(outside, self)
         self.admission = Admission(self)
         self.quotas = quotas
@@ -116,47 +118,22 @@ class Kernel:
         """Random bytes; what is drawn goes into an event."""
         return self._entropy(size)
 
-    def find_program(self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()) -> Program:
-        """Resolve a program's name. Where the file of the program `beside` is gone, it is taken from its recorded
-        `source`: what is in flight goes on without it. Raises Enoent, and Eacces for a file below one of `closed`."""
-        try:
-            return self._find_program(target, beside, **({"closed": closed} if closed else {}))
-        except Enoent:
-            if not source or not target.startswith(":"):
-                raise
-            return self._find_program(target, beside, self.content(source))
-
-    def known_program(
-        self, target: str, beside: str, source: bytes = b"", closed: Sequence[str] = ()
-    ) -> Program | None:
-        """As `find_program`, of a program that is known as it is now; None where it has to be read first."""
-        if self._programs is None:
-            return self.find_program(target, beside, source, closed)
-        try:
-            return self._programs.known(target, beside, closed=closed)
-        except Enoent:
-            if not source or not target.startswith(":"):
-                raise
-            return None  # its file has it no more; what was recorded may
-
-    async def look_up(self, target: str, beside: str, source: bytes, closed: Sequence[str]) -> Program:
-        """As `find_program`, while the kernel goes on."""
-        if self._programs is None:
-            return self.find_program(target, beside, source, closed)
-        try:
-            return await self._programs.look_up(target, beside, closed=closed)
-        except Enoent:
-            if not source or not target.startswith(":"):
-                raise
-            return await self._programs.look_up(target, beside, self.content(source))
-
-    def environment(self, python: str) -> str:
-        """What the environment of an interpreter is now."""
-        return self._environment(python)
-
     def model(self, process: Process, name: str) -> Model | None:
         """What `process` means by that name; "" is its own model. No process means one of a fleet that it is not of."""
-        return self.outside.models.get(self.fleets.model_of(process.pid, name) if name else process.model)
+        return self.outside.models.get(self.endpoint_name(process, name))
+
+    def endpoint_name(self, process: Process, name: str) -> str:
+        """The kernel's name of what `process` means by that name."""
+        return self.fleets.model_of(process.pid, name) if name else process.model
+
+    def endpoint(self, name: str) -> Model | None:
+        """The model of which that is the kernel's name."""
+        return self.outside.models.get(name)
+
+    def asked_model(self, process: Process, n: int, name: str) -> Model | None:
+        """The model that open call `n` has its turn at; `name` is what its caller calls it."""
+        reserved = process.open[n].reserved
+        return self.endpoint(reserved.endpoint) if reserved is not None else self.model(process, name)
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What is recorded of a call that ends now, without its answer: what a model's is charged, a tool's doubt."""
@@ -363,7 +340,7 @@ class Kernel:
                     contain(self, self.reactions, pid, error, "coming back")
                     continue
                 if not process.idle:
-                    self.places.ask(pid, class_of(process))
+                    self.places.ask(pid, process.qos)
         for process in list(self.table.processes.values()):
             if process.state is State.STOPPED:
                 self.reactions.begin_deadlines(process)
@@ -392,6 +369,7 @@ class Kernel:
         """Stop at once; everything goes on from the journal next time."""
         self.closing = True
         await self.effects.close()
+        await self.model_turns.close()
         await self.restarts.close()
         await self.notices.close()
         await self.sessions.close()

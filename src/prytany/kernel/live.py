@@ -15,7 +15,7 @@ class Live:
 
     __slots__ = (
         "_base", "_taken", "_unasked", "cursor", "cut", "delivered", "epoch", "frame_end", "last_n", "last_ns",
-        "leaving", "pid", "run", "sent", "upto", "worker",
+        "leaving", "outdated", "pid", "run", "sent", "upto", "worker",
     )  # fmt: skip
 
     def __init__(self, process: Process, cursor: Cursor) -> None:
@@ -41,6 +41,8 @@ class Live:
         """The last call of the frame that is being taken: after it the worker is idle."""
         self.leaving = False
         """Its end is the kernel's doing: it says nothing about the program."""
+        self.outdated = False
+        """It does not weigh what the class of its process says, and cannot be made to."""
         self._taken: asyncio.Future[None] | None = None
 
     def idle_after(self, n: int, process: Process) -> bool:

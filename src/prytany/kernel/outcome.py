@@ -9,6 +9,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.ipc.mailbox import Post
+from prytany.kernel.model_turns import ModelTurns, Turn
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.toolbox import Toolbox
 from prytany.memory.contexts import Contexts
@@ -40,6 +41,8 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
     contents: tuple[bytes, ...] = ()
     work: Any = None
     """What the effect begins with, where that is more than the decoded arguments; it follows from them alone."""
+    turn: Turn | None = None
+    """Of a model's: the scheduler is told of it once it is recorded."""
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -146,6 +149,15 @@ class Context(Protocol):
 
     def model(self, process: Process, name: str) -> Model | None:
         """What `process` means by that name ("" is its own), for what it says of itself; a handler asks it nothing."""
+        ...
+
+    def endpoint_name(self, process: Process, name: str) -> str:
+        """The kernel's name of what `process` means by that name."""
+        ...
+
+    @property
+    def model_turns(self) -> ModelTurns:
+        """Who waits for models."""
         ...
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:

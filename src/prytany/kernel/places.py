@@ -22,8 +22,10 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from prytany.kernel.classes import CLASSES, class_of
+from prytany.abi.qos import Qos
 from prytany.process.process import Process, State
+
+CLASSES = len(Qos)
 
 STEP_NS = 10_000_000_000
 """After so long a wait, one goes before whoever comes now one line above; there are two lines a class."""
@@ -66,7 +68,7 @@ class Places:
         self._asked.pop(pid, None)
         self.idle.pop(pid, None)
         if process.needs_place():
-            self._hold(pid, class_of(process))
+            self._hold(pid, process.qos)
         else:
             self._let_go(pid)
             if process.state is State.RUNNING:

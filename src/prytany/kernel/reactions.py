@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
-from prytany.abi import limits
-from prytany.abi.errors import KernelPanic
 from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
-from prytany.kernel.classes import class_of
 from prytany.kernel.effects import Effects
 from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.letting_in import LettingIn
+from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
 from prytany.kernel.record import Item
@@ -27,6 +26,7 @@ from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
+MODELS = frozenset({"model_chat", "model_embed"})
 DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
 """Calls that a time ends, by itself or beside something else."""
 NOTICED = (
@@ -56,6 +56,7 @@ class Core(Protocol):
     workers: Workers
     restarts: Restarts
     notices: Notices
+    model_turns: ModelTurns
     closing: bool
 
     @property
@@ -83,7 +84,8 @@ class Reactions:
     def __init__(self, kernel: Core, watch: Watcher | None) -> None:
         self._k = kernel
         self._watch = watch
-        self._starting = 0  # starts that are not durable
+        self._in = LettingIn(kernel)
+        self.fill, self.line_up = self._in.fill, self._in.line_up
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
 
@@ -131,7 +133,7 @@ class Reactions:
         if self._k.places.holds(pid):
             self._k.workers.wake(pid)
         else:
-            self._k.places.ask(pid, class_of(process))
+            self._k.places.ask(pid, process.qos)
             self.fill()
 
     def on_done(self, entry: Durable, e: ev.CallDone) -> None:
@@ -144,13 +146,15 @@ class Reactions:
         if process is None or e.n not in process.open:
             return  # closed again by the time it was durable
         self._place(process)
-        self._k.effects.start(process, e.n, e.call, entry.work)
+        if e.call not in MODELS or any(type(event) is ev.ModelReserved for event in entry.events):
+            self._k.effects.start(process, e.n, e.call, entry.work)
         if e.pid not in self._k.workers.live and not process.idle:
             self.come_back(e.pid)  # stopped and continued meanwhile: before this was durable, it could not come
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
         self._k.effects.cancel(e.pid, e.n)
+        self._k.model_turns.left(e.pid, e.n)
         process = self._k.table.get(e.pid)
         if process is not None and process.alive:
             self._place(process)
@@ -168,9 +172,13 @@ class Reactions:
         self._deliver(e.pid, Item(e.n, entry.time_ns, PIECE, entry.contents[e.piece]), entry.seq)
 
     def on_reserved(self, entry: Durable, e: ev.ModelReserved) -> None:
-        """A model call begins again."""
+        """A model call that waited has its turn, or one is made again; what begins at once begins with its intent."""
         process = self._k.table.get(e.pid)
-        if self._k.recovery.reserved(e.pid, e.n) and process is not None and e.n in process.open:
+        call = process.open.get(e.n) if process is not None else None
+        if process is None or call is None or call.seq == entry.seq:
+            return
+        self._place(process)
+        if not self._k.model_turns.begun(call.seq):
             self._start(process, e.n)
 
     def begin_open(self, process: Process, before: int) -> None:
@@ -198,7 +206,7 @@ class Reactions:
             return  # what it was asked cannot be read
         if reserved is None:
             self._start(process, n)
-        elif not self._k.effects.under_way(process.pid, n):
+        elif process.open[n].queued_ns or not self._k.effects.under_way(process.pid, n):
             self._k.recovery.reserve(process, n, reserved)
 
     def _start(self, process: Process, n: int) -> None:
@@ -258,7 +266,7 @@ class Reactions:
             if not process.idle:
                 self.come_back(e.pid)
         elif process is not None and process.state is State.READY:
-            self._k.places.ask(e.pid, class_of(process), begins=True)
+            self._in.ready(process)
         self._k.restarts.schedule(e.pid)
         self.fill()
 
@@ -269,20 +277,19 @@ class Reactions:
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
         """A worker starts, and whoever could not yet is next."""
-        self._starting -= 1
-        self._k.workers.wake(e.pid)
-        if self._k.table.ready:
-            self.fill()
+        self._in.started(e.pid)
 
     def on_stopped(self, entry: Durable, e: ev.ProcessPaused) -> None:
         """A worker is taken away."""
         self._k.workers.kill(e.pid)
+        self._k.model_turns.stopped(e.pid)
         self._k.places.release(e.pid)
         self.fill()
 
     def on_exited(self, entry: Durable, e: ev.ProcessExited) -> None:
         """Everything of the process ends."""
         self._k.effects.cancel_all(e.pid)
+        self._k.model_turns.left_all(e.pid)
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         left = entry.contents.get(e.result, b"")
@@ -297,6 +304,7 @@ class Reactions:
     def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
         """An incarnation is gone, and the next waits for its time."""
         self._k.effects.cancel_all(e.pid)
+        self._k.model_turns.left_all(e.pid)
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         self._k.restarts.schedule(e.pid)
@@ -307,6 +315,7 @@ class Reactions:
     def on_begun_again(self, entry: Durable, e: ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted) -> None:
         """A program begins again where it stands."""
         self._k.effects.cancel_all(e.pid)
+        self._k.model_turns.left_all(e.pid)
         self._k.workers.kill(e.pid)
         if (process := self._k.table.get(e.pid)) is not None:
             self._place(process)
@@ -323,6 +332,18 @@ class Reactions:
         """Nobody asks for it again."""
         self._k.places.release(e.pid)
 
+    def on_scheduled(self, entry: Durable, e: ev.ProcessScheduled) -> None:
+        """Its calls that wait are put into another order, and it has another share of the machine."""
+        if (process := self._k.table.get(e.pid)) is not None:
+            self._k.model_turns.scheduled(process)
+            self._k.places.changed(e.pid, process.qos)
+            self._k.workers.weigh(process)
+            self.fill()
+
+    def on_budget(self, entry: Durable, e: ev.BudgetGranted | ev.BudgetAdded) -> None:
+        """Who waits for it is asked again."""
+        self._k.model_turns.added(e.account)
+
     def on_noticed(self, entry: Durable, e: ev.Event) -> None:
         """People are told, or told again."""
         self._k.notices.look()
@@ -332,37 +353,12 @@ class Reactions:
         if live is None or live.cursor is not None:
             return  # it has a place until it is back, if it comes; then it is settled
         self._k.places.update(process)
+        if live.outdated:
+            self._k.workers.renew(live)
         if self._k.workers.too_many:
             self._k.workers.put_away()
         if self._k.places.asked:
             self.fill()
-
-    def line_up(self) -> None:
-        """After a crash, whoever was ready asks for a place; then they are let in."""
-        for pid in self._k.table.ready:
-            self._k.places.ask(pid, class_of(self._k.table.require(pid)), begins=True)
-        self.fill()
-
-    def fill(self) -> None:
-        """Let in whom there is a place for.
-
-        Raises:
-            KernelPanic: it failed; that is nobody's doing for whose sake it is done.
-        """
-        table, places = self._k.table, self._k.places
-        try:
-            while (found := places.next(may_begin=self._starting < limits.STARTS_AT_ONCE)) is not None:
-                if not found.begins:
-                    self._k.workers.wake(found.pid)
-                elif found.pid in table.ready:
-                    process = table.require(found.pid)
-                    self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
-                    self._starting += 1
-                    places.update(process)
-                else:
-                    places.release(found.pid)
-        except Exception as error:
-            raise KernelPanic("those for whom there is a place could not be let in") from error
 
 
 _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
@@ -376,6 +372,9 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallsDenied: Reactions.on_denied,
     ev.ProcessWarned: Reactions.on_warned,
     ev.ModelReserved: Reactions.on_reserved,
+    ev.ProcessScheduled: Reactions.on_scheduled,
+    ev.BudgetGranted: Reactions.on_budget,
+    ev.BudgetAdded: Reactions.on_budget,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,

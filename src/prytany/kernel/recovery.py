@@ -1,18 +1,21 @@
 """A model call that is begun again: after the kernel died, after a person saw to it, after its process was stopped.
 
-Each beginning is reserved anew, and follows the reservation when that is durable. An attempt that may have been under
-way is lost: it is charged at its reservation in the same entry. A call of which pieces were recorded is not begun again
-but ends, since the program has seen them, and another answer would not go on where they stop.
+Each waits for its turn like a new one, and follows its reservation when that is durable. An attempt that may have been
+under way is lost: it is charged at its reservation in the same entry. A call of which pieces were recorded is not begun
+again but ends, since the program has seen them, and another answer would not go on where they stop.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+import msgspec
+
 from prytany.abi import events as ev
 from prytany.abi.values import pack
 from prytany.kernel.effects.stream import interrupted
 from prytany.kernel.ledger import Ledger
+from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.requests import chat_of
 from prytany.kernel.reserve import charge, context_bound, reserve_chat, reserve_embed
 from prytany.memory.contexts import Contexts
@@ -34,8 +37,17 @@ class Core(Protocol):
         """The arguments of an open call; None when it is closed for want of them."""
         ...
 
-    def model(self, process: Process, name: str) -> Model | None:
-        """The model of that name."""
+    @property
+    def model_turns(self) -> ModelTurns:
+        """Who waits for models."""
+        ...
+
+    def endpoint_name(self, process: Process, name: str) -> str:
+        """The kernel's name of what `process` means by that name."""
+        ...
+
+    def endpoint(self, name: str) -> Model | None:
+        """The model of which that is the kernel's name."""
         ...
 
 
@@ -44,14 +56,16 @@ class Recovery:
 
     def __init__(self, kernel: Core) -> None:
         self._k = kernel
-        self._waiting: set[tuple[int, int]] = set()
-        self._again: set[int] = set()  # entries of intents that an earlier kernel recorded, and this one reserved anew
+        self._again: set[int] = set()  # entries of intents that an earlier kernel recorded, and this one asked for anew
 
     def reserve(self, process: Process, n: int, reserved: Reservation) -> None:
-        """Reserve open call `n` anew; once durable, `ev.ModelReserved` begins it."""
-        if (process.pid, n) in self._waiting:
+        """Let open call `n` begin again, or wait for its turn; `ev.ModelReserved` begins it once that is durable."""
+        pid, call, ledger, turns = process.pid, process.open[n], self._k.ledger, self._k.model_turns
+        if turns.expects(process, n):
             return
-        pid, call, ledger = process.pid, process.open[n], self._k.ledger
+        if call.queued_ns:
+            turns.offer(process, n)
+            return
         lost = call.asking or call.reserved is None
         if call.seq <= ledger.begun_at:
             self._again.add(call.seq)
@@ -61,11 +75,9 @@ class Recovery:
             result = ledger.digest(value)
             ledger.commit((*events, ev.CallClosed(pid, n, "EMODEL", result, process.tail)), {result: value})
             return
-        self._waiting.add((pid, n))
-        again = ev.ModelReserved(
-            pid, n, reserved.model, reserved.prompt_tokens, reserved.completion_tokens, reserved.cost_usd_micros
-        )
-        ledger.commit((*events, again), {})
+        turn = turns.ask_again(process, n, reserved)
+        ledger.commit((*events, turn.event), {})
+        turns.made(turn, call.seq)
 
     def lost(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What open call `n` is charged that ends before it is begun again, where an earlier kernel died over it."""
@@ -75,28 +87,24 @@ class Recovery:
         return (charge(process.pid, n, call.reserved, 0, "lost"),)
 
     def bound(self, process: Process, n: int) -> Reservation | None:
-        """What open call `n` reserved; for one that an earlier version opened, what it would have. None where it has no
-        model.
+        """What open call `n` reserved, with the name of its queue; for one that an earlier version opened, what it
+        would have. None where it has no model.
         """
         call = process.open[n]
-        if call.reserved is not None or call.call not in ("model_chat", "model_embed"):
+        if call.call not in ("model_chat", "model_embed") or (call.reserved is not None and call.reserved.endpoint):
             return call.reserved
         if (args := self._k.arguments(process, n)) is None:
             return None
-        model = self._k.model(process, args.model)
+        endpoint = self._k.endpoint_name(process, args.model)
+        if (reserved := call.reserved) is not None:
+            return msgspec.structs.replace(reserved, endpoint=endpoint)
+        model = self._k.endpoint(endpoint)
         if model is None:
             return None
         if call.call == "model_embed":
-            e = reserve_embed(process.pid, n, model, args.texts)
+            e = reserve_embed(process.pid, n, endpoint, model, args.texts)
         else:
             head = self._k.contexts.get(process.pid, args.context) if args.context else None
             chat = chat_of(args)
-            e = reserve_chat(process.pid, n, model, chat, context_bound(head) if head is not None else 0)
-        return Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros)
-
-    def reserved(self, pid: int, n: int) -> bool:
-        """Whether the reservation of call `n`, now durable, is one that begins it again."""
-        if (pid, n) not in self._waiting:
-            return False
-        self._waiting.discard((pid, n))
-        return True
+            e = reserve_chat(process.pid, n, endpoint, model, chat, context_bound(head) if head is not None else 0)
+        return Reservation(e.model, e.prompt_tokens, e.completion_tokens, e.cost_usd_micros, e.priced, e.endpoint)

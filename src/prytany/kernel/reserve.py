@@ -38,46 +38,56 @@ def context_bound(head: Head) -> int:
     return 2 * MESSAGE_TOKENS * head.length + head.size + IMAGE_TOKENS * head.images
 
 
-def reserve_chat(pid: int, n: int, model: Model, chat: Chat, before: int = 0) -> ev.ModelReserved:
-    """The reservation of a chat, after `before` tokens of a context."""
+def reserve_chat(pid: int, n: int, endpoint: str, model: Model, chat: Chat, before: int = 0) -> ev.ModelReserved:
+    """The reservation of a chat, after `before` tokens of a context, in no account yet."""
     request = chat.request
     prompt = before + prompt_bound(request.messages, request.tools, request.schema, chat.images)
-    return _reserve(pid, n, model, Usage(prompt, request.max_tokens))
+    return _reserve(pid, n, endpoint, model, Usage(prompt, request.max_tokens))
 
 
-def reserve_embed(pid: int, n: int, model: Model, texts: list[str]) -> ev.ModelReserved:
+def reserve_embed(pid: int, n: int, endpoint: str, model: Model, texts: list[str]) -> ev.ModelReserved:
     """The reservation of an embedding."""
-    return _reserve(pid, n, model, Usage(prompt_bound(texts)))
+    return _reserve(pid, n, endpoint, model, Usage(prompt_bound(texts)))
 
 
-def _reserve(pid: int, n: int, model: Model, most: Usage) -> ev.ModelReserved:
+def _reserve(pid: int, n: int, endpoint: str, model: Model, most: Usage) -> ev.ModelReserved:
     prices = model.features.prices
     cost = prices.cost_usd_micros(most) if prices is not None else 0
     return ev.ModelReserved(
-        pid, n, model.name, most.prompt_tokens, most.completion_tokens, cost, priced=prices is not None
-    )
+        pid, n, model.name, most.prompt_tokens, most.completion_tokens, cost, prices is not None,
+        endpoint,
+    )  # fmt: skip
 
 
 def charge(pid: int, n: int, reserved: Reservation, took_us: int, cause: str) -> ev.ModelUsed:
     """An attempt that ended without a report, at its reservation."""
     return ev.ModelUsed(
         pid, n, reserved.model, reserved.prompt_tokens, reserved.completion_tokens, reserved.cost_usd_micros,
-        took_us, cause, estimated=True, priced=reserved.priced,
+        took_us, cause, estimated=True, priced=reserved.priced, endpoint=reserved.endpoint,
     )  # fmt: skip
 
 
 def refused(pid: int, n: int, reserved: Reservation, took_us: int, cause: str) -> ev.ModelUsed:
     """An attempt that the endpoint did no work for."""
-    return ev.ModelUsed(pid, n, reserved.model, 0, 0, 0, took_us, cause, priced=reserved.priced)
+    return ev.ModelUsed(pid, n, reserved.model, 0, 0, 0, took_us, cause, False, reserved.priced, reserved.endpoint)
 
 
-def settle(pid: int, n: int, model: Model, usage: Usage, prompt: Any, answer: Any, took_us: int) -> ev.ModelUsed:
+def settle(
+    pid: int, n: int, reserved: Reservation, model: Model, usage: Usage, content: tuple[Any, Any], took_us: int
+) -> ev.ModelUsed:  # fmt: skip
     """An attempt that was answered, as reported; what the report leaves out is estimated, and marked so.
 
     Args:
-        prompt: what was asked; its size counts, and only where the report is silent.
-        answer: what was answered, in the same way; None for nothing.
+        pid: whose call it is.
+        n: the call's number.
+        reserved: what was set aside for it.
+        model: who answered.
+        usage: what it reports.
+        content: what was asked, and what was answered (None for nothing); their sizes count, and only where the report
+            is silent.
+        took_us: the time of the attempt.
     """
+    prompt, answer = content
     given, taken = usage.prompt_tokens, usage.completion_tokens
     estimated = not given or (not taken and answer is not None)
     given = given or _estimate(prompt)
@@ -88,7 +98,7 @@ def settle(pid: int, n: int, model: Model, usage: Usage, prompt: Any, answer: An
         cost = prices.cost_usd_micros(Usage(given, taken)) if prices is not None else None
     return ev.ModelUsed(
         pid, n, model.name, given, taken, min(cost or 0, TOKENS_MAX), took_us, "", estimated=estimated,
-        priced=cost is not None,
+        priced=cost is not None, endpoint=reserved.endpoint,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.abi.budgets import process_account, run_account, tree_account
 from prytany.abi.errors import Eio
 from prytany.abi.wire import UNREADABLE
 from prytany.ipc.mailbox import FOLDS as POST
@@ -32,6 +33,8 @@ from prytany.memory.contexts import Contexts
 from prytany.ports.store import Reader, Row
 from prytany.process.fold import apply as fold_process
 from prytany.process.table import Table
+from prytany.scheduling.asked import Asked
+from prytany.scheduling.budgets import Amount, Budgets
 from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
@@ -56,6 +59,8 @@ class ShardState(msgspec.Struct):
     post: Post = msgspec.field(default_factory=Post)
     fleets: Fleets = msgspec.field(default_factory=Fleets)
     sessions: Sessions = msgspec.field(default_factory=Sessions)
+    budgets: Budgets = msgspec.field(default_factory=Budgets)
+    asked: Asked = msgspec.field(default_factory=Asked)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -106,6 +111,31 @@ def _into_sessions(into: Callable[[Sessions, int, int, Any], None], state: Shard
     into(state.sessions, seq, state.table.time_ns, event)
 
 
+def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
+    if e.accounts:
+        amount = Amount(e.prompt_tokens + e.completion_tokens, e.cost_usd_micros, 1)
+        state.budgets.reserved(e.pid, e.n, e.accounts, amount, state.table.time_ns)
+
+
+def _used(state: ShardState, seq: int, e: ev.ModelUsed) -> None:
+    """What an attempt took that the endpoint did no work for is nothing, and it was no call."""
+    tokens = e.prompt_tokens + e.completion_tokens
+    state.budgets.charged(e.pid, e.n, Amount(tokens, e.cost_usd_micros, int(not e.cause or tokens > 0)))
+    if e.endpoint and e.cause != ev.HELD:
+        state.asked.used(e.endpoint, tokens, state.table.time_ns)
+
+
+def _granted(state: ShardState, seq: int, e: ev.BudgetGranted) -> None:
+    state.budgets.granted(e.account, e.total, e.minute, state.table.time_ns)
+
+
+def _left(state: ShardState, seq: int, e: ev.ProcessReaped) -> None:
+    """A process has left the table, and its accounts go with it; with a root goes that of its run."""
+    if state.budgets.accounts:
+        for account in (process_account(e.pid), tree_account(e.pid), run_account(e.pid)):
+            state.budgets.closed(account)
+
+
 def _rooms() -> dict[type, tuple[Room, ...]]:
     """What other rooms than the process table fold, by the event's type."""
     folds: list[tuple[type, Room]] = [
@@ -117,9 +147,16 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.CallDoubted, lambda state, seq, e: state.turns.doubted(seq, e)),
         (ev.CallSettled, lambda state, seq, e: state.turns.settled(seq, e)),
         (ev.CallClosed, lambda state, seq, e: state.turns.closed(seq, e)),
+        (ev.CallClosed, lambda state, seq, e: state.budgets.released(e.pid, e.n)),
+        (ev.ModelReserved, _reserved),
+        (ev.ModelUsed, _used),
+        (ev.BudgetGranted, _granted),
+        (ev.BudgetAdded, lambda state, seq, e: state.budgets.added(e.account, e.more)),
+        (ev.ProcessReaped, _left),
     ]
     for ends in (ev.ProcessExited, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted):
         folds.append((ends, lambda state, seq, e: state.turns.ended(e.pid)))
+        folds.append((ends, lambda state, seq, e: state.budgets.ended(e.pid)))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]

@@ -110,7 +110,9 @@ class Trap:
         for content in outcome.contents:
             contents[ledger.digest(content)] = content
         work = args if outcome.work is None else outcome.work
-        ledger.commit((opened, *outcome.after), contents, work=work)
+        seq = ledger.commit((opened, *outcome.after), contents, work=work)
+        if outcome.turn is not None:
+            self._context.model_turns.made(outcome.turn, seq)
 
     def _done(
         self, process: Process, n: int, name: str, argument: bytes, contents: dict[bytes, bytes], outcome: Done

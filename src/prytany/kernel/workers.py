@@ -15,7 +15,6 @@ from typing import Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Ereplay, KernelError, KernelPanic
-from prytany.kernel.classes import class_of
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.places import Places
@@ -126,8 +125,7 @@ class Workers:
         everything = 1 + len(record.items) if record.asked or record.items else 0
         cursor.load(record, self._taken.pop(process.pid, everything))
         try:
-            qos = class_of(process)
-            worker = await self._runners[process.kind].start(process.pid, item, self._kernel, qos)
+            worker = await self._runners[process.kind].start(process.pid, item, self._kernel, process.qos)
         except Exception as error:  # whatever it is, the process is not lost with it, nor its place
             if self._came_to_nothing(live):
                 self._taken[process.pid] = cursor.quiet
@@ -237,6 +235,18 @@ class Workers:
         self._kernel.settled(live.pid)
         if self.too_many:
             self.put_away()
+
+    def weigh(self, process: Process) -> None:
+        """Its class has changed. Where the machine does not let its worker weigh more, it has another when it waits."""
+        live = self.live.get(process.pid)
+        if live is not None:
+            live.outdated = live.worker is not None and not live.worker.weigh(process.qos)
+            self.renew(live)
+
+    def renew(self, live: Live) -> None:
+        """Put a worker away that does not weigh what it should, if nobody can tell: the next one will."""
+        if live.outdated and live.pid in self._kernel.places.idle and self._may_leave(live):
+            self.kill(live.pid)
 
     @property
     def too_many(self) -> bool:

@@ -35,6 +35,34 @@ class Prices(msgspec.Struct, frozen=True):
         return math.ceil(round(cost, 6))
 
 
+class ModelLimits(msgspec.Struct, frozen=True):
+    """What may be asked of an endpoint, as its operator says; 0 where nothing is said."""
+
+    concurrency: int = 0
+    """Calls at once."""
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    policy: str = "classes"
+    """In which order calls begin that wait; a name of `prytany.scheduling.policies`."""
+    preempts: str = "never"
+    """Which generations give way to more urgent ones; `prytany.scheduling.preemption.Preempts`."""
+
+
+class ModelRoute(msgspec.Struct, frozen=True):
+    """Calls that fit all that it says go to another model."""
+
+    model: str
+    """The kernel's name of that."""
+    qos: tuple[int, ...] = ()
+    """Of these classes; of all where empty."""
+    prompt_min: int = 0
+    """Tokens, as the kernel bounds them: one a byte."""
+    prompt_max: int = 0
+    """The same; 0 for any number."""
+    budget_below_permille: int = 0
+    """Where less than this of the tightest budget is left; whatever is left where 0."""
+
+
 class ModelFeatures(msgspec.Struct, frozen=True):
     """What an endpoint can do."""
 
@@ -47,6 +75,11 @@ class ModelFeatures(msgspec.Struct, frozen=True):
     """The same request gives the same answer, whatever else runs."""
     prices: Prices | None = None
     """The most that its tokens cost; None where no price is known."""
+    limits: ModelLimits = ModelLimits()
+    routes: tuple[ModelRoute, ...] = ()
+    """Where calls that name it go instead; the first that fits."""
+    fallback: tuple[str, ...] = ()
+    """Who stands in for it while it cannot be asked, by the kernel's names, in order."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
-from prytany.process.accounts import hold
+from prytany.process.accounts import count_wait, give_back
 from prytany.process.incidents import forget_incident
 from prytany.process.process import OpenCall, Process, State
 from prytany.process.table import Table
@@ -15,8 +15,7 @@ from prytany.process.table import Table
 def close_all(table: Table, process: Process) -> None:
     """Nobody asks any more: every open call of `process` is gone, and what hung on it."""
     for call in process.open.values():
-        if call.reserved is not None:
-            hold(process.usage, call.reserved, -1)
+        give_back(process.usage, call)
         if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:
             child.waiters.pop(process.pid, None)
     process.open.clear()
@@ -69,8 +68,8 @@ def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     if not call.waits:
         process.busy -= 1
     process.account(table.time_ns)
-    if call.reserved is not None:
-        hold(process.usage, call.reserved, -1)
+    give_back(process.usage, call)
+    count_wait(process.usage, call, table.time_ns)
     if process.incidents:
         forget_incident(table, process, e.n)
     if call.call == "process_wait" and (child := table.processes.get(call.subject)) is not None:

@@ -20,7 +20,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
         argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
         python=e.python, environment=e.environment, spawned_by=e.parent,
         depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq, restarts=e.restarts,
-        tags=e.tags,
+        tags=e.tags, qos=e.qos, weight=e.weight,
     )  # fmt: skip
     if parent is not None:
         parent.children[e.pid] = None
@@ -96,6 +96,11 @@ def _warned(table: Table, seq: int, e: ev.ProcessWarned) -> None:
     table.require(e.pid).warned[e.what] = e.value
 
 
+def _scheduled(table: Table, seq: int, e: ev.ProcessScheduled) -> None:
+    process = _alive(table, e.pid)
+    process.qos, process.weight, process.deadline_ns = e.qos, e.weight, e.deadline_ns
+
+
 def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:
     process = table.require(e.pid)
     close_all(table, process)
@@ -161,6 +166,7 @@ FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessContinued: _continued,  # type: ignore[dict-item]
     ev.ProcessSignalled: _signalled,  # type: ignore[dict-item]
     ev.ProcessWarned: _warned,  # type: ignore[dict-item]
+    ev.ProcessScheduled: _scheduled,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
     ev.ContentForgotten: _forgotten,  # type: ignore[dict-item]

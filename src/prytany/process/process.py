@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from prytany.abi.errors import KernelPanic
+from prytany.abi.qos import Qos
 
 
 class State(StrEnum):
@@ -42,6 +43,8 @@ class Reservation(msgspec.Struct, array_like=True, frozen=True):
     cost_usd_micros: int
     priced: bool | None = None
     """Whether the model's price is known."""
+    endpoint: str = ""
+    """The kernel's name of the model; "" in records of before there were queues."""
 
 
 class OpenCall(msgspec.Struct, array_like=True):
@@ -63,11 +66,13 @@ class OpenCall(msgspec.Struct, array_like=True):
     tool: str = ""
     started: bool = False
     """Its tool was begun; until then it waits for a resource that another call has."""
+    queued_ns: int = 0
+    """Since when it waits for its turn at a model; 0 while it does not. Then nothing is set aside for it."""
 
     @property
     def waits(self) -> bool:
         """Whether it waits for others, and needs no place meanwhile."""
-        return self.call in WAITS or (self.call == "tool_call" and not self.started)
+        return self.call in WAITS or self.queued_ns > 0 or (self.call == "tool_call" and not self.started)
 
     @property
     def shown(self) -> str:
@@ -105,6 +110,8 @@ class Usage(msgspec.Struct, array_like=True):
     reserved_prompt_tokens: int = 0
     reserved_completion_tokens: int = 0
     reserved_usd_micros: int = 0
+    queued_us: int = 0
+    """Time that its calls waited for their turns at models."""
 
     def add(self, other: Usage) -> None:
         """Count in what another took."""
@@ -207,6 +214,10 @@ class Process(msgspec.Struct, array_like=True):
     """How many descendants of it were reaped; what they took is in `below`."""
     tags: list[str] = []
     """What what it takes is told apart by."""
+    qos: int = Qos.UTILITY
+    weight: int = 1
+    deadline_ns: int = 0
+    """When its model calls have to begin at the latest; 0 where nobody said."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.
@@ -277,6 +288,8 @@ class Process(msgspec.Struct, array_like=True):
                 return State.WAITING, "an outcome in doubt"
             if n in self.incidents:
                 return State.WAITING, f"a person: {self.incidents[n]}"
+            if oldest.queued_ns and oldest.reserved is not None:
+                return State.WAITING, f"its turn at {oldest.reserved.model}"
             waits = WAITS.get(oldest.call)
             if waits is None:
                 return State.RUNNING, oldest.shown

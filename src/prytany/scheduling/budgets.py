@@ -18,10 +18,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-NONE = -1
+from prytany.abi.budgets import KINDS, NONE, UNBOUNDED, Bounds
+
+__all__ = ["KINDS", "NONE", "UNBOUNDED", "Account", "Amount", "Bounds", "Budgets", "Held", "Second", "add"]
+
 MINUTE_S = 60
 SECOND_NS = 1_000_000_000
-KINDS = ("tokens", "usd_micros", "calls")
 
 
 class Amount(msgspec.Struct, array_like=True, frozen=True):
@@ -44,24 +46,6 @@ class Amount(msgspec.Struct, array_like=True, frozen=True):
 
 
 NOTHING = Amount()
-
-
-class Bounds(msgspec.Struct, array_like=True, frozen=True):
-    """What may be taken; `NONE` where that is not bounded."""
-
-    tokens: int = NONE
-    usd_micros: int = NONE
-    calls: int = NONE
-    wall_ms: int = NONE
-    """From the grant on, downtime too."""
-
-    def of(self, kind: str) -> int:
-        """Of one of `KINDS`."""
-        value: int = getattr(self, kind)
-        return value
-
-
-UNBOUNDED = Bounds()
 
 
 class Second(msgspec.Struct, array_like=True):

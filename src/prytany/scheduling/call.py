@@ -1,32 +1,12 @@
-"""A call of a model, as those see it who decide when it may begin: plain data, and no content.
-
-The classes of service are Grand Central Dispatch's: *interactive* is what a person waits for, *initiated* what a person
-asked for and will come back to, *utility* what goes on beside that, *background* what nobody looks at.
-
-Source: Apple, "Energy Efficiency Guide": Quality of Service Classes.
-"""
+"""A call of a model, as those see it who decide when it may begin: plain data, and no content."""
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import msgspec
 
-WEIGHT_MAX = 1_000
-"""Of an agent's share; 1 is the least."""
+from prytany.abi.qos import QOS, WEIGHT_MAX, Qos
 
-
-class Qos(IntEnum):
-    """Classes of service, the most urgent first."""
-
-    INTERACTIVE = 0
-    INITIATED = 1
-    UTILITY = 2
-    BACKGROUND = 3
-
-
-QOS = {qos.name.lower(): qos for qos in Qos}
-"""By the names that people write."""
+__all__ = ["QOS", "WEIGHT_MAX", "Call", "Qos"]
 
 
 class Call(msgspec.Struct):

@@ -57,9 +57,9 @@ class Pace:
         self.strict = self.learned = False
         self._window_ns = window_ns
         self._paid_ns = 0
+        """When all that began is paid off."""
         self._mean = 0
         """Of what is taken at a time, shifted."""
-        """When all that began is paid off."""
         self._slots: deque[Slot] = deque()
 
     @property

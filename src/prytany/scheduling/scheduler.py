@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from prytany.scheduling.budgets import Amount, Budgets
-from prytany.scheduling.call import Call
+from prytany.scheduling.call import Call, Qos
 from prytany.scheduling.policies import DEFAULT
 from prytany.scheduling.ranked import Ranked
 from prytany.scheduling.rates import NO_LIMITS, Limits
@@ -37,6 +37,12 @@ class Wanted(msgspec.Struct):
     """Its budgets, by name."""
     amount: Amount = Amount()
     """The most that it can take."""
+    n: int = 0
+    """Its number, among the calls of its agent."""
+    kind: str = ""
+    """What calls it is like; see `estimate`."""
+    prompt_most: int = 0
+    """The most tokens that its prompt can have."""
     asked: bool = False
     """It waited for a budget, and is the one of those who wait for it that was asked again."""
 
@@ -127,6 +133,11 @@ class Scheduler:
         """A call that waits, or is under way."""
         return self._wanted.get(key)
 
+    def waits(self, key: int) -> bool:
+        """Whether a call waits, in a queue or for a budget."""
+        wanted = self._wanted.get(key)
+        return wanted is not None and key not in self.queues[wanted.endpoint].running
+
     # What happens.
 
     def offer(self, wanted: Wanted, now_ns: int) -> None:
@@ -178,6 +189,18 @@ class Scheduler:
             self._take_out(wanted, now_ns)
             self._was_asked(wanted)
         return wanted
+
+    def change(self, key: int, now_ns: int, *, qos: Qos, weight: int, deadline_ns: int) -> None:
+        """A call that waits has another class, weight or deadline; one that is under way is left alone."""
+        wanted = self._wanted.get(key)
+        if wanted is None or key in self.queues[wanted.endpoint].running:
+            return
+        call = wanted.call
+        if self.parked.account(key):
+            call.qos, call.weight, call.deadline_ns = qos, weight, deadline_ns
+        else:
+            self.queues[wanted.endpoint].change((key,), now_ns, qos=qos, weight=weight, deadline_ns=deadline_ns)
+            self._look(wanted.endpoint)
 
     def added(self, account: str) -> None:
         """An account got more, or is no more, and that is folded."""

@@ -97,7 +97,7 @@ def test_a_picture_by_its_address_is_refused(url: str) -> None:
 
 def test_the_reservation_is_a_token_a_byte_and_more_with_all_that_goes_along() -> None:
     def prompt(messages: list[dict[str, Any]], **options: Any) -> int:
-        return reserve_chat(1, 1, ScriptedModel(), read_chat(messages, options)).prompt_tokens
+        return reserve_chat(1, 1, "m", ScriptedModel(), read_chat(messages, options)).prompt_tokens
 
     plain = prompt([USER])
     assert plain >= 5
@@ -107,7 +107,7 @@ def test_the_reservation_is_a_token_a_byte_and_more_with_all_that_goes_along() -
     assert prompt([USER], schema={"type": "object"}) > plain
     picture = {"type": "image", "media_type": "image/png", "data": b"x" * 500}
     assert prompt(parts(picture)) >= IMAGE_TOKENS + 500
-    assert reserve_chat(1, 1, ScriptedModel(), read_chat([USER], {"max_tokens": 7})).completion_tokens == 7
+    assert reserve_chat(1, 1, "m", ScriptedModel(), read_chat([USER], {"max_tokens": 7})).completion_tokens == 7
 
 
 @pytest.mark.parametrize(

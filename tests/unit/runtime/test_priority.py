@@ -33,6 +33,13 @@ def nice_of(os_pid: int) -> int:
     return os.getpriority(os.PRIO_PROCESS, os_pid)
 
 
+def group_of(os_pid: int) -> int | None:
+    """How nice its session is as a group; None where sessions are none."""
+    if not priority.sessions_are_groups():
+        return None
+    return int(Path(f"/proc/{os_pid}/autogroup").read_text().split()[-1])
+
+
 @pytest.fixture
 def family() -> Iterator[tuple[int, list[int]]]:
     """A process that leads its group; and every thread of it and of its child."""
@@ -48,20 +55,19 @@ def family() -> Iterator[tuple[int, list[int]]]:
 
 @pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")
 def test_workers_weigh_less_than_their_kernel_and_less_the_less_urgent_they_are() -> None:
-    async def body(launcher: Launcher) -> tuple[list[tuple[int, int]], list[int], int]:
+    async def body(launcher: Launcher) -> tuple[list[tuple[int, int]], list[int], int, int | None]:
         handles = [await launcher.fork(WorkerSpec(qos=qos)) for qos in CLASSES]
         for handle in handles:
             await ask(handle, "loop")
         weights = [(nice_of(handle.os_pid), os.sched_getscheduler(handle.os_pid)) for handle in handles]
         zygote = launcher.zygote_pid or 0
         sessions = [os.getsid(handle.os_pid) for handle in handles]
-        if priority.sessions_are_groups():
-            group = Path(f"/proc/{handles[0].os_pid}/autogroup").read_text()
-            assert group.split()[-1] == str(priority.SESSION_NICE)
+        group = group_of(handles[0].os_pid)
         release(*handles)
-        return weights, sessions, zygote
+        return weights, sessions, zygote, group
 
-    weights, sessions, zygote = with_launcher(body)
+    weights, sessions, zygote, group = with_launcher(body)
+    assert group == (priority.SESSION_NICE if priority.sessions_are_groups() else None)
     own = nice_of(0)
     assert [nice for nice, _ in weights] == [min(19, own + more) for more in priority.NICE]
     assert own < weights[0][0] < weights[1][0] < weights[2][0] < weights[3][0]

@@ -52,6 +52,7 @@ class UsageRow(msgspec.Struct, kw_only=True):
     cpu_us: int = 0
     run_us: int = 0
     wait_us: int = 0
+    queued_us: int = 0
     reserved_prompt_tokens: int = 0
     reserved_completion_tokens: int = 0
     reserved_usd_micros: int = 0

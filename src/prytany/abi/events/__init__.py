@@ -9,6 +9,7 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
+from prytany.abi.events.budget import BudgetAdded, BudgetGranted
 from prytany.abi.events.call import (
     CallAbandoned,
     CallClosed,
@@ -50,7 +51,7 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import HELD, ModelReserved, ModelUsed
+from prytany.abi.events.model import HELD, ModelQueued, ModelReserved, ModelUsed
 from prytany.abi.events.notice import (
     AgentStormed,
     ChannelDeclared,
@@ -73,6 +74,7 @@ from prytany.abi.events.process import (
     ProcessReady,
     ProcessReaped,
     ProcessReverted,
+    ProcessScheduled,
     ProcessSignalled,
     ProcessSpawned,
     ProcessStarted,
@@ -89,6 +91,8 @@ __all__ = [
     "AgentDeclared",
     "AgentStormed",
     "AgentWithdrawn",
+    "BudgetAdded",
+    "BudgetGranted",
     "CallAbandoned",
     "CallClosed",
     "CallDone",
@@ -124,6 +128,7 @@ __all__ = [
     "MessageReturned",
     "MessageSent",
     "MessageTaken",
+    "ModelQueued",
     "ModelReserved",
     "ModelUsed",
     "Node",
@@ -142,6 +147,7 @@ __all__ = [
     "ProcessReady",
     "ProcessReaped",
     "ProcessReverted",
+    "ProcessScheduled",
     "ProcessSignalled",
     "ProcessSpawned",
     "ProcessStarted",

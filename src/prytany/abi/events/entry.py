@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from prytany.abi.events.budget import BudgetAdded, BudgetGranted
 from prytany.abi.events.call import (
     CallAbandoned,
     CallClosed,
@@ -45,7 +46,7 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import ModelReserved, ModelUsed
+from prytany.abi.events.model import ModelQueued, ModelReserved, ModelUsed
 from prytany.abi.events.notice import (
     AgentStormed,
     ChannelDeclared,
@@ -67,6 +68,7 @@ from prytany.abi.events.process import (
     ProcessReady,
     ProcessReaped,
     ProcessReverted,
+    ProcessScheduled,
     ProcessSignalled,
     ProcessSpawned,
     ProcessStarted,
@@ -88,6 +90,9 @@ Event = (
     | ProcessExited
     | ProcessReaped
     | ProcessAccounted
+    | ProcessScheduled
+    | BudgetGranted
+    | BudgetAdded
     | CallDone
     | CallOpened
     | CallClosed
@@ -95,6 +100,7 @@ Event = (
     | CallDoubted
     | CallSettled
     | CallsDenied
+    | ModelQueued
     | ModelReserved
     | ModelUsed
     | ContextOpened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from prytany.abi.budgets import Budget
 from prytany.abi.events.digest import Digest
 
 
@@ -22,6 +23,8 @@ class FleetDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.dec
     """The files of its tools."""
     stays: bool
     uid: int
+    budget: Budget | None = None
+    """Of each run that begins with one of its agents; None for what a run has of which nothing is said."""
 
 
 class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_declared/1"):
@@ -41,6 +44,12 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     python: str = ""
     about: str = ""
     tags: list[str] = []
+    qos: int = 2
+    weight: int = 1
+    budget: Budget | None = None
+    """Of each process that is started by its name; None where nothing is said."""
+    budget_tree: bool = False
+    """The budget is that of all that is below the process as well."""
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

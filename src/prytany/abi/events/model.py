@@ -17,6 +17,24 @@ class ModelReserved(msgspec.Struct, array_like=True, frozen=True, tag="model.res
     cost_usd_micros: int
     priced: bool | None = None
     """Whether the model's price is known; None of records of before that was said."""
+    endpoint: str = ""
+    """The kernel's name of the model, whose queue it stood in; "" in records of before there were queues."""
+    accounts: list[str] = []
+    """The budgets that it is set aside in."""
+
+
+class ModelQueued(msgspec.Struct, array_like=True, frozen=True, tag="model.queued/1"):
+    """Call `n` waits for its turn at a model: in the entry of its intent, or after an attempt that is to be made again.
+    The rest is what its reservation will say, and it is none yet."""
+
+    pid: int
+    n: int
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd_micros: int
+    priced: bool | None
+    endpoint: str
 
 
 HELD = "held"
@@ -42,3 +60,5 @@ class ModelUsed(msgspec.Struct, array_like=True, frozen=True, tag="model.used/1"
     """The endpoint did not say what it used: the tokens are an estimate, or the reservation."""
     priced: bool | None = None
     """Whether what it cost is known; None of records of before that was said."""
+    endpoint: str = ""
+    """As in its reservation."""

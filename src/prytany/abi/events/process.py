@@ -36,6 +36,21 @@ class ProcessSpawned(msgspec.Struct, array_like=True, frozen=True, tag="process.
     """Which agent of its fleet it is, or belongs to."""
     tags: list[str] = []
     """Its own and its parent's: what it takes can be told apart by them."""
+    qos: int = 2
+    """Its class of service, as `prytany.abi.qos.Qos`."""
+    weight: int = 1
+    """Its share beside the others of its class."""
+
+
+class ProcessScheduled(msgspec.Struct, array_like=True, frozen=True, tag="process.scheduled/1"):
+    """From here on it is of this class, has this weight, and its model calls have to begin by `deadline_ns` (0: no
+    time was said). `sender` is a pid, or -1 - uid of an operator."""
+
+    pid: int
+    qos: int
+    weight: int
+    deadline_ns: int
+    sender: int
 
 
 class ProcessReady(msgspec.Struct, array_like=True, frozen=True, tag="process.ready/1"):

@@ -22,14 +22,18 @@ from prytany.abi.values import pack
 from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.stream import Pieces, interrupted
+from prytany.kernel.model_turns import CANCELLED, ModelTurns, queued_again
 from prytany.kernel.requests import Chat, chat_of
 from prytany.kernel.reserve import MAY_HAVE_WORKED, charge, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
 from prytany.process.process import Process
+from prytany.scheduling.run_queue import Used
 
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
+REFUSALS = frozenset({"rate_limited", "overloaded"})
+"""The endpoint sent the call away: it waits for its turn again, at the pace that the endpoint allows."""
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 """Of a call that has its end already; it goes nowhere."""
 
@@ -37,8 +41,13 @@ CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 class Owner(Protocol):
     """The kernel, as model calls see it."""
 
-    def model(self, process: Process, name: str) -> Model | None:
-        """What `process` means by that name; "" is its own model."""
+    @property
+    def model_turns(self) -> ModelTurns:
+        """Who waits for models."""
+        ...
+
+    def asked_model(self, process: Process, n: int, name: str) -> Model | None:
+        """The model that open call `n` has its turn at; `name` is what its caller calls it."""
         ...
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
@@ -97,7 +106,7 @@ class ModelEffects:
         `args` are the recorded arguments, or the `Chat` that the handler found in them.
         """
         chat = args if isinstance(args, Chat) else chat_of(args)
-        model = self._owner.model(process, chat.model)
+        model = self._owner.asked_model(process, n, chat.model)
         if model is None:
             return _gone(chat.model or process.model)
         request = chat.request
@@ -121,7 +130,7 @@ class ModelEffects:
 
     async def embed(self, process: Process, n: int, args: Any) -> Finished:
         """One vector a text, as little-endian float32."""
-        model = self._owner.model(process, args.model)
+        model = self._owner.asked_model(process, n, args.model)
         if model is None:
             return _gone(args.model or process.model)
 
@@ -168,44 +177,49 @@ class ModelEffects:
         call = process.open.get(n)
         if call is None or call.reserved is None:
             return CLOSED
-        pid, name, reserved = process.pid, call.call, call.reserved
-        for attempt in range(limits.MODEL_ATTEMPTS_MAX):
+        pid, name, attempts = process.pid, call.call, 0
+        while process.open.get(n) is call:
             if self.held:
                 await self._stand(process, n)
+            reserved, used = call.reserved, CANCELLED
             began_ns = self._began_ns[pid, n] = self._clock.now_ns()
             try:
                 answered = await once()
             except ModelFailure as error:
-                failure = error
+                failure, used = error, _sent_away(error)
             except Exception as error:
                 failure = ModelFailure("crashed", f"the driver failed: {type(error).__name__}", retryable=False)
+                used = _sent_away(failure)
             else:
-                return Finished(
-                    answered.value,
-                    (settle(pid, n, model, answered.usage, answered.asked, answered.said, self._took_us(began_ns)),),
-                )
+                took_us = self._took_us(began_ns)
+                settled = settle(pid, n, reserved, model, answered.usage, (answered.asked, answered.said), took_us)
+                used = Used(settled.prompt_tokens, settled.completion_tokens)
+                return Finished(answered.value, (settled,))
             finally:
                 if self._began_ns.get((pid, n)) == began_ns:  # else the number is another call's by now
                     del self._began_ns[pid, n]
+                self._owner.model_turns.over(call.seq, used)
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             worked = failure.kind in MAY_HAVE_WORKED or call.pieces
             if failure.kind == ev.HELD:
                 await self._stand(process, n)
-            used = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
+            charged = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
             if call.pieces:
-                return Finished(interrupted(call.pieces, failure.kind), (used,), errno="EMODEL")
+                return Finished(interrupted(call.pieces, failure.kind), (charged,), errno="EMODEL")
             if failure.kind in NEEDS_A_PERSON:
-                self._owner.note((used, ev.IncidentOpened(pid, failure.kind, n)))
+                self._owner.note((charged, ev.IncidentOpened(pid, failure.kind, n)))
                 # Until a person has seen to it, or it is cancelled.
                 await asyncio.get_running_loop().create_future()
-            if not failure.retryable or attempt + 1 == limits.MODEL_ATTEMPTS_MAX:
-                detail = {"cause": failure.kind, "call": name, "attempts": attempt + 1}
+            attempts += failure.kind not in REFUSALS
+            if not failure.retryable or attempts == limits.MODEL_ATTEMPTS_MAX:
+                detail = {"cause": failure.kind, "call": name, "attempts": attempts}
                 said = f"the model {model.name!r} did not answer: {failure.message}"
-                return Finished([said, detail], (used,), errno="EMODEL")
-            self._owner.note((used,))
-            pause_ns = (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << attempt
-            await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
+                return Finished([said, detail], (charged,), errno="EMODEL")
+            self._owner.note((charged, *queued_again(process, n)))
+            asked_ns = (failure.retry_after_ms or 0) * 1_000_000
+            pause_ns = 0 if failure.kind in REFUSALS else asked_ns or BACKOFF_NS << (attempts - 1)
+            await self._owner.model_turns.again(process, n, pause_ns)
         return CLOSED
 
     def stand(self, process: Process, n: int) -> None:
@@ -220,6 +234,11 @@ class ModelEffects:
 
     def _took_us(self, began_ns: int) -> int:
         return max(0, self._clock.now_ns() - began_ns) // 1000
+
+
+def _sent_away(failure: ModelFailure) -> Used:
+    after_ms = failure.retry_after_ms
+    return Used(cause=failure.kind, retry_after_ns=None if after_ms is None else after_ms * 1_000_000)
 
 
 def _gone(name: str) -> Finished:

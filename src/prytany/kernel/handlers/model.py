@@ -14,18 +14,22 @@ from prytany.process.process import Process
 
 
 def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
-    """One request; the most that it can take, its context included, is reserved in the entry of its intent."""
+    """One request. Where it may begin, the most that it can take, its context included, is reserved in the entry of
+    its intent; else that says that it waits for its turn."""
     chat = chat_of(a)
     model = _model(k, p, a.model, "model_chat")
     for feature in chat.needs():
         _require(model, feature, "model_chat")
+    endpoint = k.endpoint_name(p, a.model)
     if not a.context:
-        return Opened(0, (reserve_chat(p.pid, n, model, chat),), work=chat)
+        turn = k.model_turns.ask(p, n, reserve_chat(p.pid, n, endpoint, model, chat))
+        return Opened(0, (turn.event,), work=chat, turn=turn)
     head = require_head(k, p, a.context, "model_chat")
     if head.images:
         _require(model, "images", "model_chat")
     asked = ask_in(k, p, n, a.messages, a.context)
-    return Opened(a.context, (reserve_chat(p.pid, n, model, chat, context_bound(head)), asked), work=chat)
+    turn = k.model_turns.ask(p, n, reserve_chat(p.pid, n, endpoint, model, chat, context_bound(head)))
+    return Opened(a.context, (turn.event, asked), work=chat, turn=turn)
 
 
 def sys_model_embed(k: Context, p: Process, n: int, a: Any) -> Opened:
@@ -33,7 +37,8 @@ def sys_model_embed(k: Context, p: Process, n: int, a: Any) -> Opened:
     check_texts(a.texts)
     model = _model(k, p, a.model, "model_embed")
     _require(model, "embeddings", "model_embed")
-    return Opened(0, (reserve_embed(p.pid, n, model, a.texts),))
+    turn = k.model_turns.ask(p, n, reserve_embed(p.pid, n, k.endpoint_name(p, a.model), model, a.texts))
+    return Opened(0, (turn.event,), turn=turn)
 
 
 def _model(k: Context, p: Process, name: str, call: str) -> Model:

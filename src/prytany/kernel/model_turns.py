@@ -1,0 +1,380 @@
+"""Turns at models: how the kernel's open calls meet the scheduler (decisions 130 and 131).
+
+    intent ─▶ may it begin at once? ─ yes ─▶ `model.reserved` in the same entry ─▶ its attempt
+                     └─ no ─▶ `model.queued` ─▶ [scheduler] ─▶ `model.reserved` ─▶ its attempt ─▶ over
+                                    ▲                                                │
+                                    └────────────── a further attempt ◀──────────────┘
+
+A call's key is the entry of its intent. What the scheduler says is carried out here, in one entry each: the
+reservation, or the stop of a process that no budget pays for. What is queued is in the journal, and the order is
+decided again by each kernel; what was decided stands in the journal as the order of reservations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from prytany.abi import events as ev
+from prytany.abi.budgets import process_account, run_account, tenant_account, tree_account
+from prytany.abi.errors import Eagain, KernelPanic
+from prytany.abi.qos import Qos
+from prytany.kernel.ledger import TENANT, Ledger
+from prytany.ports.clock import Clock
+from prytany.ports.model import Model, ModelLimits
+from prytany.process.process import Process, Reservation, State
+from prytany.process.table import Table
+from prytany.scheduling.budgets import Amount
+from prytany.scheduling.call import Call
+from prytany.scheduling.rates import Limits
+from prytany.scheduling.run_queue import RunQueue, Used
+from prytany.scheduling.scheduler import Scheduler, Wanted
+
+CANCELLED = Used(cause="cancelled")
+
+
+class Turn(NamedTuple):
+    """What was decided of a call that is made: its event, and what the scheduler is told once that is recorded."""
+
+    event: ev.ModelReserved | ev.ModelQueued
+    wanted: Wanted
+
+    @property
+    def begins(self) -> bool:
+        """Whether it begins in the entry of its intent."""
+        return type(self.event) is ev.ModelReserved
+
+
+class Core(Protocol):
+    """The kernel, as turns see it."""
+
+    ledger: Ledger
+    closing: bool
+
+    @property
+    def table(self) -> Table:
+        """The process table."""
+        ...
+
+    def endpoint(self, name: str) -> Model | None:
+        """The model of which that is the kernel's name."""
+        ...
+
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
+
+
+class ModelTurns:
+    """See the module."""
+
+    def __init__(self, kernel: Core, clock: Clock) -> None:
+        self._k = kernel
+        self._clock = clock
+        self.scheduler = Scheduler(kernel.ledger.state.budgets)
+        self.held = False
+        """Nothing begins any more: the kernel is to stop."""
+        self._said: dict[str, ModelLimits] = {}
+        """What each endpoint's operator said when that was last looked at."""
+        self._keys: dict[int, dict[int, int]] = {}
+        """The calls that the scheduler knows, by process and number."""
+        self._beginning: set[int] = set()
+        """The calls whose turn has come, by key, where that is not durable."""
+        self._retrying: dict[int, asyncio.Future[None]] = {}
+        """The effects that wait to make a further attempt, by key."""
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_ns = 0
+        self._filling: asyncio.Handle | None = None
+
+    # What handlers ask.
+
+    def ask(self, process: Process, n: int, most: ev.ModelReserved) -> Turn:
+        """Whether a call that is being made begins now, or waits; nothing is changed. Raises Eagain: the queue is full.
+
+        Args:
+            process: who makes it.
+            n: its number.
+            most: the most that it can take, without accounts.
+        """
+        now_ns = self._k.ledger.now_ns()
+        wanted = self._wanted(process, n, 0, most)
+        if self.scheduler.at_once(wanted, now_ns):
+            if wanted.accounts:
+                most = _reserved(process.pid, n, most, wanted.accounts)
+            return Turn(most, wanted)
+        queue = self.scheduler.queues[most.endpoint]
+        if queue.full:
+            raise Eagain(f"too many calls wait for the model {most.model!r}; ask again later")
+        return Turn(_queued(process.pid, n, most), wanted)
+
+    def ask_again(self, process: Process, n: int, most: Reservation) -> Turn:
+        """The same of an open call that is to be made again; one that waited once is never refused."""
+        wanted = self._wanted(process, n, process.open[n].seq, most)
+        if self.scheduler.at_once(wanted, self._k.ledger.now_ns()):
+            return Turn(_reserved(process.pid, n, most, wanted.accounts), wanted)
+        return Turn(_queued(process.pid, n, most), wanted)
+
+    def made(self, turn: Turn, key: int) -> None:
+        """That is recorded, of the call that entry `key` opened."""
+        wanted, now_ns = turn.wanted, self._k.ledger.now_ns()
+        wanted.call.key = key
+        if turn.begins:
+            self._keys.setdefault(wanted.call.agent, {})[wanted.n] = key
+            self.scheduler.admit(wanted, now_ns)
+        else:
+            self._offer(wanted, now_ns)
+
+    # What happens.
+
+    def over(self, key: int, used: Used) -> None:
+        """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step."""
+        wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
+        if wanted is None:
+            return
+        if not used.cause:
+            estimates = self.scheduler.queues[wanted.endpoint].estimates
+            estimates.learn(wanted.kind, wanted.prompt_most, used.prompt, used.completion)
+        self.fill_soon()
+
+    def offer(self, process: Process, n: int) -> None:
+        """An open call that the journal says is queued waits from here on; one that does already stays where it is."""
+        call = process.open[n]
+        if call.reserved is None or self.scheduler.get(call.seq) is not None:
+            return
+        wanted = self._wanted(process, n, call.seq, call.reserved)
+        wanted.call.offered_ns = call.queued_ns
+        self._offer(wanted, self._k.ledger.now_ns())
+
+    async def again(self, process: Process, n: int, pause_ns: int) -> None:
+        """Return when a further attempt at open call `n`, which is recorded as queued, may begin; it does not wait for
+        its turn before the pause is over."""
+        call = process.open.get(n)
+        if call is None:
+            return
+        turn = self._retrying[call.seq] = asyncio.get_running_loop().create_future()
+        try:
+            if pause_ns:
+                await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
+            if process.open.get(n) is call and process.state is not State.STOPPED:
+                self.offer(process, n)
+            await turn
+        finally:
+            del self._retrying[call.seq]
+
+    def begun(self, key: int) -> bool:
+        """The reservation of call `key` is durable; whether an effect waited for it, and goes on."""
+        self._beginning.discard(key)
+        turn = self._retrying.get(key)
+        if turn is None:
+            return False
+        if not turn.done():
+            turn.set_result(None)
+        return True
+
+    def left(self, pid: int, n: int) -> None:
+        """Call `n` of a process has ended: it waits no longer, and no attempt at it is under way."""
+        own = self._keys.get(pid)
+        if own is None or (key := own.pop(n, None)) is None:
+            return
+        if not own:
+            del self._keys[pid]
+        self._beginning.discard(key)
+        now_ns = self._k.ledger.now_ns()
+        if self.scheduler.cancel(key, now_ns) is None:
+            self.scheduler.settled(key, CANCELLED, now_ns)
+        self.fill_soon()
+
+    def left_all(self, pid: int) -> None:
+        """All calls of a process have ended."""
+        for n in list(self._keys.get(pid, ())):
+            self.left(pid, n)
+
+    def stopped(self, pid: int) -> None:
+        """A process was stopped: what of it waits does so no longer, until it goes on."""
+        for n, key in list(self._keys.get(pid, {}).items()):
+            if self.scheduler.cancel(key, self._k.ledger.now_ns()) is not None:
+                self._forget(pid, n)
+        self.fill_soon()
+
+    def expects(self, process: Process, n: int) -> bool:
+        """Whether open call `n`, of which no attempt is under way, waits for its turn, or has it and is about to begin.
+        One that was to begin and did not, is here no more."""
+        key = process.open[n].seq
+        if self.scheduler.get(key) is None:
+            return False
+        if key in self._beginning or self.scheduler.waits(key):
+            return True
+        self.left(process.pid, n)
+        return False
+
+    def scheduled(self, process: Process) -> None:
+        """It has another class, weight or deadline: so have its calls that wait."""
+        now_ns = self._k.ledger.now_ns()
+        for n, key in list(self._keys.get(process.pid, {}).items()):
+            wanted = self.scheduler.get(key)
+            if wanted is not None and n in process.open:
+                self.scheduler.change(
+                    key, now_ns, qos=Qos(process.qos), weight=process.weight, deadline_ns=process.deadline_ns
+                )
+        self.fill_soon()
+
+    def added(self, account: str) -> None:
+        """An account has more, or other bounds."""
+        self.scheduler.added(account)
+        self.fill_soon()
+
+    def look(self, endpoint: str) -> None:
+        """The operator may have said something else of an endpoint."""
+        if endpoint in self._said:
+            self._open(endpoint)
+            self.fill_soon()
+
+    def waits_for(self, endpoint: str) -> bool:
+        """Whether calls wait for an endpoint, or are under way there."""
+        queue = self.scheduler.queues.get(endpoint)
+        return queue is not None and (any(queue.waiting()) or bool(queue.running))
+
+    # Carrying out.
+
+    def fill_soon(self) -> None:
+        """`fill`, when what is being done is done."""
+        if self._filling is None and not self._k.closing:
+            self._filling = asyncio.get_running_loop().call_soon(self.fill)
+
+    def fill(self) -> None:
+        """Let begin what may; costs what begins, whoever waits.
+
+        Raises:
+            KernelPanic: it failed; that is nobody's doing for whose sake it is done.
+        """
+        if self._filling is not None:
+            self._filling.cancel()
+            self._filling = None
+        if self._k.closing or self.held:
+            return
+        now_ns = self._k.ledger.now_ns()
+        try:
+            while (decision := self.scheduler.next(now_ns)) is not None:
+                wanted = decision.wanted
+                pid, n, key = wanted.call.agent, wanted.n, wanted.call.key
+                process = self._k.table.get(pid)
+                call = process.open.get(n) if process is not None else None
+                if process is None or call is None or call.seq != key or call.reserved is None:
+                    self._drop(pid, n, key, now_ns)  # it ended, and that is not durable yet
+                elif process.state is State.STOPPED:
+                    self._drop(pid, n, key, now_ns)
+                elif decision.begins:
+                    self._k.ledger.commit((_reserved(pid, n, call.reserved, wanted.accounts),), {})
+                    self.scheduler.begun(key, now_ns)
+                    self._beginning.add(key)
+                else:
+                    self._forget(pid, n)
+                    self._k.ledger.commit((ev.ProcessPaused(pid, decision.verdict.reason),), {}, reserve=True)
+        except Exception as error:
+            raise KernelPanic("calls of models whose turn has come could not be let begin") from error
+        self._set_timer(self.scheduler.when(now_ns))
+
+    async def close(self) -> None:
+        """Nothing begins any more."""
+        if self._filling is not None:
+            self._filling.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            await asyncio.gather(self._timer, return_exceptions=True)
+
+    # Within.
+
+    def _drop(self, pid: int, n: int, key: int, now_ns: int) -> None:
+        if self._keys.get(pid, {}).get(n) == key:
+            self._forget(pid, n)
+        self.scheduler.cancel(key, now_ns)
+
+    def _forget(self, pid: int, n: int) -> None:
+        own = self._keys.get(pid)
+        if own is not None:
+            own.pop(n, None)
+            if not own:
+                del self._keys[pid]
+
+    def _offer(self, wanted: Wanted, now_ns: int) -> None:
+        self._keys.setdefault(wanted.call.agent, {})[wanted.n] = wanted.call.key
+        self.scheduler.offer(wanted, now_ns)
+        self.fill_soon()
+
+    def _wanted(self, process: Process, n: int, key: int, most: ev.ModelReserved | Reservation) -> Wanted:
+        queue = self._open(most.endpoint)
+        kind = process.program
+        prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
+        call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
+        amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
+        return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens)
+
+    def accounts(self, process: Process) -> Sequence[str]:
+        """The budgets that a call of the process is set aside in: its own, those of the trees that it stands in, its
+        run's and its tenant's. Costs one look a generation."""
+        known = self._k.ledger.state.budgets.accounts
+        if not known:
+            return ()
+        names = [process_account(process.pid)]
+        above: Process | None = process
+        while above is not None:
+            names.append(tree_account(above.pid))
+            above = self._k.table.get(above.parent)
+        names += (run_account(process.run), tenant_account(TENANT))
+        return [name for name in names if name in known]
+
+    def _open(self, endpoint: str) -> RunQueue:
+        """The queue of an endpoint, with what its operator says of it now."""
+        model = self._k.endpoint(endpoint)
+        said = model.features.limits if model is not None else self._said.get(endpoint, ModelLimits())
+        known = self._said.get(endpoint)
+        if known == said:
+            return self.scheduler.queues[endpoint]
+        self._said[endpoint] = said
+        limits = Limits(said.concurrency, said.requests_per_minute, said.tokens_per_minute)
+        now_ns = self._k.ledger.now_ns()
+        queue = self.scheduler.open(endpoint, limits, said.policy)
+        if known is None:
+            queue.rates.remember(self._k.ledger.state.asked.since(endpoint, now_ns))
+        elif known.policy != said.policy:
+            queue.order_by(said.policy, now_ns)
+        return queue
+
+    def _set_timer(self, at_ns: int | None) -> None:
+        if self._timer is not None:
+            if at_ns == self._timer_ns and not self._timer.done():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if at_ns is not None:
+            self._timer_ns = at_ns
+            self._timer = asyncio.get_running_loop().create_task(self._wake(at_ns))
+            self._timer.add_done_callback(self._k.lost)
+
+    async def _wake(self, at_ns: int) -> None:
+        await self._clock.sleep_until(at_ns)
+        self._timer = None
+        self.fill()
+
+
+def _reserved(
+    pid: int, n: int, most: ev.ModelReserved | Reservation, accounts: Sequence[str]
+) -> ev.ModelReserved:  # fmt: skip
+    return ev.ModelReserved(
+        pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
+        most.endpoint, list(accounts),
+    )  # fmt: skip
+
+
+def _queued(pid: int, n: int, most: ev.ModelReserved | Reservation) -> ev.ModelQueued:
+    return ev.ModelQueued(
+        pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
+        most.endpoint,
+    )  # fmt: skip
+
+
+def queued_again(process: Process, n: int) -> tuple[ev.Event, ...]:
+    """That open call `n` waits for a further attempt."""
+    call = process.open[n]
+    return (_queued(process.pid, n, call.reserved),) if call.reserved is not None else ()
