@@ -88,7 +88,7 @@ async def test_a_worker_that_is_not_wanted_any_more_and_never_came_is_not_waited
     await asked.wait()
     life.kernel.operator.signal(pid, Signal.KILL, uid=UID)
     await life.ended(pid)
-    assert life.kernel.workers.leaving == {pid: [pid]}
+    assert [live.run for live in life.kernel.workers.leaving[pid]] == [pid]
     answer.set()
     await life.settled()
     assert life.kernel.workers.leaving == {}

@@ -16,6 +16,8 @@ class Bounds(msgspec.Struct, array_like=True, frozen=True):
     calls: int = NONE
     wall_ms: int = NONE
     """From the grant on, downtime too."""
+    processor_ms: int = NONE
+    """Of workers, user and system time; in total alone."""
 
     def of(self, kind: str) -> int:
         """Of one of `KINDS`."""

@@ -35,6 +35,7 @@ from prytany.kernel.notices import Notices
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program, Programs
 from prytany.kernel.places import Places
+from prytany.kernel.processor import Processor
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.recovery import Recovery
@@ -89,6 +90,7 @@ class Kernel:
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)
+        self.processor = Processor(self)
         self.restarts = Restarts(outside.clock, self)
         self.notices = Notices(self, outside.couriers, outside.clock, outside.home)
         self.closing = False
@@ -211,9 +213,9 @@ class Kernel:
 
     def on_left(self, pid: int, cpu_us: int) -> None:
         """A worker that was ended is gone; see ports.runner. What it took is recorded to the last, when closing too."""
-        run = self.workers.left(pid)
-        if cpu_us and run and self.ledger.journal.failure is None:
-            self.ledger.commit((ev.ProcessAccounted(pid, run, cpu_us),), {})
+        live = self.workers.left(pid)
+        if live is not None and self.ledger.journal.failure is None:
+            self.processor.ended(live, cpu_us)
 
     def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
         """A worker is gone; see ports.runner."""
@@ -222,7 +224,8 @@ class Kernel:
         if live is None or live.leaving or self.closing or process is None or process.epoch != live.epoch:
             return
         try:
-            self.end(pid, status, signal, reason, cpu_us)
+            self.processor.ended(live, cpu_us)
+            self.end(pid, status, signal, reason)
         except Exception as error:
             contain(self, self.reactions, pid, error, "the end of its worker")
 
@@ -353,6 +356,7 @@ class Kernel:
         """The worker of `pid` stands where its process stands."""
         process = self.table.get(pid)
         if process is not None:
+            self.processor.begun(process)
             self.places.update(process)
             self.reactions.fill()
 

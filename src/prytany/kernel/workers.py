@@ -85,8 +85,8 @@ class Workers:
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.losses: dict[int, tuple[int, int]] = {}
         """Where processes stood when they lost their workers, and how many times they did there."""
-        self.leaving: dict[int, list[int]] = {}
-        """Workers that were killed and are not gone yet: the run of each, by pid; it may have been woken meanwhile."""
+        self.leaving: dict[int, list[Live]] = {}
+        """Workers that were killed and are not gone yet, by pid, which may have been woken meanwhile."""
 
     def wake(self, pid: int) -> None:
         """Bring the process back, unless it is here."""
@@ -302,7 +302,7 @@ class Workers:
         """End the worker of `pid`, if there is one; its process is not judged by it."""
         live = self.forget(pid)
         if live is not None:
-            self.leaving.setdefault(pid, []).append(live.run)
+            self.leaving.setdefault(pid, []).append(live)
             live.kill()
         if (process := self._kernel.table.get(pid)) is None or not process.alive:
             self._warned.discard(pid)
@@ -315,20 +315,18 @@ class Workers:
             quiet = live.cursor.quiet if live.cursor is not None else 0
             self._taken[pid] = quiet or live.sent - live.cut
 
-    def left(self, pid: int) -> int:
-        """A worker of `pid` that was killed is gone; its run, or 0."""
-        process = self._kernel.table.get(pid)
-        run = self._left_one(pid)
-        return process.run if process is not None else run
+    def left(self, pid: int) -> Live | None:
+        """A worker of `pid` that was killed is gone: which."""
+        return self._left_one(pid)
 
-    def _left_one(self, pid: int) -> int:
-        runs = self.leaving.get(pid)
-        if runs is None:
-            return 0
-        run = runs.pop()
-        if not runs:
+    def _left_one(self, pid: int) -> Live | None:
+        lives = self.leaving.get(pid)
+        if lives is None:
+            return None
+        live = lives.pop()
+        if not lives:
             del self.leaving[pid]
-        return run
+        return live
 
     def lost(self, live: Live) -> None:
         """The worker of `live` is gone through no act of its program.

@@ -124,6 +124,7 @@ class Shard:
         self._control: ControlServer | None = None
         self._disk: asyncio.Task[None] | None = None
         self._ageing: asyncio.Future[None] | None = None
+        self._processor: asyncio.Future[None] | None = None
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
@@ -216,6 +217,8 @@ class Shard:
         mark_place(self.home.folder_fd)
         self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, SystemClock()))
         self._ageing.add_done_callback(self.kernel.lost)
+        self._processor = asyncio.ensure_future(self.kernel.processor.watch(SystemClock()))
+        self._processor.add_done_callback(self.kernel.lost)
         return self
 
     def drain(self) -> Draining:
@@ -234,9 +237,10 @@ class Shard:
             await self._control.close()
         if self._disk is not None:
             self._disk.cancel()
-        if self._ageing is not None:
-            self._ageing.cancel()
-            await asyncio.gather(self._ageing, return_exceptions=True)
+        for task in (self._ageing, self._processor):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self.kernel.close()
         await self.drivers.close()
         with contextlib.suppress(StoreError):  # what is durable is so without it
