@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import msgspec
+
+from prytany.abi.errors import Einval
 
 NONE = -1
 KINDS = ("tokens", "usd_micros", "calls")
@@ -26,8 +31,6 @@ class Bounds(msgspec.Struct, array_like=True, frozen=True):
 
 
 UNBOUNDED = Bounds()
-RUN_DEFAULT = Bounds(tokens=1_000_000, usd_micros=5_000_000)
-"""Of a run for which nobody said anything."""
 
 
 class Budget(msgspec.Struct, array_like=True, frozen=True):
@@ -35,6 +38,44 @@ class Budget(msgspec.Struct, array_like=True, frozen=True):
 
     total: Bounds = UNBOUNDED
     minute: Bounds = UNBOUNDED
+
+
+RUN_DEFAULT = Budget(Bounds(tokens=1_000_000, usd_micros=5_000_000))
+"""Of a run for which nobody said anything."""
+AMOUNT_MAX = 1 << 50
+"""Of each kind; beyond it nothing is bounded."""
+_READ = {"tokens": "tokens", "usd": "usd_micros", "calls": "calls", "wall_s": "wall_ms"}
+_TIMES = {"tokens": 1, "usd": 1_000_000, "calls": 1, "wall_s": 1_000}
+
+
+def read_budget(said: dict[str, Any]) -> Budget:
+    """A budget as people and programs write it: `tokens`, `usd`, `calls` and `wall_s` in total, and all but the last
+    below `per_minute`. Raises Einval."""
+    minute = said.get("per_minute", {})
+    if not isinstance(minute, dict):
+        raise Einval("a budget's per_minute is a map of tokens, usd and calls")
+    total = {key: value for key, value in said.items() if key != "per_minute"}
+    return Budget(_bounds(total, ("tokens", "usd", "calls", "wall_s")), _bounds(minute, ("tokens", "usd", "calls")))
+
+
+def narrower(one: Bounds, other: Bounds) -> Bounds:
+    """What both allow."""
+    pairs = zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)
+    return Bounds(*(max(a, b) if NONE in (a, b) else min(a, b) for a, b in pairs))
+
+
+def _bounds(said: dict[str, Any], keys: tuple[str, ...]) -> Bounds:
+    found: dict[str, int] = {}
+    for key, value in said.items():
+        if key not in keys:
+            raise Einval(f"a budget has no {str(key)[:40]!r}; it has {', '.join(keys)}")
+        whole = key in ("tokens", "calls")
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            raise Einval(f"a budget's {key} is {'a whole' if whole else 'a'} number")
+        if not (math.isfinite(value) and 0 <= value * _TIMES[key] <= AMOUNT_MAX):
+            raise Einval(f"a budget's {key} is from 0 to {AMOUNT_MAX // _TIMES[key]}")
+        found[_READ[key]] = math.floor(value * _TIMES[key])
+    return Bounds(**found)
 
 
 def process_account(pid: int) -> str:

@@ -13,7 +13,7 @@ STORM = "storm"
 LIMIT = "limit"
 """A bound was reached, or is near: a share of the journal, a history, the disk."""
 BUDGET = "budget"
-"""Money or tokens run out. Nothing opens one yet: there are no budgets."""
+"""A process was stopped, since a budget of it has run out."""
 
 KINDS = (DOUBT, INCIDENT, FAILURE, STORM, LIMIT, BUDGET)
 TEST = "test"

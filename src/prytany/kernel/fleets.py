@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.budgets import RUN_DEFAULT, Budget
 from prytany.abi.errors import Eagain, Enoent
 from prytany.abi.names import check_tags
+from prytany.abi.qos import Qos
 from prytany.abi.values import pack
 from prytany.kernel.handlers.process import check_pledge
+from prytany.kernel.handlers.share import granted, run_granted
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.operator import Core
 from prytany.kernel.outcome import Program
@@ -179,6 +182,7 @@ class FleetOperator:
     def start(
         self, number: int, name: str, args: list[object], kwargs: dict[str, object], *, uid: int, model: str = "",
         unveil: Mapping[str, str] = {}, function: str = "", tags: Sequence[str] = (), more: Sequence[ev.Event] = (),
+        qos: Qos = Qos.INITIATED, budget: Budget | None = None,
     ) -> int:  # fmt: skip
         """Start an agent of a fleet as the root of a run; its pid.
 
@@ -193,6 +197,8 @@ class FleetOperator:
             function: another one of its program than the agent's own.
             tags: of this run, with the agent's own.
             more: what is recorded with it.
+            qos: the class of an agent that its file gives none.
+            budget: of the run; None for what the fleet says, or else what every run has.
 
         Raises:
             Enoent: there is no such fleet or agent.
@@ -213,14 +219,16 @@ class FleetOperator:
             argument=k.digest(argument), pledge=agent.pledge, unveil={**agent.unveil, **unveil},
             seed=k.entropy(32), uid=uid, model=fleet.models.get(agent.model) or model, python=agent.python,
             environment=k.environment(agent.python), restarts=agent.restarts, fleet=number, agent=agent.name,
-            tags=check_tags(agent.tags, tags),
+            tags=check_tags(agent.tags, tags), qos=agent.qos if agent.qos >= 0 else qos, weight=agent.weight,
         )  # fmt: skip
-        granted, shared = k.tools.grant(pid, fleet.tools)
+        tools, shared = k.tools.grant(pid, fleet.tools)
         events = (
             spawned,
             *more,
-            *granted,
+            *tools,
             ev.ToolsNarrowed(pid, agent.tools),
+            *run_granted(pid, budget or fleet.budget or RUN_DEFAULT, -1 - uid),
+            *granted(pid, 0, None, agent),
             ev.ProcessReady(pid, 1),
             *let_go(k.table, k.now_ns(), keep_ms=k.quotas.ended_run_ms),
         )

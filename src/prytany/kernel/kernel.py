@@ -21,6 +21,7 @@ from prytany.journal.bodies import Stored
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
+from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.faults import contain, panic
 from prytany.kernel.finding import Finding
 from prytany.kernel.fleets import FleetOperator
@@ -30,6 +31,7 @@ from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
+from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.operator import Operator
@@ -75,6 +77,7 @@ class Kernel:
         self.ledger = ledger
         self.table = ledger.table
         self.post, self.contexts, self.fleets = ledger.state.post, ledger.state.contexts, ledger.state.fleets
+        self.budgets = ledger.state.budgets
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
@@ -84,6 +87,8 @@ class Kernel:
         self.places = Places(running_max, self.now_ns)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.model_turns = ModelTurns(self, outside.clock)
+        self.model_routes = ModelRoutes(self)
+        self.exceeding = Exceeding(self, outside.clock)
         self.effects = Effects(outside, self)
         self.admission = Admission(self)
         self.quotas = quotas
@@ -334,6 +339,7 @@ class Kernel:
 
     def _come_back(self, running: list[int]) -> None:
         self.admission.come_back()
+        self.exceeding.begin()
         for pid in running:
             process = self.table.get(pid)
             if process is not None and process.state is State.RUNNING:
@@ -374,6 +380,7 @@ class Kernel:
         self.closing = True
         await self.effects.close()
         await self.model_turns.close()
+        await self.exceeding.close()
         await self.restarts.close()
         await self.notices.close()
         await self.sessions.close()

@@ -20,7 +20,11 @@ from prytany.abi import events as ev
 from prytany.abi.budgets import process_account, run_account, tenant_account, tree_account
 from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
+from prytany.kernel.alarm import Alarm
+from prytany.kernel.exceeding import exceeded
 from prytany.kernel.ledger import TENANT, Ledger
+from prytany.kernel.model_routes import ModelRoutes
+from prytany.kernel.reserve import elsewhere
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelLimits
 from prytany.process.process import Process, Reservation, State
@@ -51,6 +55,8 @@ class Core(Protocol):
 
     ledger: Ledger
     closing: bool
+
+    model_routes: ModelRoutes
 
     @property
     def table(self) -> Table:
@@ -83,22 +89,22 @@ class ModelTurns:
         """The calls whose turn has come, by key, where that is not durable."""
         self._retrying: dict[int, asyncio.Future[None]] = {}
         """The effects that wait to make a further attempt, by key."""
-        self._timer: asyncio.Task[None] | None = None
-        self._timer_ns = 0
+        self._alarm = Alarm(clock, self.fill, kernel.lost)
         self._filling: asyncio.Handle | None = None
 
     # What handlers ask.
 
-    def ask(self, process: Process, n: int, most: ev.ModelReserved) -> Turn:
+    def ask(self, process: Process, n: int, most: ev.ModelReserved, needs: Sequence[str]) -> Turn:
         """Whether a call that is being made begins now, or waits; nothing is changed. Raises Eagain: the queue is full.
 
         Args:
             process: who makes it.
             n: its number.
             most: the most that it can take, without accounts.
+            needs: features without which a model is no use to it.
         """
         now_ns = self._k.ledger.now_ns()
-        wanted = self._wanted(process, n, 0, most)
+        wanted = self._wanted(process, n, 0, most, tuple(needs))
         if self.scheduler.at_once(wanted, now_ns):
             if wanted.accounts:
                 most = _reserved(process.pid, n, most, wanted.accounts)
@@ -110,7 +116,7 @@ class ModelTurns:
 
     def ask_again(self, process: Process, n: int, most: Reservation) -> Turn:
         """The same of an open call that is to be made again; one that waited once is never refused."""
-        wanted = self._wanted(process, n, process.open[n].seq, most)
+        wanted = self._wanted(process, n, process.open[n].seq, most, None)
         if self.scheduler.at_once(wanted, self._k.ledger.now_ns()):
             return Turn(_reserved(process.pid, n, most, wanted.accounts), wanted)
         return Turn(_queued(process.pid, n, most), wanted)
@@ -129,9 +135,13 @@ class ModelTurns:
 
     def over(self, key: int, used: Used) -> None:
         """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step."""
+        waits = self.scheduler.get(key)
+        was_well = waits is not None and self.well(waits.endpoint)
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
+        if was_well and not self.well(wanted.endpoint):
+            self._flee(wanted.endpoint)
         if not used.cause:
             estimates = self.scheduler.queues[wanted.endpoint].estimates
             estimates.learn(wanted.kind, wanted.prompt_most, used.prompt, used.completion)
@@ -142,7 +152,7 @@ class ModelTurns:
         call = process.open[n]
         if call.reserved is None or self.scheduler.get(call.seq) is not None:
             return
-        wanted = self._wanted(process, n, call.seq, call.reserved)
+        wanted = self._wanted(process, n, call.seq, call.reserved, None)
         wanted.call.offered_ns = call.queued_ns
         self._offer(wanted, self._k.ledger.now_ns())
 
@@ -161,6 +171,16 @@ class ModelTurns:
             await turn
         finally:
             del self._retrying[call.seq]
+
+    def queued_at(self, process: Process, n: int, endpoint: str) -> tuple[ev.Event, ...]:
+        """That open call `n` waits for a further attempt, at `endpoint`."""
+        call, model = process.open[n], self._k.endpoint(endpoint)
+        if call.reserved is None or model is None:
+            return ()
+        most = call.reserved
+        if endpoint != most.endpoint:
+            most = elsewhere(most, model, endpoint)
+        return (_queued(process.pid, n, most),)
 
     def begun(self, key: int) -> bool:
         """The reservation of call `key` is durable; whether an effect waited for it, and goes on."""
@@ -235,6 +255,12 @@ class ModelTurns:
         queue = self.scheduler.queues.get(endpoint)
         return queue is not None and (any(queue.waiting()) or bool(queue.running))
 
+    def well(self, endpoint: str) -> bool:
+        """Whether an endpoint can be asked now, as far as is known: it does not fail again and again."""
+        queue = self.scheduler.queues.get(endpoint)
+        now_ns = self._k.ledger.now_ns()
+        return queue is None or queue.breaker.ready_ns(now_ns) == now_ns
+
     # Carrying out.
 
     def fill_soon(self) -> None:
@@ -270,20 +296,34 @@ class ModelTurns:
                     self._beginning.add(key)
                 else:
                     self._forget(pid, n)
-                    self._k.ledger.commit((ev.ProcessPaused(pid, decision.verdict.reason),), {}, reserve=True)
+                    self._k.ledger.commit(exceeded(self._k.table, process, decision.verdict), {}, reserve=True)
         except Exception as error:
             raise KernelPanic("calls of models whose turn has come could not be let begin") from error
-        self._set_timer(self.scheduler.when(now_ns))
+        self._alarm.set(self.scheduler.when(now_ns))
 
     async def close(self) -> None:
         """Nothing begins any more."""
         if self._filling is not None:
             self._filling.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
-            await asyncio.gather(self._timer, return_exceptions=True)
+        await self._alarm.close()
 
     # Within.
+
+    def _flee(self, endpoint: str) -> None:
+        """An endpoint fails again and again: who waits for it goes to who stands in for it. What an earlier kernel
+        queued stays: what it needs was not looked at here."""
+        moved: list[tuple[Process, int, str]] = []
+        for wanted in self.scheduler.waiting_at(endpoint):
+            process = self._k.table.get(wanted.call.agent)
+            if wanted.needs is not None and process is not None and wanted.n in process.open:
+                instead = self._k.model_routes.instead(endpoint, wanted.needs)
+                if instead != endpoint:
+                    moved.append((process, wanted.n, instead))
+        for process, n, instead in moved:
+            self.scheduler.cancel(process.open[n].seq, self._k.ledger.now_ns())
+            self._forget(process.pid, n)
+            self._k.ledger.commit(self.queued_at(process, n, instead), {})
+            self.offer(process, n)
 
     def _drop(self, pid: int, n: int, key: int, now_ns: int) -> None:
         if self._keys.get(pid, {}).get(n) == key:
@@ -302,13 +342,15 @@ class ModelTurns:
         self.scheduler.offer(wanted, now_ns)
         self.fill_soon()
 
-    def _wanted(self, process: Process, n: int, key: int, most: ev.ModelReserved | Reservation) -> Wanted:
+    def _wanted(
+        self, process: Process, n: int, key: int, most: ev.ModelReserved | Reservation, needs: tuple[str, ...] | None
+    ) -> Wanted:  # fmt: skip
         queue = self._open(most.endpoint)
         kind = process.program
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
-        return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens)
+        return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens, needs)
 
     def accounts(self, process: Process) -> Sequence[str]:
         """The budgets that a call of the process is set aside in: its own, those of the trees that it stands in, its
@@ -341,22 +383,6 @@ class ModelTurns:
             queue.order_by(said.policy, now_ns)
         return queue
 
-    def _set_timer(self, at_ns: int | None) -> None:
-        if self._timer is not None:
-            if at_ns == self._timer_ns and not self._timer.done():
-                return
-            self._timer.cancel()
-            self._timer = None
-        if at_ns is not None:
-            self._timer_ns = at_ns
-            self._timer = asyncio.get_running_loop().create_task(self._wake(at_ns))
-            self._timer.add_done_callback(self._k.lost)
-
-    async def _wake(self, at_ns: int) -> None:
-        await self._clock.sleep_until(at_ns)
-        self._timer = None
-        self.fill()
-
 
 def _reserved(
     pid: int, n: int, most: ev.ModelReserved | Reservation, accounts: Sequence[str]
@@ -372,9 +398,3 @@ def _queued(pid: int, n: int, most: ev.ModelReserved | Reservation) -> ev.ModelQ
         pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
         most.endpoint,
     )  # fmt: skip
-
-
-def queued_again(process: Process, n: int) -> tuple[ev.Event, ...]:
-    """That open call `n` waits for a further attempt."""
-    call = process.open[n]
-    return (_queued(process.pid, n, call.reserved),) if call.reserved is not None else ()

@@ -8,14 +8,17 @@ from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.budgets import RUN_DEFAULT, Budget
 from prytany.abi.errors import Eagain, Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.names import check_tags
+from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.handlers.incarnation import upgrade_events
 from prytany.kernel.handlers.message import receiver_of, send_events
 from prytany.kernel.handlers.process import check_pledge, exit_value, signal_events
+from prytany.kernel.handlers.share import run_granted
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.letting_go import absent, let_go
 from prytany.kernel.outcome import Context, Program
@@ -49,6 +52,7 @@ class Operator:
         self, program: str, args: list[Any], kwargs: dict[str, Any], *, uid: int, kind: str = "python", name: str = "",
         pledge: list[str] | None = None, unveil: dict[str, str] | None = None, model: str = "",
         python: str = "", restarts: int = 0, tools: Sequence[str] = (), tags: Sequence[str] = (),
+        qos: Qos = Qos.INITIATED, budget: Budget = RUN_DEFAULT,
     ) -> int:  # fmt: skip
         """Start a root process with the tools of these files; its pid.
 
@@ -73,12 +77,13 @@ class Operator:
             source=k.shared_digest(found.source), argument=k.digest(argument),
             pledge=sorted(found.pledge if pledge is None else pledge), unveil=unveil or {}, seed=k.entropy(32),
             uid=uid, model=model, python=python, environment=k.environment(python), restarts=restarts,
-            tags=check_tags(tags),
+            tags=check_tags(tags), qos=qos,
         )  # fmt: skip
         granted, shared = k.tools.grant(pid, list(tools))
         events = (
             spawned,
             *granted,
+            *run_granted(pid, budget, -1 - uid),
             ev.ProcessReady(pid, 1),
             *let_go(k.table, k.now_ns(), keep_ms=k.quotas.ended_run_ms),
         )

@@ -9,6 +9,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.ipc.mailbox import Post
+from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import ModelTurns, Turn
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.toolbox import Toolbox
@@ -16,6 +17,7 @@ from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.process.table import Table
+from prytany.scheduling.budgets import Budgets
 from prytany.scheduling.turns import Turns
 from prytany.supervision.fleets import Fleets
 
@@ -151,8 +153,22 @@ class Context(Protocol):
         """What `process` means by that name ("" is its own), for what it says of itself; a handler asks it nothing."""
         ...
 
+    def endpoint(self, name: str) -> Model | None:
+        """The model of which that is the kernel's name."""
+        ...
+
     def endpoint_name(self, process: Process, name: str) -> str:
         """The kernel's name of what `process` means by that name."""
+        ...
+
+    @property
+    def budgets(self) -> Budgets:
+        """What may be taken, and what was."""
+        ...
+
+    @property
+    def model_routes(self) -> ModelRoutes:
+        """Which models calls go to."""
         ...
 
     @property

@@ -11,6 +11,7 @@ from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
+from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
@@ -57,6 +58,7 @@ class Core(Protocol):
     restarts: Restarts
     notices: Notices
     model_turns: ModelTurns
+    exceeding: Exceeding
     closing: bool
 
     @property
@@ -343,6 +345,7 @@ class Reactions:
     def on_budget(self, entry: Durable, e: ev.BudgetGranted | ev.BudgetAdded) -> None:
         """Who waits for it is asked again."""
         self._k.model_turns.added(e.account)
+        self._k.exceeding.look(e.account)
 
     def on_noticed(self, entry: Durable, e: ev.Event) -> None:
         """People are told, or told again."""

@@ -33,6 +33,12 @@ def prompt_bound(messages: Any, tools: Any = (), schema: Any = None, images: int
     return TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages) + len(pack(messages)) + 3 * form + IMAGE_TOKENS * images
 
 
+def chat_bound(chat: Chat) -> int:
+    """The same of a chat, without its context."""
+    request = chat.request
+    return prompt_bound(request.messages, request.tools, request.schema, chat.images)
+
+
 def context_bound(head: Head) -> int:
     """The most tokens that what a context holds can have; its size leaves out roles and names of fields."""
     return 2 * MESSAGE_TOKENS * head.length + head.size + IMAGE_TOKENS * head.images
@@ -40,9 +46,15 @@ def context_bound(head: Head) -> int:
 
 def reserve_chat(pid: int, n: int, endpoint: str, model: Model, chat: Chat, before: int = 0) -> ev.ModelReserved:
     """The reservation of a chat, after `before` tokens of a context, in no account yet."""
-    request = chat.request
-    prompt = before + prompt_bound(request.messages, request.tools, request.schema, chat.images)
-    return _reserve(pid, n, endpoint, model, Usage(prompt, request.max_tokens))
+    return _reserve(pid, n, endpoint, model, Usage(before + chat_bound(chat), chat.request.max_tokens))
+
+
+def elsewhere(reserved: Reservation, model: Model, endpoint: str) -> Reservation:
+    """The same call at another model: as many tokens, at that one's price."""
+    most = _reserve(0, 0, endpoint, model, Usage(reserved.prompt_tokens, reserved.completion_tokens))
+    return Reservation(
+        most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced, endpoint
+    )
 
 
 def reserve_embed(pid: int, n: int, endpoint: str, model: Model, texts: list[str]) -> ev.ModelReserved:

@@ -20,7 +20,7 @@ def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
         argument=e.argument, pledge=e.pledge, unveil=e.unveil, seed=e.seed, model=e.model,
         python=e.python, environment=e.environment, spawned_by=e.parent,
         depth=parent.depth + 1 if parent else 0, spawned_ns=table.time_ns, spawned_seq=seq, restarts=e.restarts,
-        tags=e.tags, qos=e.qos, weight=e.weight,
+        tags=e.tags, qos=e.qos, weight=e.weight, qos_most=e.qos, weight_most=e.weight,
     )  # fmt: skip
     if parent is not None:
         parent.children[e.pid] = None
@@ -99,6 +99,8 @@ def _warned(table: Table, seq: int, e: ev.ProcessWarned) -> None:
 def _scheduled(table: Table, seq: int, e: ev.ProcessScheduled) -> None:
     process = _alive(table, e.pid)
     process.qos, process.weight, process.deadline_ns = e.qos, e.weight, e.deadline_ns
+    if e.sender != e.pid:
+        process.qos_most, process.weight_most = e.qos, e.weight
 
 
 def _exited(table: Table, seq: int, e: ev.ProcessExited) -> None:

@@ -218,6 +218,9 @@ class Process(msgspec.Struct, array_like=True):
     weight: int = 1
     deadline_ns: int = 0
     """When its model calls have to begin at the latest; 0 where nobody said."""
+    qos_most: int = Qos.UTILITY
+    """The most urgent class that it may give itself: what it was started with, or an operator said last."""
+    weight_most: int = 1
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.

@@ -1,4 +1,4 @@
-"""Which endpoint a call goes to: routes that an operator wrote, and who stands in for whom. Data and one function.
+"""Which endpoint a call goes to: routes that an operator wrote, and who stands in for whom. Two functions.
 
 A route says of which calls it speaks (class, size of what is asked, budget left) and names another model for them; the
 first that fits is taken. Then the chain of fallbacks: the first model of it whose endpoint can be asked now. Where none
@@ -8,66 +8,65 @@ other are no loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-
-import msgspec
-
-from prytany.scheduling.call import Qos
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 CHAIN_MAX = 8
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(Protocol):
     """Calls that fit all of what it says go to `model` instead."""
 
-    model: str
-    qos: tuple[Qos, ...] = ()
-    """Of these classes; all where empty."""
-    prompt_max: int = 0
-    """Tokens, at most; any where 0."""
-    prompt_min: int = 0
-    budget_below_permille: int = 0
-    """Where less than this of the tightest budget is left; whatever is left where 0."""
+    @property
+    def model(self) -> str:
+        """Where to."""
+        ...
 
-    def fits(self, qos: Qos, prompt: int, budget_permille: int) -> bool:
-        """Whether it speaks of such a call."""
-        return (
-            (not self.qos or qos in self.qos)
-            and (not self.prompt_max or prompt <= self.prompt_max)
-            and prompt >= self.prompt_min
-            and (not self.budget_below_permille or budget_permille < self.budget_below_permille)
-        )
+    @property
+    def qos(self) -> Sequence[int]:
+        """Of these classes; of all where empty."""
+        ...
+
+    @property
+    def prompt_min(self) -> int:
+        """Tokens, at least."""
+        ...
+
+    @property
+    def prompt_max(self) -> int:
+        """Tokens, at most; any where 0."""
+        ...
+
+    @property
+    def budget_below_permille(self) -> int:
+        """Where less than this of the tightest budget is left; whatever is left where 0."""
+        ...
 
 
-class Routes(msgspec.Struct, frozen=True):
-    """Of one fleet, by model."""
+def routed(model: str, routes: Sequence[Route], qos: int, prompt: int, budget_permille: int) -> str:
+    """What a call is meant for that names `model`, of which `routes` speak."""
+    for route in routes:
+        if (
+            (not route.qos or qos in route.qos)
+            and (not route.prompt_max or prompt <= route.prompt_max)
+            and prompt >= route.prompt_min
+            and (not route.budget_below_permille or budget_permille < route.budget_below_permille)
+        ):
+            return route.model
+    return model
 
-    routes: Mapping[str, Sequence[Route]] = {}
-    fallbacks: Mapping[str, Sequence[str]] = {}
 
-    def named(self, model: str, qos: Qos, prompt: int, budget_permille: int) -> str:
-        """What a call that names `model` is meant for."""
-        for route in self.routes.get(model, ()):
-            if route.fits(qos, prompt, budget_permille):
-                return route.model
-        return model
+def stands_in(model: str, fallback: Callable[[str], Sequence[str]], able: Callable[[str], bool]) -> str:
+    """The first of `model` and its chain that is able; `model` where none is.
 
-    def chain(self, model: str) -> list[str]:
-        """`model`, and who stands in for it, each once, in order."""
-        found = [model]
-        for name in found:
-            for other in self.fallbacks.get(name, ()):
-                if other not in found and len(found) < CHAIN_MAX:
-                    found.append(other)
-        return found
-
-    def choose(
-        self, model: str, qos: Qos, prompt: int, budget_permille: int, able: Callable[[str], bool]
-    ) -> str:  # fmt: skip
-        """The model that such a call goes to.
-
-        Args:
-            able: whether a model can do what the call needs (its features), and its breaker is not open.
-        """
-        meant = self.named(model, qos, prompt, budget_permille)
-        return next((name for name in self.chain(meant) if able(name)), meant)
+    Args:
+        model: which is meant.
+        fallback: who stands in for a model, in order.
+        able: whether a model can do what the call needs, and can be asked now.
+    """
+    chain = [model]
+    for name in chain:
+        if able(name):
+            return name
+        chain += [other for other in fallback(name) if other not in chain][: CHAIN_MAX - len(chain)]
+    return model

@@ -43,6 +43,8 @@ class Wanted(msgspec.Struct):
     """What calls it is like; see `estimate`."""
     prompt_most: int = 0
     """The most tokens that its prompt can have."""
+    needs: tuple[str, ...] | None = None
+    """Features of a model without which it is no use; None where that was not looked at."""
     asked: bool = False
     """It waited for a budget, and is the one of those who wait for it that was asked again."""
 
@@ -132,6 +134,10 @@ class Scheduler:
     def get(self, key: int) -> Wanted | None:
         """A call that waits, or is under way."""
         return self._wanted.get(key)
+
+    def waiting_at(self, endpoint: str) -> list[Wanted]:
+        """What waits for an endpoint. Looks at all that waits anywhere."""
+        return [w for key, w in self._wanted.items() if w.endpoint == endpoint and self.waits(key)]
 
     def waits(self, key: int) -> bool:
         """Whether a call waits, in a queue or for a budget."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from prytany.abi import events as ev
+from prytany.abi.budgets import Budget
 from prytany.abi.errors import KernelPanic
 from prytany.supervision.channels import Channel, Failing
 
@@ -31,6 +32,8 @@ class Fleet(msgspec.Struct, array_like=True):
     """By which people are told of it, by their places in its file."""
     failing: dict[str, Failing] = {}
     """By agent; kept only where there are channels."""
+    budget: Budget | None = None
+    """Of each run that begins with one of its agents; None where nothing is said."""
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True):
@@ -96,11 +99,12 @@ class Fleets(msgspec.Struct):
         """Fold a fleet that is brought, or brought again."""
         fleet = self.fleets.get(e.fleet)
         if fleet is None:
-            self.fleets[e.fleet] = Fleet(e.fleet, e.name, e.resolved, e.models, e.tools, e.stays)
+            self.fleets[e.fleet] = Fleet(e.fleet, e.name, e.resolved, e.models, e.tools, e.stays, budget=e.budget)
             self.next_number = max(self.next_number, e.fleet + 1)
         else:
             self._forget_models(fleet)
             fleet.resolved, fleet.models, fleet.tools, fleet.stays = e.resolved, e.models, e.tools, e.stays
+            fleet.budget = e.budget
         self.models.update(dict.fromkeys(e.models.values(), e.fleet))
 
     def agent_declared(self, seq: int, e: ev.AgentDeclared) -> None:

@@ -80,6 +80,11 @@ def _exited(fleets: Fleets, at: Noticed, e: ev.ProcessExited) -> None:
         _came_up(fleets, at, found[0], notices.FAILURE, ev.Subject(e.pid, what, 0, found[1], at.name))
 
 
+def _exceeded(fleets: Fleets, at: Noticed, e: ev.BudgetExceeded) -> None:
+    if (found := _of(fleets, e.pid)) is not None:
+        _came_up(fleets, at, found[0], notices.BUDGET, ev.Subject(e.pid, e.account, 0, found[1], at.name))
+
+
 def _failed(fleets: Fleets, at: Noticed, e: ev.ProcessFailed) -> None:
     if (found := _of(fleets, e.pid)) is not None:
         fleet, agent = found
@@ -182,6 +187,7 @@ FOLDS: dict[type, Fold] = {
     ev.CallsDenied: _denied,
     ev.ProcessWarned: _warned,
     ev.LimitNeared: _neared,
+    ev.BudgetExceeded: _exceeded,
     ev.ChannelDeclared: _declared,
     ev.ChannelWithdrawn: _withdrawn,
     ev.NoticeOpened: _opened,

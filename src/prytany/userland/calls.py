@@ -51,6 +51,9 @@ class Calls:
         pledge: list[str] | None = None,
         restarts: int = 0,
         tools: list[str] | None = None,
+        qos: str = "",
+        weight: int = 0,
+        budget: dict[str, Any] | None = None,
     ) -> int:
         """Start a child process and answer its pid at once; it runs when there is a place for it.
 
@@ -62,6 +65,9 @@ class Calls:
             pledge: its classes; never more than the caller's; None is what the program declares.
             restarts: how many times the kernel restarts it when it fails.
             tools: by name; never more than the caller's; None is what the caller has.
+            qos: its class of service; never above the caller's; empty is what it has by itself.
+            weight: its share beside others of its class; never above the caller's; 0 is that.
+            budget: of it and all below it: tokens, usd, calls, wall_s, and per_minute of the first three.
 
         Errors: EACCES, EAGAIN, ENOENT, EPERM.
         """
@@ -77,6 +83,9 @@ class Calls:
                     pledge,
                     restarts,
                     tools,
+                    qos,
+                    weight,
+                    budget,
                 ),
             ),
         )
@@ -442,3 +451,38 @@ class Calls:
         Errors: EPOLICY.
         """
         return cast("list[dict[str, Any]]", await self._call("tool_list", ()))
+
+    async def agent_schedule(
+        self, pid: int = 0, qos: str = "", weight: int = 0, deadline_ms: int = -1
+    ) -> dict[str, Any]:
+        """Change class, weight or deadline of a running agent, also for calls that wait; answers what it has then.
+
+        Args:
+            pid: the caller (0), or a descendant of it.
+            qos: interactive, initiated, utility or background; empty leaves it as it is.
+            weight: its share beside others of its class, from 1; 0 leaves it as it is.
+            deadline_ms: within which its model calls are to begin, from now; 0 for none, -1 leaves it as it is.
+
+        Errors: EPERM, ESRCH.
+        """
+        return cast(
+            "dict[str, Any]",
+            await self._call(
+                "agent_schedule",
+                (
+                    pid,
+                    qos,
+                    weight,
+                    deadline_ms,
+                ),
+            ),
+        )
+
+    async def budget_read(self) -> list[dict[str, Any]]:
+        """What the caller's budgets bound, and what of each is spent and set aside: its own, its trees' and its run's.
+
+        Args:
+
+        Errors: only what every call can.
+        """
+        return cast("list[dict[str, Any]]", await self._call("budget_read", ()))

@@ -9,7 +9,7 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
-from prytany.abi.events.budget import BudgetAdded, BudgetGranted
+from prytany.abi.events.budget import BudgetAdded, BudgetExceeded, BudgetGranted
 from prytany.abi.events.call import (
     CallAbandoned,
     CallClosed,
@@ -92,6 +92,7 @@ __all__ = [
     "AgentStormed",
     "AgentWithdrawn",
     "BudgetAdded",
+    "BudgetExceeded",
     "BudgetGranted",
     "CallAbandoned",
     "CallClosed",

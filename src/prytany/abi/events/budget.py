@@ -26,3 +26,17 @@ class BudgetAdded(msgspec.Struct, array_like=True, frozen=True, tag="budget.adde
     account: str
     more: Bounds
     sender: int
+
+
+class BudgetExceeded(msgspec.Struct, array_like=True, frozen=True, tag="budget.exceeded/1"):
+    """A process asked for more than an account can ever give as it is bounded, or the account's time is up; the process
+    is stopped in the same entry. `kind` is one of tokens, usd_micros, calls and wall_ms; `minute` says of which bound
+    that is.
+    """
+
+    pid: int
+    account: str
+    kind: str
+    bound: int
+    left: int
+    minute: bool = False

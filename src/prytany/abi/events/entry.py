@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from prytany.abi.events.budget import BudgetAdded, BudgetGranted
+from prytany.abi.events.budget import BudgetAdded, BudgetExceeded, BudgetGranted
 from prytany.abi.events.call import (
     CallAbandoned,
     CallClosed,
@@ -93,6 +93,7 @@ Event = (
     | ProcessScheduled
     | BudgetGranted
     | BudgetAdded
+    | BudgetExceeded
     | CallDone
     | CallOpened
     | CallClosed

@@ -44,7 +44,8 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     python: str = ""
     about: str = ""
     tags: list[str] = []
-    qos: int = 2
+    qos: int = -1
+    """Its class; -1 where nothing is said: then it is that of what it is started for."""
     weight: int = 1
     budget: Budget | None = None
     """Of each process that is started by its name; None where nothing is said."""

@@ -25,6 +25,16 @@ CALLS = (
             Argument(
                 "tools", "list[str] | None", "by name; never more than the caller's; None is what the caller has", None
             ),
+            Argument(
+                "qos", "str", "its class of service; never above the caller's; empty is what it has by itself", ""
+            ),
+            Argument("weight", "int", "its share beside others of its class; never above the caller's; 0 is that", 0),
+            Argument(
+                "budget",
+                "dict[str, Any] | None",
+                "of it and all below it: tokens, usd, calls, wall_s, and per_minute of the first three",
+                None,
+            ),
         ),
         "int",
         {

@@ -22,7 +22,8 @@ from prytany.abi.values import pack
 from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.stream import Pieces, interrupted
-from prytany.kernel.model_turns import CANCELLED, ModelTurns, queued_again
+from prytany.kernel.model_routes import ModelRoutes
+from prytany.kernel.model_turns import CANCELLED, ModelTurns
 from prytany.kernel.requests import Chat, chat_of
 from prytany.kernel.reserve import MAY_HAVE_WORKED, charge, refused, settle
 from prytany.ports.clock import Clock
@@ -34,12 +35,19 @@ BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
 REFUSALS = frozenset({"rate_limited", "overloaded"})
 """The endpoint sent the call away: it waits for its turn again, at the pace that the endpoint allows."""
+NOT_THERE = frozenset({"no_model", "too_long"})
+"""This model cannot answer, however often it is asked; another may."""
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 """Of a call that has its end already; it goes nowhere."""
 
 
 class Owner(Protocol):
     """The kernel, as model calls see it."""
+
+    @property
+    def model_routes(self) -> ModelRoutes:
+        """Which models calls go to."""
+        ...
 
     @property
     def model_turns(self) -> ModelTurns:
@@ -106,15 +114,16 @@ class ModelEffects:
         `args` are the recorded arguments, or the `Chat` that the handler found in them.
         """
         chat = args if isinstance(args, Chat) else chat_of(args)
-        model = self._owner.asked_model(process, n, chat.model)
-        if model is None:
-            return _gone(chat.model or process.model)
         request = chat.request
         if chat.context:  # what is in it was found sound when it came there
             said = await self._contexts.prompt(process, chat.context)
             request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 
-        async def once() -> Answered:
+        answerer = ""
+
+        async def once(model: Model) -> Answered:
+            nonlocal answerer
+            answerer = model.name
             if chat.stream:
                 answer = await self._stream(process.pid, n, model, request)
             else:
@@ -122,23 +131,20 @@ class ModelEffects:
             # In a context a streamed text is kept whole: its pieces are not what the chain names.
             return _answered(model, request, answer, streamed=chat.stream and not chat.context)
 
-        finished = await self._ask(process, n, model, once)
+        finished = await self._ask(process, n, chat.model, chat.needs(), once)
         if finished.errno or not chat.context:
             return finished
-        value, appended = self._contexts.answered(process, n, finished.value, model.name)
+        value, appended = self._contexts.answered(process, n, finished.value, answerer)
         return finished._replace(value=value, events=appended)
 
     async def embed(self, process: Process, n: int, args: Any) -> Finished:
         """One vector a text, as little-endian float32."""
-        model = self._owner.asked_model(process, n, args.model)
-        if model is None:
-            return _gone(args.model or process.model)
 
-        async def once() -> Answered:
+        async def once(model: Model) -> Answered:
             given = await model.embed(args.texts)
             return Answered(pack_vectors(given.vectors, len(args.texts)), given.usage, args.texts, None)
 
-        return await self._ask(process, n, model, once)
+        return await self._ask(process, n, args.model, ["embeddings"], once)
 
     async def _stream(self, pid: int, n: int, model: Model, request: ModelRequest) -> ModelAnswer:
         """A streamed answer, of which every piece was recorded; an endpoint that cannot stream gives one piece."""
@@ -172,19 +178,23 @@ class ModelEffects:
         return answer
 
     async def _ask(
-        self, process: Process, n: int, model: Model, once: Callable[[], Awaitable[Answered]]
+        self, process: Process, n: int, named: str, needs: list[str], once: Callable[[Model], Awaitable[Answered]]
     ) -> Finished:  # fmt: skip
+        """Attempts, until one is answered, or no more are made. `named` is what the caller calls the model."""
         call = process.open.get(n)
         if call is None or call.reserved is None:
             return CLOSED
-        pid, name, attempts = process.pid, call.call, 0
+        pid, attempts, tried = process.pid, 0, {call.reserved.endpoint}
         while process.open.get(n) is call:
             if self.held:
                 await self._stand(process, n)
+            model = self._owner.asked_model(process, n, named)
+            if model is None:
+                return _gone(named or process.model)
             reserved, used = call.reserved, CANCELLED
             began_ns = self._began_ns[pid, n] = self._clock.now_ns()
             try:
-                answered = await once()
+                answered = await once(model)
             except ModelFailure as error:
                 failure, used = error, _sent_away(error)
             except Exception as error:
@@ -202,8 +212,6 @@ class ModelEffects:
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             worked = failure.kind in MAY_HAVE_WORKED or call.pieces
-            if failure.kind == ev.HELD:
-                await self._stand(process, n)
             charged = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
             if call.pieces:
                 return Finished(interrupted(call.pieces, failure.kind), (charged,), errno="EMODEL")
@@ -212,13 +220,18 @@ class ModelEffects:
                 # Until a person has seen to it, or it is cancelled.
                 await asyncio.get_running_loop().create_future()
             attempts += failure.kind not in REFUSALS
-            if not failure.retryable or attempts == limits.MODEL_ATTEMPTS_MAX:
-                detail = {"cause": failure.kind, "call": name, "attempts": attempts}
-                said = f"the model {model.name!r} did not answer: {failure.message}"
-                return Finished([said, detail], (charged,), errno="EMODEL")
-            self._owner.note((charged, *queued_again(process, n)))
+            endpoint = reserved.endpoint
+            if attempts >= limits.MODEL_ATTEMPTS_MAX or failure.kind in NOT_THERE:
+                endpoint = self._owner.model_routes.instead(endpoint, needs, tried)
+                if endpoint in tried:
+                    return _unanswered(call.call, model, failure, attempts, charged)
+                attempts = 0
+                tried.add(endpoint)
+            elif not failure.retryable:
+                return _unanswered(call.call, model, failure, attempts, charged)
+            self._owner.note((charged, *self._owner.model_turns.queued_at(process, n, endpoint)))
             asked_ns = (failure.retry_after_ms or 0) * 1_000_000
-            pause_ns = 0 if failure.kind in REFUSALS else asked_ns or BACKOFF_NS << (attempts - 1)
+            pause_ns = asked_ns or BACKOFF_NS << (attempts - 1) if attempts and failure.kind not in REFUSALS else 0
             await self._owner.model_turns.again(process, n, pause_ns)
         return CLOSED
 
@@ -234,6 +247,12 @@ class ModelEffects:
 
     def _took_us(self, began_ns: int) -> int:
         return max(0, self._clock.now_ns() - began_ns) // 1000
+
+
+def _unanswered(call: str, model: Model, failure: ModelFailure, attempts: int, charged: ev.ModelUsed) -> Finished:
+    detail = {"cause": failure.kind, "call": call, "attempts": attempts}
+    said = f"the model {model.name!r} did not answer: {failure.message}"
+    return Finished([said, detail], (charged,), errno="EMODEL")
 
 
 def _sent_away(failure: ModelFailure) -> Used:

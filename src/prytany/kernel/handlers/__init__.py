@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, tool
+from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, schedule, tool
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -31,5 +31,7 @@ HANDLERS: dict[str, Handler] = {
     "file_list": file.sys_file_list,
     "tool_call": tool.sys_tool_call,
     "tool_list": tool.sys_tool_list,
+    "agent_schedule": schedule.sys_agent_schedule,
+    "budget_read": schedule.sys_budget_read,
 }
 """One handler a call of the table; a test holds the two to each other."""

@@ -15,6 +15,7 @@ from prytany.abi.syscalls import PLEDGES
 from prytany.abi.values import pack
 from prytany.kernel.handlers.agent import spawn_agent
 from prytany.kernel.handlers.message import abandoned_messages
+from prytany.kernel.handlers.share import granted, lighter, lower
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.outcome import Context, Done, Opened, Program
 from prytany.process.process import Process, State
@@ -69,10 +70,11 @@ def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
         pid=pid, parent=p.pid, run=p.run, name=a.name or found.name, kind=p.kind, program=found.program,
         source=k.shared_digest(found.source), argument=k.digest(argument), pledge=pledge, unveil=p.unveil,
         seed=k.entropy(32), model=p.model, python=p.python, environment=k.environment(p.python), restarts=a.restarts,
-        fleet=member.fleet, agent=member.agent, tags=p.tags,
+        fleet=member.fleet, agent=member.agent, tags=p.tags, qos=lower(p, a, p.qos), weight=lighter(p, a, p.weight),
     )  # fmt: skip
     narrowed = k.tools.narrowed(p, pid, a.tools)
-    return Done(int(pid), (spawned, *narrowed, ev.ProcessReady(pid, 1)), contents=(argument,), shared=(found.source,))
+    events = (spawned, *narrowed, *granted(pid, p.pid, a.budget), ev.ProcessReady(pid, 1))
+    return Done(int(pid), events, contents=(argument,), shared=(found.source,))
 
 
 def check_pledge(pledge: list[str]) -> None:

@@ -1,0 +1,156 @@
+"""Budgets that run out: who stops, who is told, and how it goes on.
+
+A process that no budget can pay for stops with its reason, and keeps what it has; its parent is told by CHLD, and
+people by a notice. When somebody adds to the account, everybody who was stopped for want of it goes on, and asks again.
+
+An account's time is up whether or not anybody asks for anything: one alarm rings for the first of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from prytany.abi import events as ev
+from prytany.abi.budgets import Bounds, Budget
+from prytany.abi.errors import Einval, Enoent
+from prytany.abi.signals import Signal
+from prytany.kernel.alarm import Alarm
+from prytany.kernel.ledger import Ledger
+from prytany.ports.clock import Clock
+from prytany.process.process import Process, State
+from prytany.process.table import Table
+from prytany.scheduling.budgets import Budgets
+from prytany.scheduling.spending import BREACH, Verdict
+
+if TYPE_CHECKING:
+    from prytany.kernel.model_turns import ModelTurns
+
+REASON = "budget: "
+"""What the reason of a process begins with that was stopped for one."""
+AT_ONCE = 256
+"""Processes that one entry stops."""
+
+
+class Core(Protocol):
+    """The kernel, as this sees it."""
+
+    ledger: Ledger
+    budgets: Budgets
+    model_turns: ModelTurns
+    closing: bool
+
+    @property
+    def table(self) -> Table:
+        """The process table."""
+        ...
+
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
+
+
+def exceeded(table: Table, process: Process, verdict: Verdict) -> tuple[ev.Event, ...]:
+    """`process` stops, for a breach; its parent is told, where it runs."""
+    events: list[ev.Event] = [
+        ev.BudgetExceeded(
+            process.pid, verdict.account, verdict.kind, verdict.bound, verdict.left, verdict.a_minute
+        ),
+        ev.ProcessPaused(process.pid, verdict.reason),
+    ]  # fmt: skip
+    parent = table.get(process.parent)
+    if parent is not None and parent.state is State.RUNNING:
+        events.append(ev.ProcessSignalled(parent.pid, Signal.CHLD, process.pid, parent.tail))
+    return tuple(events)
+
+
+class Exceeding:
+    """See the module."""
+
+    def __init__(self, kernel: Core, clock: Clock) -> None:
+        self._k = kernel
+        self._alarm = Alarm(clock, self._ring, kernel.lost)
+        self._ends: list[tuple[int, str]] = []
+        """When the time of accounts is up, by time; one that has another by now is passed over."""
+
+    def begin(self) -> None:
+        """A kernel goes on: what was bounded in time still is."""
+        for name in self._k.budgets.accounts:
+            self.look(name)
+
+    def look(self, name: str) -> None:
+        """An account was bounded anew."""
+        account = self._k.budgets.get(name)
+        if account is not None and account.ends_ns:
+            heapq.heappush(self._ends, (account.ends_ns, name))
+            self._alarm.set(self._ends[0][0])
+
+    async def close(self) -> None:
+        """Nobody is stopped any more."""
+        await self._alarm.close()
+
+    def grant(self, name: str, budget: Budget, *, uid: int) -> None:
+        """Bound an account from now on; what was spent stays. Whoever was stopped for want of it goes on.
+
+        Raises:
+            Enoent: whose account that would be is not there.
+        """
+        if not self._there(name):
+            raise Enoent(f"nobody is there whose account {name[:40]!r} would be")
+        granted = ev.BudgetGranted(name, budget.total, budget.minute, -1 - uid)
+        self._record("budget", name, granted, uid)
+
+    def add(self, name: str, more: Bounds, *, uid: int) -> None:
+        """Raise an account's bounds. Whoever was stopped for want of it goes on.
+
+        Raises:
+            Enoent: there is no such account.
+            Einval: it has no such bound, or nothing is added.
+        """
+        account = self._k.budgets.get(name)
+        if account is None:
+            raise Enoent(f"there is no account {name[:40]!r}; it is not bounded")
+        added = [key for key in Bounds.__struct_fields__ if getattr(more, key) > 0]
+        if not added:
+            raise Einval("nothing is added")
+        if unbounded := [key for key in added if getattr(account.total, key) < 0]:
+            raise Einval(f"{name} is not bounded in {unbounded[0]}")
+        self._record("budget add", name, ev.BudgetAdded(name, more, -1 - uid), uid)
+
+    def _record(self, command: str, name: str, event: ev.BudgetGranted | ev.BudgetAdded, uid: int) -> None:
+        kind, _, number = name.partition(":")
+        subject = int(number) if kind != "tenant" else 0
+        stopped = [p for p in self._below(name) if p.state is State.STOPPED and p.reason.startswith(REASON)]
+        events = [ev.ProcessContinued(p.pid) for p in stopped]
+        self._k.ledger.commit((ev.OperatorCommanded(uid, command, subject), event, *events), {}, reserve=True)
+
+    def _there(self, name: str) -> bool:
+        kind, _, number = name.partition(":")
+        if kind == "tenant":
+            return number == "0"
+        process = self._k.table.get(int(number)) if number.isdecimal() and len(number) < 16 else None
+        if process is None or kind not in ("process", "tree", "run"):
+            return False
+        return kind != "run" or process.run == process.pid
+
+    def _below(self, name: str) -> Iterator[Process]:
+        """Those whose calls are set aside in an account. Looks at every process."""
+        for process in list(self._k.table.processes.values()):
+            if process.alive and name in self._k.model_turns.accounts(process):
+                yield process
+
+    def _ring(self) -> None:
+        now_ns = self._k.ledger.now_ns()
+        while self._ends and self._ends[0][0] <= now_ns and not self._k.closing:
+            ends_ns, name = heapq.heappop(self._ends)
+            account = self._k.budgets.get(name)
+            if account is None or account.ends_ns != ends_ns:
+                continue
+            verdict = Verdict(BREACH, name, "wall_ms", account.total.wall_ms)
+            goes_on = [p for p in self._below(name) if p.state is not State.STOPPED]
+            for at in range(0, len(goes_on), AT_ONCE):
+                events = [event for p in goes_on[at : at + AT_ONCE] for event in exceeded(self._k.table, p, verdict)]
+                self._k.ledger.commit(events, {}, reserve=True)
+        self._alarm.set(self._ends[0][0] if self._ends else None)

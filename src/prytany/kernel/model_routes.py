@@ -1,0 +1,71 @@
+"""Which model a call goes to: by the routes of what it names, and to who stands in for one that cannot be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Protocol
+
+from prytany.kernel.ledger import Ledger
+from prytany.ports.model import Model
+from prytany.process.process import Process
+from prytany.scheduling.routes import routed, stands_in
+from prytany.scheduling.spending import left_permille
+
+if TYPE_CHECKING:
+    from prytany.kernel.model_turns import ModelTurns
+
+
+class Core(Protocol):
+    """The kernel, as routes see it."""
+
+    ledger: Ledger
+    model_turns: ModelTurns
+
+    def endpoint(self, name: str) -> Model | None:
+        """The model of which that is the kernel's name."""
+        ...
+
+
+class ModelRoutes:
+    """See the module. A model without routes and without stand-ins costs one look."""
+
+    def __init__(self, kernel: Core) -> None:
+        self._k = kernel
+
+    def choose(self, process: Process, name: str, prompt: Callable[[], int], needs: Collection[str]) -> str:
+        """The kernel's name of the model that a call goes to which names `name`.
+
+        Args:
+            process: who makes it.
+            name: the kernel's name of the model that it names.
+            prompt: gives the most tokens that are asked; looked at only where it matters.
+            needs: features without which a model is no use to it.
+        """
+        model = self._k.endpoint(name)
+        if model is None:
+            return name
+        features = model.features
+        if features.routes:
+            left = left_permille(self._k.ledger.state.budgets, self._k.model_turns.accounts(process))
+            name = routed(name, features.routes, process.qos, prompt(), left)
+        return self.instead(name, needs)
+
+    def instead(self, name: str, needs: Collection[str], tried: Collection[str] = ()) -> str:
+        """Who is asked where `name` is meant: itself, or the first of its chain that can be asked where it cannot, or
+        where it was `tried` in vain."""
+        turns = self._k.model_turns
+
+        def able(other: str) -> bool:
+            model = self._k.endpoint(other)
+            return (
+                model is not None
+                and other not in tried
+                and turns.well(other)
+                and all(getattr(model.features, need) for need in needs)
+            )
+
+        return stands_in(name, self._fallback, able) if self._fallback(name) else name
+
+    def _fallback(self, name: str) -> tuple[str, ...]:
+        model = self._k.endpoint(name)
+        return model.features.fallback if model is not None else ()
