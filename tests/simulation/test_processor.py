@@ -34,6 +34,10 @@ def parent() -> Generator[Any, Any, None]:
 PROGRAMS = {"asker": asker, "napper": napper, "parent": parent}
 
 
+def spawn(life: Life, program: str, *args: Any) -> int:
+    return life.kernel.operator.spawn(program, list(args), {}, uid=0, qos=Qos.UTILITY)
+
+
 def cpu_us(life: Life, pid: int) -> int:
     return life.kernel.table.require(pid).usage.cpu_us
 
@@ -48,7 +52,7 @@ async def asking(count: int = 1, places: int = 9) -> Life:
     """A life in which so many processes ask a model that does not answer."""
     life = Life(MemoryStore(), PROGRAMS, places)
     for _ in range(count):
-        life.spawn("asker")
+        spawn(life, "asker")
     await life.settled()
     return life
 
@@ -124,7 +128,7 @@ async def test_who_goes_on_without_more_of_a_budget_is_stopped_again() -> None:
 @looped
 async def test_a_tree_is_charged_for_children_that_are_gone_and_stops_as_one() -> None:
     life = Life(MemoryStore(), PROGRAMS, 9)
-    root = life.spawn("parent")
+    root = spawn(life, "parent")
     life.kernel.note((ev.BudgetGranted(f"tree:{root}", Bounds(processor_ms=1_000)),))
     await life.settled()
     life.runner.cpu_us[2] = 700_000
@@ -141,7 +145,7 @@ async def test_a_tree_is_charged_for_children_that_are_gone_and_stops_as_one() -
 async def test_two_that_share_a_budget_are_stopped_by_what_both_took() -> None:
     life = Life(MemoryStore(), PROGRAMS, 9)
     for _ in range(2):
-        life.spawn("asker")
+        spawn(life, "asker")
     await life.settled()
     life.kernel.note((ev.BudgetGranted("tenant:0", Bounds(processor_ms=1_000)),))
     look(life, p1=600_000, p2=600_000)
@@ -172,7 +176,7 @@ async def test_a_worker_is_started_in_its_class_and_weighs_what_changes_say() ->
 @looped
 async def test_who_cannot_be_given_more_weight_has_another_worker_when_something_comes_for_it() -> None:
     life = Life(MemoryStore(), PROGRAMS, 9)
-    life.spawn("napper", 1_000)
+    spawn(life, "napper", 1_000)
     await life.settled()
     life.runner.lowest = int(Qos.UTILITY)
     scheduled(life, 1, Qos.INTERACTIVE)
@@ -197,7 +201,7 @@ async def test_who_works_keeps_the_worker_that_it_has_until_it_waits() -> None:
 @looped
 async def test_where_places_are_scarce_the_urgent_begin_first_also_after_a_crash() -> None:
     life = Life(MemoryStore(), PROGRAMS, 1)
-    pids = [life.spawn("asker") for _ in range(5)]
+    pids = [spawn(life, "asker") for _ in range(5)]
     await life.settled()
     assert life.runner.started == [1]
     for pid, qos in zip(pids[1:], (Qos.BACKGROUND, Qos.UTILITY, Qos.INTERACTIVE, Qos.INITIATED), strict=True):
@@ -216,7 +220,7 @@ async def test_where_places_are_scarce_the_urgent_begin_first_also_after_a_crash
 async def test_a_class_with_a_bound_leaves_places_free_for_the_others() -> None:
     life = Life(MemoryStore(), PROGRAMS, 3)
     life.kernel.places.bounds[int(Qos.UTILITY)] = 1
-    pids = [life.spawn("asker") for _ in range(3)]
+    pids = [spawn(life, "asker") for _ in range(3)]
     await life.settled()
     assert life.runner.started == [1]
     scheduled(life, pids[2], Qos.INITIATED)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from prytany.abi import events as ev
+from prytany.kernel.exceeding import exceeded
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.model_turns import ModelTurns
@@ -91,7 +92,7 @@ class Processor:
             elif taken_us:
                 self._taken_us[process.pid] = taken_us
             if breach is not None and process.state is State.RUNNING:
-                events.append(ev.ProcessPaused(process.pid, breach.reason))
+                events += exceeded(self._k.table, process, breach)
         if events:
             self._k.ledger.commit(tuple(events), {}, reserve=any(isinstance(e, ev.ProcessPaused) for e in events))
 
