@@ -7,11 +7,14 @@ Three things say it to Linux, each of which anybody may set for himself:
                  another would wait for the tick in which what runs now has had its own (EEVDF, Linux 6.12)
     batch        of the background: what wakes up in it takes nobody's turn away
 
-Where sessions are groups (autogroup), nice counts among the processes of one session and not beyond. So all workers
-stay in the session of their zygote, where it orders them, and the zygote lowers that session as a whole.
+Where sessions are groups (autogroup), the processor is shared out by session first, and nice counts within each. So
+workers stay in the session of their zygote, where nice orders them, and the zygote lowers that session as a whole. Only
+who is interactive has a session of its own: others that spin use up what is theirs together, and it would wait for its
+group though it is the first in it.
 
-An ordinary user cannot take back what he gave: `change` says False, and such a worker is begun anew. Must not be asked
-for a process that is not known to live; a pid alone may be another's by then.
+An ordinary user cannot take back what he gave, and nobody moves a process into a session: where that would be needed
+`change` says False, and such a worker is begun anew. Must not be asked for a process that is not known to live; a pid
+alone may be another's by then.
 
 Source: sched(7), sched_setattr(2), setpriority(2); Zijlstra, "sched/eevdf: Allow shorter slices to wakeup-preempt".
 """
@@ -37,6 +40,7 @@ _POLICY = (_NORMAL, _NORMAL, _NORMAL, _BATCH)
 _RESET_ON_FORK = 1
 _SHORT_NS = 100_000  # the shortest that Linux takes
 _NICE_MAX = 19
+_ALONE = 0  # the class whose workers have sessions of their own
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}.get(os.uname().machine, -1)
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")  # struct sched_attr, its first version
 _TRIES = 5
@@ -53,7 +57,12 @@ def nice_of(qos: int) -> int:
 
 
 def become(qos: int) -> None:
-    """Weigh what that class does, from here on; in a worker to be, which has one thread. What cannot be set stays."""
+    """Lead a process group, and weigh what that class does, from here on; in a worker to be, which has one thread and
+    leads nothing. What cannot be set stays."""
+    if qos == _ALONE:
+        os.setsid()
+    else:
+        os.setpgid(0, 0)
     nice = nice_of(qos)
     if _set_attributes(0, _POLICY[qos], 0, nice, SLICE_NS[qos]):
         os.setpriority(os.PRIO_PROCESS, 0, nice)
@@ -63,7 +72,7 @@ def change(os_pid: int, qos: int) -> bool:
     """Weigh anew the worker `os_pid`, which leads a process group: all its threads, and what it started.
 
     Returns:
-        False where that was refused: the class is more urgent than the one before, and this user may not.
+        False where that was refused, or is not enough: it would be, of a worker that is begun in that class.
     """
     nice = nice_of(qos)
     try:
@@ -73,10 +82,25 @@ def change(os_pid: int, qos: int) -> bool:
         return True  # it is gone
     except PermissionError:
         return False
-    return not any(
-        _set_attributes(thread, _POLICY[qos], 0, nice, SLICE_NS[qos]) in (errno.EPERM, errno.EACCES)
-        for thread in threads
-    )
+    refused = [
+        thread for thread in threads
+        if _set_attributes(thread, _POLICY[qos], 0, nice, SLICE_NS[qos]) in (errno.EPERM, errno.EACCES)
+    ]  # fmt: skip
+    return not refused and _in_its_session(os_pid, qos, nice)
+
+
+def _in_its_session(os_pid: int, qos: int, nice: int) -> bool:
+    """Whether its session, where sessions are groups, lets it weigh what it should."""
+    if not sessions_are_groups():
+        return True
+    try:
+        if os.getsid(os_pid) != os_pid:
+            return qos != _ALONE
+        return _lower_group(str(os_pid), 0 if qos == _ALONE else nice)
+    except ProcessLookupError:
+        return True
+    except BlockingIOError:
+        return False
 
 
 def come_first() -> None:
@@ -92,22 +116,28 @@ def lower_session() -> bool:
         return False
     for _ in range(_TRIES):
         try:
-            with open("/proc/self/autogroup", "w", encoding="ascii") as file:
-                file.write(str(SESSION_NICE))
+            return _lower_group("self", SESSION_NICE)
         except BlockingIOError:  # of all the machine's ordinary users one may do so in a tenth of a second
             select.select((), (), (), _TRY_S)
-        except OSError:
-            return False
-        else:
-            return True
     return False
+
+
+def _lower_group(os_pid: str, nice: int) -> bool:
+    try:
+        with open(f"/proc/{os_pid}/autogroup", "wb", buffering=0) as file:
+            file.write(b"%d" % nice)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def sessions_are_groups() -> bool:
     """Whether Linux shares the processor out by session first (autogroup), and by nice only within each."""
     try:
-        with open(_AUTOGROUP, encoding="ascii") as file:
-            return file.read().strip() == "1"
+        with open(_AUTOGROUP, "rb") as file:
+            return file.read().strip() == b"1"
     except OSError:
         return False
 

@@ -165,7 +165,6 @@ class Zygote:
         try:
             signal.set_wakeup_fd(-1)
             confinement.forget_children()
-            os.setpgid(0, 0)  # and no session of its own: nice counts within one (`priority`)
             priority.become(request.spec.qos)
             os.dup2(output, 1)
             os.dup2(output, 2)
