@@ -99,9 +99,32 @@ running = click.option(
     show_default=True,
     help="How many processes run at once.",
 )
+
+
+def _are_classes(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[int, int]:
+    """A callback: bounds by class."""
+    from prytany.abi.qos import QOS
+
+    bounds: dict[int, int] = {}
+    for text in texts:
+        name, equals, most = text.partition("=")
+        if name not in QOS or not (equals and most.isascii() and most.isdecimal() and len(most) < 40):
+            raise click.BadParameter(f"{text[:100]!r} is not CLASS=N; there are {', '.join(QOS)}")
+        if int(QOS[name]) in bounds:
+            raise click.BadParameter(f"{name} is given twice")
+        bounds[int(QOS[name])] = int(most)
+    return bounds
+
+
+running_of = click.option(
+    "--running-of", metavar="CLASS=N", multiple=True, callback=_are_classes,
+    help="How many of a class at once, within --running; interactive, initiated, utility or background; may be given"
+    " again.",
+)  # fmt: skip
 unconfined = click.option(
     "--unconfined", is_flag=True, help="Accept that workers are not confined, where the machine cannot do it."
 )
+trust = click.option("--trust", is_flag=True, help="Trust what of a fleet is not confined, without being asked.")
 plain = click.option("--plain", is_flag=True, help="A line for what each process does, on a terminal as well.")
 
 
@@ -116,6 +139,25 @@ def _are_tags(context: click.Context, parameter: click.Parameter, tags: tuple[st
 tag = click.option(
     "--tag", "tags", metavar="NAME", multiple=True, callback=_are_tags,
     help="What `cost` and `ps` tell it apart by, with what it starts; may be given again.",
+)  # fmt: skip
+
+
+def together(*options: Decorator[Any]) -> Decorator[Any]:
+    """Several as one, in the order in which they are shown."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+of_fleet = together(home, model, unconfined, tag, trust)
+"""Of each command that a kernel can begin by, for a fleet."""
+target = click.argument(
+    "target", metavar="[TARGET]", default=".", type=click.Path(path_type=Path), shell_complete=files(".yaml"),
+    help="A fleet file, or a folder that holds one; this folder by default.",
 )  # fmt: skip
 tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)
 pid = click.argument("pid", metavar="PID", help="A process, as ps shows it.")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from prytany.cli.wait import show
 from prytany.kernel.quotas import DEFAULT_QUOTAS
 from prytany.kernel.reactions import Watcher
 from prytany.kernel.totals import tree_of
-from prytany.ports.store import StoreError, StoreFull
+from prytany.ports.store import StoreError, StoreFull, StoreGone
 from prytany.runtime.environments import find_python
 from prytany.system.announcing import Announcer
 from prytany.system.models import name_model, open_models
@@ -49,6 +49,7 @@ QUIET_S = 10.0
 """After how long without a word a run says that it still goes on."""
 
 
+UNCONFINED = "workers are NOT confined (--unconfined)"
 DAY_MS = 86_400_000
 
 
@@ -69,6 +70,8 @@ class Terms(NamedTuple):
     """Of what is started."""
     keep_ended_days: float = 7.0
     """How long runs that ended are listed."""
+    running_of: Mapping[int, int] = {}
+    """Of a class alone, where it has a bound of its own."""
 
 
 Start = Callable[[Shard], Awaitable[list[int]]]
@@ -144,7 +147,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
         if terms.unconfined:
-            tell_note("workers are NOT confined (--unconfined)")
+            tell_note(UNCONFINED)
         left = await end_leftovers(shard.kernel)  # of runs whose root ended just before a kernel died
         roots = await start(shard)
         if not create and roots:
@@ -186,7 +189,7 @@ async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool)
     try:
         return await Shard.open(
             home, partial(open_models, terms.model, fresh=fresh), create=create, running_max=terms.running_max,
-            unconfined=terms.unconfined, watch=watch, tools=terms.tools, quotas=quotas,
+            running_of=terms.running_of, unconfined=terms.unconfined, watch=watch, tools=terms.tools, quotas=quotas,
         )  # fmt: skip
     except Ebusy as error:
         raise advised(error, in_use(error, home)) from None
@@ -240,16 +243,22 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
     return _report(ended.result(), shard, terms.as_json)
 
 
-def broken(terms: Terms, error: StoreError) -> int:
-    """Say why the kernel stopped, that nothing is lost, and how to go on; the exit code."""
+def broken(terms: Terms, error: StoreError, go_on: str = "resume") -> int:
+    """Say why the kernel stopped, that nothing is lost, and by which command to go on; the exit code."""
+    if isinstance(error, StoreGone):
+        gone = Eio(f"stopped: the home {terms.home} was removed, or moved, while its kernel ran")
+        gone.add_note(
+            f"put it back where it was, or make it of a backup: {command('restore-home FILE', terms.home)}; what was"
+            " recorded in a home that was removed is lost with it"
+        )
+        tell(gone, terms.as_json)
+        return JOURNAL_FAILED
     full = isinstance(error, StoreFull)
     told = Enospc(f"stopped: the disk under {terms.home} is full") if full else Eio(
         f"stopped: the journal cannot be written ({error})"
     )  # fmt: skip
     told.add_note("nothing that was acknowledged is lost: ps, trace and logs show it")
-    told.add_note(
-        f"{'make room there' if full else 'see to the disk'}, and go on with: {command('resume', terms.home)}"
-    )
+    told.add_note(f"{'make room there' if full else 'see to the disk'}, and go on with: {command(go_on, terms.home)}")
     tell(told, terms.as_json)
     return DISK_FULL if full else JOURNAL_FAILED
 

@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from prytany import __version__
 from prytany.abi import limits
 from prytany.abi.errors import KernelError
+from prytany.drivers.clocks.steady import SteadyClock
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.journal.anchor import Anchor, Head
@@ -41,13 +42,15 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.disk import watch_disk
-from prytany.system.fleet.bringing import bring_back, environment_of, tools_of
+from prytany.system.fleet.bringing import bring_back, environment_of, tools_of, withhold_variables
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.fleet.drivers import Drivers
+from prytany.system.fleet.lacking import GIVE, may_lack
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
+from prytany.system.removal import watch_home
 from prytany.system.tools import open_tools
 
 LATER = (
@@ -68,12 +71,16 @@ def _journal(
 ) -> Journal:
     """The journal's writer; when it fails, the kernel takes no input any more."""
 
-    def stop(error: StoreError) -> None:
-        kernel.fail()
-        failed.set_result(error)
-
+    stop = partial(_stop, kernel, failed)
     loop = asyncio.get_running_loop()
     return Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
+
+
+def _stop(kernel: Kernel, failed: asyncio.Future[StoreError], error: StoreError) -> None:
+    """What is found out first counts."""
+    kernel.fail()
+    if not failed.done():
+        failed.set_result(error)
 
 
 def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]:
@@ -123,6 +130,7 @@ class Shard:
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
         self._disk: asyncio.Task[None] | None = None
+        self._there: asyncio.Task[None] | None = None
         self._ageing: asyncio.Future[None] | None = None
         self._processor: asyncio.Future[None] | None = None
         self.kernel = kernel
@@ -137,6 +145,7 @@ class Shard:
         *,
         create: bool = True,
         running_max: int = limits.RUNNING_MAX,
+        running_of: Mapping[int, int] | None = None,
         workers_max: int = limits.WORKERS_MAX,
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
@@ -152,6 +161,7 @@ class Shard:
             models: by name, "" is the default one; or what gives them for the names that are recorded of what goes on.
             create: whether a new home may be made.
             running_max: how many processes run at once.
+            running_of: of a class alone, where it has a bound of its own.
             workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
@@ -174,9 +184,9 @@ class Shard:
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
             reactions: list[Callable[[Durable], None]] = []
-            ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+            clock = SteadyClock(folded.state.table.time_ns)
+            ledger = Ledger(folded.state, keyring, clock, lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
-            clock = SystemClock()
             outside = Outside(clock, drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path))
             kernel = Kernel(
                 ledger, outside, made, reader, programs.find, os.urandom, running_max=running_max,
@@ -184,6 +194,7 @@ class Shard:
                 programs=programs,
             )  # fmt: skip
             kernel.idle = idle
+            kernel.places.bounds.update(running_of or {})
             reactions.append((lambda entry: None) if idle else kernel.react)
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
@@ -196,18 +207,24 @@ class Shard:
         try:
             load_all()
             ledger = self.kernel.ledger
+            withhold_variables(self.kernel, self.drivers)
             files = [*tools, *map(Path, tools_of(self.kernel))]
             loaded = await open_tools(
                 files, ledger.state, ledger.digest, self.logs, self.kernel.content, self.notes.append,
-                partial(environment_of, self.kernel),
+                partial(environment_of, self.kernel, self.drivers), partial(may_lack, self.kernel),
             )  # fmt: skip
             self.drivers.tools.update(loaded)
-            bring_back(self.kernel, self.drivers, self.notes.append)
+            bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
             priority.come_first()
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
+            gone = partial(_stop, self.kernel, self.failed)
+            self._there = asyncio.ensure_future(watch_home(self.home, self.kernel.outside.clock, gone))
+            self._there.add_done_callback(self.kernel.lost)
             self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
+            if found := self.desk.fleets.lacking():
+                self.notes += [*found, GIVE]
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
         except BaseException:
@@ -215,9 +232,9 @@ class Shard:
             raise
         self._control = server
         mark_place(self.home.folder_fd)
-        self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, SystemClock()))
+        self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, self.kernel.outside.clock))
         self._ageing.add_done_callback(self.kernel.lost)
-        self._processor = asyncio.ensure_future(self.kernel.processor.watch(SystemClock()))
+        self._processor = asyncio.ensure_future(self.kernel.processor.watch(self.kernel.outside.clock))
         self._processor.add_done_callback(self.kernel.lost)
         return self
 
@@ -235,8 +252,9 @@ class Shard:
             with contextlib.suppress(KernelError):  # it is broken, and says so elsewhere
                 await journal.wait_durable(journal.head.seq)  # whoever follows is to see the last of it
             await self._control.close()
-        if self._disk is not None:
-            self._disk.cancel()
+        for watch in (self._disk, self._there):
+            if watch is not None:
+                watch.cancel()
         for task in (self._ageing, self._processor):
             if task is not None:
                 task.cancel()
