@@ -24,6 +24,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import select
 import struct
 import sys
@@ -131,6 +132,17 @@ def _lower_group(os_pid: str, nice: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def way() -> str:
+    """How this machine lets workers weigh by class; "" where it does not."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    groups = ", workers in sessions of their own (autogroup)" if sessions_are_groups() else ""
+    soft = resource.getrlimit(resource.RLIMIT_NICE)[0]
+    raises = os.geteuid() == 0 or soft == resource.RLIM_INFINITY or soft >= _NICE_MAX + 1 - min(NICE)
+    again = "" if raises else ", a more urgent one by beginning the worker anew"
+    return f"nice{groups}{again}"
 
 
 def sessions_are_groups() -> bool:

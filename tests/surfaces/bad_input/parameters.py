@@ -59,7 +59,8 @@ NAME = Kind("nobody", ("", "nobody", *TEXTS), ())
 PYTHON = Kind("", ("nowhere", "folder", "fifo", "binary", "loop", *TEXTS))
 FLAG = Kind("")
 
-EVERYWHERE = {"home": PLACE, "as_json": FLAG, "pid": PID, "pids": PID, "model": TEXT, "running": PLACES_AT_ONCE, "running_of": OF_CLASSES,
+EVERYWHERE = {"home": PLACE, "as_json": FLAG, "pid": PID, "pids": PID, "model": TEXT, "running": PLACES_AT_ONCE,
+              "running_of": OF_CLASSES,
               "unconfined": FLAG, "trust": FLAG, "plain": FLAG, "follow": FLAG, "force": FLAG,
               "tags": Kind("night", ("", "-x", "1a", "a b", "ä", "a" * 65, *TEXTS)),
               "since": WHEN,
