@@ -19,6 +19,7 @@ from prytany.kernel.outcome import Program
 from prytany.runtime.environments import find_python
 from prytany.system.fleet.faults import Fault, Path, Place
 from prytany.system.fleet.form import Agent, Fleet, Model, Rights
+from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted
 from prytany.system.fleet.notifying import command_faults, notice_faults
 from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
 from prytany.system.wording import meant, quoted
@@ -103,11 +104,12 @@ def _budgets(fleet: Fleet) -> Found:
         spawns = fleet.defaults.spawns if agent.spawns is None else agent.spawns
         asks[name] = asks_of(kind_of(agent), model_of(fleet, agent), agent.pledge, spawns or (), fleet.models)
     by_default = [name for name, agent in fleet.agents.items() if agent.budget is None]
-    for path, budget, of in (
+    budgets: list[tuple[Path, RunBudgeted | AgentBudgeted | None, list[str]]] = [
         (("budget",), fleet.budget, list(asks)),
         (("defaults", "budget"), fleet.defaults.budget, by_default),
         *((("agents", name, "budget"), agent.budget, [name]) for name, agent in fleet.agents.items()),
-    ):
+    ]
+    for path, budget, of in budgets:
         yield from budget_faults(budget, path)
         yield from price_faults(budget, of, asks, fleet.models, path)
 
