@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from prytany.abi import events as ev
-from prytany.abi.budgets import process_account, run_account, tenant_account, tree_account
 from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.exceeding import exceeded
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.model_routes import ModelRoutes
-from prytany.kernel.reserve import elsewhere
+from prytany.kernel.reserve import begins, elsewhere, waits
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelLimits
 from prytany.process.process import Process, Reservation, State
@@ -71,6 +71,10 @@ class Core(Protocol):
         """A task has ended; what it raised stops the kernel."""
         ...
 
+    def failed(self, error: BaseException, at: str) -> None:
+        """What nobody waits for has failed; that stops the kernel."""
+        ...
+
 
 class ModelTurns:
     """See the module."""
@@ -87,6 +91,8 @@ class ModelTurns:
         """The calls that the scheduler knows, by process and number."""
         self._beginning: set[int] = set()
         """The calls whose turn has come, by key, where that is not durable."""
+        self.anew: set[int] = set()
+        """The calls that an earlier kernel recorded and this one let begin, by key."""
         self._retrying: dict[int, asyncio.Future[None]] = {}
         """The effects that wait to make a further attempt, by key."""
         self._alarm = Alarm(clock, self.fill, kernel.lost)
@@ -107,27 +113,29 @@ class ModelTurns:
         wanted = self._wanted(process, n, 0, most, tuple(needs))
         if self.scheduler.at_once(wanted, now_ns):
             if wanted.accounts:
-                most = _reserved(process.pid, n, most, wanted.accounts)
+                most = begins(process.pid, n, most, wanted.accounts)
             return Turn(most, wanted)
         queue = self.scheduler.queues[most.endpoint]
         if queue.full:
             raise Eagain(f"too many calls wait for the model {most.model!r}; ask again later")
-        return Turn(_queued(process.pid, n, most), wanted)
+        return Turn(waits(process.pid, n, most), wanted)
 
     def ask_again(self, process: Process, n: int, most: Reservation) -> Turn:
         """The same of an open call that is to be made again; one that waited once is never refused."""
         wanted = self._wanted(process, n, process.open[n].seq, most, None)
         if self.scheduler.at_once(wanted, self._k.ledger.now_ns()):
-            return Turn(_reserved(process.pid, n, most, wanted.accounts), wanted)
-        return Turn(_queued(process.pid, n, most), wanted)
+            return Turn(begins(process.pid, n, most, wanted.accounts), wanted)
+        return Turn(waits(process.pid, n, most), wanted)
 
-    def made(self, turn: Turn, key: int) -> None:
-        """That is recorded, of the call that entry `key` opened."""
+    def made(self, turn: Turn, key: int, *, again: bool = False) -> None:
+        """That is recorded, of the call that entry `key` opened; `again` where that is an earlier entry."""
         wanted, now_ns = turn.wanted, self._k.ledger.now_ns()
         wanted.call.key = key
         if turn.begins:
             self._keys.setdefault(wanted.call.agent, {})[wanted.n] = key
             self.scheduler.admit(wanted, now_ns)
+            if again:
+                self._begins(key)
         else:
             self._offer(wanted, now_ns)
 
@@ -135,8 +143,8 @@ class ModelTurns:
 
     def over(self, key: int, used: Used) -> None:
         """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step."""
-        waits = self.scheduler.get(key)
-        was_well = waits is not None and self.well(waits.endpoint)
+        asking = self.scheduler.get(key)
+        was_well = asking is not None and self.well(asking.endpoint)
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
@@ -147,16 +155,17 @@ class ModelTurns:
             estimates.learn(wanted.kind, wanted.prompt_most, used.prompt, used.completion)
         self.fill_soon()
 
-    def offer(self, process: Process, n: int) -> None:
-        """An open call that the journal says is queued waits from here on; one that does already stays where it is."""
+    def offer(self, process: Process, n: int, needs: tuple[str, ...] | None = None) -> None:
+        """An open call that the journal says is queued waits from here on; one that does already stays where it is.
+        It goes to who stands in for its endpoint only where its `needs` are known."""
         call = process.open[n]
         if call.reserved is None or self.scheduler.get(call.seq) is not None:
             return
-        wanted = self._wanted(process, n, call.seq, call.reserved, None)
+        wanted = self._wanted(process, n, call.seq, call.reserved, needs)
         wanted.call.offered_ns = call.queued_ns
         self._offer(wanted, self._k.ledger.now_ns())
 
-    async def again(self, process: Process, n: int, pause_ns: int) -> None:
+    async def again(self, process: Process, n: int, pause_ns: int, needs: Sequence[str]) -> None:
         """Return when a further attempt at open call `n`, which is recorded as queued, may begin; it does not wait for
         its turn before the pause is over."""
         call = process.open.get(n)
@@ -167,7 +176,7 @@ class ModelTurns:
             if pause_ns:
                 await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
             if process.open.get(n) is call and process.state is not State.STOPPED:
-                self.offer(process, n)
+                self.offer(process, n, tuple(needs))
             await turn
         finally:
             del self._retrying[call.seq]
@@ -180,7 +189,7 @@ class ModelTurns:
         most = call.reserved
         if endpoint != most.endpoint:
             most = elsewhere(most, model, endpoint)
-        return (_queued(process.pid, n, most),)
+        return (waits(process.pid, n, most),)
 
     def begun(self, key: int) -> bool:
         """The reservation of call `key` is durable; whether an effect waited for it, and goes on."""
@@ -200,6 +209,7 @@ class ModelTurns:
         if not own:
             del self._keys[pid]
         self._beginning.discard(key)
+        self.anew.discard(key)
         now_ns = self._k.ledger.now_ns()
         if self.scheduler.cancel(key, now_ns) is None:
             self.scheduler.settled(key, CANCELLED, now_ns)
@@ -266,7 +276,7 @@ class ModelTurns:
     def fill_soon(self) -> None:
         """`fill`, when what is being done is done."""
         if self._filling is None and not self._k.closing:
-            self._filling = asyncio.get_running_loop().call_soon(self.fill)
+            self._filling = asyncio.get_running_loop().call_soon(self._fill)
 
     def fill(self) -> None:
         """Let begin what may; costs what begins, whoever waits.
@@ -291,9 +301,9 @@ class ModelTurns:
                 elif process.state is State.STOPPED:
                     self._drop(pid, n, key, now_ns)
                 elif decision.begins:
-                    self._k.ledger.commit((_reserved(pid, n, call.reserved, wanted.accounts),), {})
+                    self._k.ledger.commit((begins(pid, n, call.reserved, wanted.accounts),), {})
                     self.scheduler.begun(key, now_ns)
-                    self._beginning.add(key)
+                    self._begins(key)
                 else:
                     self._forget(pid, n)
                     self._k.ledger.commit(exceeded(self._k.table, process, decision.verdict), {}, reserve=True)
@@ -309,21 +319,32 @@ class ModelTurns:
 
     # Within.
 
+    def _fill(self) -> None:
+        try:
+            self.fill()
+        except KernelPanic as error:
+            self._k.failed(error, "calls of models cannot begin")
+
     def _flee(self, endpoint: str) -> None:
         """An endpoint fails again and again: who waits for it goes to who stands in for it. What an earlier kernel
         queued stays: what it needs was not looked at here."""
-        moved: list[tuple[Process, int, str]] = []
+        moved: list[tuple[Process, int, str, tuple[str, ...]]] = []
         for wanted in self.scheduler.waiting_at(endpoint):
             process = self._k.table.get(wanted.call.agent)
             if wanted.needs is not None and process is not None and wanted.n in process.open:
                 instead = self._k.model_routes.instead(endpoint, wanted.needs)
                 if instead != endpoint:
-                    moved.append((process, wanted.n, instead))
-        for process, n, instead in moved:
+                    moved.append((process, wanted.n, instead, wanted.needs))
+        for process, n, instead, needs in moved:
             self.scheduler.cancel(process.open[n].seq, self._k.ledger.now_ns())
             self._forget(process.pid, n)
             self._k.ledger.commit(self.queued_at(process, n, instead), {})
-            self.offer(process, n)
+            self.offer(process, n, needs)
+
+    def _begins(self, key: int) -> None:
+        self._beginning.add(key)
+        if key <= self._k.ledger.begun_at:
+            self.anew.add(key)
 
     def _drop(self, pid: int, n: int, key: int, now_ns: int) -> None:
         if self._keys.get(pid, {}).get(n) == key:
@@ -353,18 +374,9 @@ class ModelTurns:
         return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens, needs)
 
     def accounts(self, process: Process) -> Sequence[str]:
-        """The budgets that a call of the process is set aside in: its own, those of the trees that it stands in, its
-        run's and its tenant's. Costs one look a generation."""
+        """The budgets that a call of the process is set aside in."""
         known = self._k.ledger.state.budgets.accounts
-        if not known:
-            return ()
-        names = [process_account(process.pid)]
-        above: Process | None = process
-        while above is not None:
-            names.append(tree_account(above.pid))
-            above = self._k.table.get(above.parent)
-        names += (run_account(process.run), tenant_account(TENANT))
-        return [name for name in names if name in known]
+        return accounts_of(self._k.table, known, process) if known else ()
 
     def _open(self, endpoint: str) -> RunQueue:
         """The queue of an endpoint, with what its operator says of it now."""
@@ -382,19 +394,3 @@ class ModelTurns:
         elif known.policy != said.policy:
             queue.order_by(said.policy, now_ns)
         return queue
-
-
-def _reserved(
-    pid: int, n: int, most: ev.ModelReserved | Reservation, accounts: Sequence[str]
-) -> ev.ModelReserved:  # fmt: skip
-    return ev.ModelReserved(
-        pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
-        most.endpoint, list(accounts),
-    )  # fmt: skip
-
-
-def _queued(pid: int, n: int, most: ev.ModelReserved | Reservation) -> ev.ModelQueued:
-    return ev.ModelQueued(
-        pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
-        most.endpoint,
-    )  # fmt: skip

@@ -24,7 +24,7 @@ from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.stream import Pieces, interrupted
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import CANCELLED, ModelTurns
-from prytany.kernel.requests import Chat, chat_of
+from prytany.kernel.requests import Chat, chat_of, needs_in
 from prytany.kernel.reserve import MAY_HAVE_WORKED, charge, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
@@ -52,6 +52,10 @@ class Owner(Protocol):
     @property
     def model_turns(self) -> ModelTurns:
         """Who waits for models."""
+        ...
+
+    def endpoint_name(self, process: Process, name: str) -> str:
+        """The kernel's name of what `process` means by that name."""
         ...
 
     def asked_model(self, process: Process, n: int, name: str) -> Model | None:
@@ -114,9 +118,10 @@ class ModelEffects:
         `args` are the recorded arguments, or the `Chat` that the handler found in them.
         """
         chat = args if isinstance(args, Chat) else chat_of(args)
-        request = chat.request
+        request, needs = chat.request, chat.needs()
         if chat.context:  # what is in it was found sound when it came there
             said = await self._contexts.prompt(process, chat.context)
+            needs = needs_in(needs, self._contexts.images(process, chat.context))
             request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 
         answerer = ""
@@ -131,7 +136,7 @@ class ModelEffects:
             # In a context a streamed text is kept whole: its pieces are not what the chain names.
             return _answered(model, request, answer, streamed=chat.stream and not chat.context)
 
-        finished = await self._ask(process, n, chat.model, chat.needs(), once)
+        finished = await self._ask(process, n, chat.model, needs, once)
         if finished.errno or not chat.context:
             return finished
         value, appended = self._contexts.answered(process, n, finished.value, answerer)
@@ -184,7 +189,8 @@ class ModelEffects:
         call = process.open.get(n)
         if call is None or call.reserved is None:
             return CLOSED
-        pid, attempts, tried = process.pid, 0, {call.reserved.endpoint}
+        pid, attempts, tried = process.pid, 0, set[str]()
+        meant = self._owner.endpoint_name(process, named)
         while process.open.get(n) is call:
             if self.held:
                 await self._stand(process, n)
@@ -221,18 +227,20 @@ class ModelEffects:
                 await asyncio.get_running_loop().create_future()
             attempts += failure.kind not in REFUSALS
             endpoint = reserved.endpoint
-            if attempts >= limits.MODEL_ATTEMPTS_MAX or failure.kind in NOT_THERE:
-                endpoint = self._owner.model_routes.instead(endpoint, needs, tried)
-                if endpoint in tried:
-                    return _unanswered(call.call, model, failure, attempts, charged)
-                attempts = 0
+            exhausted = attempts >= limits.MODEL_ATTEMPTS_MAX or failure.kind in NOT_THERE
+            if exhausted or (failure.retryable and not self._owner.model_turns.well(endpoint)):
                 tried.add(endpoint)
+                instead = self._owner.model_routes.next(meant, endpoint, needs, tried)
+                if exhausted and not instead:
+                    return _unanswered(call.call, model, failure, attempts, charged)
+                if instead:
+                    endpoint, attempts = instead, 0
             elif not failure.retryable:
                 return _unanswered(call.call, model, failure, attempts, charged)
             self._owner.note((charged, *self._owner.model_turns.queued_at(process, n, endpoint)))
             asked_ns = (failure.retry_after_ms or 0) * 1_000_000
             pause_ns = asked_ns or BACKOFF_NS << (attempts - 1) if attempts and failure.kind not in REFUSALS else 0
-            await self._owner.model_turns.again(process, n, pause_ns)
+            await self._owner.model_turns.again(process, n, pause_ns, needs)
         return CLOSED
 
     def stand(self, process: Process, n: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from prytany.abi.errors import Einval, Enoent
 from prytany.kernel.handlers.context import ask_in, require_head
 from prytany.kernel.outcome import Context, Opened
-from prytany.kernel.requests import chat_of, check_texts
+from prytany.kernel.requests import chat_of, check_texts, needs_in
 from prytany.kernel.reserve import chat_bound, context_bound, prompt_bound, reserve_chat, reserve_embed
 from prytany.ports.model import Model
 from prytany.process.process import Process
@@ -23,9 +23,7 @@ def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
         turn = k.model_turns.ask(p, n, reserve_chat(p.pid, n, endpoint, model, chat), chat.needs())
         return Opened(0, (turn.event,), work=chat, turn=turn)
     head = require_head(k, p, a.context, "model_chat")
-    before, needs = context_bound(head), chat.needs()
-    if head.images and not chat.images:
-        needs.append("images")
+    before, needs = context_bound(head), needs_in(chat.needs(), head.images)
     endpoint, model = _model(k, p, a.model, "model_chat", lambda: before + chat_bound(chat), needs)
     asked = ask_in(k, p, n, a.messages, a.context)
     turn = k.model_turns.ask(p, n, reserve_chat(p.pid, n, endpoint, model, chat, before), needs)
@@ -43,7 +41,7 @@ def sys_model_embed(k: Context, p: Process, n: int, a: Any) -> Opened:
 def _model(
     k: Context, p: Process, name: str, call: str, prompt: Callable[[], int], needs: list[str]
 ) -> tuple[str, Model]:  # fmt: skip
-    """The model that a call goes to, after its kernel's name. Raises Enoent, and Einval where it lacks what it needs."""
+    """The model that a call goes to, after its kernel's name. Raises Enoent; Einval where it lacks what is needed."""
     endpoint = k.model_routes.choose(p, k.endpoint_name(p, name), prompt, needs)
     model = k.endpoint(endpoint)
     if model is None:
