@@ -262,7 +262,10 @@ class World:
         self.rng = rng = Random(seed)
         kind = rng.choice(sorted(LIMITERS))
         limiters = [("requests", LIMITERS[kind](90, MINUTE_NS, 1)), ("tokens", LIMITERS[kind](40_000, MINUTE_NS, 300))]
-        said = ModelLimits(rng.choice([1, 2, 5]), rng.choice([0, 90, 200]), rng.choice([0, 40_000]))
+        preempts = rng.choice(["never", "undelivered", "saved"])
+        said = ModelLimits(
+            rng.choice([1, 2, 5]), rng.choice([0, 90, 200]), rng.choice([0, 40_000]), preempts=preempts
+        )  # fmt: skip
         routes = (ModelRoute("c", (Qos.BACKGROUND,)), ModelRoute("b", budget_below_permille=200))
         able = ModelFeatures(streaming=True, tools=True, json_schema=True)
         self.models = {

@@ -69,7 +69,7 @@ class ModelRoutes:
             return (
                 model is not None
                 and name not in tried
-                and self._k.model_turns.well(name)
+                and self._k.model_turns.endpoints.well(name)
                 and all(getattr(model.features, need) for need in needs)
             )
 
