@@ -53,6 +53,11 @@ class StoppingAt(MemoryStore):
             bodies = ()
 
 
+async def passes(seconds: float) -> None:
+    """Let virtual time go by."""
+    await asyncio.sleep(seconds)
+
+
 class NumbersModel:
     """A model in virtual time: what is asked says how long it takes, and a provider in numbers whether it is allowed.
 
