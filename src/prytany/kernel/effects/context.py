@@ -45,6 +45,11 @@ class ContextEffects:
         strand, length = await self._whole(process.pid, context)
         return strand.messages[:length]
 
+    def images(self, process: Process, context: int) -> int:
+        """How many pictures are in a context."""
+        head = self._owner.contexts.get(process.pid, context)
+        return head.images if head is not None else 0
+
     def answered(
         self, process: Process, n: int, value: dict[str, Any], model: str
     ) -> tuple[dict[str, Any], tuple[ev.Event, ...]]:
