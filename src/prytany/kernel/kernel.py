@@ -80,9 +80,9 @@ class Kernel:
         self._environment = environment
         self.places = Places(running_max)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
+        self.quotas = quotas
         self.effects = Effects(outside, self)
         self.admission = Admission(self)
-        self.quotas = quotas
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)

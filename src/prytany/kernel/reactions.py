@@ -280,6 +280,7 @@ class Reactions:
     def on_exited(self, entry: Durable, e: ev.ProcessExited) -> None:
         """Everything of the process ends."""
         self._k.effects.cancel_all(e.pid)
+        self._k.effects.contexts.let_go(e.pid)
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         left = entry.contents.get(e.result, b"")
@@ -290,6 +291,10 @@ class Reactions:
         self._k.admission.fill()
         self.fill()
         self._k.notices.news()
+
+    def on_forgotten(self, entry: Durable, e: ev.ContentForgotten) -> None:
+        """What it said is nowhere any more, in memory neither."""
+        self._k.effects.contexts.let_go(e.pid)
 
     def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
         """An incarnation is gone, and the next waits for its time."""
@@ -372,6 +377,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessPaused: Reactions.on_stopped,
     ev.ProcessExited: Reactions.on_exited,
     ev.ProcessReaped: Reactions.on_reaped,
+    ev.ContentForgotten: Reactions.on_forgotten,
     ev.MessageDone: Reactions.on_activation_done,
     ev.ProcessFailed: Reactions.on_failed,
     ev.ProcessExeced: Reactions.on_begun_again,

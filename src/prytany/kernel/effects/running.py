@@ -23,6 +23,7 @@ from prytany.kernel.effects.model import Owner as ModelOwner
 from prytany.kernel.effects.process import Owner as ProcessOwner
 from prytany.kernel.effects.process import ProcessEffects
 from prytany.kernel.effects.tool import TOOL_RUN, InDoubt, ToolEffects, doubt_events
+from prytany.kernel.quotas import Quotas
 from prytany.ports.clock import Clock
 from prytany.ports.courier import Courier
 from prytany.ports.files import Files
@@ -48,6 +49,11 @@ class Outside(NamedTuple):
 class Owner(ModelOwner, ContextOwner, ProcessOwner, Protocol):
     """The kernel, as effects see it."""
 
+    @property
+    def quotas(self) -> Quotas:
+        """The kernel's bounds."""
+        ...
+
     def complete(self, pid: int, n: int, errno: str, value: bytes, made: Finished) -> None:
         """Call `n` has its result: `value`, packed, or an error; and the events that `made` has for it."""
         ...
@@ -65,7 +71,8 @@ class Effects:
         self._owner = owner
         self._tasks: dict[int, dict[int, asyncio.Task[None]]] = {}
         """By process, then by call, so that the end of a process looks at its own alone."""
-        contexts = ContextEffects(owner)
+        contexts = ContextEffects(owner, owner.quotas.context_bytes)
+        self.contexts = contexts.held
         self.models = ModelEffects(outside.clock, owner, contexts)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any] | None]] = {
             "process_spawn": ProcessEffects(owner).spawn,
@@ -141,6 +148,7 @@ class Effects:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.contexts.close()
 
     async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
         made = Finished(None)
