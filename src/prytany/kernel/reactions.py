@@ -19,6 +19,7 @@ from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
+from prytany.kernel.pressure import MemoryPressure
 from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.restarts import Restarts
@@ -85,6 +86,7 @@ class Reactions:
         self._starting = 0  # starts that are not durable
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
+        self.pressure = MemoryPressure(kernel)
 
     def react(self, entry: Durable) -> None:
         """Do what a durable entry means for the outside. What fails is seen to as `faults` says, and not raised."""
@@ -351,6 +353,8 @@ class Reactions:
                 self._k.workers.wake(pid)
             while table.ready and places.free > 0 and self._starting < limits.STARTS_AT_ONCE:
                 process = table.require(next(iter(table.ready)))
+                if self.pressure.holds(process):
+                    continue
                 self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
                 self._starting += 1
                 places.update(process)

@@ -17,6 +17,7 @@ from prytany.abi import limits
 from prytany.abi.errors import KernelError
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
+from prytany.drivers.memory.linux import LinuxMemory
 from prytany.journal.anchor import Anchor, Head
 from prytany.journal.home import Home
 from prytany.journal.place import mark_place
@@ -29,6 +30,7 @@ from prytany.kernel.letting_go import keep_letting_go
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
 from prytany.kernel.state import ShardState
+from prytany.ports.memory import Memory
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import Store, StoreError
@@ -46,6 +48,7 @@ from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
+from prytany.system.memory import watch_memory
 from prytany.system.opening import Opened, open_journal, store_errors
 from prytany.system.tools import open_tools
 
@@ -122,6 +125,7 @@ class Shard:
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
         self._disk: asyncio.Task[None] | None = None
+        self._memory: asyncio.Task[None] | None = None
         self._ageing: asyncio.Future[None] | None = None
         self.kernel = kernel
         self.logs = logs
@@ -142,6 +146,7 @@ class Shard:
         tools: Sequence[Path] = (),
         idle: bool = False,
         quotas: Quotas = DEFAULT_QUOTAS,
+        memory: Memory | None = None,
     ) -> Shard:
         """Open the home, and let everything in it go on, under the operators' control.
 
@@ -156,7 +161,7 @@ class Shard:
             watch: told of every durable entry.
             tools: files of tools for a new run; those of the runs that go on are loaded anyway.
             idle: let nothing go on: what is commanded is recorded, for whoever resumes.
-            quotas: what a process and its tenant may put into the journal.
+            quotas, memory: what may be put into the journal; what says how much memory is left, else the machine.
 
         Raises:
             Ebusy: another kernel runs in this home.
@@ -174,8 +179,7 @@ class Shard:
             reactions: list[Callable[[Durable], None]] = []
             ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
-            clock = SystemClock()
-            outside = Outside(clock, drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path))
+            outside = Outside(SystemClock(), drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path))
             kernel = Kernel(
                 ledger, outside, made, reader, programs.find, os.urandom, running_max=running_max,
                 workers_max=workers_max, watch=watch, quotas=quotas, environment=Environments().identity,
@@ -185,11 +189,11 @@ class Shard:
             reactions.append((lambda entry: None) if idle else kernel.react)
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
-            facts = _facts(str(path), not unconfined, running_max, sorted(drivers.models), runs=not idle)
-            shard = cls(home, kernel, logs, failed, Desk(kernel, facts), drivers, opened.pop_all(), notes)
-        return shard if idle else await shard.begin(tools)
+            desk = Desk(kernel, _facts(str(path), not unconfined, running_max, sorted(drivers.models), runs=not idle))
+            shard = cls(home, kernel, logs, failed, desk, drivers, opened.pop_all(), notes)
+        return shard if idle else await shard.begin(tools, memory or LinuxMemory())
 
-    async def begin(self, tools: Sequence[Path]) -> Shard:
+    async def begin(self, tools: Sequence[Path], memory: Memory) -> Shard:
         """Load the tools, let everything go on, and take commands on the home's control socket; raises KernelError."""
         try:
             load_all()
@@ -204,6 +208,8 @@ class Shard:
             self.kernel.begin(__version__, os.getpid())
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
+            self._memory = asyncio.ensure_future(watch_memory(self.kernel, memory))
+            self._memory.add_done_callback(self.kernel.lost)
             self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
@@ -230,8 +236,9 @@ class Shard:
             with contextlib.suppress(KernelError):  # it is broken, and says so elsewhere
                 await journal.wait_durable(journal.head.seq)  # whoever follows is to see the last of it
             await self._control.close()
-        if self._disk is not None:
-            self._disk.cancel()
+        for watch in (self._disk, self._memory):
+            if watch is not None:
+                watch.cancel()
         if self._ageing is not None:
             self._ageing.cancel()
             await asyncio.gather(self._ageing, return_exceptions=True)
