@@ -73,6 +73,7 @@ ABANDONED_MAX = 1_000  # unsafe calls of one run that nobody waits for, before a
 ABANDONED_ALL_MAX = 100_000  # of all runs
 TOOLS_MAX = 256  # of one run
 TOOL_SECRET_BYTES_MAX = 64 << 10
+BYTES_PER_SECOND_MAX = 1 << 40  # that an agent can be given as its rate
 MODEL_TIMEOUT_MS = 120_000
 CONTROL_CONNECTIONS_MAX = 64
 CONTROL_REQUESTS_MAX = 16  # of one connection in flight

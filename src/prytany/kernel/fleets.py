@@ -38,6 +38,8 @@ class Agent(NamedTuple):
     python: str = ""
     about: str = ""
     tags: Sequence[str] = ()
+    bytes_per_second: int = 0
+    """0 for any number."""
 
 
 class ChannelForm(NamedTuple):
@@ -169,6 +171,7 @@ class FleetOperator:
             source=self._k.shared_digest(found.source), pledge=sorted(pledge), model=agent.model,
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
+            bytes_per_second=agent.bytes_per_second,
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:

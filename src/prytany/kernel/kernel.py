@@ -82,6 +82,7 @@ class Kernel:
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.quotas = quotas
         self.effects = Effects(outside, self)
+        self.paced = self.effects.paced
         self.admission = Admission(self)
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)

@@ -23,16 +23,13 @@ from prytany.kernel.pressure import MemoryPressure
 from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.restarts import Restarts
+from prytany.kernel.simple_reactions import SIMPLE
 from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
 DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
 """Calls that a time ends, by itself or beside something else."""
-NOTICED = (
-    ev.NoticeOpened, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeRetried, ev.ChannelDeclared, ev.LimitNeared,
-    ev.AgentStormed,
-)  # fmt: skip
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
@@ -145,7 +142,8 @@ class Reactions:
         if process is None or e.n not in process.open:
             return  # closed again by the time it was durable
         self._place(process)
-        self._k.effects.start(process, e.n, e.call, entry.work)
+        if not process.open[e.n].paced:
+            self._k.effects.start(process, e.n, e.call, entry.work)
         if e.pid not in self._k.workers.live and not process.idle:
             self.come_back(e.pid)  # stopped and continued meanwhile: before this was durable, it could not come
 
@@ -163,6 +161,17 @@ class Reactions:
         if (process := self._k.table.get(e.pid)) is not None:
             self._place(process)
         self._k.admission.start(e.pid, e.n)
+
+    def on_paced(self, entry: Durable, e: ev.CallPaced) -> None:
+        """A call waits for its agent's rate, and needs no place; or it begins."""
+        process = self._k.table.get(e.pid)
+        call = process.open.get(e.n) if process is not None else None
+        if process is None or call is None:
+            return
+        self._place(process)
+        if process.state is State.RUNNING and not call.doubt and e.n not in process.incidents:
+            self._start(process, e.n)
+        self._k.admission.fill()
 
     def on_piece(self, entry: Durable, e: ev.CallPiece) -> None:
         """A piece of a stream leaves."""
@@ -204,6 +213,8 @@ class Reactions:
 
     def _start(self, process: Process, n: int) -> None:
         call = process.open[n]
+        if call.paced:
+            return
         if call.call == "tool_call":
             self._k.admission.start(process.pid, n)
             return
@@ -240,13 +251,6 @@ class Reactions:
         elif entry.time_ns:  # else it is not recorded, and will be denied again
             self.come_back(e.pid)
 
-    def on_warned(self, entry: Durable, e: ev.ProcessWarned) -> None:
-        """Its log says so."""
-        self._k.notices.news()
-        live = self._k.workers.live.get(e.pid)
-        if live is not None and live.worker is not None:
-            live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
-
     def on_signalled(self, entry: Durable, e: ev.ProcessSignalled) -> None:
         """A signal leaves."""
         self._deliver(e.pid, Item(-e.signal, entry.time_ns, "", NIL), entry.seq)
@@ -260,11 +264,6 @@ class Reactions:
                 self.come_back(e.pid)
         self._k.restarts.schedule(e.pid)
         self.fill()
-
-    def on_spawned(self, entry: Durable, e: ev.ProcessSpawned) -> None:
-        """What it begins with need not be read again, if it begins soon."""
-        if (argument := entry.contents.get(e.argument)) is not None:
-            self._k.workers.start_items.keep(e.pid, argument)
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
         """A worker starts, and whoever could not yet is next."""
@@ -294,10 +293,6 @@ class Reactions:
         self.fill()
         self._k.notices.news()
 
-    def on_forgotten(self, entry: Durable, e: ev.ContentForgotten) -> None:
-        """What it said is nowhere any more, in memory neither."""
-        self._k.effects.contexts.let_go(e.pid)
-
     def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
         """An incarnation is gone, and the next waits for its time."""
         self._k.effects.cancel_all(e.pid)
@@ -317,19 +312,9 @@ class Reactions:
             self._k.workers.wake(e.pid)
         self._k.admission.fill()
 
-    def on_activation_done(self, entry: Durable, e: ev.MessageDone) -> None:
-        """What was sent so far is before the cut."""
-        live = self._k.workers.live.get(e.pid)
-        if live is not None and e.state:
-            live.cut = live.sent - 1
-
-    def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
-        """Nobody asks for it again."""
-        self._k.places.release(e.pid)
-
-    def on_noticed(self, entry: Durable, e: ev.Event) -> None:
-        """People are told, or told again."""
-        self._k.notices.look()
+    def on_simple(self, entry: Durable, e: ev.Event) -> None:
+        """One part of the kernel is told."""
+        SIMPLE[type(e)](self._k, entry, e)
 
     def _place(self, process: Process) -> None:
         live = self._k.workers.live.get(process.pid)
@@ -367,25 +352,21 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
     ev.ToolStarted: Reactions.on_tool_started,
+    ev.CallPaced: Reactions.on_paced,
     ev.CallPiece: Reactions.on_piece,
     ev.CallSettled: Reactions.on_settled,
     ev.IncidentOpened: Reactions.on_incident,
     ev.CallsDenied: Reactions.on_denied,
-    ev.ProcessWarned: Reactions.on_warned,
     ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessSignalled: Reactions.on_signalled,
-    ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,
     ev.ProcessStarted: Reactions.on_started,
     ev.ProcessPaused: Reactions.on_stopped,
     ev.ProcessExited: Reactions.on_exited,
-    ev.ProcessReaped: Reactions.on_reaped,
-    ev.ContentForgotten: Reactions.on_forgotten,
-    ev.MessageDone: Reactions.on_activation_done,
     ev.ProcessFailed: Reactions.on_failed,
     ev.ProcessExeced: Reactions.on_begun_again,
     ev.ProcessUpgraded: Reactions.on_begun_again,
     ev.ProcessReverted: Reactions.on_begun_again,
-    **dict.fromkeys(NOTICED, Reactions.on_noticed),
+    **dict.fromkeys(SIMPLE, Reactions.on_simple),
 }

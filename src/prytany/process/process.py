@@ -31,6 +31,8 @@ WAITS = {
     "message_call": "reply",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
+PACED = "bytes a second"
+"""What a call waits for that would take more than its agent may."""
 
 
 class Reservation(msgspec.Struct, array_like=True, frozen=True):
@@ -63,11 +65,13 @@ class OpenCall(msgspec.Struct, array_like=True):
     tool: str = ""
     started: bool = False
     """Its tool was begun; until then it waits for a resource that another call has."""
+    paced: bool = False
+    """It waits for its agent's bytes a second."""
 
     @property
     def waits(self) -> bool:
         """Whether it waits for others, and needs no place meanwhile."""
-        return self.call in WAITS or (self.call == "tool_call" and not self.started)
+        return self.call in WAITS or (self.call == "tool_call" and not self.started) or self.paced
 
     @property
     def shown(self) -> str:
@@ -277,6 +281,8 @@ class Process(msgspec.Struct, array_like=True):
                 return State.WAITING, "an outcome in doubt"
             if n in self.incidents:
                 return State.WAITING, f"a person: {self.incidents[n]}"
+            if oldest.paced:
+                return State.WAITING, PACED
             waits = WAITS.get(oldest.call)
             if waits is None:
                 return State.RUNNING, oldest.shown

@@ -29,7 +29,7 @@ SOUND: dict[str, Any] = {
             "kind": "chat", "about": "talks", "instruction": "Be brief.", "instruction_from": "style.md",
             "skills": ["skills"], "turns": 3, "answer": {"type": "object"}, "temperature": 0.5, "max_tokens": 10,
             "model": "default", "tools": ["shop"], "unveil": {"docs": "r"}, "spawns": ["worker"], "restarts": 1,
-            "service": False, "tags": ["night"],
+            "service": False, "tags": ["night"], "bytes_per_second": 1000,
         },
         "worker": {"program": "main.py:main", "pledge": ["model"], "python": "python3"},
     },
@@ -45,7 +45,7 @@ SOUND: dict[str, Any] = {
     "tools": {"shop": {"python": "tools.py"}},
     "folders": {"docs": "docs"},
     "defaults": {"model": "default", "tools": ["shop.buy"], "unveil": {"docs": "r"}, "spawns": ["worker"],
-                 "restarts": 0, "tags": ["all"]},
+                 "restarts": 0, "tags": ["all"], "bytes_per_second": 1_000_000},
     "notify": [
         {"command": ["true"], "of": ["doubt"], "env": {"A": {"secret": "k"}}},
         {"webhook": "https://x/", "headers": {"X-Key": {"secret": "k"}}},

@@ -24,6 +24,7 @@ SOUND: dict[str, Any] = {
         "one": {
             "name": "one", "kind": "chat", "about": "talks", "model": "m", "tools": ["t.buy"], "unveil": {"/f/d": "r"},
             "spawns": ["two"], "restarts": 1, "service": False, "tags": ["night"],
+            "bytes_per_second": 1000,
             "chat": {
                 "instruction": "hi", "turns": 2, "answer": {"type": "object"}, "temperature": 0.5, "max_tokens": 5,
                 "skills": ["/f/s"], "read_from": "/g",

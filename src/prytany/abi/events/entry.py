@@ -14,6 +14,7 @@ from prytany.abi.events.call import (
     CallDone,
     CallDoubted,
     CallOpened,
+    CallPaced,
     CallPiece,
     CallsDenied,
     CallSettled,
@@ -91,6 +92,7 @@ Event = (
     | CallDone
     | CallOpened
     | CallClosed
+    | CallPaced
     | CallPiece
     | CallDoubted
     | CallSettled

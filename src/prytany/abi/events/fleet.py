@@ -41,6 +41,8 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     python: str = ""
     about: str = ""
     tags: list[str] = []
+    bytes_per_second: int = 0
+    """That its processes together may read and write by files and tools; 0 for any number."""
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

@@ -293,6 +293,7 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             python=agent.python,
             about=agent.about,
             tags=agent.tags,
+            bytes_per_second=agent.bytes_per_second,
         )
 
 

@@ -55,6 +55,7 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     python: str = ""
     chat: Chat | None = None
     tags: list[str] = []
+    bytes_per_second: int = 0
 
 
 class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -133,6 +134,7 @@ def _agent(
         python=_whole(folder, agent.python) if agent.python else "",
         chat=_chat(agent, folder) if kind_of(agent) == "chat" else None,
         tags=check_tags(rights["tags"] or (), tags),
+        bytes_per_second=rights["bytes_per_second"] or 0,
     )
 
 

@@ -126,6 +126,8 @@ def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) ->
         yield (*path, "spawns"), f"there is no agent {min(unknown)[:NAME_CHARS_MAX]!r}"
     if not 0 <= agent.restarts <= limits.RESTARTS_MAX:
         yield (*path, "restarts"), f"it is from 0 to {limits.RESTARTS_MAX}"
+    if not 0 <= agent.bytes_per_second <= limits.BYTES_PER_SECOND_MAX:
+        yield (*path, "bytes_per_second"), f"it is from 0 (none) to {limits.BYTES_PER_SECOND_MAX}"
     yield from _places((*path, "python"), filter(None, [agent.python]))
     if agent.chat is not None:
         yield from _chat(agent.chat, (*path, "chat"))
