@@ -30,11 +30,7 @@ say = click.option(
     help="A fleet file, or a folder that holds one; this folder by default. Where a kernel runs: one that is up on it.",
 )
 @say
-@options.home
-@options.model
-@options.unconfined
-@options.tag
-@click.option("--trust", is_flag=True, help="Trust what of the fleet is not confined, without being asked.")
+@options.of_fleet
 @click.option("--keep", is_flag=True, help="Let the session live on without you; attach comes back to it.")
 @click.option(
     "--grace",

@@ -87,6 +87,14 @@ class Paces(Protocol):
         ...
 
 
+class Sessions(Protocol):
+    """Sessions, as handlers see them."""
+
+    def ending(self, number: int) -> bool:
+        """Whether there is one of that number that is being ended."""
+        ...
+
+
 class Context(Protocol):
     """What a handler may look at."""
 
@@ -113,6 +121,11 @@ class Context(Protocol):
     @property
     def paced(self) -> Paces:
         """Which calls wait for their agents' bytes a second."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """Who talks with whom."""
         ...
 
     @property

@@ -65,8 +65,8 @@ class Bucket:
             self.expected = brought if less < 0 else self.expected - less // MEMORY
 
     def change(self, rate: int, now_ns: int) -> None:
-        """Another rate from now on; what is owed is paid off at it, too."""
-        if rate != self.rate and (owed_ns := self.paid_ns - now_ns) > 0:
+        """Another rate from now on. What is owed is paid off sooner at a higher one, and no later at a lower one."""
+        if rate > self.rate and (owed_ns := self.paid_ns - now_ns) > 0:
             self.paid_ns = now_ns + owed_ns * self.rate // rate
         self.rate = rate
 

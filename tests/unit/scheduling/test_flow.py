@@ -110,6 +110,14 @@ def test_another_rate_holds_from_now_on_for_what_is_owed_and_for_who_waits() -> 
     assert flows.due(6 * S, lambda of: 0) == [(1, 2)]
 
 
+def test_a_lower_rate_makes_nobody_wait_for_ever_for_what_was_owed_at_the_higher_one() -> None:
+    flows = Flows()
+    flows.ask("a", 1 << 40, (1, 1), takes(3 << 40), 0)
+    flows.ask("a", 1 << 40, (1, 2), takes(1), 0)
+    assert flows.due(S, lambda of: 1) == []
+    assert flows.next_ns() == 3 * S
+
+
 def test_buckets_that_are_as_good_as_new_are_not_kept() -> None:
     flows = Flows()
     for n in range(100 * KEPT_MIN):

@@ -62,6 +62,7 @@ from prytany.abi.control.commands import (
     WithdrawFleet,
 )
 from prytany.abi.control.sessions import (
+    SESSION_ENDED,
     AttendSession,
     CloseSession,
     KeepSession,
@@ -97,6 +98,7 @@ __all__ = [
     "NEXT",
     "ROWS_MAX",
     "ROW_CALLS_MAX",
+    "SESSION_ENDED",
     "SOCKET",
     "UNKNOWN",
     "AttendSession",
