@@ -15,7 +15,7 @@ from prytany.kernel.ledger import Ledger
 from prytany.ports.memory import Sample
 from prytany.process.process import Process, State
 from prytany.process.table import Table
-from prytany.scheduling.call import QOS, Qos
+from prytany.scheduling.call import Qos
 from prytany.scheduling.pressure import PRESSURE, Level, Pressure
 
 
@@ -34,7 +34,7 @@ class Core(Protocol):
 
 def qos_of(process: Process) -> Qos:
     """The class of service of a process."""
-    return QOS.get(str(getattr(process, "qos", "")), Qos.UTILITY)
+    return Qos(getattr(process, "qos", Qos.UTILITY))
 
 
 class MemoryPressure:
