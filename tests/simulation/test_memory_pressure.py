@@ -11,13 +11,13 @@ from prytany.abi import limits
 from prytany.abi.signals import Signal
 from prytany.kernel import pressure
 from prytany.kernel.freezing import freeze
-from prytany.ports.memory import Sample
+from prytany.ports.memory import PRESSURE, Sample
 from prytany.ports.runner import Runner
 from prytany.process.process import Process as Row
 from prytany.process.process import State
 from prytany.runtime.inline import InlineRunner
 from prytany.scheduling.call import Qos
-from prytany.scheduling.pressure import CALM_LOOKS, PRESSURE, Level
+from prytany.scheduling.pressure import CALM_LOOKS, Level
 from prytany.system.logs import Logs
 from prytany.system.shard import Shard
 from prytany.userland.agent import agent

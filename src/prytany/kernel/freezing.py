@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from prytany.abi import events as ev
+from prytany.ports.memory import PRESSURE
 from prytany.process.process import State
-from prytany.scheduling.pressure import PRESSURE
 
 if TYPE_CHECKING:  # who only looks at a home does without
     from prytany.kernel.ledger import Ledger

@@ -12,11 +12,11 @@ from typing import Protocol
 from prytany.abi import events as ev
 from prytany.kernel.effects import Effects
 from prytany.kernel.ledger import Ledger
-from prytany.ports.memory import Sample
+from prytany.ports.memory import PRESSURE, Sample
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.call import Qos
-from prytany.scheduling.pressure import PRESSURE, Level, Pressure
+from prytany.scheduling.pressure import Level, Pressure
 
 
 class Core(Protocol):

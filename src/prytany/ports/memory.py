@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 PPM = 1_000_000
+PRESSURE = "memory pressure"
+"""The reason of processes that stand still for want of it."""
 
 
 class Sample(NamedTuple):

@@ -24,8 +24,6 @@ from typing import NamedTuple
 from prytany.ports.memory import PPM, Sample
 from prytany.scheduling.call import Qos
 
-PRESSURE = "memory pressure"
-"""The reason of those that stand still for it."""
 CALM_LOOKS = 10
 """In a row, before a level is left."""
 AT_ONCE_MAX = 64

@@ -18,8 +18,8 @@ from prytany.kernel.handlers.agent import spawn_agent
 from prytany.kernel.handlers.message import abandoned_messages
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.outcome import Context, Done, Opened, Program
+from prytany.ports.memory import PRESSURE
 from prytany.process.process import Process, State
-from prytany.scheduling.pressure import PRESSURE
 from prytany.supervision.fleets import NO_MEMBER
 
 KIND_CHARS_MAX = 64
