@@ -10,6 +10,8 @@ import msgspec
 from prytany.abi.errors import Einval
 
 NONE = -1
+KEPT = -2
+"""In an operator's command: the bound stays what it is."""
 KINDS = ("tokens", "usd_micros", "calls")
 
 

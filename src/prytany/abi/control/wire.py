@@ -49,6 +49,18 @@ from prytany.abi.control.commands import (
     WaitProcess,
     WithdrawFleet,
 )
+from prytany.abi.control.scheduling import (
+    AccountRow,
+    AddBudget,
+    CauseRow,
+    ExplainProcess,
+    GrantBudget,
+    ListBudgets,
+    ListQueues,
+    QueueRow,
+    Scheduled,
+    ScheduleProcess,
+)
 from prytany.abi.control.sessions import (
     AttendSession,
     CloseSession,
@@ -106,6 +118,12 @@ ANSWERS: dict[type[Command], Any] = {
     PrepareArchive: Prepared,
     FinishArchive: Removed,
     ShrinkJournal: None,
+    ListQueues: list[QueueRow],
+    ListBudgets: list[AccountRow],
+    ExplainProcess: list[CauseRow],
+    AddBudget: AccountRow,
+    GrantBudget: AccountRow,
+    ScheduleProcess: Scheduled,
 }
 """What each command is answered with."""
 
