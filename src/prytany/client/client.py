@@ -17,6 +17,7 @@ from prytany.abi.errors import Eacces, Einval, Eio, Enoent, KernelError
 from prytany.client.added import add_up
 from prytany.client.holder import Holder, holder_of
 from prytany.client.link import Link, Locked, connect
+from prytany.client.scheduling import SchedulingClient
 from prytany.drivers.clocks.system import SystemClock
 
 VERSION_CHARS_MAX = 60
@@ -54,7 +55,7 @@ async def attach(home: Path) -> Client:
     return client
 
 
-class Client:
+class Client(SchedulingClient):
     """See the module. Close it after use."""
 
     def __init__(self, home: Path, folder_fd: int) -> None:

@@ -1,0 +1,111 @@
+"""What an operator does with budgets of processes, by the process that is meant: adds to one, or bounds it anew."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from prytany.abi.budgets import (
+    AMOUNT_MAX,
+    KEPT,
+    KINDS,
+    NONE,
+    Bounds,
+    Budget,
+    process_account,
+    run_account,
+    tenant_account,
+    tree_account,
+)  # fmt: skip
+from prytany.abi.control import ACCOUNT_KINDS
+from prytany.abi.errors import Einval, Enoent, Esrch
+from prytany.abi.ids import Pid, format_pid
+from prytany.kernel.budget_views import TENANT, accounts_of, bounded, stopped_by
+from prytany.kernel.exceeding import Exceeding
+from prytany.kernel.ledger import Ledger
+from prytany.kernel.operator import Operator
+
+
+class Core(Protocol):
+    """The kernel, as this sees it."""
+
+    ledger: Ledger
+    operator: Operator
+    exceeding: Exceeding
+
+
+def account_meant(k: Core, pid: int, of: str) -> str:
+    """The account of a process that is meant by `of`: one of `ACCOUNT_KINDS`, or "" for the one that stopped it, else
+    its run's. It need not be there. Raises Esrch, Einval."""
+    if of and of not in ACCOUNT_KINDS:
+        raise Einval(f"there is no account of a {of[:40]!r}; there are {', '.join(ACCOUNT_KINDS)}")
+    if of == "tenant":
+        return tenant_account(TENANT)
+    process = k.operator.process(pid)
+    if not of:
+        stopped = stopped_by(process)
+        return stopped if stopped in k.ledger.state.budgets.accounts else run_account(process.run)
+    if not process.alive and of != "run":
+        raise Esrch(f"process {format_pid(Pid(pid))} has ended")
+    if of == "process":
+        return process_account(pid)
+    return tree_account(pid) if of == "tree" else run_account(process.run)
+
+
+def add(k: Core, pid: int, of: str, more: Bounds, *, uid: int) -> str:
+    """Raise an account's bounds; its name. Raises Esrch, Einval, Enoent."""
+    name = account_meant(k, pid, of)
+    _check(more, least=NONE)
+    account = k.ledger.state.budgets.get(name)
+    shown = format_pid(Pid(pid)) if pid else ""
+    if account is None:
+        there = ", ".join(accounts_of(k.ledger.state, k.operator.process(pid))) if pid else ""
+        error = Enoent(f"{name} is not bounded, so nothing can be added to it")
+        error.add_note(
+            f"bounded are: {there}; name one with --account" if there else f"bound it with: {_set(shown, of)}"
+        )
+        raise error
+    had = bounded(account.total)
+    for key, value in bounded(more).items():
+        if value > 0 and key not in had:
+            other = Einval(f"{name} is not bounded in {_word(key)}; it is in {', '.join(map(_word, had)) or 'nothing'}")
+            other.add_note(f"bound it with: {_set(shown, of)}")
+            raise other
+        if had.get(key, 0) + max(0, value) > AMOUNT_MAX:
+            raise Einval(f"{name} would have more than {AMOUNT_MAX} {_word(key)}: that is no bound")
+    k.exceeding.add(name, more, uid=uid)
+    return name
+
+
+def grant(k: Core, pid: int, of: str, budget: Budget, *, uid: int) -> str:
+    """Bound an account anew, but for what is `KEPT`; its name. What was spent stays. Raises Esrch, Einval, Enoent."""
+    name = account_meant(k, pid, of)
+    _check(budget.total, least=KEPT)
+    _check(budget.minute, least=KEPT)
+    if timed := [key for key, value in bounded(budget.minute).items() if key not in KINDS and value != KEPT]:
+        raise Einval(f"{_word(timed[0])} is bounded in total, and not a minute")
+    account = k.ledger.state.budgets.get(name)
+    had = Budget(account.total, account.minute) if account is not None else Budget()
+    k.exceeding.grant(name, Budget(_over(had.total, budget.total), _over(had.minute, budget.minute)), uid=uid)
+    return name
+
+
+def _check(bounds: Bounds, *, least: int) -> None:
+    for key, value in msgspec.structs.asdict(bounds).items():
+        if not least <= value <= AMOUNT_MAX:
+            raise Einval(f"a budget's {_word(key)} is from 0 to {AMOUNT_MAX}")
+
+
+def _over(had: Bounds, said: Bounds) -> Bounds:
+    pairs = zip(msgspec.structs.astuple(had), msgspec.structs.astuple(said), strict=True)
+    return Bounds(*(before if new == KEPT else new for before, new in pairs))
+
+
+def _word(key: str) -> str:
+    return {"usd_micros": "usd", "wall_ms": "wall", "processor_ms": "processor"}.get(key, key)
+
+
+def _set(pid: str, of: str) -> str:
+    words = ["prytany budget", pid, f"--account {of}" if of else "", "--set tokens=N"]
+    return " ".join(filter(None, words))
