@@ -13,6 +13,7 @@ import msgspec
 
 from prytany import __version__
 from prytany.abi import control
+from prytany.abi.budgets import Budget
 from prytany.abi.errors import Eacces, Einval, Eio, Enoent, KernelError
 from prytany.client.added import add_up
 from prytany.client.holder import Holder, holder_of
@@ -218,10 +219,12 @@ class Client(SchedulingClient):
         return rows
 
     async def open_session(
-        self, fleet: str, agent: str, user: str, *, kept: bool, grace_ms: int, tags: Sequence[str] = ()
-    ) -> control.SessionRow:
+        self, fleet: str, agent: str, user: str, *, kept: bool, grace_ms: int, tags: Sequence[str] = (),
+        budget: Budget | None = None,
+    ) -> control.SessionRow:  # fmt: skip
         """Start a chat agent for `user` to talk with. Raises Enoent, Einval, and Eagain where nothing runs."""
-        row: control.SessionRow = await self._ask(control.OpenSession(fleet, agent, user, kept, grace_ms, tuple(tags)))
+        opening = control.OpenSession(fleet, agent, user, kept, grace_ms, tuple(tags), budget)
+        row: control.SessionRow = await self._ask(opening)
         return row
 
     async def attend(self, session: int) -> control.SessionRow:

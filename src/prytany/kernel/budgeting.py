@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import msgspec
-
 from prytany.abi.budgets import (
     AMOUNT_MAX,
-    KEPT,
-    KINDS,
-    NONE,
     Bounds,
     Budget,
+    checked,
+    over,
     process_account,
     run_account,
     tenant_account,
     tree_account,
-)  # fmt: skip
+)
 from prytany.abi.control import ACCOUNT_KINDS
 from prytany.abi.errors import Einval, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
@@ -56,7 +53,7 @@ def account_meant(k: Core, pid: int, of: str) -> str:
 def add(k: Core, pid: int, of: str, more: Bounds, *, uid: int) -> str:
     """Raise an account's bounds; its name. Raises Esrch, Einval, Enoent."""
     name = account_meant(k, pid, of)
-    _check(more, least=NONE)
+    checked(Budget(more))
     account = k.ledger.state.budgets.get(name)
     shown = format_pid(Pid(pid)) if pid else ""
     if account is None:
@@ -81,25 +78,11 @@ def add(k: Core, pid: int, of: str, more: Bounds, *, uid: int) -> str:
 def grant(k: Core, pid: int, of: str, budget: Budget, *, uid: int) -> str:
     """Bound an account anew, but for what is `KEPT`; its name. What was spent stays. Raises Esrch, Einval, Enoent."""
     name = account_meant(k, pid, of)
-    _check(budget.total, least=KEPT)
-    _check(budget.minute, least=KEPT)
-    if timed := [key for key, value in bounded(budget.minute).items() if key not in KINDS and value != KEPT]:
-        raise Einval(f"{_word(timed[0])} is bounded in total, and not a minute")
+    checked(budget)
     account = k.ledger.state.budgets.get(name)
     had = Budget(account.total, account.minute) if account is not None else Budget()
-    k.exceeding.grant(name, Budget(_over(had.total, budget.total), _over(had.minute, budget.minute)), uid=uid)
+    k.exceeding.grant(name, over(had, budget), uid=uid)
     return name
-
-
-def _check(bounds: Bounds, *, least: int) -> None:
-    for key, value in msgspec.structs.asdict(bounds).items():
-        if not least <= value <= AMOUNT_MAX:
-            raise Einval(f"a budget's {_word(key)} is from 0 to {AMOUNT_MAX}")
-
-
-def _over(had: Bounds, said: Bounds) -> Bounds:
-    pairs = zip(msgspec.structs.astuple(had), msgspec.structs.astuple(said), strict=True)
-    return Bounds(*(before if new == KEPT else new for before, new in pairs))
 
 
 def _word(key: str) -> str:

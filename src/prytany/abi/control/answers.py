@@ -138,6 +138,13 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     tags: list[str] = []
     session: int = 0
     """That which it ends with, or 0."""
+    qos: str = ""
+    """Its class of service."""
+    weight: int = 1
+    deadline_ns: int = 0
+    """When its model calls have to begin at the latest; 0 for no time."""
+    queued_us: int = 0
+    """How long its calls waited for their turns at models, those that still do among them."""
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
@@ -217,6 +224,12 @@ class Inspection(msgspec.Struct, kw_only=True):
     tags: list[str] = []
     session: int = 0
     """That which it ends with, or 0."""
+    qos: str = ""
+    weight: int = 1
+    deadline_ns: int = 0
+    queued_us: int = 0
+    accounts: list[str] = []
+    """The budgets that its calls are set aside in."""
 
 
 class Ended(msgspec.Struct, kw_only=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from prytany.abi.budgets import Budget
+
 
 class OpenSession(msgspec.Struct, array_like=True, frozen=True, tag="session open"):
     """Start a chat agent of the fleet of that name for `user`; answered with the session. One that is not `kept` is
@@ -15,6 +17,8 @@ class OpenSession(msgspec.Struct, array_like=True, frozen=True, tag="session ope
     kept: bool
     grace_ms: int
     tags: tuple[str, ...] = ()
+    budget: Budget | None = None
+    """Of its run; None, or `KEPT` in it, for what its fleet says, or else what every run has."""
 
 
 class AttendSession(msgspec.Struct, array_like=True, frozen=True, tag="session attend"):
