@@ -34,6 +34,7 @@ say = click.option(
 @options.model
 @options.unconfined
 @options.tag
+@options.budget
 @click.option("--trust", is_flag=True, help="Trust what of the fleet is not confined, without being asked.")
 @click.option("--keep", is_flag=True, help="Let the session live on without you; attach comes back to it.")
 @click.option(
@@ -49,18 +50,20 @@ say = click.option(
 @click.pass_context
 def chat(
     context: click.Context, agent: str, target: Path, say: str | None, home: Path | None, model: str, unconfined: bool,
-    tags: tuple[str, ...], trust: bool, keep: bool, grace: float, user: str, as_json: bool,
+    tags: tuple[str, ...], budgets: tuple[str, ...], trust: bool, keep: bool, grace: float, user: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Talk with a chat agent, line by line, or say one thing.
 
     Ctrl-C ends an answer, Ctrl-D leaves; with the last who leaves, a session ends.
     """
+    from prytany.cli.amounts import read_bounds
     from prytany.cli.chat import Manner
     from prytany.cli.chat import chat as talk
     from prytany.cli.home import find_home
     from prytany.cli.run import Terms
 
     manner = Manner(as_json, say, keep, int(grace * 1_000), user, tags)
+    manner = manner._replace(budget=read_bounds(budgets, "--budget") if budgets else None)
     context.exit(
         talk(
             Terms(find_home(home), model, 64, unconfined, as_json),

@@ -117,6 +117,20 @@ tag = click.option(
     "--tag", "tags", metavar="NAME", multiple=True, callback=_are_tags,
     help="What `cost` and `ps` tell it apart by, with what it starts; may be given again.",
 )  # fmt: skip
+
+
+def said_each(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """A callback: none of what is given is empty."""
+    if "" in values:
+        raise click.BadParameter("it is empty", context, parameter)
+    return values
+
+
+budget = click.option(
+    "--budget", "budgets", metavar="K=N", multiple=True, callback=said_each,
+    help="What it may spend: unlimited, or tokens=10000, usd=1.5, calls=20, wall=10m, tokens/min=5000; what is not"
+    " named stays as it is by default.",
+)  # fmt: skip
 tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)
 pid = click.argument("pid", metavar="PID", help="A process, as ps shows it.")
 NAMED_PIDS = "Processes, as ps shows them, or agents with one process each."

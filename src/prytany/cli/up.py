@@ -17,6 +17,7 @@ from prytany.cli.attached import command, reach, with_client
 from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
 from prytany.cli.leftovers import end_leftovers
+from prytany.cli.may_spend import SHOWN, say_may_spend, tell_may_spend
 from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
 from prytany.cli.run import Terms, open_shard, progress_of
@@ -94,7 +95,9 @@ def bring_up(
                      terms.as_json)  # fmt: skip
             if digest:
                 remember(terms.home, digest)
-            show_plan(await client.bring_fleet(bring_command(fleet, dry_run=dry_run)), terms.as_json)
+            plan = await client.bring_fleet(bring_command(fleet, dry_run=dry_run))
+            show_plan(plan, terms.as_json)
+            await tell_may_spend(client, plan.started, terms.as_json)
             return 0
         finally:
             await client.close()
@@ -114,7 +117,10 @@ def bring_up(
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), manager) as up:
 
             async def bring() -> None:
-                show_plan(await up.bring(fleet, digest), terms.as_json, was_down=True)
+                plan = await up.bring(fleet, digest)
+                show_plan(plan, terms.as_json, was_down=True)
+                for pid in plan.started[:SHOWN]:
+                    say_may_spend(up.shard, pid, terms.as_json)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
             return await up.stay(bring, again, drain_s)

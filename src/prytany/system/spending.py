@@ -20,6 +20,7 @@ from prytany.ports.store import Reader, Row
 KEYS = ("agent", "model", "day", "run", "tag")
 """What it can be told apart by. A day is one of UTC. Who has several tags counts under each of them."""
 _USED, _SPAWNED = b"model.used/", b"process.spawned/"
+_QUEUED, _RESERVED = b"model.queued/", b"model.reserved/"
 _SAY_EVERY = 5_000
 
 
@@ -40,6 +41,8 @@ class Spent(msgspec.Struct):
     model_us: int = 0
     free: int = 0
     """Attempts with tokens, of a model that is known to cost nothing."""
+    queued_us: int = 0
+    """Time that attempts waited for their turns, of those that had them."""
 
     def take(self, e: ev.ModelUsed) -> None:
         """Count in one attempt."""
@@ -105,15 +108,26 @@ def spending(
     names = bool({"agent", "run", "tag"}.intersection(by)) or bool(tag)
     first = max(_first_since(reader, since_ns), reader.archived() + 1)  # some older ones stay, and not all
     born, groups = _Born(), dict[tuple[str | int, ...], Spent]()
-    marks = [_USED] + [_SPAWNED, b"fleet.declared/"] * names
+    queued: dict[tuple[int, int], int] = {}
+    marks = [_USED, _QUEUED] + [_SPAWNED, b"fleet.declared/"] * names
     for row in reader.rows(1 if names else first):
         if not row.seq % _SAY_EVERY:
             on_seq(row.seq)
-        if not any(mark in row.record for mark in marks):
+        if not any(mark in row.record for mark in marks) and not (queued and _RESERVED in row.record):
             continue
         entry = _decoded(row)
         for event in entry.events:
-            if not isinstance(event, ev.ModelUsed):
+            if isinstance(event, ev.ModelQueued):
+                queued[event.pid, event.n] = entry.time_ns
+            elif isinstance(event, ev.ModelReserved):
+                since = queued.pop((event.pid, event.n), 0)
+                if since and row.seq >= first and (not tag or tag in born.of(event.pid).tags):
+                    waited_us = (entry.time_ns - since) // 1000
+                    for key in _keys(by, event, entry.time_ns, born.of(event.pid)):
+                        groups.setdefault(key, Spent()).queued_us += waited_us
+                    if total is not None:
+                        total.queued_us += waited_us
+            elif not isinstance(event, ev.ModelUsed):
                 born.take(event)
             elif event.cause == ev.HELD:
                 continue
@@ -125,13 +139,15 @@ def spending(
     return groups
 
 
-def _keys(by: Sequence[str], e: ev.ModelUsed, time_ns: int, who: Who) -> Iterator[tuple[str | int, ...]]:
+def _keys(
+    by: Sequence[str], e: ev.ModelUsed | ev.ModelReserved, time_ns: int, who: Who
+) -> Iterator[tuple[str | int, ...]]:
     """What an attempt counts under: once, or under each tag of its process."""
     for tag in (who.tags or ("",)) if "tag" in by else ("",):
         yield tuple(_part(part, e, time_ns, who, tag) for part in by)
 
 
-def _part(part: str, e: ev.ModelUsed, time_ns: int, who: Who, tag: str) -> str | int:
+def _part(part: str, e: ev.ModelUsed | ev.ModelReserved, time_ns: int, who: Who, tag: str) -> str | int:
     match part:
         case "agent":
             return who.agent
