@@ -146,6 +146,9 @@ def _facts(event: ev.Event) -> dict[str, Any]:
         found |= {name: getattr(event, name) for name in TOOK}
     if (said := said_of(event)) is not None:
         found |= said
+        if isinstance(sender := found.get("sender"), int) and sender < 0:  # an operator
+            del found["sender"]
+            found["uid"] = -1 - sender
     facts: dict[str, Any] = {name: value.hex() if isinstance(value, bytes) else value for name, value in found.items()}
     source, nodes = getattr(event, "source", None), getattr(event, "nodes", ())
     if isinstance(source, ev.Source):

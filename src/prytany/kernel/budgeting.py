@@ -40,14 +40,15 @@ def account_meant(k: Core, pid: int, of: str) -> str:
     if of == "tenant":
         return tenant_account(TENANT)
     process = k.operator.process(pid)
-    if not of:
-        stopped = stopped_by(process)
-        return stopped if stopped in k.ledger.state.budgets.accounts else run_account(process.run)
-    if not process.alive and of != "run":
-        raise Esrch(f"process {format_pid(Pid(pid))} has ended")
+    stopped = stopped_by(process)
+    if not of and stopped in k.ledger.state.budgets.accounts:
+        return stopped
+    root = k.ledger.table.get(process.run)
+    if not process.alive and (of in ("process", "tree") or root is None or not (root.alive or root.kin)):
+        raise Esrch(f"process {format_pid(Pid(pid))} has ended, and spends nothing any more")
     if of == "process":
         return process_account(pid)
-    return tree_account(pid) if of == "tree" else run_account(process.run)
+    return tree_account(pid) if of == "tree" else run_account(process.run)  # of nothing said, too
 
 
 def add(k: Core, pid: int, of: str, more: Bounds, *, uid: int) -> str:

@@ -22,7 +22,9 @@ def stopped(look: Look, p: Process) -> Cause | None:
     account = look.state.budgets.get(name)
     if account is None:
         return Cause("budget", f"it was stopped for want of {name}, which is no more", help=(_unpause(p),))
-    text = f"it is stopped ({p.reason}); now {_of(name, account, look.now_ns)}"
+    most = [call.reserved for call in p.open.values() if call.reserved is not None]
+    needs = f", and its calls may take {sum(m.prompt_tokens + m.completion_tokens for m in most):,} tokens" * bool(most)
+    text = f"it is stopped ({p.reason}); now {_of(name, account, look.now_ns)}{needs}"
     return Cause("budget", text, help=(_add(p, account, look.now_ns),))
 
 
@@ -81,7 +83,7 @@ def _add(p: Process, account: Account, now_ns: int, of: str = "") -> str:
     found: list[str] = []
     for kind, need in needs.items():
         bound = account.total.of(kind)
-        if bound == NONE or account.left(kind) - account.debt(kind) >= need > 0:
+        if bound == NONE or account.left(kind) - account.debt(kind) >= need:
             continue
         wanted = max(ADDED[kind], need + account.debt(kind) - account.left(kind))
         found.append(f"--add {'usd' if kind == 'usd_micros' else kind}={_plain(kind, wanted)}")
