@@ -79,8 +79,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The recorded files and tools, where there is no /srv/prytany."""
     load = PythonTools.load
 
-    async def load_shop(path: Path, *rest: Any) -> PythonTools:
-        tools = await load(SHOP, *rest)
+    async def load_shop(path: Path, *rest: Any, **options: Any) -> PythonTools:
+        tools = await load(SHOP, *rest, **options)
         tools.path = str(path)
         return tools
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prytany.abi import events as ev
+from prytany.abi.budgets import RUN_DEFAULT
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
@@ -157,6 +158,7 @@ class Fleet:
     ) -> None:
         """`programs` are functions or servers by name, each with all pledges; without, those above."""
         self.quotas = quotas
+        self.budget = RUN_DEFAULT
         self.programs = servers_as_functions(programs or PROGRAMS)
         self.find = find_program if programs is None else _find_any
         self.programs_of: Programs | None = None
@@ -191,7 +193,11 @@ class Fleet:
         try:
             kernel.begin("test", 1)
             known = [p for p in table.processes.values() if p.parent == 0 and p.name == self.root]
-            pid = known[0].pid if known else kernel.operator.spawn(self.root, [], {}, uid=0, kind="inline")
+            pid = (
+                known[0].pid
+                if known
+                else kernel.operator.spawn(self.root, [], {}, uid=0, kind="inline", budget=self.budget)
+            )
             ended = asyncio.ensure_future(kernel.operator.wait_ended(pid))
             first: list[asyncio.Future[Any]] = [ended, failed]
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)

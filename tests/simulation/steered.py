@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from prytany.abi import events as ev
+from prytany.drivers.clocks.steady import SteadyClock
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import START, Journal
@@ -17,6 +18,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold
+from prytany.ports.clock import Clock
 from prytany.ports.courier import Courier
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.ports.tool import Tools
@@ -90,6 +92,8 @@ class Home:
         self.couriers: dict[str, Courier] = {}
         self.virtual: VirtualLoop | None = None
         """The loop that its lives run in, where time is to pass as it does, at no cost."""
+        self.wall_ns: Callable[[], int] | None = None
+        """What the machine's clock says there, right or wrong."""
         self._pledge = pledge
         self._places = places
         self._keyring = Keyring(small_entropy)
@@ -116,7 +120,7 @@ class Home:
             if not idle:
                 kernel.react(entry)
 
-        clock = LogicalClock(state.table.time_ns) if self.virtual is None else VirtualClock(self.virtual)
+        clock = self._clock(state.table.time_ns)
         ledger = Ledger(state, self._keyring, clock, react)
         reader: Any = Following(self.store)
         files: Any = None
@@ -137,6 +141,14 @@ class Home:
             yield Steered(kernel, watched, failed)
         finally:
             await kernel.close()
+
+    def _clock(self, floor_ns: int) -> Clock:
+        if self.virtual is None:
+            return LogicalClock(floor_ns)
+        if self.wall_ns is None:
+            return VirtualClock(self.virtual)
+        loop = self.virtual
+        return SteadyClock(floor_ns, self.wall_ns, lambda: loop.now_ns)
 
     def entries(self) -> list[ev.Entry]:
         """All that is in the journal."""

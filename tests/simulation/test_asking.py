@@ -9,6 +9,7 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.budgets import RUN_DEFAULT, Budget
 from prytany.abi.errors import KernelError
 from prytany.drivers.models.scripted import Rule, ScriptedCall, ScriptedModel
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
@@ -42,8 +43,8 @@ class Plain(ScriptedModel):
         return await super().embed(texts) if self._vectors is None else Embedded(self._vectors)
 
 
-def run(program: Any, given: Any = None) -> tuple[Any, Fleet]:
-    """What `program` gives in a kernel with the `given` model, or its error as (errno, cause or feature)."""
+def run(program: Any, given: Any = None, budget: Budget = RUN_DEFAULT) -> tuple[Any, Fleet]:
+    """What `program` gives in a kernel with the `given` model and that budget; or its error: errno, and its cause."""
 
     async def asking(proc: Process) -> Any:
         try:
@@ -53,6 +54,7 @@ def run(program: Any, given: Any = None) -> tuple[Any, Fleet]:
 
     PROGRAMS["asking"], PLEDGES["asking"] = asking, ("model",)
     fleet = Fleet("asking")
+    fleet.budget = budget
     model: Any = given or Plain(tools=True, json_schema=True, images=True, embeddings=True)
     fleet.model = model
     ended = asyncio.run(asyncio.wait_for(fleet.live(), 20))
@@ -163,7 +165,7 @@ def test_a_usage_beyond_all_sense_stays_countable() -> None:
         return [await proc.llm("x") for _ in range(3)]
 
     answer = ModelAnswer("y", "stop", usage=Usage(2**63, 2**62, 2**63))
-    told, fleet = run(program, Plain(answer))
+    told, fleet = run(program, Plain(answer), Budget())
     assert told == ["y"] * 3
     assert fleet.table().processes[1].usage.prompt_tokens == 3 << 40
 

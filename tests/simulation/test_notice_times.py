@@ -11,6 +11,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.kernel.notices import AT_ONCE
 from prytany.ports.courier import Letter, Missed
 from prytany.testing.virtual_time import VirtualLoop
 from tests.simulation.couriers import CountingCourier
@@ -152,3 +153,43 @@ def test_a_storm_that_goes_on_is_told_once_in_ten_minutes_with_how_many_failures
         assert {body["about"][0]["agent"] for body in storms} == {"asks"}
 
     virtual(test)
+
+
+class Hanging(CountingCourier):
+    """Takes as long as it is let, and takes nothing."""
+
+    async def deliver(self, letter: Letter) -> bytes:
+        self.tried[letter.id] += 1
+        await passes(limits.NOTICE_TIMEOUT_MS / 1_000)
+        raise Missed("timeout")
+
+
+def test_a_fleet_whose_receivers_all_hang_does_not_keep_another_from_being_told() -> None:
+    loop = VirtualLoop()
+    courier = TimedCourier(loop)
+    home, _ = new_home()
+    home.virtual = loop
+    hanging = [Hanging() for _ in range(AT_ONCE)]
+    home.couriers.update({f"1/{at}": each for at, each in enumerate(hanging)})
+    home.couriers["2/0"] = courier
+
+    async def test() -> None:
+        async with home.life() as steered:
+            declare(steered, *[ALL] * AT_ONCE)
+            declare(steered, ALL, name="other")
+            pid = start(steered, "asks")
+            await passes(1)
+            for n in range(limits.NOTICES_A_PERIOD - 1):
+                happen(steered, pid, n)
+            await passes(1)
+            began_s = round(loop.time())
+            start(steered, "asks", number=2)
+            await passes(2 * limits.NOTICE_TIMEOUT_MS / 1_000)
+            assert courier.times
+            assert courier.times[0][0] - began_s <= limits.NOTICE_TIMEOUT_MS / 1_000
+            assert all(len(each.tried) > 1 for each in hanging)
+
+    try:
+        loop.run_until_complete(test())
+    finally:
+        loop.close()

@@ -11,6 +11,7 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.control import SESSION_ENDED
 from prytany.abi.errors import Eagain, Einval, Enoent, Esrch, KernelError
 from prytany.abi.signals import Signal
 from prytany.drivers.stores.memory import MemoryStore
@@ -24,6 +25,8 @@ from tests.simulation.stepped import Calls, Life
 UID = 1234
 GRACE_MS = 1_000
 MS = 1_000_000
+TERMINATED: Calls = [("process_exit", 143, None, {"type": "SIGTERM", "message": "ended by SIGTERM", "traceback": ""})]
+"""What a worker says whose program TERM ended."""
 
 
 def listening() -> Generator[Calls, tuple[int, Any], None]:
@@ -34,7 +37,21 @@ def listening() -> Generator[Calls, tuple[int, Any], None]:
         if n == -Signal.TERM:
             break
         n, item = yield [("message_receive", 0)]
-    yield [("process_exit", 128 + Signal.TERM, None, None)]
+    yield TERMINATED
+
+
+def parent() -> Generator[Calls, tuple[int, Any], None]:
+    """Starts another, and ends when it is told to."""
+    yield [("process_spawn", ":obedient", [], {}, "", None, 0, None)]
+    yield from obedient()
+
+
+def obedient() -> Generator[Calls, tuple[int, Any], None]:
+    """Ends when it is told to."""
+    n = 0
+    while n != -Signal.TERM:
+        n, _ = yield []
+    yield TERMINATED
 
 
 def deaf() -> Generator[Calls, tuple[int, Any], None]:
@@ -55,7 +72,14 @@ def fragile() -> Generator[Calls, tuple[int, Any], None]:
     yield [("process_exit", 1, None, None)]
 
 
-PROGRAMS = {":listening": listening, ":deaf": deaf, ":still": still, ":fragile": fragile}
+PROGRAMS = {
+    ":listening": listening,
+    ":deaf": deaf,
+    ":still": still,
+    ":parent": parent,
+    ":obedient": obedient,
+    ":fragile": fragile,
+}
 
 
 def begin(life: Life, function: str = "listening", *, kept: bool = False, grace_ms: int = GRACE_MS) -> int:
@@ -100,7 +124,8 @@ def test_one_that_nobody_attends_is_closed_after_its_grace_time_with_its_agent()
         await pass_ms(life, GRACE_MS)
         assert (session(life).reason, session(life).open) == (NOBODY, False)
         assert session(life).closed_ns
-        assert (await life.ended(number))["status"] == 128 + Signal.TERM
+        ended = await life.ended(number)
+        assert (ended["status"], ended["reason"], ended["error"]) == (0, SESSION_ENDED, None)
 
     store = living(test)
     assert commands_of(store) == ["fleet talk"], "nobody commanded that it ends"
@@ -172,6 +197,48 @@ def test_what_does_not_end_in_time_is_killed_with_all_that_it_started() -> None:
         assert session(life).reason == "enough"
         with pytest.raises(Esrch, match="has ended: enough"):
             life.kernel.sessions.end(1, uid=UID, reason="late")
+
+    living(test)
+
+
+def test_who_ends_with_the_session_was_not_killed_and_who_was_cut_off_for_it_has_not_succeeded() -> None:
+    async def test(life: Life) -> None:
+        begin(life, "parent", kept=True)
+        await life.until(lambda: 2 in life.kernel.table.running)
+        life.kernel.sessions.end(1, uid=UID, reason="enough")
+        await life.ended(1)
+        await life.settled()
+
+    entries = [ev.decode_entry(row.record) for row in living(test).reader().rows(1)]
+    exits = {
+        e.pid: (e.status, e.signal, e.reason) for x in entries for e in x.events if isinstance(e, ev.ProcessExited)
+    }
+    assert exits == {1: (0, 0, SESSION_ENDED), 2: (143, 0, SESSION_ENDED)}
+
+
+def test_who_is_terminated_by_somebody_was_and_the_session_says_so() -> None:
+    async def test(life: Life) -> None:
+        begin(life, kept=True)
+        await life.settled()
+        life.kernel.operator.signal(1, Signal.TERM, uid=UID)
+        ended = await life.ended(1)
+        assert (ended["status"], ended["reason"]) == (143, "ended by SIGTERM")
+        await life.until(lambda: bool(session(life).closed_ns))
+        assert session(life).reason == "its agent ended: ended by SIGTERM"
+
+    living(test)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_one_whose_agent_does_not_run_ends_at_once(stopped: bool) -> None:
+    async def test(life: Life) -> None:
+        begin(life, kept=True)
+        if stopped:
+            await life.settled()
+            life.kernel.operator.signal(1, Signal.STOP, uid=UID)
+        life.kernel.sessions.end(1, uid=UID, reason="enough")
+        ended = await life.ended(1)
+        assert (ended["status"], ended["signal"], ended["reason"]) == (0, 0, SESSION_ENDED)
 
     living(test)
 

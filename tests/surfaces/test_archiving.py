@@ -356,6 +356,29 @@ def test_a_base_that_was_changed_is_told_refused_and_made_anew_of_the_archives(
     assert homes.opens(home) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO base SELECT * FROM base",
+        "UPDATE base SET last = 9223372036854775807, seq = 9223372036854775807",
+        "UPDATE base SET last = -5, seq = -3",
+    ],
+)
+def test_a_base_that_cannot_be_one_is_damage_wherever_it_is_met(home: Path, tmp_path: Path, change: str) -> None:
+    archive(home, "a", "40")
+    make_backup(home, tmp_path / "b")
+    no_snapshots(home)
+    for path in (home / "journal.db", tmp_path / "b"):
+        with closing(apsw.Connection(str(path))) as connection:
+            connection.execute(change)
+    assert isinstance(homes.opens(home), Eio)
+    assert not sound(home)
+    for words in (("ps",), ("backup", str(tmp_path / "c")), ("journal", "keep", "--to", str(tmp_path / "kept"))):
+        assert said(*words, home=home)[2]["errno"] == "EIO"
+    assert said("restore-home", str(tmp_path / "b"), home=tmp_path / "new")[2]["errno"] == "EIO"
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "home", "program.py"}
+
+
 def test_a_base_of_another_form_is_read_through_its_upcaster_made_anew_or_refused(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -95,6 +96,36 @@ def test_a_running_kernel_forgets_and_refuses_as_a_stopped_one_does(
     assert holding(home, LIVING) == ["journal.db"]
     assert sound(home, capsys)["forgotten"] == gone.contents
     assert homes.opens(home) is None
+
+
+def test_who_listens_is_told_that_what_was_said_is_forgotten(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    async def run() -> None:
+        shard = await homes.open_home(home)
+        client = await attach(home)
+        try:
+            pid = homes.spawn(shard, home, "listens", 2, pledge=("proc", "ipc"))
+            await client.send(pid, "say", SECRET)
+            await client.send(pid, "say", BIG)
+            await shard.kernel.operator.wait_ended(pid)
+            before = (await client.hear(pid, 0)).said
+            assert [s.value["body"] for s in before if s.kind == "said"] == [SECRET, BIG]
+            await client.forget(pid)
+            after = (await client.hear(pid, 0)).said
+            assert [(s.kind, s.number) for s in after] == [(s.kind, s.number) for s in before]
+            gone = [s for s in after if s.forgotten]
+            assert [(s.kind, s.value) for s in gone] == [
+                ("said", {"uid": os.getuid(), "type": "say", "body": None})
+            ] * 2  # fmt: skip
+            shard.kernel.note((ev.ProcessReaped(pid),))
+            with pytest.raises(Esrch, match="was let go"):
+                await client.hear(pid, 0)
+        finally:
+            await client.close()
+            await shard.close()
+
+    asyncio.run(run())
 
 
 class Sly:

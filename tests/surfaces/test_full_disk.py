@@ -214,3 +214,34 @@ def test_the_commands_say_what_is_full_and_how_to_go_on(tmp_path: Path) -> None:
         assert resumed.stdout.strip() == "enough"
     finally:
         _libc.umount2(os.fsencode(disk), 2)
+
+
+GREEDY = """
+from prytany import agent
+
+@agent()
+async def main(proc):
+    for number in range(10_000):
+        await proc.nop(number.to_bytes(4, 'big') * 10_000)
+"""
+
+
+@pytest.mark.skipif(landlock.abi_version() == 0, reason="no Landlock on this machine")
+def test_an_up_on_a_full_disk_says_so_each_time_and_how_to_go_on(tmp_path: Path) -> None:
+    disk, home = tmp_path / "disk", tmp_path / "disk" / "home"
+    (tmp_path / "main.py").write_text(GREEDY)
+    agents = "agents: {main: {program: main.py:main, service: true}}"
+    (tmp_path / "fleet.yaml").write_text(f"version: 1\nname: greedy\n{agents}\n")
+    mount(disk, limits.RESERVE_BYTES + (3 << 20))
+    try:
+        done = [prytany("up", str(tmp_path), "--model", "scripted", home=home)]
+        fill(disk)
+        done += [prytany("up", str(tmp_path), "--model", "scripted", home=home) for _ in range(2)]
+        assert [up.returncode for up in done] == [75] * 3, done
+        for up in done:
+            assert f"go on with: prytany up --home {home}" in up.stderr
+            assert "Traceback" not in up.stderr
+        assert here("ps", home=home).returncode == 0
+        assert verify_home(home, "", as_json=True) == 0
+    finally:
+        _libc.umount2(os.fsencode(disk), 2)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from prytany.cli.init import FILES, fleet_name
+from prytany.cli.init import FILES, TEMPLATE, fleet_name
 from prytany.cli.main import perform
+from prytany.cli.new_folder import New
 from prytany.system.fleet.schema import schema_text
 
 MADE = [".gitignore", ".prytany", "README.md", "fleet.schema.json", "fleet.yaml", "librarian.py", "notes"]
@@ -68,6 +69,78 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path, taken:
     (tmp_path / "a" / taken).symlink_to(tmp_path / "elsewhere")
     assert perform(["init", str(tmp_path / "a")]) == 2
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("link", ["notes", ".prytany"])
+def test_a_link_that_leads_to_a_folder_is_not_made_in(tmp_path: Path, link: str) -> None:
+    for name in ("a", "elsewhere"):
+        (tmp_path / name).mkdir(mode=0o700)
+    (tmp_path / "a" / link).symlink_to(tmp_path / "elsewhere")
+    assert perform(["init", str(tmp_path / "a")]) == 2
+    assert [path.name for path in (tmp_path / "a").iterdir()] == [link]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_folder_that_becomes_a_link_after_it_was_looked_at_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    begin = New.begin
+
+    def late(new: New) -> None:
+        begin(new)
+        (tmp_path / "a" / "notes").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "a" / "README.md").symlink_to(tmp_path / "written")
+
+    monkeypatch.setattr(New, "begin", late)
+    assert perform(["init", str(tmp_path / "a")]) == 2
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert not (tmp_path / "written").exists()
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"notes", "README.md"}
+
+
+@pytest.mark.parametrize("files", range(len(FILES) + 3))
+@pytest.mark.parametrize("begun", [False, True])
+def test_one_that_was_killed_at_any_file_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, begun: bool
+) -> None:
+    made: list[str] = []
+    whole = New.file
+
+    def killed(new: New, name: str, text: str) -> None:
+        if len(made) == files:
+            if begun:
+                whole(new, name, "")
+            raise KeyboardInterrupt
+        made.append(name)
+        whole(new, name, text)
+
+    monkeypatch.setattr(New, "file", killed)
+    monkeypatch.setattr(New, "take_away", lambda new: None)
+    assert perform(["init", str(tmp_path)]) in (0, 130)
+    monkeypatch.undo()
+    assert perform(["init", str(tmp_path)]) == (2 if files == len(FILES) + 3 else 0)
+    assert perform(["fleet", "check", str(tmp_path)]) == 0
+    assert (tmp_path / "librarian.py").read_text() == (TEMPLATE / "librarian.py").read_text()
+    assert perform(["init", str(tmp_path)]) == 2
+
+
+def test_a_disk_without_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400, limits[1]))
+    try:
+        assert perform(["init", str(tmp_path / "a" / "b")]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_is_no_place_for_a_fleet(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_text("mine")
+    assert perform(["init", str(tmp_path)]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.db"]
 
 
 def test_a_project_keeps_its_readme_and_what_git_ignores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

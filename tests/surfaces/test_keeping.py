@@ -4,6 +4,7 @@ it is brought back."""
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -17,12 +18,15 @@ import pytest
 from prytany.abi import events as ev
 from prytany.abi.errors import Ebusy, Einval, Eio, Enoent, KernelError
 from prytany.cli.journal import verify_home
+from prytany.cli.reader import open_reader
+from prytany.drivers.stores.sqlite import SqliteStore
 from prytany.drivers.stores.sqlite_copy import SqliteCopyReader
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
 from prytany.journal.home import FORMAT
 from prytany.kernel.restored import REASON
 from prytany.kernel.state import fold_from_start
+from prytany.ports.store import StoreError
 from prytany.process.process import State
 from prytany.system.backup import make_archive, make_backup
 from prytany.system.logs import Logs
@@ -109,6 +113,57 @@ def test_nothing_is_overwritten_unasked_and_never_with_a_half(
     assert check_backup(tmp_path / "b").report.sound
 
 
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_a_file_that_a_killed_command_left_two_names_has_one_again(
+    home: Path, backup: Path, tmp_path: Path, force: tuple[str, ...]
+) -> None:
+    os.link(backup, tmp_path / ".b.unfinished")
+    code, _, error = said("backup", str(backup), *force, home=home)
+    assert (code, error.get("errno", "")) == ((0, "") if force else (2, "EINVAL"))
+    assert not (tmp_path / ".b.unfinished").exists()
+    assert check_backup(backup).report.sound
+
+
+def test_a_disk_without_locks_is_said_to_be_one(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(fd: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    before = (home / "journal.db").read_bytes()
+    monkeypatch.setattr("fcntl.flock", refused)
+    for words in (("backup", str(tmp_path / "b")), ("journal", "forget", "1"), ("journal", "keep", "--to", "new")):
+        error = said(*words, home=home)[2]
+        assert (error["errno"], os.strerror(errno.ENOLCK) in error["message"]) == ("EIO", True)
+    with pytest.raises(StoreError, match=os.strerror(errno.ENOLCK)):
+        SqliteStore(tmp_path / "journal.db")
+    assert (home / "journal.db").read_bytes() == before
+    assert not (tmp_path / "b").exists()
+
+
+WRONG_KIND = {
+    "a backup as home": ("journal", "verify", "--home", "b"), "an archive as home": ("ps", "--home", "a"),
+    "a folder as backup": ("restore-home", "home", "--home", "new"),
+    "an archive as backup": ("restore-home", "a", "--home", "new"),
+    "a backup as archive": ("journal", "verify", "--archive", "b", "--home", "home"),
+    "a home as archive": ("journal", "verify", "--archive", "home", "--home", "home"),
+    "a store as backup": ("restore-home", "home/journal.db", "--home", "new"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_KIND)
+def test_who_gives_a_command_another_kind_of_thing_is_told_what_it_takes(
+    home: Path, backup: Path, tmp_path: Path, name: str
+) -> None:
+    make_archive(home, tmp_path / "a", 4)
+    files = {path.name for path in tmp_path.iterdir()}
+    code, out, error = said(*(str(tmp_path / word) if word in files or word in ("new", "home/journal.db") else word
+                              for word in WRONG_KIND[name]))  # fmt: skip
+    assert (code, out) == (2, {})
+    assert error["errno"] in ("EIO", "EINVAL")
+    assert any(advice in error["next"] for advice in ("prytany restore-home FILE", "that prytany backup has made",
+                                                      "that prytany journal archive has made"))  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == files
+
+
 @pytest.mark.parametrize("place", ["home/b", "home/journal.db", "home/logs/b", "nowhere/b", "folder", "fifo"])
 def test_a_backup_is_not_put_where_it_cannot_be_kept(home: Path, tmp_path: Path, place: str) -> None:
     (tmp_path / "folder").mkdir()
@@ -171,6 +226,20 @@ def test_a_backup_beside_a_kernel_that_writes_is_of_one_moment(home: Path, tmp_p
     checked = check_backup(tmp_path / "b")
     assert checked.report.sound
     assert checked.about.entries == checked.report.rows == entries
+
+
+def test_a_kernel_that_writes_while_its_journal_is_opened_to_be_verified_is_no_damage(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes_on(home: Path, **more: bool) -> SqliteReader:
+        reader = open_reader(home, **more)
+        assert homes.opens(home) is None
+        return reader
+
+    before = head_of(home)
+    monkeypatch.setattr("prytany.cli.journal.open_reader", goes_on)
+    assert said("journal", "verify", home=home)[1]["sound"] is True
+    assert head_of(home) > before
 
 
 def test_a_home_that_is_brought_back_is_another_and_stands_still(home: Path, backup: Path, tmp_path: Path) -> None:

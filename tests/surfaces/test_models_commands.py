@@ -18,6 +18,9 @@ import pytest
 from prytany.cli.options import model_names
 from prytany.drivers.models import weights
 from prytany.drivers.models.weights import find_weights
+from prytany.system.fleet.loading import load_fleet
+from prytany.system.fleet.resolved import resolve
+from prytany.system.fleet.trust import digest_of, remember
 from prytany.testing.model_endpoint import Fault, ModelEndpoint
 from tests.surfaces.commands import ROOT, command, here, prytany
 from tests.surfaces.test_json import documented
@@ -151,7 +154,13 @@ def test_try_asks_an_endpoint_and_a_fleets_model_with_its_key_and_ctrl_c_ends_it
             endpoint.faults.append(Fault.refusal(404, "model_not_found"))
             code, said = await typed("models try remote", one)
             assert (code, "EMODEL" in said, "see which models the endpoint has" in said) == (2, True, True), said
-            code, said = await typed(f"models try big Hi. --fleet {tmp_path}", {"PROVIDER_KEY": KEY})
+            mine = f"models try big Hi. --fleet {tmp_path}"
+            mine_alone = {"PROVIDER_KEY": KEY, "PRYTANY_HOME": str(tmp_path / "home")}
+            for more in ("", " --json"):
+                code, said = await typed(mine + more, mine_alone)
+                assert (code, "the variable PROVIDER_KEY" in said, "--trust" in said) == (2, True, True), said
+            assert len(endpoint.bodies) == 1
+            code, said = await typed(f"{mine} --trust", mine_alone)
             assert (code, "tools" in said) == (0, True), said
             assert endpoint.tokens == {KEY}
             assert [body["model"] for body in endpoint.bodies] == ["m", "big"]
@@ -171,7 +180,18 @@ def test_a_fleet_file_with_faults_is_told_with_line_and_column(tmp_path: Path, w
     assert (done.returncode, f"{path}:5:" in done.stderr) == (2, True), done.stderr
     path.write_text(FLEET.format(url="http://127.0.0.1:9/v1"))
     assert "ENOENT" in here("models", "try", "bi", "--fleet", str(path)).stderr
-    assert "PROVIDER_KEY, which is not set" in here("models", "try", "big", "--fleet", str(path)).stderr
+    home = tmp_path / "home"
+    at = ("--fleet", str(path), "--home", str(home))
+    assert "PROVIDER_KEY, which is not set" in here("models", "try", "big", *at, "--trust").stderr
+    home.mkdir(0o700)
+    assert "PROVIDER_KEY, which is not set" in here("models", "try", "big", *at, "--trust").stderr
+    assert "PROVIDER_KEY, which is not set" in here("models", "try", "big", *at).stderr  # it is remembered
+    path.write_text(FLEET.format(url="http://127.0.0.1:10/v1"))
+    assert "EACCES" in here("models", "try", "big", *at).stderr
+    resolved = resolve(load_fleet(path).fleet, path.parent, {})
+    remember(home, digest_of(resolved))  # as `up` does
+    assert "PROVIDER_KEY, which is not set" in here("models", "try", "big", *at).stderr
+    assert "--trust is for a fleet's model" in here("models", "try", "scripted", "--trust").stderr
 
 
 def test_a_run_of_a_fleet_says_that_nobody_asks_the_model_of_the_command_line(tmp_path: Path) -> None:

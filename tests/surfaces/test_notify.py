@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from prytany.abi.errors import Enoent
+from prytany.cli.attached import reach
+from prytany.client import Client
 from tests.surfaces.commands import ROOT, command, here, prytany
 from tests.unit.drivers.couriers.receiver import Receiver, answer
 
@@ -207,6 +210,25 @@ def test_up_applies_changed_notices_and_those_that_wait_go_the_new_way(folder: P
         assert "+ notify command page.sh" in applied.stdout
         assert "nothing changed" in here("up", str(folder), "--trust", home=home).stdout
     assert [notice["kind"] for notice in told(folder)] == ["failure"]
+
+
+def test_an_up_that_finds_a_kernel_which_only_begins_waits_for_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    looks: list[Path] = []
+
+    async def early(where: Path) -> Client:
+        looks.append(where)
+        if len(looks) == 1:
+            raise Enoent("it does not listen yet")
+        return await reach(where)
+
+    with up(folder, home):
+        monkeypatch.setattr("prytany.cli.up.reach", early)
+        done = here("up", str(folder), "--trust", home=home)
+    assert (done.returncode, len(looks)) == (0, 2), done.stderr
+    assert done.stdout.splitlines()[-1].startswith("the fleet shop is up")
 
 
 def test_a_test_goes_through_each_channel_and_says_what_happened(folder: Path, tmp_path: Path) -> None:

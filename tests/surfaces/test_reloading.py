@@ -340,3 +340,63 @@ def test_a_fleet_that_is_being_brought_when_its_kernel_is_told_to_stop_is_not(tm
         assert [tools.manifests["shop.look"].description for tools in shop.tools] == ["Look."]
 
     with_shop(tmp_path, body)
+
+
+TWO = """
+version: 1
+name: NAME
+models: {default: {driver: openai, base_url: "URL", model: big, key: {secret: provider}}}
+secrets: {provider: {env: TWO_MEAN_IT}}
+agents: {clerk: {kind: inline, program: "agents.py:clerk", pledge: [model]}}
+"""
+
+
+def test_fleets_that_mean_different_things_by_one_variable_have_each_their_own_and_a_kernel_that_comes_back_mixes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TWO_MEAN_IT", raising=False)
+    at = {"far": tmp_path / "far", "near": tmp_path / "near"}
+    for name, folder in at.items():
+        folder.mkdir()
+        text = TWO.replace("NAME", name).replace("URL", f"http://127.0.0.1:9/{name}")
+        (folder / "fleet.yaml").write_text(text)
+        (folder / "agents.py").write_text("async def clerk(proc): ...\n")
+
+    def keys(shop: Shop) -> dict[str, object]:
+        models = shop.shard.drivers.models
+        return {name: m.opened.by[1] for name, m in models.items() if isinstance(m, SwitchedModel)}
+
+    async def first(shop: Shop) -> None:
+        far, near = Shop(at["far"], shop.shard), Shop(at["near"], shop.shard)
+        await far.up(environment={"TWO_MEAN_IT": "of-far"})
+        with pytest.raises(Enoent):
+            await near.up()  # what the other one was brought with is not its own
+        await near.up(environment={"TWO_MEAN_IT": "of-near"})
+        for _ in range(2):
+            assert keys(shop) == {"1/default": "of-far", "2/default": "of-near"}
+            assert (await far.up(), await near.up()) == ([], [])
+        assert "of-far" not in repr(events_of(shop.shard))
+
+    async def then(shop: Shop) -> None:
+        near = Shop(at["near"], shop.shard)
+        assert keys(shop) == {"1/default": "of-far", "2/default": None}
+        with pytest.raises(Enoent):
+            await near.up()
+        assert await near.up(environment={"TWO_MEAN_IT": "of-near"}) == ["~ secret provider: value"]
+        assert keys(shop) == {"1/default": "of-far", "2/default": "of-near"}
+
+    async def alike(shop: Shop) -> None:
+        assert keys(shop) == {"1/default": None, "2/default": None}  # whose it is nobody knows
+        for place in at.values():
+            await Shop(place, shop.shard).up(environment={"TWO_MEAN_IT": "anew"})
+
+    async def last(shop: Shop) -> None:
+        assert keys(shop) == {"1/default": "later", "2/default": "later"}  # both mean the same by it
+
+    with_shop(tmp_path, first)
+    monkeypatch.setenv("TWO_MEAN_IT", "of-far")
+    with_shop(tmp_path, then)
+    monkeypatch.setenv("TWO_MEAN_IT", "anew")
+    with_shop(tmp_path, alike)
+    monkeypatch.setenv("TWO_MEAN_IT", "later")
+    with_shop(tmp_path, last)

@@ -164,3 +164,21 @@ def test_what_a_run_took_stays_when_its_children_are_gone(tmp_path: Path, capsys
     assert json.loads(capsys.readouterr().out)["tree"] == first["tree"]
     inspect_process(home, root, False)
     assert "tree         2 processes, 4 calls" in capsys.readouterr().out
+
+
+def test_who_listens_late_is_told_in_answers_of_a_bounded_size(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    text = "x" * 900_000
+
+    async def life(shard: Shard, client: Client) -> None:
+        pid = homes.spawn(shard, home, "waits", 1, 8, pledge=("proc", "ipc"))
+        for _ in range(12):
+            await client.send(pid, "say", text)
+        heard, after = 0, 0
+        while heard < 12:  # in one answer it would be more than a connection may leave unread
+            answer = await client.hear(pid, after)
+            assert len(answer.said) <= 2
+            assert all(said.value["body"] == text for said in answer.said)
+            heard, after = heard + len(answer.said), answer.last
+
+    with_kernel(home, life)

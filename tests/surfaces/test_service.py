@@ -189,8 +189,49 @@ def test_a_stop_while_the_home_is_opened_ends_the_process_there_and_then(tmp_pat
         assert running.stdout is not None
         assert running.stdout.readline() == "opening\n"
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=20)
+        _, said = running.communicate(timeout=20)
     assert running.returncode == 143
+    assert said.splitlines()[-1] == "stopped while it was opening its home; nothing is lost"
+
+
+def test_a_hang_up_while_the_home_is_opened_is_held_and_obeyed_when_it_is_open(tmp_path: Path) -> None:
+    folder = fleet(tmp_path, "slowly")
+    opening = (
+        "import sys, time\n"
+        "import prytany.cli.up as up\n"
+        "opens = up.open_shard\n"
+        "async def slowly(*given, **more):\n"
+        "    print('opening', flush=True)\n"
+        "    sys.stdin.read()\n"
+        "    return await opens(*given, **more)\n"
+        "up.open_shard = slowly\n"
+        "from prytany.cli.__main__ import main\n"
+        "main()\n"
+    )
+    words = [sys.executable, "-c", opening, *command("up", str(folder), "--trust", home=tmp_path / "home")[3:]]
+    with (
+        manager(folder) as told,
+        subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, "NOTIFY_SOCKET": told.getsockname()},
+        ) as running,
+    ):  # fmt: skip
+        assert running.stdout is not None
+        assert running.stdin is not None
+        assert running.stdout.readline() == "opening\n"
+        for _ in range(3):
+            running.send_signal(signal.SIGHUP)
+        (folder / "fleet.yaml").write_text(FLEET + "  another: {program: work.py:work}\n")
+        running.stdin.close()
+        while "RELOADING=1" not in (message := told.recv(4_096).decode()):
+            assert "STOPPING" not in message
+        while "READY=1" not in told.recv(4_096).decode():
+            pass
+        (up,) = json.loads(here("status", "--json", home=folder / "home").stdout)["fleets"]
+        assert sorted(up["agents"]) == ["another", "worker"]
+        running.send_signal(signal.SIGTERM)
+        running.send_signal(signal.SIGHUP)
+        assert running.wait(60) in (0, 130)
 
 
 def test_a_drain_that_makes_no_sense_is_refused(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import termios
+from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +134,7 @@ def test_the_end_of_input_leaves_and_so_does_a_terminal_that_is_closed(folder: P
             person.until("> ")
             person.hang_up()
             assert person.ended() == 129
-        assert prytany("wait", "4", home=home).returncode == 143
+        assert prytany("wait", "4", home=home).returncode == 0
         assert rows(home, "--all")[-1]["reason"] == "nobody was left in it"
 
 
@@ -340,3 +343,29 @@ def test_a_kernel_whose_terminal_nobody_reads_goes_on(folder: Path) -> None:
             assert len(done.stdout.splitlines()) == 5, done.stderr
         finally:
             kernel.type("\x11")  # Ctrl-Q: who is killed with output that is held ends late
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_chat_whose_output_nobody_takes_heeds_that_it_is_to_end(own: bool, folder: Path) -> None:
+    script = {"rules": [{"when": "much", "text": "word " * 3_000}]}
+    (folder / "script.json").write_text(json.dumps(script))
+    reader, writer = os.pipe()
+    size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
+    with ExitStack() as stack:
+        home = folder / "home" if own else stack.enter_context(up(folder))[0]
+        words = command("chat", *(("--fleet", str(folder), "--trust") if own else ("friend",)), home=home)
+        run = stack.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=writer, cwd=ROOT))
+        os.close(writer)
+        assert run.stdin is not None
+        run.stdin.write(b"much\n")
+        run.stdin.flush()
+        waiting = array("i", [0])
+        while waiting[0] < size:
+            fcntl.ioctl(reader, termios.FIONREAD, waiting)
+            assert run.poll() is None
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == 143
+        os.close(reader)
+        assert [(row["state"], row["reason"]) for row in rows(home, "--all")] == [
+            ("closed", "left by the last who was in it")
+        ]  # fmt: skip

@@ -69,7 +69,11 @@ def test_a_session_without_a_kernel_has_one_of_its_own_and_ends_with_its_lines(f
     done = talk("chat", "--fleet", str(folder), home=home, typed="Hello there. You?\n\n  \nAnd now?\n")
     assert (done.returncode, done.stdout) == (0, "Hello there. [3 words]\nAnd now? [2 words]\n"), done.stderr
     (row,) = [json.loads(line) for line in here("ps", "--json", home=home).stdout.splitlines()]
-    assert (row["state"], row["status"]) == ("terminated", 143)
+    assert row["reason"] == "its session ended"
+    for words in (("ps",), ("tree",), ("inspect", "1"), ("trace", "1")):
+        shown = here(*words, home=home).stdout
+        assert ("its session ended" in shown, "SIGTERM" in shown, "143" in shown) == (True, False, False), shown
+    assert (row["state"], row["status"]) == ("terminated", 0)
 
 
 def test_what_a_model_says_cannot_steer_the_terminal(folder: Path) -> None:
@@ -127,7 +131,9 @@ def test_a_session_that_is_kept_is_come_back_to_and_taken_down_with_its_fleet(fo
         assert (again.returncode, again.stdout) == (0, "Still there? [2 words]\n"), again.stderr
         down = prytany("down", "--json", home=home)
         assert json.loads(down.stdout) == {"fleet": "talk", "ended": 1}
-        assert prytany("wait", "1", home=home).returncode == 143
+        assert prytany("wait", "1", home=home).returncode == 0
+        (ended,) = [json.loads(line) for line in here("sessions", "--all", "--json", home=home).stdout.splitlines()]
+        assert ended["reason"] == "its fleet was taken down"
         gone = talk("attach", "1", home=home, typed="Anybody?\n")
         assert gone.returncode == 2
         assert talk("chat", "friend", home=home, typed="x\n").returncode == 2
@@ -214,3 +220,18 @@ def test_without_a_name_the_entry_of_the_fleet_that_is_up_is_talked_with_and_onl
         done = here("up", str(folder), "--running", "3", "--drain", "5", home=home)
         assert done.returncode == 0
         assert "--running, --drain: only for a kernel that begins" in done.stderr
+        done = here("up", str(folder), "--plain", "--unconfined", "--json", home=home)
+        assert json.loads(done.stderr)["without_effect"] == ["--unconfined", "--plain"]
+        done = here("chat", "--unconfined", "--trust", "--keep", "--grace", "5", "--say", "Hi.", "--json", home=home)
+        notes = [note for line in done.stderr.splitlines() if (note := json.loads(line)).get("without_effect")]
+        assert [note["without_effect"] for note in notes] == [["--grace"], ["--unconfined", "--trust"]]
+        assert "the one that runs" in notes[1]["note"]
+
+
+def test_a_model_that_nobody_asks_and_workers_that_are_not_confined_are_told(folder: Path) -> None:
+    done = here(
+        "chat", "--fleet", str(folder), "--model", "scripted", "--unconfined", "--say", "Hi.", home=folder / "home"
+    )
+    assert (done.returncode, done.stdout) == (0, "Hi. [1 words]\n")
+    assert "--model scripted is asked by nobody" in done.stderr
+    assert "workers are NOT confined" in done.stderr

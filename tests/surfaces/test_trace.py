@@ -13,6 +13,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Einval, Esrch
 from prytany.abi.signals import Signal
 from prytany.cli import trace
+from prytany.cli.logs import show_logs
 from prytany.cli.trace import Shown, trace_process
 from prytany.cli.traced import Traced
 from prytany.drivers.stores.sqlite_reader import SqliteReader
@@ -179,3 +180,35 @@ def test_a_process_is_followed_until_it_ends(tmp_path: Path, capsys: pytest.Capt
     assert events[-1] == "process.stopped"
     assert events.count("process.exited") == 1
     assert "nothing runs here" in err
+
+
+@pytest.mark.parametrize(
+    ("stays", "ends", "expected"),
+    [(False, False, "prytany resume"), (True, False, "prytany up"), (False, True, "has ended")],
+)
+def test_what_is_followed_advises_what_can_be_done(
+    stays: bool, ends: bool, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+
+    async def leave() -> None:
+        shard = await homes.open_home(home)
+        first = homes.spawn(shard, home, "waits", 1, 8)
+        homes.spawn(shard, home, "waits", 1, 8)
+        if stays:
+            shard.kernel.fleet_operator.declare("talk", [], models={}, tools=[], resolved=b"", uid=0, stays=True)
+        if ends:
+            shard.kernel.operator.signal(first, Signal.KILL, uid=0)
+        await shard.close()
+
+    asyncio.run(leave())
+    show_logs(home, ["1"], follow=True)
+    said = capsys.readouterr().err
+    assert "nothing runs here" in said
+    assert [advice for advice in ("prytany resume", "prytany up", "has ended") if advice in said] == [expected]
+    shown = Shown(Traced(1), False)
+    reader = SqliteReader(home / "journal.db", pinned=False)
+    asyncio.run(trace._follow(home, reader, shown))  # as of one that was going on a moment ago
+    reader.close()
+    said = capsys.readouterr().err
+    assert [advice for advice in ("prytany resume", "prytany up") if advice in said] == ([] if ends else [expected])

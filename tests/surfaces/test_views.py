@@ -131,7 +131,8 @@ def test_where_nothing_runs_status_says_so_and_what_is_commanded_is_recorded(tmp
     assert (ended.returncode, json.loads(ended.stderr)["errno"]) == (2, "ESRCH")
     followed = here("logs", "1", "--follow", home=home)
     assert (followed.returncode, followed.stdout) == (0, "")
-    assert "nothing runs here" in followed.stderr
+    assert "nothing runs here, and what is followed has ended" in followed.stderr
+    assert "resume" not in followed.stderr
 
 
 def test_of_many_ended_runs_a_person_sees_the_newest_and_a_program_all(tmp_path: Path) -> None:

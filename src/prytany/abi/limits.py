@@ -99,3 +99,4 @@ STORM_MS = 60_000
 STORM_QUIET_MS = 600_000  # that a storm which goes on is not told again
 DISK_LOW_BYTES = 64 << 20  # free on the disk of the home: people are told before the kernel has to stop
 DISK_LOOK_MS = 60_000  # between two looks at it
+HOME_LOOK_MS = 5_000  # between two looks whether the home is still there

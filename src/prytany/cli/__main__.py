@@ -10,6 +10,10 @@ NATIVE = "pyreqwest"
 
 def main() -> None:
     """Carry out what was typed."""
+    if sys.argv[1:2] == ["up"]:
+        from prytany.cli.held import hold_from_the_start
+
+        hold_from_the_start()
     try:
         from prytany.cli.main import main as carry_out
 

@@ -14,6 +14,7 @@ from prytany.cli.journal import parse_head
 from prytany.cli.text import json_line, note, processes, safe
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
+from prytany.journal.opening import Damaged
 from prytany.system.backup import make_backup
 from prytany.system.logs import Logs
 from prytany.system.restoring import check_backup
@@ -62,8 +63,10 @@ def restore(path: Path, home: Path, head: str, as_json: bool) -> None:
         raise advised(error, "name a file that prytany backup has made") from None
     except Einval as error:
         raise advised(error, "name a folder that is not there yet: --home DIR") from None
-    except Eio as error:
+    except Damaged as error:
         raise advised(error, "take another backup; nothing was made of this one") from None
+    except Eio as error:
+        raise advised(error, "see to what is said, or name another folder with --home; nothing was made") from None
     if as_json:
         print(json_line({**made._asdict(), "home": str(home)}))
         return

@@ -23,10 +23,12 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command, reach
 from prytany.cli.bringing import resolved
 from prytany.cli.failure import advised
+from prytany.cli.heeded import asked_by_nobody, only_at_begin
 from prytany.cli.last import last_notices
 from prytany.cli.may_spend import tell_may_spend
 from prytany.cli.run import Terms
 from prytany.cli.talking import talk_with
+from prytany.cli.text import note
 from prytany.cli.trusting import trusted
 from prytany.cli.up import kernel_here
 from prytany.client import Client, attach
@@ -65,6 +67,9 @@ def chat(terms: Terms, target: Path, agent: str, manner: Manner, *, trust: bool,
     """A session with an agent; the exit code. `given` are the options that were typed, and hold where a kernel
     begins."""
 
+    if manner.kept and "grace" in given:
+        note("--grace: without effect beside --keep, with which nobody is waited for", terms.as_json,
+             without_effect=["--grace"])  # fmt: skip
     ServiceManager.take(os.environ)  # nobody is told of a session, and nothing that it starts can be
 
     async def run() -> int:
@@ -77,6 +82,7 @@ def chat(terms: Terms, target: Path, agent: str, manner: Manner, *, trust: bool,
                     Einval("--model is for a kernel that begins, and one runs in this home"),
                     "leave it out; or name the model in the fleet file, and bring that up again; or use another --home",
                 )
+            only_at_begin(("unconfined", "trust"), given, terms.home, terms.as_json)
             rows = await client.fleets()
             if "target" in given:
                 rows = _of_file(rows, target, terms.home)
@@ -97,6 +103,7 @@ async def _chat_here(terms: Terms, target: Path, agent: str, manner: Manner, *, 
         said = f"there is no chat agent {name!r} in {target}{': it is a program' if found else ''}"
         raise advised(Enoent(said), f"its chat agents are: {', '.join(chats) or 'none'}")
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
+    asked_by_nobody(terms.model, fleet, terms.as_json)
     quiet = terms._replace(quiet=True)
     async with kernel_here(quiet, any(not a.model for a in fleet.agents.values()), ServiceManager()) as up:
         try:

@@ -30,12 +30,8 @@ say = click.option(
     help="A fleet file, or a folder that holds one; this folder by default. Where a kernel runs: one that is up on it.",
 )
 @say
-@options.home
-@options.model
-@options.unconfined
-@options.tag
+@options.of_fleet
 @options.budget
-@click.option("--trust", is_flag=True, help="Trust what of the fleet is not confined, without being asked.")
 @click.option("--keep", is_flag=True, help="Let the session live on without you; attach comes back to it.")
 @click.option(
     "--grace",

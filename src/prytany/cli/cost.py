@@ -75,6 +75,9 @@ def _show(by: Sequence[str], found: Mapping[tuple[str | int, ...], Spent], total
         say(f"UNPRICED: {total.unpriced} attempts took tokens at a price that is not known, or was not recorded then")
     if "tag" in by and sum(spent.calls + spent.failed for spent in found.values()) > total.calls + total.failed:
         say("who has several tags counts under each of them, and once in all")
+    if total.unanswered_tokens:
+        lost = f"{total.unanswered_tokens:,} tokens and {money(total.unanswered_usd_micros)}"
+        say(f"{lost} of it are of attempts without an answer, at the most that they may have taken")
     if total.estimated:
         say(f"the tokens of {total.estimated} attempts are an estimate: the endpoint did not tell them")
 

@@ -13,9 +13,10 @@ import uvloop
 
 from prytany.abi.errors import Einval, Enoent
 from prytany.cli.failure import advised
+from prytany.cli.heeded import asked_by_nobody
 from prytany.cli.may_spend import say_may_spend
 from prytany.cli.run import Terms, session
-from prytany.cli.text import json_line, note, safe
+from prytany.cli.text import json_line, safe
 from prytany.cli.trusting import path_of, trusted
 from prytany.system.fleet.bringing import bring
 from prytany.system.fleet.loading import load_fleet
@@ -96,10 +97,7 @@ def run_fleet(
     digest = trusted(fleet, folders.values(), terms.home, trust, terms.as_json)
     needs_model = any(not a.model for a in fleet.agents.values())
     asked = name_model(terms.model) if needs_model else ""
-    if terms.model and not needs_model:
-        note(
-            f"--model {terms.model} is asked by nobody: each agent of {fleet.name} has a model in {path}", terms.as_json
-        )
+    asked_by_nobody(terms.model, fleet, terms.as_json)
     prepare_folders(fleet, path.absolute(), terms.home)  # last: what is refused has made no folder
 
     async def start(shard: Shard) -> list[int]:

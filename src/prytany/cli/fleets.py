@@ -8,11 +8,6 @@ import click
 
 from prytany.cli import options
 
-target = click.argument(
-    "target", metavar="[TARGET]", default=".", type=click.Path(path_type=Path), shell_complete=options.files(".yaml"),
-    help="A fleet file, or a folder that holds one; this folder by default.",
-)  # fmt: skip
-
 drain = click.option(
     "--drain",
     metavar="SECONDS",
@@ -46,7 +41,7 @@ def fleet(context: click.Context) -> None:
 
 
 @click.command()
-@target
+@options.target
 @options.as_json
 def check(target: Path, as_json: bool) -> None:
     """Say everything that is wrong with a fleet file, with line and column. Nothing of it is run."""
@@ -56,7 +51,7 @@ def check(target: Path, as_json: bool) -> None:
 
 
 @click.command()
-@target
+@options.target
 @click.option("--resolved", is_flag=True, help="As it will run: defaults filled in, names looked up, paths whole.")
 @options.as_json
 def show(target: Path, resolved: bool, as_json: bool) -> None:
@@ -79,13 +74,9 @@ fleet.section("Commands", check, show, schema)
 
 
 @click.command()
-@target
-@options.home
-@options.model
+@options.target
+@options.of_fleet
 @options.running
-@options.unconfined
-@options.tag
-@click.option("--trust", is_flag=True, help="Trust what of it is not confined, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option(
     "--keep-ended",
@@ -110,9 +101,9 @@ def up(
     runs here, until Ctrl-C or TERM: then it drains, and a second one stops it at once. HUP lets it look at the file
     again.
     """
-    from prytany.cli.stopping import ends_at_once
+    from prytany.cli.held import held
 
-    with ends_at_once():
+    with held() as hang_ups:
         from prytany.cli.home import find_home
         from prytany.cli.run import Terms
         from prytany.cli.up import bring_up
@@ -120,9 +111,8 @@ def up(
         terms = Terms(
             find_home(home), model, running, unconfined, as_json, plain=plain, tags=tags, keep_ended_days=keep_ended
         )
-        of_kernel = ("model", "running", "unconfined", "keep_ended", "drain")
-        typed = [f"--{name.replace('_', '-')}" for name in of_kernel if name in options.given(context)]
-        context.exit(bring_up(terms, target, trust=trust, dry_run=dry_run, drain_s=drain, of_kernel=typed))
+        given = options.given(context)
+        context.exit(bring_up(terms, target, hang_ups, trust=trust, dry_run=dry_run, drain_s=drain, given=given))
 
 
 @click.group(cls=options.Sections, invoke_without_command=True)
@@ -133,7 +123,7 @@ def service(context: click.Context) -> None:
 
 
 @click.command()
-@target
+@options.target
 @click.option("--user", is_flag=True, help="For the user's own manager, and not the system's.")
 @options.home
 @drain

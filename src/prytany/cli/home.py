@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from shlex import quote as quoted
 
-from prytany.abi.errors import Eacces
+from prytany.abi.errors import Eacces, Einval
 from prytany.cli.failure import advised, wants_json
 from prytany.cli.text import note
 
@@ -17,12 +17,13 @@ from prytany.cli.text import note
 def find_home(option: Path | None) -> Path:
     """--home, then PRYTANY_HOME, then the nearest `.prytany` upwards that is ours, then the user's state folder.
 
-    Raises Eacces where one is found that was not begun where it lies: it may have come with what was downloaded.
+    Raises Einval where a file is named, which is no home, and Eacces where one is found that was not begun where it
+    lies: it may have come with what was downloaded.
     """
     if option is not None:
-        return _plain(option)
+        return _folder(_plain(option))
     if named := os.environ.get("PRYTANY_HOME"):
-        return _plain(Path(named))
+        return _folder(_plain(Path(named)))
     here = Path.cwd()
     for folder in (here, *here.parents):
         found = folder / ".prytany"
@@ -32,6 +33,17 @@ def find_home(option: Path | None) -> Path:
             _passed_over(f"{found} is passed over: {why}; it can be named, with --home")
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "prytany"
+
+
+def _folder(named: Path) -> Path:
+    """What was named, unless it is a file: people keep backups and archives, which are of a home and none."""
+    if not named.is_file():
+        return named
+    raise advised(
+        Einval(f"{named} is not a folder, and a home is one"),
+        "a backup becomes a home with: prytany restore-home FILE --home DIR; an archive is read with the home that it"
+        " is of: prytany journal verify --archive FILE",
+    )
 
 
 def _placed(home: Path) -> Path:

@@ -7,20 +7,25 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from prytany.abi.errors import Eacces, Einval, Enospc, KernelError
 from prytany.abi.names import check_name
 from prytany.cli.failure import advised
+from prytany.cli.new_folder import New
 from prytany.cli.text import json_line, safe
+from prytany.journal.home import BEGUN
+from prytany.journal.plain import read_plain
 from prytany.system.fleet.schema import schema_text
 
 TEMPLATE = Path(__file__).with_name("template")
-FILES = ("fleet.yaml", "librarian.py", "notes/bakery.md")
+FLEET = "fleet.yaml"
+FILES = (FLEET, "librarian.py", "notes/bakery.md")
 """The fleet: where one of them is there, nothing is made."""
 BESIDE = {"README.md": "README.md", ".gitignore": "gitignore"}
 """What a project may have already, and then keeps: by name, what it is called in the template."""
+OUTSIDE = ("notes",)
+"""Folders of them: one that is a link would have a file made elsewhere."""
 SCHEMA, HOME = "fleet.schema.json", ".prytany"
 NAME, NAME_CHARS_MAX = "fleet", 64
 THEN = """then: prytany run --arg prompt="When does the bakery open?"
@@ -33,43 +38,65 @@ def make_fleet(folder: Path, as_json: bool) -> None:
     """Make a fleet in `folder`, and the folder where it is not there.
 
     Raises:
-        Einval: files of the fleet's names are there, or the folder is none.
+        Einval: files of the fleet's names are there, or the folder is none, or a home.
         Eacces, Enospc: it cannot be written; what was begun is taken away again.
     """
     check_name(str(folder))
     root = folder.absolute()
-    taken = [name for name in (*FILES, SCHEMA) if os.path.lexists(root / name)]
-    if os.path.lexists(root / HOME) and not (root / HOME).is_dir():
-        taken.append(HOME)
-    if taken:
+    if root.is_dir() and not BEGUN.isdisjoint(os.listdir(root)):
+        raise advised(
+            Einval(f"{root} is the home of a kernel, and no place for a fleet; nothing was made"),
+            "name the folder that it is in, or another",
+        )
+    kept = [name for name in BESIDE if os.path.lexists(root / name)]
+    contents = dict(_contents(root, kept))
+    if taken := _taken(root, contents):
         raise advised(
             Einval(f"{root} has {', '.join(taken)} already; nothing was made"),
             "name another folder, or go on with what is there: prytany fleet check",
         )
-    kept = [name for name in BESIDE if os.path.lexists(root / name)]
-    made: list[Path] = []
-    try:
-        for path, text in _contents(root, kept):
-            _make_folders(path.parent, made)
-            with open(path, "x", encoding="utf-8") as file:
-                made.append(path)
-                file.write(text)
-        _make_folders(root / HOME, made)
-    except OSError as error:
-        _take_away(made)
-        raise advised(_refused(error, root), "nothing was made; name a folder that can be written to") from None
-    except BaseException:
-        _take_away(made)
-        raise
-    _tell(folder, [str(path.relative_to(root)) for path in made if root in path.parents], kept, as_json)
+    with New(root) as new:
+        try:
+            new.begin()
+            for name, text in contents.items():
+                if name == FLEET:
+                    new.folder(HOME, 0o700)
+                new.file(name, text)
+        except OSError as error:
+            new.take_away()
+            raise advised(_refused(error, root), "nothing was made; name a folder that can be written to") from None
+        except BaseException:
+            new.take_away()
+            raise
+    _tell(folder, new.names, kept, as_json)
 
 
-def _contents(root: Path, kept: list[str]) -> Iterator[tuple[Path, str]]:
+def _contents(root: Path, kept: list[str]) -> Iterator[tuple[str, str]]:
+    """Names and texts; the fleet file comes last, so that where it is there all is."""
     name = fleet_name(root)
-    for target, source in {**{name: name for name in FILES}, **BESIDE}.items():
+    sources = {**{name: name for name in FILES if name != FLEET}, **BESIDE, FLEET: FLEET}
+    yield SCHEMA, schema_text()
+    for target, source in sources.items():
         if target not in kept:
-            yield root / target, (TEMPLATE / source).read_text(encoding="utf-8").replace("NAME", name)
-    yield root / SCHEMA, schema_text()
+            yield target, (TEMPLATE / source).read_text(encoding="utf-8").replace("NAME", name)
+
+
+def _taken(root: Path, contents: dict[str, str]) -> list[str]:
+    """What is there and is not what an init that was cut off has left: of those, the fleet file is not whole."""
+    there = [name for name in (*FILES, SCHEMA) if os.path.lexists(root / name)]
+    whole = _holds(root / FLEET, contents[FLEET])
+    taken = [name for name in there if whole or not _holds(root / name, contents[name], "")]
+    taken += [name for name in OUTSIDE if (root / name).is_symlink()]
+    if os.path.lexists(root / HOME) and (not (root / HOME).is_dir() or (root / HOME).is_symlink()):
+        taken.append(HOME)
+    return taken
+
+
+def _holds(path: Path, *texts: str) -> bool:
+    try:
+        return read_plain(path).decode("utf-8", "replace") in texts
+    except OSError:
+        return False
 
 
 def fleet_name(root: Path) -> str:
@@ -80,23 +107,8 @@ def fleet_name(root: Path) -> str:
     return name[:NAME_CHARS_MAX] or NAME
 
 
-def _make_folders(place: Path, made: list[Path]) -> None:
-    """`place` and what is missing above it; homes are nobody else's to look into."""
-    if place.is_dir():
-        return
-    _make_folders(place.parent, made)
-    place.mkdir(mode=0o700 if place.name == HOME else 0o777)
-    made.append(place)
-
-
-def _take_away(made: list[Path]) -> None:
-    for path in reversed(made):
-        with suppress(OSError):
-            path.rmdir() if path.is_dir() else path.unlink()
-
-
 def _refused(error: OSError, root: Path) -> KernelError:
-    said = f"{error.filename or root} cannot be made: {error.strerror}"
+    said = f"{root / str(error.filename or '')} cannot be made: {error.strerror}"
     match error:
         case PermissionError():
             return Eacces(said)

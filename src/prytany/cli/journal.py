@@ -49,12 +49,13 @@ def verify_home(home: Path, head: str, as_json: bool, archives: Sequence[Path] =
         else:
             print(f"{finding.kind:<10} {safe(finding.message)}", flush=True)
 
-    anchor = parse_head(head) if head else None
+    # Before the view is opened, which has to hold it: a kernel that runs there writes both.
+    anchor = parse_head(head) if head else _anchored(home, tell)
     reader = _readable(home, tell)
     if reader is None:
         return _said(0, 0, False, as_json)
-    if anchor is None:
-        anchor = _anchored(home, reader, tell)
+    if not head and anchor is not None and _archived(reader) >= anchor.seq:
+        anchor = None  # a power loss has left it at one that was archived since
     keyring = load_keyring(home / "keys")
     with ExitStack() as stack:
         source: Reader = reader
@@ -85,16 +86,21 @@ def _readable(home: Path, tell: Callable[[Finding], None]) -> SqliteReader | Non
         return None
 
 
-def _anchored(home: Path, reader: SqliteReader, tell: Callable[[Finding], None]) -> Head | None:
-    """The head in the second file; None where a power loss has left it at one that was archived since."""
+def _anchored(home: Path, tell: Callable[[Finding], None]) -> Head | None:
+    """The head in the second file."""
     try:
-        anchor = read_anchor(home / "head")
-        return anchor if anchor is None or anchor.seq > reader.archived() else None
+        return read_anchor(home / "head")
     except Eio as error:
         tell(Finding("unreadable", error.message))
+        return None
+
+
+def _archived(reader: SqliteReader) -> int:
+    """The last entry that was archived; 0 where that cannot be read, which the verification finds."""
+    try:
+        return reader.archived()
     except StoreError:
-        pass  # a finding of the verification
-    return None
+        return 0
 
 
 def _base(home: SqliteReader, source: Reader, begins: Head) -> list[Finding]:

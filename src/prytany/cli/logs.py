@@ -11,8 +11,9 @@ from typing import Any
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Enoent, Epipe, Esrch
-from prytany.cli.attached import command, no_process, pid_of, reach
+from prytany.cli.attached import no_process, pid_of, reach
 from prytany.cli.failure import INTERRUPTED, advised
+from prytany.cli.going_on import tell_nothing_runs
 from prytany.cli.moments import moment_ns
 from prytany.cli.pattern import Pattern
 from prytany.cli.reader import entry_of, open_reader, unknown
@@ -148,10 +149,15 @@ async def _follow(home: Path, sources: Sequence[Source], as_json: bool) -> None:
     """Go on with what they print until each has ended, or nothing runs any more."""
     client = await reach(home)
     if not client.live:
-        await client.close()
-        for source in sources:
-            source.go_on(home, ended=True)
-        note(f"nothing runs here; go on with: {command('resume', home)}", as_json)
+        try:
+            for source in sources:
+                source.go_on(home, ended=True)
+            if all([await _has_ended(client, source) for source in sources]):
+                note("nothing runs here, and what is followed has ended", as_json)
+            else:
+                await tell_nothing_runs(client, as_json)
+        finally:
+            await client.close()
         return
     watch = Watch(home / "logs", [f"{source.name}.log" for source in sources])
     ends = {asyncio.ensure_future(_end(client, source)): source for source in sources}
@@ -172,7 +178,9 @@ async def _follow(home: Path, sources: Sequence[Source], as_json: bool) -> None:
                 source.go_on(home, ended=True)
             sys.stdout.flush()
             if stopped:
-                note(f"nothing runs here; go on with: {command('resume', home)}", as_json)
+                await client.reach()
+                if not client.live:
+                    await tell_nothing_runs(client, as_json)
                 return
     finally:
         for task in (changed, *ends):
@@ -186,6 +194,16 @@ def _show(home: Path, sources: Sequence[Source]) -> None:
     for source in sources:
         source.go_on(home)
     sys.stdout.flush()
+
+
+async def _has_ended(client: Client, source: Source) -> bool:
+    """Whether it is a process that has ended; what there is to go on with is not its own then."""
+    if not source.pid:
+        return False
+    try:
+        return (await client.inspect(source.pid)).ended_ns > 0
+    except Esrch:
+        return True
 
 
 async def _end(client: Client, source: Source) -> bool:

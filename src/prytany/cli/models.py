@@ -77,15 +77,23 @@ def check(context: click.Context, name: str, as_json: bool) -> None:
     "--timeout", metavar="S", type=options.Amount(min=0, min_open=True, max=3_600), default=None,
     help="How long it may take, 60 seconds by default.",
 )  # fmt: skip
+@options.home
+@options.trust
 @options.as_json
-def try_model(name: str, prompt: str | None, fleet: Path | None, timeout: float | None, as_json: bool) -> None:
+def try_model(
+    name: str, prompt: str | None, fleet: Path | None, timeout: float | None, home: Path | None, trust: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Ask a model one short question: what came, how fast, and what it can do; or what is wrong.
 
-    An endpoint may want money for it.
+    An endpoint may want money for it. A fleet's model that is sent a secret, or is elsewhere, has to be trusted first,
+    as for `up`; the home says what was.
     """
     from prytany.cli.model.trying import ask_once
 
-    ask_once(name, prompt, fleet, timeout, as_json)
+    if trust and fleet is None:
+        raise click.UsageError("--trust is for a fleet's model, which --fleet names")
+    ask_once(name, prompt, fleet, timeout, home, as_json, trust=trust)
 
 
 @click.command()

@@ -58,12 +58,9 @@ def drop(context: click.Context, number: int | None, home: Path | None, as_json:
 
 
 @click.command()
-@click.argument(
-    "target", metavar="[TARGET]", default=".", type=click.Path(path_type=Path), shell_complete=options.files(".yaml"),
-    help="A fleet file, or a folder that holds one; this folder by default.",
-)  # fmt: skip
+@options.target
 @options.home
-@click.option("--trust", is_flag=True, help="Trust what of the fleet is not confined, without being asked.")
+@options.trust
 @options.as_json
 @click.pass_context
 def test(context: click.Context, target: Path, home: Path | None, trust: bool, as_json: bool) -> None:

@@ -102,6 +102,7 @@ running = click.option(
 unconfined = click.option(
     "--unconfined", is_flag=True, help="Accept that workers are not confined, where the machine cannot do it."
 )
+trust = click.option("--trust", is_flag=True, help="Trust what of a fleet is not confined, without being asked.")
 plain = click.option("--plain", is_flag=True, help="A line for what each process does, on a terminal as well.")
 
 
@@ -130,6 +131,25 @@ budget = click.option(
     "--budget", "budgets", metavar="K=N", multiple=True, callback=said_each,
     help="What it may spend: unlimited, or tokens=10000, usd=1.5, calls=20, wall=10m, tokens/min=5000; what is not"
     " named stays as it is by default.",
+)  # fmt: skip
+
+
+def together(*options: Decorator[Any]) -> Decorator[Any]:
+    """Several as one, in the order in which they are shown."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+of_fleet = together(home, model, unconfined, tag, trust)
+"""Of each command that a kernel can begin by, for a fleet."""
+target = click.argument(
+    "target", metavar="[TARGET]", default=".", type=click.Path(path_type=Path), shell_complete=files(".yaml"),
+    help="A fleet file, or a folder that holds one; this folder by default.",
 )  # fmt: skip
 tools = path_option("tools", "FILE.py", "A file of tools; may be given again.", multiple=True)
 pid = click.argument("pid", metavar="PID", help="A process, as ps shows it.")

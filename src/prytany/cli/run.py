@@ -32,7 +32,7 @@ from prytany.cli.wait import show
 from prytany.kernel.quotas import DEFAULT_QUOTAS
 from prytany.kernel.reactions import Watcher
 from prytany.kernel.totals import tree_of
-from prytany.ports.store import StoreError, StoreFull
+from prytany.ports.store import StoreError, StoreFull, StoreGone
 from prytany.runtime.environments import find_python
 from prytany.system.announcing import Announcer
 from prytany.system.models import name_model, open_models
@@ -51,6 +51,7 @@ QUIET_S = 10.0
 """After how long without a word a run says that it still goes on."""
 
 
+UNCONFINED = "workers are NOT confined (--unconfined)"
 DAY_MS = 86_400_000
 
 
@@ -149,7 +150,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
         for process in shard.kernel.table.processes.values():
             progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
         if terms.unconfined:
-            tell_note("workers are NOT confined (--unconfined)")
+            tell_note(UNCONFINED)
         left = await end_leftovers(shard.kernel)  # of runs whose root ended just before a kernel died
         roots = await start(shard)
         if not create and roots:
@@ -245,16 +246,22 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
     return _report(ended.result(), shard, terms.as_json)
 
 
-def broken(terms: Terms, error: StoreError) -> int:
-    """Say why the kernel stopped, that nothing is lost, and how to go on; the exit code."""
+def broken(terms: Terms, error: StoreError, go_on: str = "resume") -> int:
+    """Say why the kernel stopped, that nothing is lost, and by which command to go on; the exit code."""
+    if isinstance(error, StoreGone):
+        gone = Eio(f"stopped: the home {terms.home} was removed, or moved, while its kernel ran")
+        gone.add_note(
+            f"put it back where it was, or make it of a backup: {command('restore-home FILE', terms.home)}; what was"
+            " recorded in a home that was removed is lost with it"
+        )
+        tell(gone, terms.as_json)
+        return JOURNAL_FAILED
     full = isinstance(error, StoreFull)
     told = Enospc(f"stopped: the disk under {terms.home} is full") if full else Eio(
         f"stopped: the journal cannot be written ({error})"
     )  # fmt: skip
     told.add_note("nothing that was acknowledged is lost: ps, trace and logs show it")
-    told.add_note(
-        f"{'make room there' if full else 'see to the disk'}, and go on with: {command('resume', terms.home)}"
-    )
+    told.add_note(f"{'make room there' if full else 'see to the disk'}, and go on with: {command(go_on, terms.home)}")
     tell(told, terms.as_json)
     return DISK_FULL if full else JOURNAL_FAILED
 

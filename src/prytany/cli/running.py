@@ -25,12 +25,9 @@ from prytany.cli import options
 @click.option(
     "--arg", metavar="NAME=VALUE", multiple=True, help="An argument, as JSON or else text; may be given again."
 )
-@options.home
+@options.of_fleet
 @options.tools
-@options.model
 @options.running
-@options.unconfined
-@options.tag
 @options.budget
 @click.option("--python", metavar="PLACE", default="", help="Run it in this interpreter or virtual environment.")
 @click.option(
@@ -40,7 +37,6 @@ from prytany.cli import options
     callback=options.said,
     help="Of a fleet: the agent, if not what its file says.",
 )
-@click.option("--trust", is_flag=True, help="Of a fleet: trust what of it is not confined, without being asked.")
 @options.plain
 @options.as_json
 @click.pass_context

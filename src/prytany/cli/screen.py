@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from prytany.abi.control import Said
 from prytany.abi.ids import Pid, format_pid
+from prytany.cli.outlet import Outlet
 from prytany.cli.text import json_line, note, safe
 
 
@@ -19,6 +19,7 @@ class Screen:
         """`incidents` is the command that shows what needs a person; `alone` leaves nothing but answers on standard
         output."""
         self.as_json = as_json
+        self.out = Outlet()
         self._alone = alone
         self._incidents = incidents
         self._streamed = ""
@@ -32,7 +33,7 @@ class Screen:
     def prompt(self, prompt: str) -> None:
         """A person is asked with that, or "" has answered. It is shown by whoever reads."""
         if prompt and self._streamed:
-            _write("\n")
+            self.out.write("\n")
             self._streamed = ""
         self._prompt = prompt
 
@@ -40,9 +41,12 @@ class Screen:
         """One thing that was heard; `mine` is what this person said."""
         if self.as_json:
             if not mine:
-                print(json_line(said), flush=True)
+                self.out.write(f"{json_line(said)}\n")
             return
         value: Any = said.value
+        if said.forgotten:
+            self.line(f"[{said.kind}: its words were forgotten]")
+            return
         match said.kind:
             case "said":
                 if not mine and value["type"] in ("say", "new", "tools"):
@@ -74,9 +78,9 @@ class Screen:
 
     def _piece(self, text: str) -> None:
         if self._prompt and not self._streamed:
-            _write(_cleared())
+            self.out.write(_cleared())
         self._streamed += text
-        _write(safe(text, lines=True))
+        self.out.write(safe(text, lines=True))
 
     def _reply(self, said: Said) -> None:
         value: Any = said.value
@@ -99,15 +103,15 @@ class Screen:
 
     def _end_line(self) -> None:
         if self._streamed:
-            _write("\n")
+            self.out.write("\n")
             self._streamed = ""
 
     def _above(self, text: str) -> None:
         """Text above the prompt, if there is one, with what was typed in it."""
         if not self._prompt:
-            _write(text)
+            self.out.write(text)
             return
-        _write(f"{_cleared()}{text}{self._prompt}{safe(self._begun())}")
+        self.out.write(f"{_cleared()}{text}{self._prompt}{safe(self._begun())}")
 
 
 @cache
@@ -130,8 +134,3 @@ def _text(body: Any) -> str:
 
 def _has(value: object, key: str) -> bool:
     return isinstance(value, dict) and key in value
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

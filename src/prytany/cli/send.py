@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prytany.abi.control import Said
-from prytany.abi.errors import Eagain, Eperm, KernelError, error_of
+from prytany.abi.errors import Eagain, Eio, Eperm, KernelError, error_of
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.arguments import json_or_text
 from prytany.cli.attached import command, say_recorded, with_client
@@ -85,4 +85,6 @@ def _show(said: Said, as_json: bool) -> None:
 
 
 def _failure(said: Said) -> KernelError | None:
+    if said.forgotten:
+        return Eio("the reply was forgotten, by an operator's command")
     return error_of(said.errno, str(said.value[0])) if said.errno else None

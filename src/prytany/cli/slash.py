@@ -17,6 +17,7 @@ HELP = {
     "cost": "what the session took so far",
     "keep": "let it live on without you; attach comes back to it",
     "end": "end it, for everybody who is in it",
+    "quit": "leave, as Ctrl-D does",
 }
 
 
@@ -41,6 +42,8 @@ async def carry_out(talk: Talk, name: str) -> bool:
             line(f"[it lives on without you, as session {talk.pid}]")
         case "end" if talk.session:
             await client.close_session(talk.pid)
+            return True
+        case "quit":
             return True
         case "help":
             for known, what in HELP.items():

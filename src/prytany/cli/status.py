@@ -13,6 +13,7 @@ from prytany import __version__
 from prytany.abi.control import FleetRow, Status
 from prytany.abi.limits import RESERVE_BYTES
 from prytany.cli.attached import command, duration, with_client
+from prytany.cli.going_on import go_on
 from prytany.cli.reader import open_reader
 from prytany.cli.text import json_line, processes, safe, say
 from prytany.client import Client
@@ -23,7 +24,6 @@ from prytany.system.usage import disk_use, entries_of
 NOTHING_RUNS = 3
 """As the init scripts of the Linux Standard Base have it for a service that does not run."""
 DAY_NS = 86_400_000_000_000
-ENDED = "terminated"
 LOW_RESERVES = 8
 """Times the reserve: with less than that free, it is said."""
 
@@ -62,7 +62,7 @@ def show_status(home: Path, as_json: bool) -> int:
         for name, value in _lines(status, disk, home):
             print(f"{name:<10} {safe(value)}")
         if not status.os_pid:
-            say(f"nothing runs here; {_go_on(status, home)}")
+            say(f"nothing runs here; {go_on(status, home)}")
     return 0 if status.os_pid else NOTHING_RUNS
 
 
@@ -98,6 +98,8 @@ def _lines(s: Status, disk: Disk, home: Path) -> Iterator[tuple[str, str]]:
     if s.notices_waiting or s.notices_given_up:
         look = command("notify", home)
         yield "notices", f"{s.notices_waiting} wait, {s.notices_given_up} could not be delivered, see them with: {look}"
+    for missing in s.lacking:
+        yield "LACKING", f"{missing}; give it, and bring the fleet again: {command('up', home)}"
     runs: dict[str, list[FleetRow]] = {}
     for fleet in s.fleets:
         if fleet.stays:
@@ -127,16 +129,6 @@ def _fleet(rows: list[FleetRow]) -> str:
     told = f"; notices by {', '.join(labels)}" if labels else ""
     count = processes(sum(row.processes for row in rows))
     return f"{last.name} ({'up' if last.stays else up}): {count}; agents {', '.join(last.agents)}{told}"
-
-
-def _go_on(status: Status, home: Path) -> str:
-    """What there is to go on with, where no kernel runs."""
-    if any(fleet.stays for fleet in status.fleets):
-        names = ", ".join(fleet.name for fleet in status.fleets if fleet.stays)
-        return f"in the folder of {names}, go on with: {command('up', home)}"
-    if status.processes == status.states.get(ENDED, 0):
-        return "every run has ended"
-    return f"go on with: {command('resume', home)}"
 
 
 def size_said(size: int) -> str:

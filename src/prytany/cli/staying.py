@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from prytany.abi.errors import Eio, KernelError
 from prytany.cli.attached import command
 from prytany.cli.bringing import bring_command
 from prytany.cli.failure import INTERRUPTED, tell
+from prytany.cli.held import HangUps
 from prytany.cli.last import last_notices
 from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
@@ -25,6 +25,7 @@ from prytany.cli.text import close_output, note, processes
 from prytany.client import attach
 from prytany.kernel.draining import UnderWay
 from prytany.system.announcing import Announcer
+from prytany.system.fleet.lacking import GIVE
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
 from prytany.system.service_manager import ServiceManager
@@ -46,23 +47,43 @@ class Up:
         self._manager = manager
         self._progress = progress
         self._others = others
-        self._terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
 
     async def bring(self, fleet: ResolvedFleet, digest: str = "") -> control.Plan:
         """Bring a fleet up; `digest` is what of it the operator has trusted now. Raises KernelError."""
+        return await self._bring(fleet, digest, os.environ)
+
+    async def _bring(self, fleet: ResolvedFleet, digest: str, variables: Mapping[str, str]) -> control.Plan:
         if digest:
             remember(self._terms.home, digest)
         self._others.own = True
         try:
-            packed = await self.shard.desk.answer(bring_command(fleet), os.getuid())
+            packed = await self.shard.desk.answer(bring_command(fleet, environment=variables), os.getuid())
         finally:
             self._others.own = False
         return msgspec.msgpack.decode(packed, type=control.Plan)
 
-    async def stay(self, bring: Callable[[], Awaitable[None]], again: Again, drain_s: int) -> int:
+    async def come_back(self, fleet: ResolvedFleet, digest: str) -> control.Plan:
+        """Bring a fleet up, the first one of this kernel: one that was up in the home goes without secrets that cannot
+        be had, which is said. Raises KernelError."""
+        if digest:
+            remember(self._terms.home, digest)
+        fleets = self.shard.desk.fleets
+        assert fleets is not None
+        self._others.own = True
+        try:
+            plan = await fleets.come_back(bring_command(fleet), os.getuid())
+        finally:
+            self._others.own = False
+        if new := [said for said in fleets.lacking() if said not in self.shard.notes]:
+            for said in [*new, GIVE]:
+                note(said, self._terms.as_json)
+        return plan
+
+    async def stay(self, bring: Callable[[], Awaitable[None]], again: Again, hang_ups: HangUps, drain_s: int) -> int:
         """Bring what is to stay, and go on until TERM or Ctrl-C, or until the journal fails; the exit code.
 
-        At each HUP what `again` gives is brought: the fleet, and what of it is trusted anew.
+        At each HUP, those that came before included, what `again` gives is brought: the fleet, and what of it is
+        trusted anew.
 
         Raises:
             KernelError: it could not be brought.
@@ -71,35 +92,37 @@ class Up:
         announcer = Announcer(self._manager, shard.kernel.ledger.journal, self._status)
         announcer.begin()
         first: list[asyncio.Future[Any]] = [stops.first, shard.failed]
-        hung_up = self._hear_hang_ups(stops)
+        hung_up = self._hear(hang_ups, stops)
         try:
             if await self._brought(bring, first):
                 announcer.ready()
                 self._tell_fault()
                 await self._go_on(first, hung_up, again, announcer)
             if shard.failed.done():
-                return broken(self._terms, shard.failed.result())
+                return broken(self._terms, shard.failed.result(), "up")
             announcer.stopping(drain_s)
             cut = await self._drain(stops, drain_s)
             if shard.failed.done():
-                return broken(self._terms, shard.failed.result())
+                return broken(self._terms, shard.failed.result(), "up")
         finally:
             await last_notices(shard, self._terms.home, self._terms.as_json, stops.second)
             announcer.close()
+            hang_ups.hear(None)
         self._say_end(cut)
         return INTERRUPTED if cut else 0
 
-    def _hear_hang_ups(self, stops: Stops) -> asyncio.Event:
+    def _hear(self, hang_ups: HangUps, stops: Stops) -> asyncio.Event:
         """Set at each HUP; where its terminal is gone, HUP stops the kernel."""
-        hung_up = asyncio.Event()
+        hung_up, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def hang_up() -> None:
-            if self._terminals and not any(map(os.isatty, self._terminals)):
+            if hang_ups.terminal_gone:
                 stops.told()
             else:
                 hung_up.set()
 
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
+        # Not a handler of the loop's: one that is taken away leaves a signal to end the process.
+        hang_ups.hear(lambda: loop.call_soon_threadsafe(hang_up))
         return hung_up
 
     async def _go_on(
@@ -125,7 +148,8 @@ class Up:
             announcer.reloading()
             plan: control.Plan | KernelError | OSError
             try:
-                plan = await self.bring(*await asyncio.get_running_loop().run_in_executor(None, again))
+                found = await asyncio.get_running_loop().run_in_executor(None, again)
+                plan = await self._bring(*found, variables={})  # it keeps those of the last `up`
             except (KernelError, OSError) as error:
                 plan = error
             self._progress.end()  # nobody else writes to the terminal while it is drawn
@@ -141,7 +165,8 @@ class Up:
             self._progress.begin()
 
     async def _brought(self, bring: Callable[[], Awaitable[None]], first: list[asyncio.Future[Any]]) -> bool:
-        """Whether it is up, and the kernel answers on its socket; False where it was told to stop meanwhile."""
+        """Whether it is up, and the kernel answers on its socket; False where it was told to stop
+        meanwhile, or its journal failed."""
 
         async def all_of_it() -> None:
             await bring()
@@ -157,7 +182,12 @@ class Up:
         bringing = asyncio.ensure_future(all_of_it())
         await asyncio.wait([bringing, *first], return_when=asyncio.FIRST_COMPLETED)
         if bringing.done():
-            bringing.result()
+            try:
+                bringing.result()
+            except KernelError:
+                if not self.shard.failed.done():
+                    raise
+                return False  # the journal failed under it, and says more
             return True
         bringing.cancel()
         await asyncio.gather(bringing, return_exceptions=True)

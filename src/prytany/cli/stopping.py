@@ -1,29 +1,14 @@
 """TERM and Ctrl-C on a kernel that stays: the first drains it, the second stops it at once, the third ends the process.
 
-While a home is opened nobody listens yet: what is told then ends the process there and then, as a kernel ends that is
-killed, and nothing is lost. That has to be done by hand: the first process of a container has no default.
+While a home is opened nobody listens yet; see `held`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 
 TOLD = (signal.SIGTERM, signal.SIGINT)
-TERMINATED = 128 + signal.SIGTERM
-
-
-@contextmanager
-def ends_at_once() -> Generator[None]:
-    """TERM ends the process, from here on until somebody listens for it."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: os._exit(TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Stops:

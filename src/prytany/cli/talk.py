@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 
-from prytany.abi.control import Said, SessionRow
+from prytany.abi.control import SESSION_ENDED, Said, SessionRow
 from prytany.abi.errors import Eagain, Epipe, Esrch, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
@@ -127,9 +127,19 @@ class Talk:
                     return
             case "ended":
                 self.ended = said
+                if said.value == SESSION_ENDED and not self.screen.as_json:
+                    self.screen.line(f"[the session has ended{await self._why()}]")
+                    return
             case _:
                 pass
         self.screen.show(said, mine)
+
+    async def _why(self) -> str:
+        """Why the session was ended, where that is known."""
+        with contextlib.suppress(KernelError):
+            row = next((row for row in await self.client.sessions() if row.session == self.pid), None)
+            return f": {row.reason}" if row is not None and row.reason else ""
+        return ""
 
     def _answered(self, said: Said) -> None:
         waiting = self._waiting.get(said.number)

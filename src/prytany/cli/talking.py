@@ -16,11 +16,12 @@ from typing import Any
 
 from prytany.abi import limits
 from prytany.abi.control import Said
-from prytany.abi.errors import Eintr, Einval, Esrch, KernelError, error_of
+from prytany.abi.errors import Eintr, Einval, Eio, Esrch, KernelError, error_of
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command
 from prytany.cli.failure import INTERRUPTED, advised
 from prytany.cli.lines import Lines, all_of_input, checked
+from prytany.cli.outlet import Untaken
 from prytany.cli.screen import Screen
 from prytany.cli.slash import carry_out, command_of, refused
 from prytany.cli.talk import Talk, gone
@@ -84,6 +85,8 @@ class _Conversation:
         self._code = 0
         self._warned = False
         self._silent = False
+        self._untaken = False
+        """A signal was heeded by a write that waited; the loop hears of it as well, and later."""
 
     async def run(self, say: str | None) -> int:
         """Until the lines end, the process does, or somebody has enough; the exit code."""
@@ -95,6 +98,7 @@ class _Conversation:
         signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         for number in signals:
             loop.add_signal_handler(number, self._on_signal, number)
+            signal.signal(number, talk.screen.out.on_signal)  # the loop's own only has to be there
         try:
             if say is None:
                 _greet(talk, talk.screen.as_json)
@@ -105,6 +109,12 @@ class _Conversation:
             return self._code if speaker.cancelled() else speaker.result()
         except Esrch as error:
             raise gone(talk, error) from None
+        except Untaken as untaken:
+            close_output()
+            self._untaken = True
+            self._silent = untaken.number == signal.SIGHUP and not self._talk.own
+            talk.screen.out.heeded()
+            return INTERRUPTED if untaken.number == signal.SIGINT else 128 + untaken.number
         except OSError as error:
             if error.errno != errno.EIO or not self._lines.hung_up:
                 raise
@@ -128,6 +138,10 @@ class _Conversation:
 
     def _on_signal(self, number: int) -> None:
         assert self._task is not None
+        self._talk.screen.out.heeded()
+        if self._untaken:
+            self._untaken = False
+            return
         if self._leaving is not None:  # enough of that, too
             self._leaving.cancel()
             return
@@ -209,6 +223,8 @@ class _Conversation:
 def failure_of(said: Said) -> KernelError | None:
     """Why there is no answer."""
     value: Any = said.value
+    if said.forgotten:
+        return Eio("the answer was forgotten, by an operator's command")
     if said.errno:
         return error_of(said.errno, str(value[0]))
     if isinstance(value, dict) and "interrupted" in value:

@@ -11,10 +11,11 @@ from typing import Any
 
 from prytany.abi.errors import Einval, Enoent, Epipe
 from prytany.abi.syscalls import TABLE
-from prytany.cli.attached import command, no_home, no_process, pid_of, reach
+from prytany.cli.attached import no_home, no_process, pid_of, reach
 from prytany.cli.failure import INTERRUPTED
+from prytany.cli.going_on import tell_nothing_runs
 from prytany.cli.reader import entry_of, note_archived, open_reader, unknown
-from prytany.cli.text import json_line, note, safe
+from prytany.cli.text import json_line, safe
 from prytany.cli.totals import money
 from prytany.cli.traced import Line, Traced
 from prytany.client import Client
@@ -65,7 +66,7 @@ async def _follow(home: Path, reader: SqliteReader, shown: Shown) -> None:
             if not client.live:
                 shown.take(reader)  # what came between the last look and the kernel's end
                 if not shown.traced.ended:
-                    note(f"nothing runs here; go on with: {command('resume', home)}", shown.as_json)
+                    await tell_nothing_runs(client, shown.as_json)
                 return
             try:
                 await client.wait_entry(shown.last)

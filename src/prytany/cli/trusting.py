@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from prytany.abi.errors import Eacces, Enoent
+from prytany.abi.errors import Eacces, Eagain, Enoent
 from prytany.cli.failure import advised
 from prytany.cli.home import find_home
 from prytany.cli.text import note
@@ -60,4 +60,9 @@ def trusted(
         asking = sys.stdin is not None and sys.stdin.isatty() and not as_json
         if not (asking and click.confirm("Do you trust this?", err=True)):
             raise advised(Eacces(f"the fleet {fleet.name} is not trusted"), "look at what is listed, then give --trust")
+        if digest_of(fleet, given) != digest:  # it was another text that was asked about
+            raise advised(
+                Eagain(f"what the fleet {fleet.name} brings unconfined was changed while you were asked"),
+                "look at it again, and give the same command",
+            )
     return digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,28 +12,38 @@ import uvloop
 
 from prytany.abi import control
 from prytany.abi import events as ev
-from prytany.abi.errors import Enoent
+from prytany.abi.errors import Ebusy, Enoent
 from prytany.cli.attached import command, reach, with_client
 from prytany.cli.bringing import bring_command, resolved
 from prytany.cli.failure import advised
+from prytany.cli.heeded import asked_by_nobody, only_at_begin
+from prytany.cli.held import HangUps
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.may_spend import SHOWN, say_may_spend, tell_may_spend
 from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
-from prytany.cli.run import Terms, open_shard, progress_of
+from prytany.cli.run import UNCONFINED, Terms, open_shard, progress_of
 from prytany.cli.staying import Up
 from prytany.cli.text import json_line, note, safe
 from prytany.cli.trusting import trusted
 from prytany.client import Client
+from prytany.drivers.clocks.system import SystemClock
 from prytany.system.fleet.comparing import compare
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
 from prytany.system.service_manager import ServiceManager
 
+OF_KERNEL = ("model", "running", "unconfined", "keep_ended", "drain", "plain")
+"""Options of `up` that only a kernel heeds which begins."""
 ROOT = (
     "this kernel is root's: workers get a uid each, but files of tools and inline programs run as root."
     " An ordinary user is enough; the unit of `prytany service unit` has one"
 )
+
+
+BEGINNING_MS = 5_000
+"""That a kernel is waited for which has taken the home and does not answer yet."""
+AGAIN_MS = 100
 
 
 @asynccontextmanager
@@ -62,6 +72,8 @@ async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> Asyn
         shard = await open_shard(terms, watch, create=True, fresh=asks)
     for said in shard.notes:
         note(said, terms.as_json)
+    if terms.unconfined:
+        note(UNCONFINED, terms.as_json)
     for process in shard.kernel.table.processes.values():
         progress.name(process.pid, process.name, " ".join(process.shown_state()) if process.alive else "")
     tidying = asyncio.ensure_future(tidy())
@@ -74,13 +86,15 @@ async def kernel_here(terms: Terms, asks: bool, manager: ServiceManager) -> Asyn
 
 
 def bring_up(
-    terms: Terms, target: Path, *, trust: bool, dry_run: bool, drain_s: int, of_kernel: Sequence[str] = ()
-) -> int:
+    terms: Terms, target: Path, hang_ups: HangUps, *, trust: bool, dry_run: bool, drain_s: int,
+    given: Collection[str] = (),
+) -> int:  # fmt: skip
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped, and
-    then drains for so many seconds. `of_kernel` are the options typed that hold for a kernel that begins."""
+    then drains for so many seconds; at each HUP it looks at the file again. `given` are the options that were typed."""
     manager = ServiceManager.take(os.environ)
     fleet = resolved(target, terms.tags)
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
+    opened = asyncio.Event()
 
     async def there() -> int | None:
         try:
@@ -90,9 +104,7 @@ def bring_up(
         try:
             if not client.live:
                 return None
-            if of_kernel:
-                note(f"{', '.join(of_kernel)}: only for a kernel that begins; the one that runs goes on as it is",
-                     terms.as_json)  # fmt: skip
+            only_at_begin(OF_KERNEL, given, terms.home, terms.as_json)
             if digest:
                 remember(terms.home, digest)
             plan = await client.bring_fleet(bring_command(fleet, dry_run=dry_run))
@@ -107,25 +119,42 @@ def bring_up(
         return fleet, trusted(fleet, (), terms.home, trust, ask=False)
 
     async def here() -> int:
-        if (code := await there()) is not None:
-            return code
-        if os.geteuid() == 0 and not dry_run:
-            note(ROOT, terms.as_json)
         if dry_run:
             show_plan(control.Plan.of(fleet.name, 0, compare(None, fleet, {}), dry_run=True), terms.as_json)
             return 0
+        asked_by_nobody(terms.model, fleet, terms.as_json)
         async with kernel_here(terms, any(not agent.model for agent in fleet.agents.values()), manager) as up:
+            opened.set()
+            if os.geteuid() == 0:
+                note(ROOT, terms.as_json)
 
             async def bring() -> None:
-                plan = await up.bring(fleet, digest)
+                plan = await up.come_back(fleet, digest)
                 show_plan(plan, terms.as_json, was_down=True)
                 for pid in plan.started[:SHOWN]:
                     say_may_spend(up.shard, pid, terms.as_json)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
-            return await up.stay(bring, again, drain_s)
+            return await up.stay(bring, again, hang_ups, drain_s)
 
-    return uvloop.run(here())
+    return uvloop.run(_there_or_here(there, here, opened))
+
+
+async def _there_or_here(
+    there: Callable[[], Awaitable[int | None]], here: Callable[[], Awaitable[int]], opened: asyncio.Event
+) -> int:
+    """On the kernel that runs, or on one here; where another has taken the home and does not answer yet, on that one
+    when it does. Raises KernelError."""
+    clock = SystemClock()
+    until_ns = clock.now_ns() + BEGINNING_MS * 1_000_000
+    while (code := await there()) is None:
+        try:
+            return await here()
+        except Ebusy:
+            if opened.is_set() or clock.now_ns() >= until_ns:
+                raise
+        await clock.sleep_until(clock.now_ns() + AGAIN_MS * 1_000_000)
+    return code
 
 
 def take_down(home: Path, name: str, as_json: bool) -> None:

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from prytany.abi.errors import Eio
 from prytany.journal.plain import open_plain, read_plain
+from prytany.ports.store import StoreGone
 
 SYNC_COMMITS = 1_024
 SLOT_BYTES = 512
@@ -88,7 +89,10 @@ class Anchor:
         self.syncs = 0
 
     def write(self, seq: int, hash_: bytes) -> None:
-        """Name a head that is durable."""
+        """Name a head that is durable; raises StoreGone where the file was removed, and the journal with it: nobody is
+        told that something is recorded which nobody can read again."""
+        if not os.fstat(self._fd).st_nlink:
+            raise StoreGone("the home was removed, or its file `head`, under the kernel")
         os.pwrite(self._fd, _packed(Head(seq, hash_)), self._slot * SLOT_BYTES)
         self._slot ^= 1
         self._unsynced += 1

@@ -60,7 +60,7 @@ class ModelRoutes:
             return (
                 model is not None
                 and other not in tried
-                and turns.well(other)
+                and turns.endpoints.well(other)
                 and all(getattr(model.features, need) for need in needs)
             )
 

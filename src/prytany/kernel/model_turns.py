@@ -22,17 +22,18 @@ from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.exceeding import exceeded
+from prytany.kernel.giving_way import GivingWay
 from prytany.kernel.ledger import TENANT, Ledger
+from prytany.kernel.model_endpoints import ModelEndpoints
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.reserve import elsewhere
 from prytany.ports.clock import Clock
-from prytany.ports.model import Model, ModelLimits
+from prytany.ports.model import Model
 from prytany.process.process import Process, Reservation, State
 from prytany.process.table import Table
 from prytany.scheduling.budgets import Amount
 from prytany.scheduling.call import Call
-from prytany.scheduling.rates import Limits
-from prytany.scheduling.run_queue import RunQueue, Used
+from prytany.scheduling.run_queue import Used
 from prytany.scheduling.scheduler import Scheduler, Wanted
 
 CANCELLED = Used(cause="cancelled")
@@ -79,14 +80,16 @@ class ModelTurns:
         self._k = kernel
         self._clock = clock
         self.scheduler = Scheduler(kernel.ledger.state.budgets)
+        self.endpoints = ModelEndpoints(kernel, self.scheduler)
+        self.giving_way = GivingWay()
         self.held = False
         """Nothing begins any more: the kernel is to stop."""
-        self._said: dict[str, ModelLimits] = {}
-        """What each endpoint's operator said when that was last looked at."""
         self._keys: dict[int, dict[int, int]] = {}
         """The calls that the scheduler knows, by process and number."""
         self._beginning: set[int] = set()
         """The calls whose turn has come, by key, where that is not durable."""
+        self._between: dict[int, Wanted] = {}
+        """The calls of which an attempt has ended without an answer, by key, until they wait for another."""
         self._retrying: dict[int, asyncio.Future[None]] = {}
         """The effects that wait to make a further attempt, by key."""
         self._alarm = Alarm(clock, self.fill, kernel.lost)
@@ -136,13 +139,15 @@ class ModelTurns:
     def over(self, key: int, used: Used) -> None:
         """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step."""
         waits = self.scheduler.get(key)
-        was_well = waits is not None and self.well(waits.endpoint)
+        was_well = waits is not None and self.endpoints.well(waits.endpoint)
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
-        if was_well and not self.well(wanted.endpoint):
+        if was_well and not self.endpoints.well(wanted.endpoint):
             self._flee(wanted.endpoint)
-        if not used.cause:
+        if used.cause:
+            self._between[key] = wanted
+        else:
             estimates = self.scheduler.queues[wanted.endpoint].estimates
             estimates.learn(wanted.kind, wanted.prompt_most, used.prompt, used.completion)
         self.fill_soon()
@@ -152,8 +157,12 @@ class ModelTurns:
         call = process.open[n]
         if call.reserved is None or self.scheduler.get(call.seq) is not None:
             return
-        wanted = self._wanted(process, n, call.seq, call.reserved, None)
+        had = self._between.pop(call.seq, None)
+        wanted = self._wanted(process, n, call.seq, call.reserved, had.needs if had is not None else None)
         wanted.call.offered_ns = call.queued_ns
+        if had is not None and had.endpoint == wanted.endpoint:
+            wanted.call.offered_ns, wanted.call.refusals = had.call.offered_ns, had.call.refusals
+            wanted.call.yielded, wanted.call.delivered = had.call.yielded, had.call.delivered
         self._offer(wanted, self._k.ledger.now_ns())
 
     async def again(self, process: Process, n: int, pause_ns: int) -> None:
@@ -200,6 +209,8 @@ class ModelTurns:
         if not own:
             del self._keys[pid]
         self._beginning.discard(key)
+        self._between.pop(key, None)
+        self.giving_way.forget(key)
         now_ns = self._k.ledger.now_ns()
         if self.scheduler.cancel(key, now_ns) is None:
             self.scheduler.settled(key, CANCELLED, now_ns)
@@ -246,20 +257,20 @@ class ModelTurns:
 
     def look(self, endpoint: str) -> None:
         """The operator may have said something else of an endpoint."""
-        if endpoint in self._said:
-            self._open(endpoint)
-            self.fill_soon()
+        self.endpoints.look(endpoint)
+        self.fill_soon()
 
-    def waits_for(self, endpoint: str) -> bool:
-        """Whether calls wait for an endpoint, or are under way there."""
-        queue = self.scheduler.queues.get(endpoint)
-        return queue is not None and (any(queue.waiting()) or bool(queue.running))
+    def turn_is_up(self, key: int, tokens: int) -> bool:
+        """Whether the attempt at call `key`, which has generated so many tokens in this turn, lets others."""
+        wanted = self.scheduler.get(key)
+        if wanted is None:
+            return False
+        return self.scheduler.queues[wanted.endpoint].turn_is_up(key, tokens, self._k.ledger.now_ns())
 
-    def well(self, endpoint: str) -> bool:
-        """Whether an endpoint can be asked now, as far as is known: it does not fail again and again."""
-        queue = self.scheduler.queues.get(endpoint)
-        now_ns = self._k.ledger.now_ns()
-        return queue is None or queue.breaker.ready_ns(now_ns) == now_ns
+    def delivered(self, key: int) -> None:
+        """Something of the answer to call `key` has gone to its process."""
+        if (wanted := self.scheduler.get(key)) is not None:
+            self.scheduler.queues[wanted.endpoint].delivered(key)
 
     # Carrying out.
 
@@ -300,6 +311,8 @@ class ModelTurns:
         except Exception as error:
             raise KernelPanic("calls of models whose turn has come could not be let begin") from error
         self._alarm.set(self.scheduler.when(now_ns))
+        for key in self.scheduler.giving_way(now_ns):
+            self.giving_way.tell(key)
 
     async def close(self) -> None:
         """Nothing begins any more."""
@@ -345,7 +358,7 @@ class ModelTurns:
     def _wanted(
         self, process: Process, n: int, key: int, most: ev.ModelReserved | Reservation, needs: tuple[str, ...] | None
     ) -> Wanted:  # fmt: skip
-        queue = self._open(most.endpoint)
+        queue = self.endpoints.open(most.endpoint)
         kind = process.program
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
@@ -365,23 +378,6 @@ class ModelTurns:
             above = self._k.table.get(above.parent)
         names += (run_account(process.run), tenant_account(TENANT))
         return [name for name in names if name in known]
-
-    def _open(self, endpoint: str) -> RunQueue:
-        """The queue of an endpoint, with what its operator says of it now."""
-        model = self._k.endpoint(endpoint)
-        said = model.features.limits if model is not None else self._said.get(endpoint, ModelLimits())
-        known = self._said.get(endpoint)
-        if known == said:
-            return self.scheduler.queues[endpoint]
-        self._said[endpoint] = said
-        limits = Limits(said.concurrency, said.requests_per_minute, said.tokens_per_minute)
-        now_ns = self._k.ledger.now_ns()
-        queue = self.scheduler.open(endpoint, limits, said.policy)
-        if known is None:
-            queue.rates.remember(self._k.ledger.state.asked.since(endpoint, now_ns))
-        elif known.policy != said.policy:
-            queue.order_by(said.policy, now_ns)
-        return queue
 
 
 def _reserved(

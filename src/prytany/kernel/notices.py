@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Protocol
 
 import msgspec
@@ -31,7 +32,7 @@ from prytany.supervision.fleets import Fleets
 from prytany.supervision.noticing import channel_of, storms, telling
 
 AT_ONCE = 16
-"""Attempts that are under way, of all channels."""
+"""Attempts that are under way, of all channels; a fleet without any may have one beyond it."""
 OPENINGS_AT_ONCE = 256
 """In one entry."""
 CAUSE_CHARS_MAX = 64
@@ -64,7 +65,11 @@ class Notices:
         self._home = home
         self._begun = self._asked = self._flushing = False
         self._seen = 0
-        self._trying: dict[str, asyncio.Task[None]] = {}
+        self._trying: dict[str, tuple[int, asyncio.Task[None]]] = {}
+        """By channel: the number of its fleet, and the attempt."""
+        self._turn = 0
+        self._turns: dict[str, int] = {}
+        """When each channel had its last one."""
         self._timer: asyncio.Task[None] | None = None
         self._quiet: list[asyncio.Future[None]] = []
 
@@ -130,9 +135,14 @@ class Notices:
         return self._k.ledger.digest(b"notice %d " % notice + home).hex()[:ID_CHARS]
 
     def _try(self) -> None:
-        """Begin the attempts that are due, and look again when the next is."""
+        """Begin the attempts that are due, and look again when the next is.
+
+        Whose turn was longest ago comes first, and a fleet that has none under way has one at once: receivers that
+        hang take time from those of their own fleet alone.
+        """
         now_ns, durable = self._k.now_ns(), self._k.ledger.journal.durable
         next_ns: int | None = None
+        due: list[tuple[int, int, int, Notice]] = []
         for number, channel in telling(self._k.fleets):
             key = key_of(number, channel.at)
             if key in self._trying:
@@ -141,15 +151,27 @@ class Notices:
             if notice is None:
                 at_ns = channel.next_ns()
                 next_ns = at_ns if next_ns is None or (at_ns is not None and at_ns < next_ns) else next_ns
-            elif len(self._trying) < AT_ONCE:
-                task = self._trying[key] = asyncio.ensure_future(self._attempt(key, number, channel.at, notice))
-                task.add_done_callback(self._k.lost)
+            else:
+                due.append((self._turns.get(key, 0), number, channel.at, notice))
+        if not due and not self._trying:
+            self._turns.clear()  # of channels that may be gone
+        for _, number, at, notice in sorted(due, key=itemgetter(0)):
+            if len(self._trying) < AT_ONCE or not any(fleet == number for fleet, _ in self._trying.values()):
+                self._begin_attempt(number, at, notice)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if next_ns is not None:
             self._timer = asyncio.ensure_future(self._wake(next_ns))
             self._timer.add_done_callback(self._k.lost)
+
+    def _begin_attempt(self, number: int, at: int, notice: Notice) -> None:
+        key = key_of(number, at)
+        self._turn += 1
+        self._turns[key] = self._turn
+        task = asyncio.ensure_future(self._attempt(key, number, at, notice))
+        self._trying[key] = number, task
+        task.add_done_callback(self._k.lost)
 
     async def _wake(self, at_ns: int) -> None:
         await self._clock.sleep_until(at_ns)
@@ -221,7 +243,7 @@ class Notices:
 
     async def close(self) -> None:
         """Stop; the next kernel goes on."""
-        tasks = [*self._trying.values(), *([self._timer] if self._timer is not None else [])]
+        tasks = [*(task for _, task in self._trying.values()), *([self._timer] if self._timer is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -84,6 +84,14 @@ class Programs(Protocol):
         ...
 
 
+class Sessions(Protocol):
+    """Sessions, as handlers see them."""
+
+    def ending(self, number: int) -> bool:
+        """Whether there is one of that number that is being ended."""
+        ...
+
+
 class Context(Protocol):
     """What a handler may look at."""
 
@@ -105,6 +113,11 @@ class Context(Protocol):
     @property
     def fleets(self) -> Fleets:
         """What operators declared that agents are."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """Who talks with whom."""
         ...
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.kernel.effects import Outside
 from prytany.kernel.fleets import FleetOperator
-from prytany.kernel.handlers.process import signal_events
+from prytany.kernel.handlers.process import Decided, ending_events, signal_events
 from prytany.kernel.operator import Core as OperatorCore
 from prytany.process.process import Process
 from prytany.supervision.sessions import Session, Sessions
@@ -68,6 +68,11 @@ class SessionOperator:
             name = format_pid(Pid(number)) if number > 0 else str(number)
             raise Esrch(f"there is no session {name}, or it has ended and was let go")
         return session
+
+    def ending(self, number: int) -> bool:
+        """Whether there is one of that number that is being ended."""
+        session = self._all.sessions.get(number)
+        return session is not None and bool(session.closing_ns) and not session.closed_ns
 
     def open(
         self, fleet: int, agent: str, function: str, *, uid: int, user: str, kept: bool, grace_ms: int, model: str = "",
@@ -162,17 +167,18 @@ class SessionOperator:
         k = self._k
         closing = ev.SessionClosing(number, uid, reason)
         root = k.table.require(number)
-        events, contents = signal_events(k, root, Signal.TERM, -1 - uid) if root.alive else ((), ())
+        events, contents = ending_events(k, root, -1 - uid) if root.alive else ((), ())
         named = {k.digest(content): content for content in contents}
         k.ledger.commit((*before, closing, *events), named, reserve=True)
-        self._signal_rest(number, Signal.TERM, reason)
+        for process in self._rest(number):
+            self._commit(ending_events(k, process, -1))
         self._watch(number)
 
     def ended(self, pid: int, reason: str) -> None:
         """A process has ended: if a session began with it, that is closed, with all that is left of it."""
         session = self._all.sessions.get(pid)
         if session is not None and not session.closed_ns:
-            self._signal_rest(pid, Signal.KILL, f"its session {format_pid(Pid(pid))} has ended")
+            self._kill_rest(pid, f"its session {format_pid(Pid(pid))} has ended")
             self._k.ledger.commit(
                 (ev.SessionClosed(pid, session.reason or f"its agent ended: {reason}"),), {}, reserve=True
             )
@@ -204,8 +210,8 @@ class SessionOperator:
             raise Esrch(f"session {format_pid(Pid(number))} has ended: {session.reason}")
         return session
 
-    def _signal_rest(self, number: int, signal: Signal, reason: str) -> None:
-        """Signal what its agent started; to look for it takes the whole table, where there is anything."""
+    def _rest(self, number: int) -> Iterator[Process]:
+        """What its agent started and is alive; to look for it takes the whole table, where there is anything."""
         table = self._k.table
         root = table.get(number)
         if root is None or not root.kin:
@@ -213,12 +219,18 @@ class SessionOperator:
         for pid in [p.pid for p in table.processes.values() if p.run == number and p.pid != number and p.alive]:
             process = table.get(pid)
             if process is not None and process.alive:  # the end of another may have taken it along
-                self._signal(process, signal, reason)
+                yield process
 
-    def _signal(self, process: Process, signal: Signal, reason: str) -> None:
-        events, contents = signal_events(self._k, process, signal, -1, reason)
-        named = {self._k.digest(content): content for content in contents}
-        self._k.ledger.commit(events, named, reserve=True)
+    def _kill_rest(self, number: int, reason: str) -> None:
+        for process in self._rest(number):
+            self._kill(process, reason)
+
+    def _kill(self, process: Process, reason: str) -> None:
+        self._commit(signal_events(self._k, process, Signal.KILL, -1, reason))
+
+    def _commit(self, decided: Decided) -> None:
+        events, contents = decided
+        self._k.ledger.commit(events, {self._k.digest(content): content for content in contents}, reserve=True)
 
     # Times.
 
@@ -248,8 +260,8 @@ class SessionOperator:
             self._close(number, session.uid, NOBODY)
             return
         if (root := self._k.table.get(number)) is not None and root.alive:
-            self._signal(root, Signal.KILL, LATE)
-        self._signal_rest(number, Signal.KILL, LATE)
+            self._kill(root, LATE)
+        self._kill_rest(number, LATE)
 
 
 def fleet_up(k: Core, name: str) -> int:

@@ -118,9 +118,10 @@ def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
 
 
 def _used(state: ShardState, seq: int, e: ev.ModelUsed) -> None:
-    """What an attempt took that the endpoint did no work for is nothing, and it was no call."""
+    """What an attempt took that the endpoint did no work for is nothing, and it was no call; nor was a turn of one."""
     tokens = e.prompt_tokens + e.completion_tokens
-    state.budgets.charged(e.pid, e.n, Amount(tokens, e.cost_usd_micros, int(not e.cause or tokens > 0)))
+    calls = int(not e.cause or (tokens > 0 and e.cause != ev.PUT_ASIDE))
+    state.budgets.charged(e.pid, e.n, Amount(tokens, e.cost_usd_micros, calls))
     if e.endpoint and e.cause != ev.HELD:
         state.asked.used(e.endpoint, tokens, state.table.time_ns)
 

@@ -6,7 +6,8 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A source of time. The kernel makes it monotonic; the source may step back."""
+    """A source of time. The kernel makes it monotonic: a source that steps back is one that stands still, and with it
+    whoever sleeps."""
 
     def now_ns(self) -> int:
         """Nanoseconds since the epoch."""

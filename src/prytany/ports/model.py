@@ -44,8 +44,9 @@ class ModelLimits(msgspec.Struct, frozen=True):
     tokens_per_minute: int = 0
     policy: str = "classes"
     """In which order calls begin that wait; a name of `prytany.scheduling.policies`."""
-    preempts: str = "never"
-    """Which generations give way to more urgent ones; `prytany.scheduling.preemption.Preempts`."""
+    preempts: str = ""
+    """Which generations give way to more urgent ones; a name of `prytany.scheduling.preemption.Preempts`. Empty is
+    `saved` where slots can be saved, and else `never`."""
 
 
 class ModelRoute(msgspec.Struct, frozen=True):
@@ -80,6 +81,10 @@ class ModelFeatures(msgspec.Struct, frozen=True):
     """Where calls that name it go instead; the first that fits."""
     fallback: tuple[str, ...] = ()
     """Who stands in for it while it cannot be asked, by the kernel's names, in order."""
+    slots: int = 0
+    """How many calls it works on at once, where that is of its own making: a local model. 0 where nobody knows."""
+    saves_slots: bool = False
+    """A generation can be put aside and gone on with, in any slot, without loss: see `ports.turns`."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -104,6 +109,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     tools: list[ToolSpec] = []
     extra: dict[str, Any] = {}
     """Fields that are passed on as they are."""
+    tenant: int = 0
+    """Whose it is: what an endpoint of ours keeps of a prompt, it keeps apart by this. It is not sent."""
 
 
 class ToolCall(msgspec.Struct, frozen=True):

@@ -94,6 +94,10 @@ class StoreLocked(StoreError):
     """Another process holds this store."""
 
 
+class StoreGone(StoreError):
+    """What the store writes to was removed: no path leads to it any more."""
+
+
 class Reader(Protocol):
     """A consistent view for reading."""
 

@@ -39,7 +39,8 @@ class ToolFailure(Exception):
 
     Attributes:
         kind: `raised` (the function did), `arguments` (they do not fit its types), `too_large` (its result),
-            `unavailable` (it could not be begun), `died` or `timeout` (its process ended in the middle).
+            `unavailable` (it could not be begun), `no_secret` (it lacks one), `died` or `timeout` (its process
+            ended in the middle).
         begun: the function may have done something, and nobody knows what.
     """
 

@@ -70,7 +70,7 @@ class ExitStatus:
 
 
 class ZygoteDied(Eio):
-    """A zygote died that was asked for a worker. Another one can be asked."""
+    """A zygote died that was asked for a worker, or was to be. Another one can be asked."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,6 +138,7 @@ class Launcher:
 
         Raises:
             Eio: it ended before it was ready; the message ends with what it said. Or it is of another version.
+            ZygoteDied: it was killed before it was ready.
             Etimedout: it was not ready within `limits.WORKER_START_MS`.
         """
         async with self._starting:
@@ -180,6 +181,8 @@ class Launcher:
                     await self._process.wait()
                     stderr.seek(0)
                     said = stderr.read().decode(errors="replace").strip()[-2_000:]
+                    if (self._process.returncode or 0) < 0 and not said:  # it did not end by itself
+                        raise ZygoteDied(f"the zygote of {self._python} was killed before it was ready") from error
                     raise Eio(f"the zygote of {self._python} did not start: {said}") from error
                 if ready.result().version != __version__:
                     self._lose_zygote()

@@ -205,6 +205,17 @@ def open_copy(path: Path, kind: Literal["backup", "archive"]) -> tuple[SqliteCop
         Eio: it is no regular file, no copy of that kind, or of a newer version.
     """
     try:
+        return _opened_copy(path, kind)
+    except Eio as error:
+        error.add_note(f"name a file that prytany {'backup' if kind == 'backup' else 'journal archive'} has made")
+        raise
+
+
+def _opened_copy(path: Path, kind: Literal["backup", "archive"]) -> tuple[SqliteCopyReader, About]:
+    if path.is_dir():
+        home = (path / "journal.db").is_file()
+        raise Eio(f"{path} is {'a home already, and no' if home else 'a folder, and no'} {kind}")
+    try:
         os.close(open_plain(path))
     except FileNotFoundError:
         raise Enoent(f"there is no file {path}") from None
@@ -226,7 +237,7 @@ def _read_about(reader: SqliteCopyReader, path: Path, kind: str) -> About:
         if part and (about.kind != "archive" or about.first > about.entries or len(about.begins.hash) != HASH_BYTES):
             raise ValueError(f"it begins at entry {about.first} of {about.entries}")
         if len(about.head.hash) != HASH_BYTES or about.entries < 1 or about.kind != kind:
-            raise ValueError(f"it is a {about.kind} of {about.entries} entries, and a {kind} is wanted")
+            raise ValueError(f"it says that it is the {about.kind} of {about.entries} entries")
     except StoreError as error:
         raise Eio(f"{path} cannot be read: {error}") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are of the first kind

@@ -196,7 +196,10 @@ class Desk:
             case _:
                 ledger, live = kernel.ledger, None if kernel.idle else kernel
                 head, now_ns = ledger.journal.head.seq, ledger.now_ns()
-                return look(command, ledger.state, self._pages, head, now_ns, self._facts, kernel.quotas, live)
+                found = look(command, ledger.state, self._pages, head, now_ns, self._facts, kernel.quotas, live)
+                if isinstance(found, control.Status) and self.fleets is not None:
+                    found.lacking = self.fleets.lacking()
+                return found
         return None
 
     async def _forget(self, pid: int, uid: int) -> bytes:

@@ -59,6 +59,14 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     features: list[str]
 
 
+def model_alone(fleet: ResolvedFleet, name: str) -> ResolvedFleet:
+    """A fleet with one of its models and nothing else, which is all that a trial has to be trusted with. Raises Enoent
+    where there is none of that name."""
+    if name not in fleet.models:
+        raise Enoent(f"the fleet {fleet.name} has no model {quoted(name)}{meant(name, fleet.models)}")
+    return msgspec.structs.replace(fleet, models={name: fleet.models[name]}, agents={}, tools={}, notify=[])
+
+
 def open_tried(name: str, fleet: ResolvedFleet | None) -> Model:
     """The model that a name means: a fleet's where one is given, else as `--model` takes it.
 
@@ -67,10 +75,7 @@ def open_tried(name: str, fleet: ResolvedFleet | None) -> Model:
     """
     if fleet is None:
         return open_model(name_model(name))
-    if name not in fleet.models:
-        raise Enoent(f"the fleet {fleet.name} has no model {quoted(name)}{meant(name, fleet.models)}")
-    one = msgspec.structs.replace(fleet, models={name: fleet.models[name]})
-    return SwitchedModel(*ready_models(one, {})[name])
+    return SwitchedModel(*ready_models(model_alone(fleet, name), {})[name])
 
 
 async def try_model(name: str, model: Model, prompt: str = PROMPT, *, seconds: float = SECONDS) -> Trial:

@@ -18,6 +18,9 @@ REMOTE = "remote:"
 """What the recorded name of an endpoint's model begins with."""
 DEFAULT = "PRYTANY_MODEL"
 """The variable that says what is asked where `--model` does not."""
+SLOTS = "PRYTANY_MODEL_SLOTS"
+"""The variable that says how many calls at once a model of this machine works on."""
+SLOTS_DEFAULT, SLOTS_MAX = 2, 32
 
 
 def name_model(choice: str) -> str:
@@ -179,7 +182,7 @@ def open_local(name: str) -> Model:
                 "the local model is not here; `prytany models fetch` gets it, `--model scripted` does without."
                 f" Without a network, copy it to {cache_path()}, or let {DEFAULT} name a .gguf file"
             )
-        return LocalModel(found)
+        return LocalModel(found, slots_wanted())
     path = Path(name)
     if not os.path.isfile(path):
         raise _no_model(f"there is no model {quoted(name)}: `scripted`, `local`, `remote`, or a .gguf file")
@@ -187,4 +190,12 @@ def open_local(name: str) -> Model:
         check_header(path)
     except (Enoent, Einval) as error:
         raise type(error)(f"{quoted(name)} is no model that can be asked: {error.message}") from None
-    return LocalModel(path, name=name if path.stem in RESERVED else path.stem)
+    return LocalModel(path, slots_wanted(), name=name if path.stem in RESERVED else path.stem)
+
+
+def slots_wanted() -> int:
+    """What PRYTANY_MODEL_SLOTS says. Raises Einval where that is no such number."""
+    said = os.environ.get(SLOTS, "") or str(SLOTS_DEFAULT)
+    if not (said.isascii() and said.isdecimal() and len(said) <= 3 and 1 <= int(said) <= SLOTS_MAX):
+        raise Einval(f"{SLOTS} is {said[:40]!r}, and has to be a number from 1 to {SLOTS_MAX}")
+    return int(said)

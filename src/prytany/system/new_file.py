@@ -45,8 +45,9 @@ def new_file(path: Path, home: Path, *, force: bool = False) -> Generator[Path]:
     if folder == inside or inside in folder.parents:
         raise Einval(f"{path} would lie in the home itself, and be lost with it")
     path = folder / path.name
+    part = folder / f".{path.name}.unfinished"
+    _drop_second_name(part, path)
     _refuse_taken(path, force)
-    part = path.with_name(f".{path.name}.unfinished")
     fd = _begin(part)
     try:
         try:
@@ -64,6 +65,13 @@ def new_file(path: Path, home: Path, *, force: bool = False) -> Generator[Path]:
             raise
     finally:
         os.close(fd)
+
+
+def _drop_second_name(part: Path, path: Path) -> None:
+    """Who was killed when its file was in place, and not yet out of the other, has left it two names."""
+    with suppress(OSError):
+        if os.path.samestat(part.lstat(), path.lstat()):
+            part.unlink()
 
 
 def _refuse_taken(path: Path, force: bool) -> None:
@@ -97,6 +105,9 @@ def _begin(part: Path) -> int:
     except (BlockingIOError, FileNotFoundError):
         os.close(fd)
         raise Ebusy(f"another command is writing {part}") from None
+    except OSError as error:
+        os.close(fd)
+        raise Eio(f"{part} cannot be written: {error.strerror}") from None
     except BaseException:
         os.close(fd)
         raise
@@ -115,4 +126,4 @@ def _put(part: Path, path: Path, force: bool) -> None:
         _refuse_taken(path, force)
         os.replace(part, path)
     else:
-        part.unlink()
+        part.unlink(missing_ok=True)

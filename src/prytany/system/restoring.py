@@ -132,7 +132,9 @@ def restore_home(
             return _make(reader, checked, target, progress)
         except StoreFull as error:
             raise Enospc(f"the new home cannot be written: {error}") from error
-        except (OSError, StoreError) as error:
+        except OSError as error:
+            raise Eio(f"the new home cannot be written: {error.filename or target}: {error.strerror}") from error
+        except StoreError as error:
             raise Eio(f"the new home cannot be written: {error}") from error
 
 

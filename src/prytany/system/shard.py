@@ -15,6 +15,7 @@ from pathlib import Path
 from prytany import __version__
 from prytany.abi import limits
 from prytany.abi.errors import KernelError
+from prytany.drivers.clocks.steady import SteadyClock
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.journal.anchor import Anchor, Head
@@ -40,13 +41,15 @@ from prytany.system.collector import look_less_often
 from prytany.system.control import ControlServer
 from prytany.system.desk import Desk, Facts
 from prytany.system.disk import watch_disk
-from prytany.system.fleet.bringing import bring_back, environment_of, tools_of
+from prytany.system.fleet.bringing import bring_back, environment_of, tools_of, withhold_variables
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.fleet.drivers import Drivers
+from prytany.system.fleet.lacking import GIVE, may_lack
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
+from prytany.system.removal import watch_home
 from prytany.system.tools import open_tools
 
 LATER = (
@@ -67,12 +70,16 @@ def _journal(
 ) -> Journal:
     """The journal's writer; when it fails, the kernel takes no input any more."""
 
-    def stop(error: StoreError) -> None:
-        kernel.fail()
-        failed.set_result(error)
-
+    stop = partial(_stop, kernel, failed)
     loop = asyncio.get_running_loop()
     return Journal(store, loop, head, ledger.on_durable, stop, anchor=Anchor(home.anchor))
+
+
+def _stop(kernel: Kernel, failed: asyncio.Future[StoreError], error: StoreError) -> None:
+    """What is found out first counts."""
+    kernel.fail()
+    if not failed.done():
+        failed.set_result(error)
 
 
 def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]:
@@ -122,6 +129,7 @@ class Shard:
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
         self._disk: asyncio.Task[None] | None = None
+        self._there: asyncio.Task[None] | None = None
         self._ageing: asyncio.Future[None] | None = None
         self.kernel = kernel
         self.logs = logs
@@ -172,9 +180,9 @@ class Shard:
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
             reactions: list[Callable[[Durable], None]] = []
-            ledger = Ledger(folded.state, keyring, SystemClock(), lambda entry: reactions[0](entry))
+            clock = SteadyClock(folded.state.table.time_ns)
+            ledger = Ledger(folded.state, keyring, clock, lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
-            clock = SystemClock()
             outside = Outside(clock, drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path))
             kernel = Kernel(
                 ledger, outside, made, reader, programs.find, os.urandom, running_max=running_max,
@@ -194,17 +202,23 @@ class Shard:
         try:
             load_all()
             ledger = self.kernel.ledger
+            withhold_variables(self.kernel, self.drivers)
             files = [*tools, *map(Path, tools_of(self.kernel))]
             loaded = await open_tools(
                 files, ledger.state, ledger.digest, self.logs, self.kernel.content, self.notes.append,
-                partial(environment_of, self.kernel),
+                partial(environment_of, self.kernel, self.drivers), partial(may_lack, self.kernel),
             )  # fmt: skip
             self.drivers.tools.update(loaded)
-            bring_back(self.kernel, self.drivers, self.notes.append)
+            bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
+            gone = partial(_stop, self.kernel, self.failed)
+            self._there = asyncio.ensure_future(watch_home(self.home, self.kernel.outside.clock, gone))
+            self._there.add_done_callback(self.kernel.lost)
             self.desk.fleets = FleetDesk(self.kernel, self.drivers, self.logs, self.home.path)
+            if found := self.desk.fleets.lacking():
+                self.notes += [*found, GIVE]
             server = ControlServer(self.desk, self.home.folder_fd)
             await server.start()
         except BaseException:
@@ -212,7 +226,7 @@ class Shard:
             raise
         self._control = server
         mark_place(self.home.folder_fd)
-        self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, SystemClock()))
+        self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, self.kernel.outside.clock))
         self._ageing.add_done_callback(self.kernel.lost)
         return self
 
@@ -230,8 +244,9 @@ class Shard:
             with contextlib.suppress(KernelError):  # it is broken, and says so elsewhere
                 await journal.wait_durable(journal.head.seq)  # whoever follows is to see the last of it
             await self._control.close()
-        if self._disk is not None:
-            self._disk.cancel()
+        for watch in (self._disk, self._there):
+            if watch is not None:
+                watch.cancel()
         if self._ageing is not None:
             self._ageing.cancel()
             await asyncio.gather(self._ageing, return_exceptions=True)

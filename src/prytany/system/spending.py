@@ -43,6 +43,10 @@ class Spent(msgspec.Struct):
     """Attempts with tokens, of a model that is known to cost nothing."""
     queued_us: int = 0
     """Time that attempts waited for their turns, of those that had them."""
+    unanswered_tokens: int = 0
+    """Of the tokens: those of attempts that were not answered, charged at the most that they may have taken."""
+    unanswered_usd_micros: int = 0
+    """The same, of the cost. The rest is what was answered."""
 
     def take(self, e: ev.ModelUsed) -> None:
         """Count in one attempt."""
@@ -56,6 +60,9 @@ class Spent(msgspec.Struct):
         self.completion_tokens += e.completion_tokens
         self.cost_usd_micros += e.cost_usd_micros
         self.model_us += e.took_us
+        if e.cause:
+            self.unanswered_tokens += e.prompt_tokens + e.completion_tokens
+            self.unanswered_usd_micros += e.cost_usd_micros
 
 
 class Who(NamedTuple):

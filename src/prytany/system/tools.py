@@ -9,7 +9,7 @@ would go on with other tools than the operator granted, or be answered that ther
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 
@@ -40,6 +40,7 @@ async def open_tools(
     content: Callable[[bytes], bytes],
     say: Callable[[str], None],
     environment: Callable[[str], Mapping[str, str]] = lambda path: os.environ,
+    lenient: Callable[[str, Collection[int]], bool] = lambda path, runs: False,
 ) -> dict[str, Tools]:
     """Load what `paths` name and what the runs in `state` that go on were granted; by file, or as `older`.
 
@@ -51,6 +52,7 @@ async def open_tools(
         content: reads what is recorded, by its digest.
         say: told what the operator ought to know.
         environment: where the secrets of a file are taken from.
+        lenient: whether a file, granted to these runs, goes without those of them that cannot be had.
 
     Raises:
         Enoent: a file, or a secret that one of its tools names, is not there.
@@ -62,11 +64,13 @@ async def open_tools(
     loaded: dict[str, Tools] = {}
     try:
         for path in dict.fromkeys([*map(tool_path, paths), *granted]):
-            tools = loaded[path] = await _load(path, sorted(granted.get(path, {})), logs, environment(path))
+            runs = sorted(granted.get(path, {}))
+            less = lenient(path, runs)
+            tools = loaded[path] = await _load(path, runs, logs, environment(path), less)
             for run, grant in granted.get(path, {}).items():
                 if digest(packed_manifests(tools)) != grant.manifest:
                     if (key := older(path, grant.manifest)) not in loaded:
-                        loaded[key] = await _as_granted(run, grant, digest, content, logs, environment(path))
+                        loaded[key] = await _as_granted(run, grant, digest, content, logs, environment(path), less)
                     say(
                         f"{path} says something else of its tools than when they were granted to run {run}, which goes"
                         " on with its text of then"
@@ -84,11 +88,11 @@ async def open_tools(
 
 async def _as_granted(
     run: int, grant: Grant, digest: Callable[[bytes], bytes], content: Callable[[bytes], bytes], logs: Logs,
-    environment: Mapping[str, str],
+    environment: Mapping[str, str], lenient: bool,
 ) -> PythonTools:  # fmt: skip
     """The tools of a file by the text that was recorded with the grant. Raises Epolicy."""
     try:
-        tools = await load_tools(grant.path, logs, environment, content(grant.source))
+        tools = await load_tools(grant.path, logs, environment, content(grant.source), lenient=lenient)
         if digest(packed_manifests(tools)) == grant.manifest:
             return tools
         await tools.close()
@@ -102,13 +106,17 @@ async def _as_granted(
 
 
 async def load_tools(
-    path: str, logs: Logs, environment: Mapping[str, str] = os.environ, source: bytes | None = None
-) -> PythonTools:
-    """Load one file of tools, or a text of it; raises Enoent and Einval as `open_tools` does."""
+    path: str, logs: Logs, environment: Mapping[str, str] = os.environ, source: bytes | None = None, *,
+    lenient: bool = False,
+) -> PythonTools:  # fmt: skip
+    """Load one file of tools, or a text of it; `lenient` goes without secrets that cannot be had. Raises Enoent and
+    Einval as `open_tools` does."""
     name = f"tools.{Path(path).stem}"
     beside = digest_beside(path, source)
     given = () if source is None else (source,)
-    tools = await PythonTools.load(Path(path), environment, lambda data: logs.append(name, data), *given)
+    tools = await PythonTools.load(
+        Path(path), environment, lambda data: logs.append(name, data), *given, lenient=lenient
+    )
     tools.beside = beside
     return tools
 
@@ -125,9 +133,9 @@ def digest_beside(path: str, source: bytes | None = None) -> bytes:
     return digest.digest()
 
 
-async def _load(path: str, runs: list[int], logs: Logs, environment: Mapping[str, str]) -> PythonTools:
+async def _load(path: str, runs: list[int], logs: Logs, environment: Mapping[str, str], lenient: bool) -> PythonTools:
     try:
-        return await load_tools(path, logs, environment)
+        return await load_tools(path, logs, environment, lenient=lenient)
     except KernelError as error:
         if runs:
             error.message += f" (they were granted to run {runs[0]}, which goes on)"

@@ -37,11 +37,12 @@ WHEN = Kind("1h", ("soon", "1y", "-1h", "9" * 30 + "h", "2026-13-01", "²h", "T"
 COUNT = Kind("1", ("", "x", "-1", "1.5", "²", "1e3", *TEXTS), ("0", "9" * 30))
 PLACES_AT_ONCE = Kind("1", ("", "x", "0", "-1", "1.5", "²", *TEXTS))
 SECONDS = Kind("1", ("x", "-1", "nan", "inf", "-inf", "1s", *TEXTS), ("0",))
-AMOUNTS = Kind(
-    "tokens=1", ("", "tokens", "tokens=", "=1", "tokens=-1", "tokens=1e9", "tokens=1.5", "tokens=²", "usd=nan", "usd=inf",
-                 "usd=1,5", "gold=1", "wall=1", "wall=1y", "wall/min=1s", "tokens=" + "9" * 30, "tokens=1,", "tokens/h=1",
-                 "calls=0x1", "tokens = 1", "tokens=1_0", "usd=" + "0" * 50, *(f"tokens={text}" for text in TEXTS), *TEXTS),
+NO_AMOUNTS = (
+    "", "tokens", "tokens=", "=1", "tokens=-1", "tokens=1e9", "tokens=1.5", "tokens=²", "usd=nan", "usd=inf", "usd=1,5",
+    "gold=1", "wall=1", "wall=1y", "wall/min=1s", "tokens=" + "9" * 30, "tokens=1,", "tokens/h=1", "calls=0x1",
+    "tokens = 1", "tokens=1_0", "usd=" + "0" * 50, *(f"tokens={text}" for text in TEXTS),
 )  # fmt: skip
+AMOUNTS = Kind("tokens=1", (*NO_AMOUNTS, *TEXTS))
 DURATION = Kind("1h", ("", "soon", "1y", "-1h", "9" * 30 + "h", "²h", "T", "0s", "1e3s", *TEXTS))
 CHOICE = Kind("", ("", "nonsense", "RUNNING", *TEXTS))
 HEAD = Kind("", ("1", "x", "1:", "1:" + "g" * 64, "-1:" + "0" * 64, "9" * 40 + ":" + "0" * 64, *TEXTS))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from prytany.abi.control import Change, FleetRow, Plan, Status
+from prytany.cli.going_on import go_on
 from prytany.cli.plan import show_plan
-from prytany.cli.status import _fleet, _go_on
+from prytany.cli.status import _fleet
 
 HOME = Path("/h")
 
@@ -25,10 +26,10 @@ def status(*fleets: FleetRow, **states: int) -> Status:
 
 
 def test_a_home_without_a_kernel_goes_on_with_what_is_true() -> None:
-    assert _go_on(status(terminated=2), HOME) == "every run has ended"
-    assert _go_on(status(), HOME) == "every run has ended"
-    assert _go_on(status(terminated=2, waiting=1), HOME) == "go on with: prytany resume --home /h"
-    both = _go_on(status(row("shop", stays=True), row("old"), waiting=1), HOME)
+    assert go_on(status(terminated=2), HOME) == "every run has ended"
+    assert go_on(status(), HOME) == "every run has ended"
+    assert go_on(status(terminated=2, waiting=1), HOME) == "go on with: prytany resume --home /h"
+    both = go_on(status(row("shop", stays=True), row("old"), waiting=1), HOME)
     assert both == "in the folder of shop, go on with: prytany up --home /h"
 
 

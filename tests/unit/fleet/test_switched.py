@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Prices, Usage
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Prices, Usage
+from prytany.ports.turns import Aside, Turn, takes_turns
 from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.form import Model as Form
 from prytany.system.fleet.switched import Opened, SwitchedModel, Terms
@@ -32,6 +33,10 @@ class Held:
     async def stream(self, request: ModelRequest) -> Any:
         yield "piece"
         yield await self.chat(request)
+
+    async def turn(self, request: ModelRequest, turn: Turn) -> Any:
+        yield "piece"
+        yield Aside("piece", Usage(1_000_000, 1)) if turn.aside is None else await self.chat(request)
 
     async def embed(self, texts: list[str]) -> Embedded:
         await self.let.wait()
@@ -66,6 +71,32 @@ def test_what_is_under_way_ends_at_the_driver_before_which_is_closed_then() -> N
         assert (first.closed, second.closed) == (1, 0)
         await model.close()
         assert (first.closed, second.closed) == (1, 1)
+
+    asyncio.run(test())
+
+
+def test_turns_are_taken_by_what_takes_turns_and_cost_what_the_operator_says() -> None:
+    async def test() -> None:
+        (first, one), (_, two) = opened("first"), opened("second")
+        prices = Prices(2, 4)
+        model = SwitchedModel(one, Terms(at_once=1, prices=prices))
+        assert not takes_turns(model)
+        first.features = ModelFeatures(saves_slots=True)
+        assert takes_turns(model)
+        first.let.set()
+        piece, aside = [item async for item in model.turn(ASKED, Turn())]
+        assert isinstance(aside, Aside)
+        assert (piece, aside.usage.cost_usd_micros) == ("piece", 2_000_004)
+        _, answer = [item async for item in model.turn(ASKED, Turn(aside))]
+        assert isinstance(answer, ModelAnswer)
+        assert answer.usage.cost_usd_micros == 6_000_000
+        model.switch(two, Terms(at_once=1, prices=prices))
+        assert not takes_turns(model)
+        with pytest.raises(ModelFailure) as caught:
+            await anext(model.turn(ASKED, Turn(aside)))
+        assert caught.value.retryable
+        await asyncio.wait_for(model.let_go(), 5)
+        await model.close()
 
     asyncio.run(test())
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
+from prytany.abi.errors import Eagain
+from prytany.cli.trusting import trusted
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import ResolvedFleet, resolve
 from prytany.system.fleet.trust import digest_of, what_is_trusted
@@ -114,3 +117,22 @@ def test_what_models_are_told_of_an_agent_has_no_variables_of_the_operator_in_it
     fleet = brought(tmp_path, f"agents: {{one: {agent}}}", {"V": "hush"})
     assert "hush" not in repr(fleet)
     assert fleet.agents["one"].about == "is ${V}"
+
+
+def test_a_text_that_is_changed_while_its_operator_is_asked_is_not_what_was_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "shop.py"
+    tools.write_text("1")
+    fleet = brought(tmp_path, f"{ONE}tools: {{shop: {{python: shop.py}}}}")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    changes = iter([False, True])
+
+    def yes(*words: object, **more: object) -> bool:
+        tools.write_text("2" if next(changes) else "1")
+        return True
+
+    monkeypatch.setattr(click, "confirm", yes)
+    assert trusted(fleet, (), tmp_path, trust=False) == digest_of(fleet)
+    with pytest.raises(Eagain):
+        trusted(fleet, (), tmp_path, trust=False)

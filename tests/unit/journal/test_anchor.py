@@ -4,6 +4,7 @@ import pytest
 
 from prytany.abi.errors import Eio
 from prytany.journal.anchor import SLOT_BYTES, SYNC_COMMITS, Anchor, Head, read_anchor
+from prytany.ports.store import StoreGone
 
 
 def written(path: Path, *seqs: int) -> None:
@@ -69,3 +70,12 @@ def test_it_is_synced_only_once_in_many_commits_and_at_close(tmp_path: Path) -> 
     assert anchor.syncs == 1
     anchor.close()
     assert anchor.syncs == 2
+
+
+def test_a_head_in_a_file_that_was_removed_is_none(tmp_path: Path) -> None:
+    anchor = Anchor(tmp_path / "head")
+    anchor.write(1, bytes(16))
+    (tmp_path / "head").unlink()
+    with pytest.raises(StoreGone):
+        anchor.write(2, bytes(16))
+    anchor.close()

@@ -115,6 +115,10 @@ CONTEXT = object()
 """In the place of the number of a context."""
 
 
+async def schedule_a_stranger(w: World, m: pytest.MonkeyPatch) -> str:
+    return await w.met("agent_schedule", w.stranger.pid)
+
+
 async def signal_one_that_does_not_run(w: World, m: pytest.MonkeyPatch) -> str:
     assert await w.met("process_signal", w.child_.pid, Signal.STOP) == ""
     return await w.met("process_signal", w.child_.pid, Signal.USR1)
@@ -263,6 +267,9 @@ WAYS: list[tuple[str, str, Way]] = [
     ("file_write", "EINDOUBT", write_in_doubt),
     ("tool_call", "EINDOUBT", go_on_without),
     ("tool_list", "EPOLICY", without_tools("tool_list")),
+    ("agent_schedule", "ESRCH", makes("agent_schedule", NOBODY)),
+    ("agent_schedule", "EPERM", schedule_a_stranger),
+    ("agent_schedule", "EPERM", makes("agent_schedule", 0, "interactive")),
 ]
 
 
@@ -305,6 +312,7 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "model_chat": (WAITS,), "model_embed": (["wait"],), "context_open": ([],), "context_append": (1, USER),
     "context_fork": (1, b"an earlier node"), "context_read": (1,), "context_close": (1,), "file_read": ("/x",),
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
+    "agent_schedule": (), "budget_read": (),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

@@ -138,6 +138,21 @@ def test_forks_that_wait_for_a_zygote_that_dies_fail() -> None:
     assert [type(error) for error in with_launcher(body)] == [ZygoteDied] * 3
 
 
+def test_a_zygote_that_is_killed_while_it_comes_up_is_one_that_died_and_another_can_be_asked() -> None:
+    async def body(launcher: Launcher) -> None:
+        fork = asyncio.ensure_future(launcher.fork(spec()))
+        while launcher.zygote_pid is None:  # noqa: ASYNC110 - it is started in this loop
+            await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
+        os.kill(launcher.zygote_pid, signal.SIGKILL)
+        with pytest.raises(ZygoteDied):
+            await fork
+        second = await launcher.fork(spec())
+        assert await ask(second, "loop") == 0
+        release(second)
+
+    with_launcher(body)
+
+
 def test_a_fork_whose_zygote_dies_as_it_has_come_up_fails_and_leaves_nothing_behind() -> None:
     async def body(launcher: Launcher) -> None:
         start = launcher.start

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prytany.abi.errors import Einval, Enoent, KernelError
-from prytany.system.models import name_model, open_models
+from prytany.system.models import name_model, open_models, slots_wanted
 from tests.unit.system.model_files import gguf
 
 URL, NAME, DEFAULT = "PRYTANY_MODEL_URL", "PRYTANY_MODEL_NAME", "PRYTANY_MODEL"
@@ -155,3 +155,15 @@ def test_a_file_that_is_no_model_or_not_all_of_one_is_refused_before_it_is_asked
         open_models("x" * 100_000 + ".gguf", set(), fresh=True)
     with pytest.raises(Einval, match="UTF-8"):
         name_model("b\udcff.gguf")
+
+
+def test_how_many_calls_at_once_is_said_by_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PRYTANY_MODEL_SLOTS", raising=False)
+    assert slots_wanted() == 2
+    for said, slots in (("", 2), ("1", 1), ("32", 32), ("08", 8)):
+        monkeypatch.setenv("PRYTANY_MODEL_SLOTS", said)
+        assert slots_wanted() == slots
+    for said in ("0", "33", "-1", "many", "1e1", "²", " 4", "9" * 5_000):
+        monkeypatch.setenv("PRYTANY_MODEL_SLOTS", said)
+        with pytest.raises(Einval):
+            slots_wanted()

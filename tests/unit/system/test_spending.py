@@ -47,7 +47,7 @@ def store(entries: list[tuple[int, list[ev.Event]]]) -> MemoryStore:
 def test_it_is_told_apart_by_agent_model_day_and_run() -> None:
     reader = store(ENTRIES).reader()
     by_model = spending(reader, ["model"])
-    assert by_model[("dear",)] == Spent(1, 1, 1, 1, 20, 2, 700, 1_000)
+    assert by_model[("dear",)] == Spent(1, 1, 1, 1, 20, 2, 700, 1_000, unanswered_tokens=11)
     assert by_model[("free",)] == Spent(2, 0, 0, 1, 10, 1, 0, 1_000)
     assert set(spending(reader, ["agent", "run"])) == {("shop.clerk", 1), ("alone", 3), ("?", 0)}
     assert {key: spent.calls for key, spent in spending(reader, ["day"]).items()} == {

@@ -81,6 +81,7 @@ from prytany.abi.control.scheduling import (
     SchedulingLook,
 )
 from prytany.abi.control.sessions import (
+    SESSION_ENDED,
     AttendSession,
     CloseSession,
     KeepSession,
@@ -119,6 +120,7 @@ __all__ = [
     "NEXT",
     "ROWS_MAX",
     "ROW_CALLS_MAX",
+    "SESSION_ENDED",
     "SOCKET",
     "UNKNOWN",
     "AccountRow",

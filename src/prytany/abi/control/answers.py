@@ -36,6 +36,8 @@ class Status(msgspec.Struct, kw_only=True):
     """Those that could not be delivered."""
     states: dict[str, int] = {}
     """How many processes are in which state, as `ps` shows it."""
+    lacking: list[str] = []
+    """What cannot be had of the secrets of its fleets, a line each."""
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
@@ -400,6 +402,8 @@ class Said(msgspec.Struct, kw_only=True):
     number: int = 0
     errno: str = ""
     value: Any = None
+    forgotten: bool = False
+    """What was said was destroyed by an operator's command: `value` holds nothing of it."""
 
 
 class Heard(msgspec.Struct, kw_only=True):

@@ -6,6 +6,9 @@ import msgspec
 
 from prytany.abi.budgets import Budget
 
+SESSION_ENDED = "its session ended"
+"""The reason of the end of a process that did as it was told when its session was ended."""
+
 
 class OpenSession(msgspec.Struct, array_like=True, frozen=True, tag="session open"):
     """Start a chat agent of the fleet of that name for `user`; answered with the session. One that is not `kept` is

@@ -6,70 +6,10 @@ from typing import Any
 
 import msgspec
 
-from prytany.abi.control.answers import (
-    Collected,
-    Ended,
-    FleetRow,
-    Forgotten,
-    Heard,
-    IncidentRow,
-    Inspection,
-    NoticeRow,
-    Plan,
-    Prepared,
-    ProcessRow,
-    Removed,
-    Status,
-    Upgrade,
-)
-from prytany.abi.control.commands import (
-    AwaitEntry,
-    BringFleet,
-    CollectContent,
-    Command,
-    DropNotices,
-    FinishArchive,
-    FollowProcess,
-    ForgetProcess,
-    FreezeAll,
-    GetStatus,
-    InspectProcess,
-    ListFleets,
-    ListIncidents,
-    ListNotices,
-    ListProcesses,
-    PrepareArchive,
-    RetryNotices,
-    SendMessage,
-    SettleIncident,
-    ShrinkJournal,
-    SignalProcess,
-    StartAgent,
-    UpgradeProcess,
-    WaitProcess,
-    WithdrawFleet,
-)
-from prytany.abi.control.scheduling import (
-    AccountRow,
-    AddBudget,
-    CauseRow,
-    ExplainProcess,
-    GrantBudget,
-    ListBudgets,
-    ListQueues,
-    QueueRow,
-    Scheduled,
-    ScheduleProcess,
-)
-from prytany.abi.control.sessions import (
-    AttendSession,
-    CloseSession,
-    KeepSession,
-    LeaveSession,
-    ListSessions,
-    OpenSession,
-    SessionRow,
-)
+from prytany.abi.control import answers as a
+from prytany.abi.control import commands as c
+from prytany.abi.control import scheduling as t
+from prytany.abi.control import sessions as s
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):
@@ -87,48 +27,48 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
     value: msgspec.Raw
 
 
-ANSWERS: dict[type[Command], Any] = {
-    GetStatus: Status,
-    ListProcesses: list[ProcessRow],
-    InspectProcess: Inspection,
-    SignalProcess: None,
-    WaitProcess: Ended,
-    ListIncidents: list[IncidentRow],
-    SettleIncident: None,
-    ForgetProcess: Forgotten,
-    CollectContent: Collected,
-    SendMessage: int,
-    UpgradeProcess: Upgrade,
-    AwaitEntry: int,
-    FreezeAll: int,
-    StartAgent: int,
-    BringFleet: Plan,
-    WithdrawFleet: int,
-    ListFleets: list[FleetRow],
-    FollowProcess: Heard,
-    ListNotices: list[NoticeRow],
-    RetryNotices: int,
-    DropNotices: int,
-    OpenSession: SessionRow,
-    AttendSession: SessionRow,
-    LeaveSession: bool,
-    KeepSession: None,
-    CloseSession: None,
-    ListSessions: list[SessionRow],
-    PrepareArchive: Prepared,
-    FinishArchive: Removed,
-    ShrinkJournal: None,
-    ListQueues: list[QueueRow],
-    ListBudgets: list[AccountRow],
-    ExplainProcess: list[CauseRow],
-    AddBudget: AccountRow,
-    GrantBudget: AccountRow,
-    ScheduleProcess: Scheduled,
+ANSWERS: dict[type[c.Command], Any] = {
+    c.GetStatus: a.Status,
+    c.ListProcesses: list[a.ProcessRow],
+    c.InspectProcess: a.Inspection,
+    c.SignalProcess: None,
+    c.WaitProcess: a.Ended,
+    c.ListIncidents: list[a.IncidentRow],
+    c.SettleIncident: None,
+    c.ForgetProcess: a.Forgotten,
+    c.CollectContent: a.Collected,
+    c.SendMessage: int,
+    c.UpgradeProcess: a.Upgrade,
+    c.AwaitEntry: int,
+    c.FreezeAll: int,
+    c.StartAgent: int,
+    c.BringFleet: a.Plan,
+    c.WithdrawFleet: int,
+    c.ListFleets: list[a.FleetRow],
+    c.FollowProcess: a.Heard,
+    c.ListNotices: list[a.NoticeRow],
+    c.RetryNotices: int,
+    c.DropNotices: int,
+    s.OpenSession: s.SessionRow,
+    s.AttendSession: s.SessionRow,
+    s.LeaveSession: bool,
+    s.KeepSession: None,
+    s.CloseSession: None,
+    s.ListSessions: list[s.SessionRow],
+    c.PrepareArchive: a.Prepared,
+    c.FinishArchive: a.Removed,
+    c.ShrinkJournal: None,
+    t.ListQueues: list[t.QueueRow],
+    t.ListBudgets: list[t.AccountRow],
+    t.ExplainProcess: list[t.CauseRow],
+    t.AddBudget: t.AccountRow,
+    t.GrantBudget: t.AccountRow,
+    t.ScheduleProcess: t.Scheduled,
 }
 """What each command is answered with."""
 
 decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
-decode_command = msgspec.msgpack.Decoder(Command).decode
+decode_command = msgspec.msgpack.Decoder(c.Command).decode
 decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _encode = msgspec.msgpack.encode
 

@@ -51,7 +51,7 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import HELD, ModelQueued, ModelReserved, ModelUsed
+from prytany.abi.events.model import HELD, PREEMPTED, PUT_ASIDE, ModelQueued, ModelReserved, ModelUsed
 from prytany.abi.events.notice import (
     AgentStormed,
     ChannelDeclared,
@@ -87,6 +87,8 @@ from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, Too
 
 __all__ = [
     "HELD",
+    "PREEMPTED",
+    "PUT_ASIDE",
     "UPCASTERS",
     "AgentDeclared",
     "AgentStormed",

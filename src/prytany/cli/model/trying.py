@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from prytany.abi.errors import KernelError
+from prytany.abi.errors import Enoent, KernelError
 from prytany.cli.failure import advised
+from prytany.cli.home import find_home
 from prytany.cli.model.fleets import fleet_of
 from prytany.cli.text import json_line, note, safe
-from prytany.system.model_trial import PROMPT, SECONDS, TOKENS_MAX, Trial, open_tried, try_model
+from prytany.cli.trusting import trusted
+from prytany.system.fleet.resolved import ResolvedFleet
+from prytany.system.fleet.trust import digest_of, is_trusted, remember
+from prytany.system.model_trial import PROMPT, SECONDS, TOKENS_MAX, Trial, model_alone, open_tried, try_model
 
 
-def ask_once(name: str, prompt: str | None, fleet: Path | None, seconds: float | None, as_json: bool) -> None:
-    """Ask, and say what came. Raises Emodel, with what to do next, and Enoent, Einval for what cannot be asked."""
+def ask_once(
+    name: str, prompt: str | None, fleet: Path | None, seconds: float | None, home: Path | None, as_json: bool, *,
+    trust: bool,
+) -> None:  # fmt: skip
+    """Ask, and say what came. Raises Emodel, with what to do next, Enoent, Einval for what cannot be asked, and Eacces
+    for a fleet's model that its operator does not trust, as they said in that home or say now."""
     limit = seconds or SECONDS
     resolved = fleet_of(fleet)
+    if resolved is not None:
+        _see_trust(resolved, name, find_home(home), trust, as_json)
 
     async def ask() -> Trial:  # a driver is made where it is used, as it may hold on to the loop
         model = open_tried(name, resolved)
@@ -38,3 +48,16 @@ def ask_once(name: str, prompt: str | None, fleet: Path | None, seconds: float |
     if trial.cost_usd_micros is not None:
         note(f"it cost ${trial.cost_usd_micros / 1_000_000:g}", as_json)
     note(f"as far as its driver says, it can do: {', '.join(trial.features)}", as_json)
+
+
+def _see_trust(fleet: ResolvedFleet, name: str, home: Path, trust: bool, as_json: bool) -> None:
+    """A fleet that is trusted as a whole is so with each of its models. Raises Eacces, Enoent."""
+    try:
+        alone = model_alone(fleet, name)
+    except Enoent as error:
+        raise advised(error, "prytany models list --fleet, with the fleet, shows which there are") from None
+    if is_trusted(home, digest_of(fleet)):
+        return
+    digest = trusted(alone, (), home, trust, as_json)
+    if digest and home.is_dir():
+        remember(home, digest)

@@ -60,7 +60,7 @@ class CommandCourier:
         said = _Said(Strike(secrets))
         try:
             async with asyncio.timeout(self._timeout_ms / 1_000):
-                status = await self._converse(process, letter.body, said)
+                status = await self._converse(process, letter.body + b"\n", said)
         except TimeoutError:
             raise Missed("timeout", said.kept()) from None
         finally:

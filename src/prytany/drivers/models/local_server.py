@@ -4,15 +4,17 @@ Executed by path (`python -I local_server.py`) by `local.LocalModel`, never impo
 can kill or hang llama.cpp, and it must take down only this process. It must not import prytany, so that it starts in a
 fraction of a second and sees none of the kernel's code.
 
-    stdin    one JSON line {model, slots, context, key}, then silence: its end means that the parent is gone
+    stdin    one JSON line {model, slots, context, key, saves?, saved_bytes_max?}, then silence: its end means that the
+             parent is gone
     stdout   one JSON line {port} or {error}, then nothing
 
 It confines itself before it reads the model: no new privileges, no core dumps, limits, dies with its parent, and by
-Landlock no file may be written or executed, only the model, the system's libraries and /proc and /sys may be read, no
-outgoing TCP connection, and only an ephemeral port may be bound. Of root it keeps nothing: it takes a uid that no other
-process has. By seccomp it can make the calls that serving takes, and no other: no program, no process, no signal to
-another, no connection. Both are copies in little of what `prytany.runtime` does for workers: a driver may not import
-the runtime, and this file may import nothing of ours at all.
+Landlock no file may be executed, none written but slots in the folder for them, only these, the model, the system's
+libraries and /proc and /sys may be read, no outgoing TCP connection, and only an ephemeral port may be bound. Of root
+it keeps nothing: it takes a uid that no other process has, to which it gives that folder. By seccomp it can make the
+calls that serving takes, and no other: no program, no process, no signal to another, no connection. Both are copies in
+little of what `prytany.runtime` does for workers: a driver may not import the runtime, and this file may import nothing
+of ours at all.
 
 Source: llama.cpp `tools/server`, and what strace saw of it; landlock(7); seccomp(2).
 """
@@ -36,10 +38,11 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 CLONE_THREAD = 0x10000
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
-READ_FILE, READ_DIR = 1 << 2, 1 << 3
+WRITE_FILE, READ_FILE, READ_DIR, MAKE_REG, TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 8, 1 << 14
 BIND_TCP, CONNECT_TCP = 1 << 0, 1 << 1
 ADDRESS_SPACE_BYTES = 8 << 30  # the weights are mapped; a context that wants more than this is a mistake
 FILES_MAX = 512
+BATCH_TOKENS = 128  # of prompts at a time: between two batches others get a token, and a request is given up
 READABLE = ("/usr", "/lib", "/lib64", "/etc", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system")
 
 
@@ -71,8 +74,9 @@ def confine_process() -> None:
     os.umask(0o077)
 
 
-def confine_files(readable: list[str]) -> bool:
-    """Allow reading `readable`, binding an ephemeral port, and nothing else; False where the kernel has no Landlock.
+def confine_files(readable: list[str], saves: str = "") -> bool:
+    """Allow reading `readable`, files in `saves`, binding an ephemeral port, and nothing else; False where the kernel
+    has no Landlock.
 
     It holds for this thread and those that it starts, so it is called while there is only one.
     """
@@ -85,12 +89,14 @@ def confine_files(readable: list[str]) -> bool:
     ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
     if ruleset < 0:
         raise OSError(ctypes.get_errno(), "landlock_create_ruleset")
-    for path in readable:
+    for path in [*readable, saves] if saves else readable:
         try:
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
         allowed = READ_FILE | READ_DIR if os.path.isdir(path) else READ_FILE
+        if path == saves:
+            allowed = (READ_FILE | WRITE_FILE | MAKE_REG | TRUNCATE) & rights
         if libc.syscall(LANDLOCK_ADD_RULE, ruleset, 1, struct.pack("=Qi", allowed, opened), 0):
             raise OSError(ctypes.get_errno(), f"landlock_add_rule {path}")
         os.close(opened)
@@ -102,13 +108,26 @@ def confine_files(readable: list[str]) -> bool:
     return True
 
 
-def drop_root(weights: int) -> None:
-    """Take a uid and a group of one's own, where this is root; nothing of root comes back."""
+def open_saves(path: str, bytes_max: int) -> int:
+    """A descriptor of the folder for slots, and no file longer than all of them together may be; -1 for none."""
+    if not path:
+        return -1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, bytes_max))  # Python ignores the signal: writing fails
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def drop_root(weights: int, saves: int = -1) -> None:
+    """Take a uid and a group of one's own, where this is root; nothing of root comes back. The folder for slots, and
+    what a process before this one saved, is given to it."""
     if os.geteuid() != 0:
         return
     own = UID_BASE + os.getpid()
     if not os.fstat(weights).st_mode & 0o004:
         raise PermissionError("a uid of its own cannot read the weights: they need chmod o+r")
+    if saves >= 0:
+        os.chown(saves, own, own)
+        for name in os.listdir(saves):
+            os.chown(name, own, own, dir_fd=saves, follow_symlinks=False)
     os.setgroups([])
     os.setresgid(own, own, own)
     os.setresuid(own, own, own)
@@ -140,27 +159,31 @@ def open_server(order: dict[str, Any]) -> Any:
     """Load the model and listen; returns the server, which lives as long as the process."""
     library: Any = importlib.import_module("xllamacpp")  # it has no types
     weights = os.open(order["model"], os.O_RDONLY | os.O_CLOEXEC)
+    saves = open_saves(order.get("saves", ""), order.get("saved_bytes_max", 0))
     calls = prepare_filter()
-    confine_files([order["model"], *READABLE])
-    drop_root(weights)
+    confine_files([order["model"], *READABLE], order.get("saves", ""))
+    drop_root(weights, saves)
     if calls is not None:
         calls.load()
     parameters: Any = library.CommonParams()
     parameters.model.path = f"/proc/self/fd/{weights}"  # the folders on the way may be closed to this uid
     parameters.n_ctx = order["context"] * order["slots"]  # llama.cpp divides one context among the slots
     parameters.n_parallel = order["slots"]
+    parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
+    if saves >= 0:  # as for the weights
+        parameters.slot_save_path = f"/proc/self/fd/{saves}/"
     parameters.cont_batching = True
     threads = len(os.sched_getaffinity(0))
     parameters.cpuparams.n_threads = threads
     parameters.cpuparams_batch.n_threads = threads
-    parameters.n_threads_http = order["slots"] + 2
+    parameters.n_threads_http = order["slots"] + 4  # beside answers: saving, restoring, and asking whether it lives
     parameters.cache_ram_mib = 0  # prompts of different agents are not kept beside the slots
     parameters.api_keys = [order["key"]]
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
     parameters.ui = False
     parameters.endpoint_slots = False
-    parameters.endpoint_metrics = False
+    parameters.endpoint_metrics = True  # by which the driver asks whether the loop turns
     parameters.offline = True
     parameters.verbosity = -1
     return library.Server(parameters)

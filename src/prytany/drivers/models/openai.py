@@ -117,7 +117,7 @@ class OpenAINative:
         fold = wire.Fold()
         done = strange = False
         async with self._open("/chat/completions", body) as response:
-            async for raw in _lines(response):
+            async for raw in read_lines(response):
                 line = self._strike(raw)
                 if line.startswith(b"error:"):  # llama.cpp's way to fail within a stream
                     wire.decode(b'{"error":%s}' % line.removeprefix(b"error:"))
@@ -232,7 +232,7 @@ async def _read(response: Response, bytes_max: int, *, cut: bool = False) -> byt
     return bytes(body)
 
 
-async def _lines(response: Response) -> AsyncIterator[bytes]:
+async def read_lines(response: Response) -> AsyncIterator[bytes]:
     """The lines of a stream, without their ends; what follows the last end of line was cut off, and is dropped."""
     rest = bytearray()
     total = 0

@@ -139,7 +139,9 @@ class ScriptedModel:
         if len(encoded) > request.max_tokens * BYTES_A_TOKEN:
             text = encoded[: request.max_tokens * BYTES_A_TOKEN].decode(errors="ignore")
             finish = "length"
-        digest = hashlib.blake2b(msgspec.json.encode(request, order="deterministic"), digest_size=8).hexdigest()
+        asked = msgspec.json.encode(msgspec.structs.replace(request, tenant=0), order="deterministic")
+        asked = asked.removesuffix(b',"tenant":0}') + b"}"  # whoever asks: ids are those of what is asked
+        digest = hashlib.blake2b(asked, digest_size=8).hexdigest()
         calls = [
             ToolCall(f"call_{digest}_{place}", call.name, msgspec.json.encode(call.arguments).decode())
             for place, call in enumerate(rule.tool_calls if rule else [])

@@ -42,9 +42,12 @@ class Reserve:
             raise StoreError(f"cannot open {path}: not a regular file")
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             os.close(self._fd)
             raise StoreLocked(f"{path.parent} is held by another store") from error
+        except OSError as error:  # a file system without locks
+            os.close(self._fd)
+            raise StoreError(f"cannot lock {path}: {error.strerror}") from error
         self.whole = False
         self.refill()
 

@@ -122,7 +122,7 @@ class SqliteReader:
                 if tuple(map(type, found)) != types:
                     raise StoreError("cannot read: a value has a type that its column cannot have")
                 yield found
-        except (apsw.Error, UnicodeDecodeError) as error:
+        except (apsw.Error, UnicodeDecodeError, OverflowError) as error:  # the last: after the greatest number there is
             raise StoreError(f"cannot read: {error}") from error
 
     def head(self) -> Row | None:
@@ -167,10 +167,10 @@ class SqliteReader:
 
     def base(self) -> Base | None:
         """What the journal begins with; None where that is its first row."""
-        if self._has_base():
-            for found in self._select(_BASE, _BASE_TYPES):
-                return Base._make(found)
-        return None
+        found = list(self._select(f"{_BASE} LIMIT 2", _BASE_TYPES)) if self._has_base() else []
+        if len(found) > 1:
+            raise StoreError("cannot read: it begins with more than one base")
+        return Base._make(found[0]) if found else None
 
     def archived(self) -> int:
         """The last row that was moved to an archive, or 0."""

@@ -9,7 +9,7 @@ from prytany.abi import limits
 from prytany.abi.errors import Einval
 from prytany.abi.values import pack
 from prytany.kernel.handlers.message import check_state, failed_messages
-from prytany.kernel.handlers.process import exit_events, raised
+from prytany.kernel.handlers.process import exit_events, raised, session_end
 from prytany.kernel.outcome import Context, Ended, Program
 from prytany.process.process import Process, State
 
@@ -43,6 +43,8 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The program's own end."""
     if not 0 <= a.status <= 255:
         raise Einval("a status is a number from 0 to 255", call="process_exit")
+    if a.error is not None and (ended := session_end(k, p, a.status, a.error)) is not None:
+        return Ended(*ended)
     reason = "returned" if a.error is None else raised(a.error)
     return Ended(*end_events(k, p, a.status, 0, reason, pack([a.result, a.error])))
 

@@ -43,7 +43,7 @@ def sys_model_embed(k: Context, p: Process, n: int, a: Any) -> Opened:
 def _model(
     k: Context, p: Process, name: str, call: str, prompt: Callable[[], int], needs: list[str]
 ) -> tuple[str, Model]:  # fmt: skip
-    """The model that a call goes to, after its kernel's name. Raises Enoent, and Einval where it lacks what it needs."""
+    """The model of a call, after its kernel's name. Raises Enoent, and Einval where it lacks what is needed."""
     endpoint = k.model_routes.choose(p, k.endpoint_name(p, name), prompt, needs)
     model = k.endpoint(endpoint)
     if model is None:

@@ -8,6 +8,7 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.control import SESSION_ENDED
 from prytany.abi.errors import Eagain, Echild, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid, pid_of
 from prytany.abi.signals import Signal
@@ -22,6 +23,9 @@ from prytany.process.process import Process, State
 from prytany.supervision.fleets import NO_MEMBER
 
 KIND_CHARS_MAX = 64
+TOLD_TO_END = "SIGTERM"
+"""What a worker calls the end of a program that TERM ended."""
+Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 
 
 def sys_process_spawn(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
@@ -142,7 +146,28 @@ def kind_of(error: dict[str, Any]) -> str:
 def raised(error: dict[str, Any]) -> str:
     """The reason of an exit with an error; a worker says by a signal's name that one ended the program."""
     kind = kind_of(error)
-    return f"ended by {kind}" if kind in ("SIGTERM", "SIGINT") else f"raised {kind}"
+    return f"ended by {kind}" if kind in (TOLD_TO_END, "SIGINT") else f"raised {kind}"
+
+
+def session_end(k: Context, p: Process, status: int, error: dict[str, Any]) -> Decided | None:
+    """The end of a process that does as it was told with its session; None where it ends for another reason.
+
+    The agent itself has done what it was there for, so that is no failure of it. What it started was cut off, and
+    whoever waits for it is to know.
+    """
+    if not k.sessions.ending(p.run) or kind_of(error) != TOLD_TO_END:
+        return None
+    if p.pid == p.run:
+        return exit_events(k, p, 0, 0, SESSION_ENDED, b"")
+    return exit_events(k, p, status, 0, SESSION_ENDED, pack([None, error]))
+
+
+def ending_events(k: Context, p: Process, sender: int) -> Decided:
+    """What tells a process to end with its session; one that does not run has ended by that."""
+    if p.state is State.RUNNING:
+        return signal_events(k, p, Signal.TERM, sender)
+    status, signal = (0, 0) if p.pid == p.run else (128 + Signal.TERM, Signal.TERM)
+    return exit_events(k, p, status, signal, SESSION_ENDED, b"")
 
 
 def signal_events(

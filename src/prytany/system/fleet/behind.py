@@ -8,7 +8,7 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
-from prytany.abi.errors import Einval
+from prytany.abi.errors import Einval, KernelError
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.secrets import read_secret
@@ -42,8 +42,9 @@ class Environment(Mapping[str, str]):
         return len({**self._variables, **self._fleet.secrets})
 
 
-def tools_differ(tools: PythonTools, environment: Mapping[str, str]) -> list[str]:
-    """In words, what is not as it was when this file of tools was loaded. Raises as `read_secret`."""
+def tools_differ(tools: PythonTools, environment: Mapping[str, str], *, lenient: bool = False) -> list[str]:
+    """In words, what is not as it was when this file of tools was loaded. Raises as `read_secret`, unless it is to go
+    without what cannot be had."""
     found: list[str] = []
     try:
         text = read_text(tools.path)[0]
@@ -53,12 +54,23 @@ def tools_differ(tools: PythonTools, environment: Mapping[str, str]) -> list[str
         found.append("text")
     if digest_beside(tools.path, text) != tools.beside:
         found.append("what it imports")
-    return found + [f"secret {name}" for name in changed_secrets(tools, environment)]
+    return found + [f"secret {name}" for name in changed_secrets(tools, environment, lenient=lenient)]
 
 
-def changed_secrets(tools: PythonTools, environment: Mapping[str, str]) -> list[str]:
-    """The names of those that have another value than this file of tools was given."""
-    return [name for name, value in tools.secrets.items() if environment.get(name) != value]
+def changed_secrets(tools: PythonTools, environment: Mapping[str, str], *, lenient: bool = False) -> list[str]:
+    """The names of those that have another value than this file of tools was given; one that it lacks is among them
+    where that is not to be so any more. Raises as `read_secret`, unless it is to go without what cannot be had."""
+    found: list[str] = []
+    for name in (*tools.secrets, *tools.lacking):
+        try:
+            value = environment.get(name) or None
+        except KernelError:
+            if not lenient:
+                raise
+            value = None
+        if value != tools.secrets.get(name) or (name in tools.lacking and not lenient):
+            found.append(name)
+    return found
 
 
 def skills_digest(folders: list[str]) -> bytes:

@@ -7,7 +7,6 @@ runs asks the models that it asked.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from prytany.abi.control import Change
-from prytany.abi.errors import Enoent, KernelError
+from prytany.abi.errors import Enoent
 from prytany.abi.program import MODULE, Module, pack_program
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.fleets import Agent
@@ -29,8 +28,10 @@ from prytany.system.fleet.comparing import CHANGED, compare
 from prytany.system.fleet.drivers import Drivers, runs_with
 from prytany.system.fleet.meaning import FindProgram
 from prytany.system.fleet.models import ReadyModel, names_of, ready_models
+from prytany.system.fleet.older import older_whole
 from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
 from prytany.system.fleet.switched import SwitchedModel
+from prytany.system.fleet.variables import marks_of
 from prytany.system.logs import Logs
 from prytany.system.programs import find_program
 from prytany.system.tools import load_tools
@@ -55,23 +56,30 @@ def plain_find(target: str) -> Program:
 class Prepared:
     """A fleet of which all is there that it needs; bring it, or drop it. Make it with `prepare`."""
 
-    def __init__(self, kernel: Kernel, drivers: Drivers, fleet: ResolvedFleet, number: int) -> None:
+    def __init__(
+        self, kernel: Kernel, drivers: Drivers, fleet: ResolvedFleet, number: int, *, lenient: bool = False
+    ) -> None:
         self._kernel = kernel
+        self._lenient = lenient
         self._drivers = drivers
         self.fleet = fleet
         self.number = number
         self._tools: dict[str, PythonTools] = {}
+        self._older: dict[str, PythonTools] = {}
         self._models: dict[str, ReadyModel] = {}
         self._agents: list[Agent] = []
         self._skills: dict[str, bytes] = {}
         self._environment: Mapping[str, str] = {}
         self._told_with: dict[str, str] = {}
+        self._marks: dict[str, str] = {}
+        self.new_marks = False
+        """The variables of its secrets are others than are recorded, though they may be known already."""
         self.changes: list[Change] = []
 
     async def prepare(self, logs: Logs, environment: Mapping[str, str], find: FindProgram) -> None:
         """Load and open what is not there as it is wanted. Raises KernelError, and nothing is left of it then."""
         fleet, drivers = self.fleet, self._drivers
-        self._told_with = secrets_now(fleet, environment)
+        self._told_with = secrets_now(fleet, environment, {} if self._lenient else None)
         self._environment = environment
         before = resolved_of(self._kernel, self.number) if self.number else None
         had, named = drivers.told_with.get(self.number, {}), secrets_named(before) if before is not None else set[str]()
@@ -82,16 +90,22 @@ class Prepared:
         try:
             for name, path in fleet.tools.items():
                 behind["tools", name] = await self._load(path, logs, secrets, behind)
-            self._models = ready_models(fleet, kept, environment)
+            for path, name in {path: name for name, path in fleet.tools.items()}.items():
+                if whole := await older_whole(drivers, path, logs, secrets):
+                    self._older.update(whole)
+                    behind["tools", name].append("secrets of its text of then")
+            self._models = ready_models(fleet, kept, environment, lenient=self._lenient)
             self._agents = list(agents_of(fleet, self._names, find))
         except BaseException:
             await self.drop()
             raise
+        self._marks = marks_of(self._variables(), environment, self._kernel.digest)
+        self.new_marks = before is not None and before.marks != self._marks
         for name, ready in self._models.items():
             self._compare_model(name, ready, kept.get(name), behind)
         self._compare_agents(before, behind)
         self.changes = compare(before, fleet, behind)
-        if before is not None and before != fleet and not self.changes:
+        if before is not None and not self.changes and msgspec.structs.replace(before, marks={}) != fleet:
             self.changes = [Change(sign=CHANGED, kind="fleet", name=fleet.name, what=["how it is written"])]
 
     async def _load(
@@ -103,10 +117,10 @@ class Prepared:
         there = self._drivers.tools.get(path)
         if there is not None and not isinstance(there, PythonTools):
             return []
-        what = tools_differ(there, secrets) if there is not None else []
+        what = tools_differ(there, secrets, lenient=self._lenient) if there is not None else []
         if there is not None and not what:
             return []
-        new = self._tools[path] = await load_tools(path, logs, secrets)
+        new = self._tools[path] = await load_tools(path, logs, secrets, lenient=self._lenient)
         if there is None:
             return []
         for name in changed_secrets(there, new.secrets):
@@ -156,6 +170,15 @@ class Prepared:
             if what:
                 behind["agent", agent.name] = what
 
+    def _variables(self) -> set[str]:
+        """The names of those that its secrets are from, those that its tools name by themselves included."""
+        secrets = self.fleet.secrets
+        named = {secret.env for secret in secrets.values() if secret.env}
+        for path in self.fleet.tools.values():
+            if (tools := self._tools.get(path) or self._drivers.tools.get(path)) is not None:
+                named |= {name for tool in tools.manifests.values() for name in tool.secrets if name not in secrets}
+        return named
+
     def _names(self, path: str) -> list[str]:
         new = self._tools.get(path)
         return list(new.manifests) if new is not None else self._kernel.tools.names(path)
@@ -164,26 +187,29 @@ class Prepared:
         """Bring it; its number. Nothing is changed where that raises KernelError, and it is still to be dropped."""
         kernel, fleet, drivers = self._kernel, self.fleet, self._drivers
         number = self.number or kernel.fleets.next_number
+        recorded = msgspec.structs.replace(fleet, marks=self._marks)
         kernel.fleet_operator.declare(
             fleet.name, self._agents, models=names_of(fleet, number), tools=list(fleet.tools.values()),
-            resolved=msgspec.msgpack.encode(fleet), uid=uid, stays=stays, number=self.number,
+            resolved=msgspec.msgpack.encode(recorded), uid=uid, stays=stays, number=self.number,
             channels=forms_of(fleet), known={tool for path in fleet.tools.values() for tool in self._names(path)},
         )  # fmt: skip
         for path, tools in self._tools.items():
             drivers.replace_tools(kernel, path, tools)
+        for key, tools in self._older.items():
+            drivers.replace_older(key, tools)
         for name, ready in self._models.items():
             switch(drivers, f"{number}/{name}", ready)
         open_couriers(drivers.couriers, kernel, number, fleet, self._environment)
         drivers.told_with[number] = self._told_with
         drivers.skills.update({(number, name): digest for name, digest in self._skills.items()})
-        self._tools, self._models = {}, {}
+        self._tools, self._older, self._models = {}, {}, {}
         return number
 
     async def drop(self) -> None:
         """Let go of what was loaded and opened for it."""
-        tools, self._tools = self._tools, {}
+        tools, self._tools, self._older = [*self._tools.values(), *self._older.values()], {}, {}
         models, self._models = self._models, {}
-        for loaded in tools.values():
+        for loaded in tools:
             await loaded.close()
         for ready in models.values():
             if not ready.opened.asked:
@@ -201,14 +227,15 @@ def switch(drivers: Drivers, name: str, ready: ReadyModel) -> None:
 
 async def prepare(
     kernel: Kernel, drivers: Drivers, logs: Logs, fleet: ResolvedFleet, *, number: int = 0,
-    environment: Mapping[str, str] = os.environ, find: FindProgram = plain_find,
+    environment: Mapping[str, str] = os.environ, find: FindProgram = plain_find, lenient: bool = False,
 ) -> Prepared:  # fmt: skip
-    """Look at what it would be to bring a fleet, or `number` again; nothing is changed.
+    """Look at what it would be to bring a fleet, or `number` again; nothing is changed. One that is `lenient` goes
+    without secrets that cannot be had.
 
     Raises:
         KernelError: a program, tool, model or secret is not there, or cannot be used.
     """
-    prepared = Prepared(kernel, drivers, fleet, number)
+    prepared = Prepared(kernel, drivers, fleet, number, lenient=lenient)
     await prepared.prepare(logs, environment, find)
     return prepared
 
@@ -231,26 +258,34 @@ def open_models(drivers: Drivers, number: int) -> dict[str, SwitchedModel]:
     return {name: model for name, model in named.items() if isinstance(model, SwitchedModel)}
 
 
-def bring_back(kernel: Kernel, drivers: Drivers, note: Callable[[str], None]) -> None:
+def withhold_variables(kernel: Kernel, drivers: Drivers) -> None:
+    """Let none of the fleets that are up have a variable that is another one's. What is not up was run or resumed with
+    the variables of whoever did that. Raises Eio."""
+    marks = {number: resolved_of(kernel, number).marks for number, f in kernel.fleets.fleets.items() if f.stays}
+    drivers.variables.withhold(marks, kernel.digest)
+
+
+def bring_back(kernel: Kernel, drivers: Drivers) -> None:
     """Open the models and couriers of the fleets that are in the journal; of one that is down and of which nothing
     lives, the couriers alone, for what is still to be told.
 
-    A fleet that is up comes back without a key that is gone, so that one fleet keeps no other from it: `note` is told.
+    A fleet that is up comes back without a key that is gone, so that one fleet keeps no other from it; `lacking` says
+    which.
 
     Raises:
         KernelError: a model cannot be opened.
     """
     going_on = _going_on(kernel)
     for number in kernel.fleets.fleets:
-        drivers.couriers.update(couriers_back(kernel, number))
+        environment = drivers.variables.of(number)
+        drivers.couriers.update(couriers_back(kernel, number, environment))
         if number not in going_on:
             continue
         fleet = resolved_of(kernel, number)
         stays = kernel.fleets.fleets[number].stays
-        for name, ready in ready_models(fleet, {}, without_key=note if stays else None).items():
+        for name, ready in ready_models(fleet, {}, environment, lenient=stays).items():
             switch(drivers, f"{number}/{name}", ready)
-        with contextlib.suppress(KernelError):  # what it has to tell waits
-            drivers.told_with[number] = secrets_now(fleet)
+        drivers.told_with[number] = secrets_now(fleet, environment, {})  # what it cannot tell now waits
         for agent in fleet.agents.values():
             if agent.chat is not None and agent.chat.skills:
                 drivers.skills[number, agent.name] = skills_digest(agent.chat.skills)
@@ -270,11 +305,13 @@ def _going_on(kernel: Kernel) -> list[int]:
     return [number for number, fleet in fleets.fleets.items() if fleet.stays or number in alive]
 
 
-def environment_of(kernel: Kernel, path: str) -> Mapping[str, str]:
+def environment_of(kernel: Kernel, drivers: Drivers, path: str) -> Mapping[str, str]:
     """Where the tools of a file have their secrets from: as the fleet says that was brought last of those that have
     it."""
     numbers = [number for number, fleet in kernel.fleets.fleets.items() if path in fleet.tools]
-    return Environment(resolved_of(kernel, numbers[-1]), os.environ) if numbers else os.environ
+    if not numbers:
+        return os.environ
+    return Environment(resolved_of(kernel, numbers[-1]), drivers.variables.of(numbers[-1]))
 
 
 def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator[Agent]:

@@ -57,15 +57,22 @@ def forms_of(fleet: ResolvedFleet) -> list[ChannelForm]:
     ]
 
 
-def secrets_now(fleet: ResolvedFleet, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The secrets of its channels as they are now, by their names. Raises Enoent, Eacces or Einval where one cannot be
-    had."""
+def secrets_now(
+    fleet: ResolvedFleet, environment: Mapping[str, str] = os.environ, lacking: dict[str, str] | None = None
+) -> dict[str, str]:
+    """The secrets of its channels as they are now, by their names. Into `lacking`, where there is one, goes why a
+    channel has not all of its own, by its label; else that is raised, as Enoent, Eacces or Einval."""
     found: dict[str, str] = {}
     for definition in definitions(fleet):
-        for name in _secrets_of(definition.notice):
-            if (secret := definition.secrets.get(name)) is None:
-                raise Enoent(f"there is no secret {name!r}")
-            found[name] = read_secret(name, secret, definition.folder, environment)
+        for name in sorted(_secrets_of(definition.notice)):
+            try:
+                if (secret := definition.secrets.get(name)) is None:
+                    raise Enoent(f"there is no secret {name!r}")
+                found[name] = read_secret(name, secret, definition.folder, environment)
+            except KernelError as error:
+                if lacking is None:
+                    raise
+                lacking[label_of(definition.notice)] = error.message
     return found
 
 
@@ -107,13 +114,15 @@ def open_couriers(
     couriers.update((key_of(number, at), courier_of(d, environment)) for at, d in enumerate(definitions(fleet)))
 
 
-def couriers_back(kernel: Kernel, number: int) -> dict[str, Courier]:
+def couriers_back(kernel: Kernel, number: int, environment: Mapping[str, str]) -> dict[str, Courier]:
     """The couriers of a fleet that is in the journal, by their channels. A channel whose definition cannot be read has
     none: what it has to tell waits."""
     found: dict[str, Courier] = {}
     for channel in kernel.fleets.fleets[number].channels.values():
         with contextlib.suppress(KernelError, msgspec.MsgspecError):
-            found[key_of(number, channel.at)] = courier_of(_decoder.decode(kernel.content(channel.definition)))
+            found[key_of(number, channel.at)] = courier_of(
+                _decoder.decode(kernel.content(channel.definition)), environment
+            )
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from pathlib import Path
 
 from prytany.abi import control
@@ -19,11 +18,13 @@ from prytany.kernel.turn import others_first
 from prytany.supervision.fleets import Fleet
 from prytany.system.fleet.bringing import prepare, resolved_of
 from prytany.system.fleet.drivers import Drivers
+from prytany.system.fleet.lacking import lacking
 from prytany.system.fleet.places import prepare_folders
 from prytany.system.fleet.sound import unpack_fleet
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 
+TAKEN_DOWN = "its fleet was taken down"
 Command = (
     control.StartAgent | control.BringFleet | control.WithdrawFleet | control.ListFleets | control.FollowProcess
 )  # fmt: skip
@@ -40,8 +41,6 @@ class FleetDesk:
         self._home = home
         self._model = model
         self._bringing = asyncio.Lock()
-        self._variables: dict[str, str] = {}
-        """Those that came with commands, before the kernel's own."""
 
     async def answer(self, command: Command, uid: int) -> bytes:
         """Carry it out; its packed answer, once what it says is durable. Raises KernelError."""
@@ -62,6 +61,14 @@ class FleetDesk:
         await self._durable()
         return packed
 
+    async def come_back(self, command: control.BringFleet, uid: int) -> control.Plan:
+        """Bring a fleet; one that is up already goes without secrets that cannot be had. Raises KernelError."""
+        return await self._bring(command, uid, lenient=True)
+
+    def lacking(self) -> list[str]:
+        """In words, what cannot be had of the secrets of the fleets that are there."""
+        return lacking(self._kernel, self._drivers)
+
     async def _durable(self) -> None:
         journal = self._kernel.ledger.journal
         await journal.wait_durable(journal.head.seq)
@@ -69,9 +76,13 @@ class FleetDesk:
     async def _hear(self, pid: int, after: int) -> control.Heard:
         """Raises Esrch where the journal's processes have none of that pid any more."""
         kernel = self._kernel
+
+        def forgotten() -> bool:
+            return kernel.operator.process(pid).forgotten  # of one that was let go, Esrch says all that there is
+
         while True:
             durable = kernel.ledger.journal.durable
-            heard = hear(kernel.reader, kernel.content, pid, after, durable)
+            heard = hear(kernel.reader, kernel.content, pid, after, durable, forgotten=forgotten)
             if heard.said:
                 return heard
             after = heard.last
@@ -80,18 +91,18 @@ class FleetDesk:
                 kernel.operator.process(pid)
                 await kernel.ledger.wait_entry(after)
 
-    async def _bring(self, command: control.BringFleet, uid: int) -> control.Plan:
+    async def _bring(self, command: control.BringFleet, uid: int, *, lenient: bool = False) -> control.Plan:
         fleet = unpack_fleet(command.fleet)
         async with self._bringing:
             there = self._kernel.fleets.staying(fleet.name)
-            variables = {**self._variables, **command.environment}
+            variables, number = self._drivers.variables, there.number if there else 0
             prepared = await prepare(
-                self._kernel, self._drivers, self._logs, fleet, number=there.number if there else 0,
-                environment={**os.environ, **variables},
+                self._kernel, self._drivers, self._logs, fleet, number=number,
+                environment=variables.of(number, command.environment), lenient=lenient and there is not None,
             )  # fmt: skip
             plan = control.Plan.of(fleet.name, prepared.number, prepared.changes, dry_run=command.dry_run)
             try:
-                if command.dry_run or (there is not None and plan.empty):
+                if command.dry_run or (there is not None and plan.empty and not prepared.new_marks):
                     return plan
                 prepare_folders(fleet, Path(fleet.folder) / "fleet.yaml", self._home)
                 if self._kernel.draining:
@@ -101,7 +112,7 @@ class FleetDesk:
                 plan.number = prepared.bring(uid=uid, stays=True)
             finally:
                 await prepared.drop()
-            self._variables = variables
+            variables.give(plan.number, command.environment)
             self._let_go_of_models()
             self._drivers.forget_all_but(self._kernel.fleets.fleets)
             plan.started = [
@@ -144,9 +155,13 @@ class FleetDesk:
         ended = 0
         for pid in roots if command.end else ():
             process = kernel.table.get(pid)
-            if process is not None and process.alive and process.pid == process.run:
+            if process is None or not process.alive or process.pid != process.run:
+                continue
+            if pid in kernel.ledger.state.sessions.sessions:
+                kernel.sessions.end(pid, uid=uid, reason=TAKEN_DOWN)
+            else:
                 kernel.operator.signal(pid, Signal.TERM, uid=uid)
-                ended += 1
+            ended += 1
         return ended
 
     def _of_name(self, name: str) -> Fleet:

@@ -14,6 +14,7 @@ from prytany.ports.courier import Courier
 from prytany.ports.model import Model
 from prytany.ports.tool import Tools
 from prytany.system.fleet.switched import SwitchedModel
+from prytany.system.fleet.variables import Variables
 
 
 class Drivers:
@@ -25,6 +26,7 @@ class Drivers:
         self.couriers: dict[str, Courier] = {}
         self.skills: dict[tuple[int, str], bytes] = {}
         """What the skills of each fleet's agents were when it was brought, digests."""
+        self.variables = Variables()
         self.told_with: dict[int, dict[str, str]] = {}
         """The secrets of each fleet's channels when it was brought, by their names."""
         self._leaving: dict[asyncio.Task[None], Tools | Model] = {}
@@ -47,6 +49,14 @@ class Drivers:
         self.tools[key] = before
         self._later(self._keep(kernel, runs, key, before), before)
 
+    def replace_older(self, key: str, tools: Tools) -> None:
+        """Of an older text of a file the same, as it is whole."""
+        if (before := self.tools.get(key)) is None:
+            self._retire(tools)  # whoever went on with it has ended meanwhile
+        else:
+            self.tools[key] = tools
+            self._retire(before)
+
     async def _keep(self, kernel: Kernel, runs: Sequence[int], key: str, tools: Tools) -> None:
         """Until these runs have ended."""
         for run in runs:
@@ -63,6 +73,7 @@ class Drivers:
         """What was remembered of other fleets than these, by their numbers, is of no use any more."""
         self.skills = {key: digest for key, digest in self.skills.items() if key[0] in fleets}
         self.told_with = {number: secrets for number, secrets in self.told_with.items() if number in fleets}
+        self.variables.forget_all_but(fleets)
 
     def drop_model(self, name: str) -> None:
         """Nobody means it any more; what was asked of it is answered."""

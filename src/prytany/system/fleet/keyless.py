@@ -18,6 +18,11 @@ class KeylessModel:
         self._why = why
 
     @property
+    def why(self) -> str:
+        """What is wrong with the key."""
+        return self._why
+
+    @property
     def name(self) -> str:
         """As the operator named it."""
         return self._name

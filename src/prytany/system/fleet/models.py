@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ def names_of(fleet: ResolvedFleet, number: int) -> dict[str, str]:
 
 def ready_models(
     fleet: ResolvedFleet, kept: Mapping[str, SwitchedModel], environment: Mapping[str, str] = os.environ,
-    without_key: Callable[[str], None] | None = None,
+    *, lenient: bool = False,
 ) -> dict[str, ReadyModel]:  # fmt: skip
     """The models of a fleet by its names, opened where they are not. What is opened by the same is one driver, whoever
     names it how often: of a model file one process.
@@ -42,8 +42,7 @@ def ready_models(
         fleet: as it is brought.
         kept: those that are open; a driver stays where nothing changed that it was opened by.
         environment: where secrets are taken from.
-        without_key: is told what is wrong with a key that cannot be had; who asks that model then waits for a person.
-            None where that is an error.
+        lenient: go without a key that cannot be had: who asks that model waits for a person.
 
     Raises:
         Enoent, Eacces, Einval: a secret cannot be had, or a model's file cannot be used.
@@ -51,19 +50,19 @@ def ready_models(
     ready: dict[str, ReadyModel] = {}
     known = {model.opened.by: model.opened for model in kept.values()}
     for name, form in fleet.models.items():
+        remote = form.driver == "openai"
+        plain = msgspec.structs.replace(form, limits=None, prices=form.prices if remote else None)
+        key, why = None, ""
         try:
             key = _key(fleet, form, environment)
         except KernelError as error:
-            if without_key is None:
+            if not lenient:
                 raise
-            without_key(f"the model {name} of the fleet {fleet.name} cannot be asked: {error.message}")
-            ready[name] = ReadyModel(Opened(KeylessModel(name, error.message), form, None, None), Terms())
-            continue
-        remote = form.driver == "openai"
-        plain = msgspec.structs.replace(form, limits=None, prices=form.prices if remote else None)
+            why = error.message
         by = (plain, key, _stamp(form.file))
         if (opened := known.get(by)) is None:
-            opened = known[by] = Opened(_forced(form, _open(name, form, key)), *by)
+            model = KeylessModel(name, why) if why else _forced(form, _open(name, form, key))
+            opened = known[by] = Opened(model, *by)
         terms = Terms(
             at_once=form.limits.concurrency if form.limits else None,
             prices=form.prices.known if form.prices and not remote else None,

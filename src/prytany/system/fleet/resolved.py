@@ -70,6 +70,8 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The files of tools, by name."""
     folders: dict[str, str] = {}
     notify: list[Notice] = []
+    marks: dict[str, str] = {}
+    """As it is recorded: what tells the values of its variables from others; see `variables`."""
 
 
 def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[str] = ()) -> ResolvedFleet:

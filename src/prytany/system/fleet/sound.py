@@ -46,7 +46,7 @@ def unpack_fleet(packed: bytes) -> ResolvedFleet:
         raise Einval(f"this is no resolved fleet: {visible(str(error)[:SAID_CHARS_MAX])}") from None
     for path, what in _faults(fleet):
         raise Einval(f"this is no resolved fleet: {show_path(path)}: {what}")
-    return fleet
+    return msgspec.structs.replace(fleet, marks={})  # who keeps it says them
 
 
 def _faults(fleet: ResolvedFleet) -> Found:

@@ -14,6 +14,7 @@ import msgspec
 
 from prytany.abi.events import HELD
 from prytany.ports.model import Embedded, Model, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Prices, Usage
+from prytany.ports.turns import Aside, Turn, takes_turns
 from prytany.system.fleet.form import Model as Form
 from prytany.system.fleet.places_at import PlacesAt
 
@@ -120,6 +121,23 @@ class SwitchedModel:
             async with aclosing(opened.model.stream(request)) as pieces:
                 async for piece in pieces:
                     yield _priced(piece, prices) if isinstance(piece, ModelAnswer) else piece
+        finally:
+            self._leave(opened)
+
+    async def turn(self, request: ModelRequest, turn: Turn) -> AsyncGenerator[str | ModelAnswer | Aside, None]:
+        """Until the turn ends, of a model that takes turns; raises ModelFailure."""
+        opened = await self._enter()
+        prices = self.terms.prices
+        try:
+            if not takes_turns(
+                opened.model
+            ):  # another model has taken its place: what is put aside is of the one before
+                raise ModelFailure("overloaded", "the model was changed, and takes no turns", retryable=True)
+            async with aclosing(opened.model.turn(request, turn)) as items:
+                async for item in items:
+                    if isinstance(item, Aside) and prices is not None:
+                        item.usage = _cost(item.usage, prices)
+                    yield _priced(item, prices) if isinstance(item, ModelAnswer) else item
         finally:
             self._leave(opened)
 

@@ -62,7 +62,7 @@ def test_it_gets_the_notice_on_its_standard_input_and_an_environment_with_nothin
     monkeypatch.setenv("PRYTANY_MODEL_KEY", "ours")
     path = script(tmp_path, "print(json.dumps([sys.stdin.read(), dict(os.environ), os.getcwd(), sys.argv[1:]]))")
     said, environment, folder, arguments = json.loads(deliver(path, "$HOME; `x`", secrets={"PAGER_KEY": "k3"}))
-    assert said == LETTER.body.decode()
+    assert said == LETTER.body.decode() + "\n", "a whole line"
     assert {key for key in environment if key != "LC_CTYPE"} == {"PATH", "LANG", "HOME", "PAGER_KEY", "PRYTANY_NOTICE"}
     assert environment["PRYTANY_NOTICE"] == LETTER.id
     assert (folder, arguments) == (str(tmp_path), ["$HOME; `x`"])

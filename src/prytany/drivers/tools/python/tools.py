@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prytany.abi import limits
-from prytany.abi.errors import Einval, Enoent
+from prytany.abi.errors import Einval, Enoent, KernelError
 from prytany.drivers.tools.python.messages import Start
 from prytany.drivers.tools.python.process import ToolProcess
 from prytany.drivers.tools.python.strike import Strike
@@ -30,6 +30,8 @@ class PythonTools:
         self.manifests: dict[str, ToolManifest] = {}
         self.secrets = dict(secrets)
         """The values of those that its tools name."""
+        self.lacking: dict[str, str] = {}
+        """Those that its tools name and that cannot be had, with why; a tool that names one is not called."""
         self.beside = b""
         """A digest of what it imports from beside it, where who loaded it took one."""
         self._calls = 0
@@ -42,7 +44,7 @@ class PythonTools:
     @classmethod
     async def load(
         cls, path: Path, environment: Mapping[str, str] | None, log: Callable[[bytes], None] = lambda data: None,
-        source: bytes | None = None,
+        source: bytes | None = None, *, lenient: bool = False,
     ) -> PythonTools:  # fmt: skip
         """Import the file in a process of its own, and learn what tools it has.
 
@@ -51,6 +53,7 @@ class PythonTools:
             environment: the operator's, from which the named secrets are taken; None to look at the tools only.
             log: takes what they print, secrets struck out.
             source: its text, where that is not what the file holds now.
+            lenient: go without a secret that cannot be had; see `lacking`.
 
         Raises:
             Enoent: there is no such file, or a secret that a tool names is not in the environment.
@@ -66,7 +69,8 @@ class PythonTools:
         try:
             if len(manifests) > limits.TOOLS_MAX:
                 raise Einval(f"{path} has {len(manifests)} tools, and {limits.TOOLS_MAX} is the most")
-            tools.secrets = {} if environment is None else _named(manifests, environment)
+            if environment is not None:
+                tools.secrets = _named(manifests, environment, tools.lacking if lenient else None)
         except BaseException:
             await tools.close()
             raise
@@ -75,6 +79,9 @@ class PythonTools:
     async def call(self, name: str, arguments: dict[str, Any], key: str) -> Any:
         """One result; raises ToolFailure. A process that died is started again."""
         manifest = self.manifests[name]
+        if gone := [secret for secret in manifest.secrets if secret in self.lacking]:
+            said = f"the tool {name} needs the secret {gone[0]}, which its operator has to give: see prytany status"
+            raise ToolFailure("no_secret", said)
         self._calls += 1
         try:
             process = await self._process(manifest.secrets)
@@ -134,19 +141,31 @@ def _source(path: Path) -> bytes:
     return source
 
 
-def _named(manifests: list[ToolManifest], environment: Mapping[str, str]) -> dict[str, str]:
-    """The secrets that the tools name, and nothing else of the environment."""
+def _named(
+    manifests: list[ToolManifest], environment: Mapping[str, str], lacking: dict[str, str] | None
+) -> dict[str, str]:
+    """The secrets that the tools name, and nothing else of the environment; into `lacking`, where there is one, goes
+    why one cannot be had, and else that is raised."""
     found: dict[str, str] = {}
     for manifest in manifests:
         for name in manifest.secrets:
-            value = environment.get(name, "")
-            if not value:
-                error = Enoent(f"the tool {manifest.name} needs the secret {name}, and the environment has none")
-                error.add_note(f"set it, and try again: export {name}=…")
-                raise error
-            if len(value.encode("utf-8", "replace")) > limits.TOOL_SECRET_BYTES_MAX:
-                raise Einval(f"the secret {name} has more than {limits.TOOL_SECRET_BYTES_MAX} bytes")
-            if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-                raise Einval(f"the secret {name} is no text")
-            found[name] = value
+            try:
+                found[name] = _secret(manifest, name, environment)
+            except KernelError as error:
+                if lacking is None:
+                    raise
+                lacking[name] = error.message
     return found
+
+
+def _secret(manifest: ToolManifest, name: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(name, "")
+    if not value:
+        error = Enoent(f"the tool {manifest.name} needs the secret {name}, and the environment has none")
+        error.add_note(f"set it, and try again: export {name}=…")
+        raise error
+    if len(value.encode("utf-8", "replace")) > limits.TOOL_SECRET_BYTES_MAX:
+        raise Einval(f"the secret {name} has more than {limits.TOOL_SECRET_BYTES_MAX} bytes")
+    if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+        raise Einval(f"the secret {name} is no text")
+    return value
