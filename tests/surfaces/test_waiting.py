@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from prytany.abi import events as ev
-from prytany.abi.budgets import KEPT, Bounds, Budget
+from prytany.abi.budgets import KEPT, RUN_DEFAULT, Bounds, Budget
 from prytany.abi.control import CauseRow
 from prytany.abi.errors import Einval, Enoent, KernelError
 from prytany.abi.qos import Qos
@@ -80,10 +80,10 @@ class Here:
     def __init__(self, shard: Shard, client: Client, home: Path, model: Held) -> None:
         self.shard, self.client, self.home, self.model = shard, client, home, model
 
-    def start(self, name: str, *args: object, budget: Budget | None = None, qos: Qos = Qos.UTILITY) -> int:
+    def start(self, name: str, *args: object, budget: Budget = RUN_DEFAULT, qos: Qos = Qos.UTILITY) -> int:
         return self.shard.kernel.operator.spawn(
             f"{self.home.parent / 'program.py'}:{name}", list(args), {}, uid=0, kind="inline", qos=qos,
-            pledge=["proc", "model", "ipc"], **({"budget": budget} if budget is not None else {}),
+            pledge=["proc", "model", "ipc"], budget=budget,
         )  # fmt: skip
 
     async def command(self, *words: str) -> Told:

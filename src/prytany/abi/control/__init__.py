@@ -11,7 +11,6 @@ the connection itself, which is closed after it. Commands grow at their ends, an
 from __future__ import annotations
 
 from prytany.abi.control.answers import (
-    Change,
     ChannelRow,
     Collected,
     ContextRow,
@@ -24,7 +23,6 @@ from prytany.abi.control.answers import (
     MailboxRow,
     NoticeRow,
     OpenRow,
-    Plan,
     Prepared,
     ProcessRow,
     Removed,
@@ -61,6 +59,7 @@ from prytany.abi.control.commands import (
     WaitProcess,
     WithdrawFleet,
 )
+from prytany.abi.control.plans import Change, Plan
 from prytany.abi.control.scheduling import (
     ACCOUNT_KINDS,
     CALLS_SHOWN_MAX,

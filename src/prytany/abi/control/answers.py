@@ -292,51 +292,6 @@ class Upgrade(msgspec.Struct, kw_only=True):
     """Digest of the new program, in hexadecimal."""
 
 
-class Change(msgspec.Struct, kw_only=True, frozen=True):
-    """One thing that bringing a fleet changes. No secret is in it."""
-
-    sign: str
-    """`+` is new, `~` changes, `-` goes."""
-    kind: str
-    """`fleet`, `agent`, `model`, `secret`, `tools` or `notify`."""
-    name: str
-    what: list[str] = []
-    """Of what changes: the keys, with what they were and are where these are numbers or lists of names."""
-
-
-class Plan(msgspec.Struct, kw_only=True):
-    """What bringing a fleet changes, or changed: all of it, and by themselves the names of agents and of models."""
-
-    fleet: str
-    number: int
-    """0 where it is new and was not brought."""
-    added: list[str] = []
-    changed: list[str] = []
-    removed: list[str] = []
-    models: list[str] = []
-    """Models that are new, changed or gone."""
-    started: list[int] = []
-    """The pids of what was started."""
-    changes: list[Change] = []
-    dry_run: bool = False
-    """Nothing was changed."""
-
-    @classmethod
-    def of(cls, fleet: str, number: int, changes: list[Change], *, dry_run: bool) -> Plan:
-        """The plan of these changes."""
-        agents = {sign: sorted(c.name for c in changes if c.kind == "agent" and c.sign == sign) for sign in "+~-"}
-        models = sorted(c.name for c in changes if c.kind == "model")
-        return cls(
-            fleet=fleet, number=number, added=agents["+"], changed=agents["~"], removed=agents["-"], models=models,
-            changes=changes, dry_run=dry_run,
-        )  # fmt: skip
-
-    @property
-    def empty(self) -> bool:
-        """Nothing changes."""
-        return not self.changes
-
-
 class ChannelRow(msgspec.Struct, kw_only=True):
     """One way to tell people of a fleet, at its place in the fleet's list, and how many notices it had."""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from prytany.abi.control import answers as a
 from prytany.abi.control import commands as c
+from prytany.abi.control import plans as p
 from prytany.abi.control import scheduling as t
 from prytany.abi.control import sessions as s
 
@@ -42,7 +43,7 @@ ANSWERS: dict[type[c.Command], Any] = {
     c.AwaitEntry: int,
     c.FreezeAll: int,
     c.StartAgent: int,
-    c.BringFleet: a.Plan,
+    c.BringFleet: p.Plan,
     c.WithdrawFleet: int,
     c.ListFleets: list[a.FleetRow],
     c.FollowProcess: a.Heard,
