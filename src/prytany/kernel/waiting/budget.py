@@ -52,7 +52,7 @@ def parked(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
 
 
 def _of(name: str, account: Account, now_ns: int) -> str:
-    parts = []
+    parts: list[str] = []
     for kind, word in (("tokens", "tokens"), ("usd_micros", "dollars"), ("calls", "calls")):
         if (bound := account.total.of(kind)) != NONE:
             owed = f", and owes {_amount(kind, account.debt(kind))}" if account.debt(kind) else ""
