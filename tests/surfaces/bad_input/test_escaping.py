@@ -215,7 +215,7 @@ def test_what_runs_is_drawn_and_told_without_it(
     assert_clean(Told(["run"], 0, OWN.sub("", screen.getvalue()), said.err + said.out))
 
 
-KINDS = ("model", "piece", "reply", "tool", "incident", "said", "ended")
+KINDS = ("model", "piece", "reply", "tool", "incident", "stopped", "said", "ended")
 
 
 def test_a_talk_and_a_plan_are_shown_without_it(capsys: pytest.CaptureFixture[str]) -> None:

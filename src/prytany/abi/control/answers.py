@@ -348,7 +348,7 @@ class Said(msgspec.Struct, kw_only=True):
     `said`: somebody sent it message `number` (`value`: `uid`, `type` and `body`). `piece`: a piece of a model's text
     (`value`). `reply`: its reply to message `number`; with `errno`, why there is
     none. `model`: a model is asked, `number` is the call. `tool`: a tool is called (`value`). `incident`: it needs a
-    person (`value`). `done`: it
+    person (`value`). `stopped`: it stands still (`value` is why). `done`: it
     is done with message `number`, replied to or not. `ended`: it has ended.
     """
 
