@@ -23,8 +23,8 @@ ENDED_SHOWN = 40
 """Of the processes that have ended, how many a person is shown unasked: the newest."""
 PS = (
     Column("PID", right=True), Column("PARENT", right=True), Column("STATE", long=True), Column("TOKENS", right=True),
-    Column("COST", right=True), Column("AGE", right=True), Column("RESTARTS", right=True), Column("AGENT", long=True),
-    Column("NAME", long=True),
+    Column("COST", right=True), Column("CPU", right=True), Column("AGE", right=True), Column("RESTARTS", right=True),
+    Column("AGENT", long=True), Column("NAME", long=True),
 )  # fmt: skip
 WIDE = (
     *PS[:-2], Column("CLASS"), Column("WEIGHT", right=True), Column("DEADLINE", right=True),
@@ -98,7 +98,9 @@ def _cells(p: ProcessRow, now_ns: int, columns: Sequence[Column]) -> list[str]:
         "MODEL": p.model,
     }  # fmt: skip
     between = [scheduled[column.title] for column in columns if column.title in scheduled]
-    return [format_pid(Pid(p.pid)), str(p.parent), _state(p), *_took(p, now_ns), fails, *between, agent, p.name]
+    tokens, cost, age = _took(p, now_ns)
+    cpu = f"{p.cpu_us / 1e6:.1f}s"
+    return [format_pid(Pid(p.pid)), str(p.parent), _state(p), tokens, cost, cpu, age, fails, *between, agent, p.name]
 
 
 def _took(p: ProcessRow, now_ns: int) -> tuple[str, str, str]:

@@ -99,6 +99,9 @@ def _row(
     spent = _amount(account.spent)
     if "wall_ms" in total:
         spent["wall_ms"] = max(0, min(now_ns, account.ends_ns) - account.opened_ns) // 1_000_000
+    if "processor_ms" in total:
+        spent["processor_ms"] = account.processor_us // 1000
+        left["processor_ms"] = max(0, total["processor_ms"] - spent["processor_ms"])
     minute = bounded(account.minute)
     return AccountRow(
         account=name, pid=pid, name=process.name if process is not None else "", total=total, minute=minute,

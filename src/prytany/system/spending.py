@@ -1,4 +1,4 @@
-"""What models took, by whatever it is to be told apart by: sums of the journal's `model.used` records.
+"""What models and workers took, by whatever it is to be told apart by: sums of what the journal says of it.
 
 The journal is read once, from the moment that is asked for on, and the rest of it only where a name is asked for that
 it alone knows; most entries are passed over undecoded.
@@ -21,6 +21,8 @@ KEYS = ("agent", "model", "day", "run", "tag")
 """What it can be told apart by. A day is one of UTC. Who has several tags counts under each of them."""
 _USED, _SPAWNED = b"model.used/", b"process.spawned/"
 _QUEUED, _RESERVED = b"model.queued/", b"model.reserved/"
+_TOOK = (b"process.accounted/", b"process.exited/", b"process.failed/", b"process.reverted/")
+_Took = ev.ProcessAccounted | ev.ProcessExited | ev.ProcessFailed | ev.ProcessReverted
 _SAY_EVERY = 5_000
 
 
@@ -47,6 +49,8 @@ class Spent(msgspec.Struct):
     """Of the tokens: those of attempts that were not answered, charged at the most that they may have taken."""
     unanswered_usd_micros: int = 0
     """The same, of the cost. The rest is what was answered."""
+    processor_us: int = 0
+    """What workers took of the processor; 0 where it is told apart by model, since it is of none."""
 
     def take(self, e: ev.ModelUsed) -> None:
         """Count in one attempt."""
@@ -95,6 +99,22 @@ class _Born:
         return self._found.get(pid, NOBODY)
 
 
+class _Queued:
+    """Since when calls wait for their turns at models."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[tuple[int, int], int] = {}
+
+    def take(self, event: ev.ModelQueued | ev.ModelReserved, time_ns: int) -> int:
+        """How long the call waited whose turn has come; 0 where it begins to wait, or never did."""
+        key = event.pid, event.n
+        if isinstance(event, ev.ModelQueued):
+            self.waiting[key] = time_ns
+            return 0
+        since_ns = self.waiting.pop(key, 0)
+        return (time_ns - since_ns) // 1000 if since_ns else 0
+
+
 def spending(
     reader: Reader, by: Sequence[str], since_ns: int = 0, on_seq: Callable[[int], object] = lambda seq: None,
     tag: str = "", total: Spent | None = None,
@@ -115,46 +135,48 @@ def spending(
     names = bool({"agent", "run", "tag"}.intersection(by)) or bool(tag)
     first = max(_first_since(reader, since_ns), reader.archived() + 1)  # some older ones stay, and not all
     born, groups = _Born(), dict[tuple[str | int, ...], Spent]()
-    queued: dict[tuple[int, int], int] = {}
-    marks = [_USED, _QUEUED] + [_SPAWNED, b"fleet.declared/"] * names
+    queued = _Queued()
+    marks = [_USED, _QUEUED, *_TOOK] + [_SPAWNED, b"fleet.declared/"] * names
     for row in reader.rows(1 if names else first):
         if not row.seq % _SAY_EVERY:
             on_seq(row.seq)
-        if not any(mark in row.record for mark in marks) and not (queued and _RESERVED in row.record):
+        if not any(mark in row.record for mark in marks) and not (queued.waiting and _RESERVED in row.record):
             continue
         entry = _decoded(row)
         for event in entry.events:
-            if isinstance(event, ev.ModelQueued):
-                queued[event.pid, event.n] = entry.time_ns
-            elif isinstance(event, ev.ModelReserved):
-                since = queued.pop((event.pid, event.n), 0)
-                if since and row.seq >= first and (not tag or tag in born.of(event.pid).tags):
-                    waited_us = (entry.time_ns - since) // 1000
-                    for key in _keys(by, event, entry.time_ns, born.of(event.pid)):
+            if isinstance(event, ev.ModelQueued | ev.ModelReserved):
+                waited_us, who = queued.take(event, entry.time_ns), born.of(event.pid)
+                if waited_us and row.seq >= first and (not tag or tag in who.tags):
+                    for key in _keys(by, event.model, entry.time_ns, who):
                         groups.setdefault(key, Spent()).queued_us += waited_us
                     if total is not None:
                         total.queued_us += waited_us
+            elif isinstance(event, _Took):
+                who = born.of(event.pid)
+                if event.cpu_us and row.seq >= first and (not tag or tag in who.tags):
+                    for key in _keys(by, "", entry.time_ns, who) if "model" not in by else ():
+                        groups.setdefault(key, Spent()).processor_us += event.cpu_us
+                    if total is not None:
+                        total.processor_us += event.cpu_us
             elif not isinstance(event, ev.ModelUsed):
                 born.take(event)
             elif event.cause == ev.HELD:
                 continue
             elif row.seq >= first and (not tag or tag in born.of(event.pid).tags):
-                for key in _keys(by, event, entry.time_ns, born.of(event.pid)):
+                for key in _keys(by, event.model, entry.time_ns, born.of(event.pid)):
                     groups.setdefault(key, Spent()).take(event)
                 if total is not None:
                     total.take(event)
     return groups
 
 
-def _keys(
-    by: Sequence[str], e: ev.ModelUsed | ev.ModelReserved, time_ns: int, who: Who
-) -> Iterator[tuple[str | int, ...]]:
-    """What an attempt counts under: once, or under each tag of its process."""
+def _keys(by: Sequence[str], model: str, time_ns: int, who: Who) -> Iterator[tuple[str | int, ...]]:
+    """What is taken counts under: once, or under each tag of its process."""
     for tag in (who.tags or ("",)) if "tag" in by else ("",):
-        yield tuple(_part(part, e, time_ns, who, tag) for part in by)
+        yield tuple(_part(part, model, time_ns, who, tag) for part in by)
 
 
-def _part(part: str, e: ev.ModelUsed | ev.ModelReserved, time_ns: int, who: Who, tag: str) -> str | int:
+def _part(part: str, model: str, time_ns: int, who: Who, tag: str) -> str | int:
     match part:
         case "agent":
             return who.agent
@@ -165,7 +187,7 @@ def _part(part: str, e: ev.ModelUsed | ev.ModelReserved, time_ns: int, who: Who,
         case "day":
             return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).date().isoformat()
         case _:
-            return e.model
+            return model
 
 
 def _first_since(reader: Reader, since_ns: int) -> int:

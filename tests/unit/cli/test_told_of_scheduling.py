@@ -57,5 +57,5 @@ def test_a_trace_says_of_budgets_and_classes_what_is_meant() -> None:
 def test_a_call_that_waits_for_its_turn_is_traced_as_queued() -> None:
     opened = ev.CallOpened(pid=3, n=1, call="model_chat", argument=b"", prev=0)
     queued = ev.ModelQueued(3, 1, "m", 4, 5, 0, True, "")
-    for events, decision in (([opened], "opened"), ([opened, queued], "queued")):
-        assert next(iter(Traced(3).take(ev.Entry(5, events)))).facts["decision"] == decision
+    for entry, decision in ((ev.Entry(5, [opened]), "opened"), (ev.Entry(5, [opened, queued]), "queued")):
+        assert next(iter(Traced(3).take(entry))).facts["decision"] == decision

@@ -60,6 +60,9 @@ def _of(name: str, account: Account, now_ns: int) -> str:
         if (bound := account.minute.of(kind)) != NONE:
             left = max(0, bound - account.within_minute(kind, now_ns))
             parts.append(f"{_amount(kind, left)} of {_amount(kind, bound)} {word} a minute")
+    if (bound := account.total.processor_ms) != NONE:
+        left_us = max(0, bound * 1_000 - account.processor_us)
+        parts.append(f"{left_us / 1e6:.1f} of {bound / 1e3:.1f} s of processor")
     if account.ends_ns:
         left_ns = account.ends_ns - now_ns
         parts.append(f"{span(left_ns)} of its time" if left_ns > 0 else "none of its time")
@@ -87,6 +90,8 @@ def _add(p: Process, account: Account, now_ns: int, of: str = "") -> str:
             continue
         wanted = max(ADDED[kind], need + account.debt(kind) - account.left(kind))
         found.append(f"--add {'usd' if kind == 'usd_micros' else kind}={_plain(kind, wanted)}")
+    if (bound := account.total.processor_ms) != NONE and account.processor_us >= bound * 1_000:
+        found.append(f"--add processor={60 + (account.processor_us - bound * 1_000) // 1_000_000}s")
     if account.ends_ns and account.ends_ns <= now_ns:
         late_s = (now_ns - account.ends_ns) // 1_000_000_000
         found.append(f"--add wall={late_s + 600}s")
