@@ -23,7 +23,7 @@ from rich.text import Text
 from prytany.abi import events as ev
 from prytany.cli.aside import Aside
 from prytany.cli.attached import duration
-from prytany.cli.progress import Progress
+from prytany.cli.progress import OF_BUDGET, Progress
 from prytany.cli.table import COLOURS, clipped
 from prytany.cli.text import processes, safe, say
 from prytany.cli.totals import money
@@ -201,8 +201,17 @@ class LiveProgress(Progress):
             case ev.ProcessPaused():
                 row.kind = "stopped"
                 row.calls.clear()
+                name = clipped(row.name, NAME_CELLS_MAX)
                 if event.reason == PRESSURE:
-                    self._say_line(f"{event.pid:>5}  {clipped(row.name, NAME_CELLS_MAX):<28} stands still: {PRESSURE}")
+                    self._say_line(f"{event.pid:>5}  {name:<28} stands still: {PRESSURE}")
+                elif event.reason.startswith(OF_BUDGET):
+                    self._say_line(
+                        f"{event.pid:>5}  {name:<28} is stopped: {event.reason}; {self._add(event.pid, event.reason)}"
+                    )
+            case ev.ModelQueued():
+                row.calls[event.n] = f"its turn at {event.model}"
+            case ev.ModelReserved():
+                row.calls[event.n] = WAITS["model_chat"]
             case ev.ProcessReady():
                 row.kind = "ready"
                 row.calls.clear()
