@@ -81,9 +81,9 @@ class Kernel:
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
-        found = Finding(find_program, programs, self.content)
+        found = Finding(find_program, programs, self.content, environment)
         self.find_program, self.known_program, self.look_up = found.find_program, found.known_program, found.look_up
-        self.environment = environment
+        self.environment = found.environment
         self.places = Places(running_max, self.now_ns)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.model_turns = ModelTurns(self, outside.clock)

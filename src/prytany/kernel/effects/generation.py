@@ -6,7 +6,7 @@ there. Any other that is to give way is ended, and what it generated is lost.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from prytany.kernel.effects.stream import Pieces
@@ -22,40 +22,50 @@ class Generation:
 
     Args:
         request: what is asked.
-        pieces: where a streamed answer goes; None for one that is given whole.
+        stream: makes the way of a streamed answer to its process; None for one that is given whole.
     """
 
-    def __init__(self, request: ModelRequest, pieces: Pieces | None) -> None:
+    def __init__(self, request: ModelRequest, stream: Callable[[], Pieces] | None) -> None:
         self.request = request
         self.charged = NOTHING
         """What it took in turns before."""
-        self._pieces = pieces
+        self._stream = stream
+        self._pieces: Pieces | None = None
         self._aside: Aside | None = None
 
     async def attempt(self, model: Model, turn: AttemptTurn) -> ModelAnswer:
         """One attempt; the whole answer, with the usage of all turns. Raises ModelFailure, GaveWay."""
-        pieces = self._pieces
         if self._aside is not None and not takes_turns(model):
             self.drop()  # another model has taken its place
-            if pieces is not None and pieces.text:
+            if self._pieces is not None and self._pieces.text:
                 raise ModelFailure("interrupted", "the model was changed in the midst of the answer", retryable=False)
+        if self._aside is None and self._stream is not None:
+            self._pieces = self._stream()  # nothing was delivered in an attempt before
+        pieces = self._pieces
         try:
-            if takes_turns(model):
-                turn.aside = self._aside
-                answer = await self._last(model.turn(self.request, turn))
-            elif pieces is not None and model.features.streaming:
-                answer = await self._last(model.stream(self.request))
-            else:
-                answer = await model.chat(self.request)
+            answer = await self._answer(model, turn)
             if isinstance(answer, Aside):
                 raise self._put_aside(answer, turn)
             if pieces is not None and answer.text.startswith(pieces.text):
                 await pieces.add(answer.text[len(pieces.text) :])
-        finally:
+        except Exception:
             if pieces is not None:
                 pieces.flush()
+            raise
+        finally:
+            if pieces is not None:
                 pieces.close()
+        if pieces is not None:
+            pieces.flush()
         return answer
+
+    async def _answer(self, model: Model, turn: AttemptTurn) -> ModelAnswer | Aside:
+        if takes_turns(model):
+            turn.aside = self._aside
+            return await self._last(model.turn(self.request, turn))
+        if self._pieces is not None and model.features.streaming:
+            return await self._last(model.stream(self.request))
+        return await model.chat(self.request)
 
     async def _last(self, items: AsyncGenerator[str | ModelAnswer | Aside, None]) -> ModelAnswer | Aside:
         """What a stream ends with; its pieces are on their way. Raises ModelFailure."""

@@ -121,8 +121,8 @@ class ModelEffects:
             said = await self._contexts.prompt(process, chat.context)
             request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 
-        pieces = self._pieces(process.pid, n, process.open[n].seq) if chat.stream else None
-        generation, answerer = Generation(request, pieces), ""
+        stream = partial(self._pieces, process.pid, n, process.open[n].seq) if chat.stream else None
+        generation, answerer = Generation(request, stream), ""
 
         async def once(model: Model, turn: AttemptTurn) -> Answered:
             nonlocal answerer
