@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -53,11 +53,11 @@ _TIMES = {"tokens": 1, "usd": 1_000_000, "calls": 1, "wall_s": 1_000, "processor
 def read_budget(said: dict[str, Any]) -> Budget:
     """A budget as people and programs write it: `tokens`, `usd`, `calls`, `wall_s` and `processor_s` in total, and
     the first three below `per_minute`. Raises Einval."""
-    minute = said.get("per_minute", {})
+    minute: Any = said.get("per_minute", {})
     if not isinstance(minute, dict):
         raise Einval("a budget's per_minute is a map of tokens, usd and calls")
     total = {key: value for key, value in said.items() if key != "per_minute"}
-    return Budget(_bounds(total, tuple(_READ)), _bounds(minute, ("tokens", "usd", "calls")))
+    return Budget(_bounds(total, tuple(_READ)), _bounds(cast("dict[str, Any]", minute), ("tokens", "usd", "calls")))
 
 
 def narrower(one: Bounds, other: Bounds) -> Bounds:

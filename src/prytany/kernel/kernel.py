@@ -18,6 +18,7 @@ from prytany.abi.errors import Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack_error
 from prytany.journal.bodies import Stored
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
@@ -87,6 +88,7 @@ class Kernel:
         self.places = Places(running_max, self.now_ns)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.model_turns = ModelTurns(self, outside.clock)
+        self.model_endpoints = self.model_turns.endpoints
         self.model_routes = ModelRoutes(self)
         self.exceeding = Exceeding(self, outside.clock)
         self.effects = Effects(outside, self)
@@ -136,6 +138,10 @@ class Kernel:
     def endpoint(self, name: str) -> Model | None:
         """The model of which that is the kernel's name."""
         return self.outside.models.get(name)
+
+    def accounts_of(self, process: Process) -> Sequence[str]:
+        """The budgets that a process stands below."""
+        return accounts_of(self.ledger.state, process)
 
     def asked_model(self, process: Process, n: int, name: str) -> Model | None:
         """The model that open call `n` has its turn at; `name` is what its caller calls it."""

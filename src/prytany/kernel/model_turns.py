@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from prytany.abi import events as ev
-from prytany.abi.budgets import process_account, run_account, tenant_account, tree_account
 from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.exceeding import exceeded
 from prytany.kernel.giving_way import GivingWay
@@ -363,21 +363,9 @@ class ModelTurns:
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
-        return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens, needs)
-
-    def accounts(self, process: Process) -> Sequence[str]:
-        """The budgets that a call of the process is set aside in: its own, those of the trees that it stands in, its
-        run's and its tenant's. Costs one look a generation."""
-        known = self._k.ledger.state.budgets.accounts
-        if not known:
-            return ()
-        names = [process_account(process.pid)]
-        above: Process | None = process
-        while above is not None:
-            names.append(tree_account(above.pid))
-            above = self._k.table.get(above.parent)
-        names += (run_account(process.run), tenant_account(TENANT))
-        return [name for name in names if name in known]
+        return Wanted(
+            call, most.endpoint, accounts_of(self._k.ledger.state, process), amount, n, kind, most.prompt_tokens, needs
+        )
 
 
 def _reserved(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from prytany.abi import events as ev
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.exceeding import exceeded
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
@@ -67,7 +68,7 @@ class Processor:
     def begun(self, process: Process) -> None:
         """Its worker is where it stands: from here on it takes time, which may end up when it is known no more."""
         if (live := self._k.workers.live.get(process.pid)) is not None:
-            live.accounts = self._k.model_turns.accounts(process)
+            live.accounts = accounts_of(self._k.ledger.state, process)
 
     def look(self) -> None:
         """Read the clocks of whoever works, record what is due, and stop who took more than it may."""
@@ -80,7 +81,7 @@ class Processor:
             if live is None or live.worker is None or process is None or process.epoch != live.epoch:
                 continue
             taken_us = self._taken_us.pop(pid, 0) + live.worker.take_cpu_us()
-            live.accounts = self._k.model_turns.accounts(process)
+            live.accounts = accounts_of(self._k.ledger.state, process)
             seen.append((process, live, taken_us))
             for account in live.accounts:
                 more_us[account] = more_us.get(account, 0) + taken_us

@@ -46,7 +46,6 @@ from prytany.system.fleet.bringing import bring_back, environment_of, tools_of, 
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.lacking import GIVE, may_lack
-from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
@@ -237,10 +236,7 @@ class Shard:
         return self
 
     def drain(self) -> Draining:
-        """Begin nothing from now on, at models' endpoints neither; what of it is under way."""
-        for model in set(self.kernel.outside.models.values()):
-            if isinstance(model, SwitchedModel):
-                model.hold()
+        """Begin nothing from now on; what of it is under way."""
         return Draining(self.kernel)
 
     async def close(self) -> None:

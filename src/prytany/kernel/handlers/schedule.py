@@ -70,7 +70,7 @@ def weight_of(weight: int, otherwise: int) -> int:
 def sys_budget_read(k: Context, p: Process, n: int, a: Any) -> Done:
     """The accounts that the caller's calls are set aside in."""
     accounts = k.budgets.accounts
-    return Done([budget_view(name, accounts[name]) for name in k.model_turns.accounts(p)])
+    return Done([budget_view(name, accounts[name]) for name in k.accounts_of(p)])
 
 
 def budget_view(name: str, account: Account) -> dict[str, Any]:
