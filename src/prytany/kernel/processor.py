@@ -102,7 +102,7 @@ class Processor:
         taken_us = self._taken_us.pop(live.pid, 0) + cpu_us
         if taken_us:
             process = self._k.table.get(live.pid)
-            accounts = live.accounts if process is None else self._k.model_turns.accounts(process)
+            accounts = live.accounts if process is None else accounts_of(self._k.ledger.state, process)
             self._k.ledger.commit((ev.ProcessAccounted(live.pid, live.run, taken_us, list(accounts)),), {})
 
 
