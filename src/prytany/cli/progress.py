@@ -9,6 +9,7 @@ from prytany.abi import events as ev
 from prytany.cli.attached import command
 from prytany.cli.numbers import shown_number
 from prytany.cli.text import json_line, processes, safe
+from prytany.ports import memory
 
 OF_BUDGET = "budget: "
 """How the reason of a process begins that is stopped for want of one."""
@@ -92,6 +93,8 @@ class Progress:
                 self.tell(event.pid, f"got no answer ({event.cause})")
             case ev.IncidentOpened():
                 self.tell(event.pid, f"needs a person: {event.kind}; {self._settle(event)}")
+            case ev.ProcessPaused(reason=memory.PRESSURE):
+                self.tell(event.pid, f"stands still: {event.reason}; it goes on when there is room")
             case ev.MessageDead():
                 self.tell(event.receiver, f"puts message {event.number} aside ({event.reason})")
             case ev.ProcessFailed():

@@ -20,6 +20,7 @@ from prytany.abi.errors import Ebusy, Eintr, Einval, Eio, Enoent, Enospc
 from prytany.cli.arguments import given_arguments
 from prytany.cli.aside import Aside
 from prytany.cli.attached import command, no_home
+from prytany.cli.context_memory import context_bytes
 from prytany.cli.failure import INTERRUPTED, advised, tell
 from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
@@ -190,7 +191,8 @@ def progress_of(terms: Terms) -> Progress:
 async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool) -> Shard:
     """A kernel in the home, with what to do said where it cannot be."""
     home = terms.home
-    quotas = DEFAULT_QUOTAS._replace(ended_run_ms=int(terms.keep_ended_days * DAY_MS))
+    ended_run_ms = int(terms.keep_ended_days * DAY_MS)
+    quotas = DEFAULT_QUOTAS._replace(ended_run_ms=ended_run_ms, context_bytes=context_bytes())
     try:
         return await Shard.open(
             home, partial(open_models, terms.model, fresh=fresh), create=create, running_max=terms.running_max,

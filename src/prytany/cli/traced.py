@@ -97,6 +97,8 @@ class Traced:
                 if found is not None:
                     facts |= {"call": found.call, "took_us": (entry.time_ns - found.opened_ns) // 1000}
                 facts["decision"] = "answered"
+            case ev.CallPaced():
+                facts["decision"] = "queued" if event.waits else "begins"
             case ev.CallsDenied():
                 facts |= {"n": event.ns[0] if event.ns else 0, "times": len(event.ns), "decision": "denied"}
             case ev.MessageSent():
@@ -127,7 +129,9 @@ def _sent_by(sent: ev.MessageSent, entry: ev.Entry) -> dict[str, Any]:
 
 
 def _begins(opened: ev.CallOpened, entry: ev.Entry) -> bool:
-    """Whether the effect begins with its intent; that of a tool may wait for a resource."""
+    """Whether the effect begins with its intent; it may wait for its agent's rate, a tool's for a resource."""
+    if any(isinstance(e, ev.CallPaced) and (e.pid, e.n, e.waits) == (opened.pid, opened.n, True) for e in entry.events):
+        return False
     if opened.call != "tool_call":
         return not any(isinstance(e, ev.ModelQueued) and (e.pid, e.n) == (opened.pid, opened.n) for e in entry.events)
     return any(isinstance(e, ev.ToolStarted) and (e.pid, e.n) == (opened.pid, opened.n) for e in entry.events)

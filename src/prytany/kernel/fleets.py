@@ -50,6 +50,8 @@ class Agent(NamedTuple):
     """Of each process of it; None where nothing is said."""
     budget_tree: bool = False
     """And of all below it."""
+    bytes_per_second: int = 0
+    """0 for any number."""
 
 
 class ChannelForm(NamedTuple):
@@ -183,6 +185,7 @@ class FleetOperator:
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
             qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
+            bytes_per_second=agent.bytes_per_second,
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:

@@ -15,7 +15,7 @@ from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
 from prytany.kernel.totals import below_row, tree_of, usage_row
 from prytany.process.incidents import ABANDONED
-from prytany.process.process import WAITS, OpenCall, Process
+from prytany.process.process import PACED, WAITS, OpenCall, Process
 from prytany.process.table import Table
 
 LIMITS = {
@@ -87,6 +87,8 @@ def _waits(p: Process, n: int, call: OpenCall) -> str:
         return f"a person: {p.incidents[n]}"
     if call.doubt:
         return "an outcome in doubt"
+    if call.paced:
+        return PACED
     if call.queued_ns and call.reserved is not None:
         return f"its turn at {call.reserved.model}"
     if call.call == "tool_call":
