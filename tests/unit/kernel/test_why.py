@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from prytany.abi import events as ev
 from prytany.abi.control import CAUSES_MAX, CauseRow
 from prytany.abi.errors import Esrch
 from prytany.abi.signals import Signal
 from prytany.kernel.waiting.explain import explain
+from prytany.ports.memory import PRESSURE
 from tests.unit.kernel.world import World
 
 
@@ -43,6 +45,18 @@ def test_a_stopped_process_names_the_command_that_lets_it_go_on(tmp_path: Path) 
         await world.settled()
         (row,) = _why(world, 1)
         assert (row.kind, row.help) == ("stopped", ["unpause 1"])
+
+    asyncio.run(body())
+
+
+def test_what_stands_still_for_want_of_memory_says_that(tmp_path: Path) -> None:
+    async def body() -> None:
+        world = await World.make(tmp_path)
+        world.kernel.ledger.commit((ev.ProcessPaused(1, PRESSURE),), {})
+        await world.settled()
+        (row,) = _why(world, 1)
+        assert row.kind == "memory"
+        assert "unpause 1" in row.help
 
     asyncio.run(body())
 
