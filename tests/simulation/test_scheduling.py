@@ -32,7 +32,7 @@ def test_where_less_is_allowed_than_was_said_the_rate_is_found_and_no_call_is_lo
 
 @pytest.mark.parametrize("load", [0.2, 0.6])
 def test_a_person_hardly_feels_a_flood_and_the_slots_are_busy(load: float) -> None:
-    found = scheduling.interactive(load, seconds=600)
+    found = scheduling.interactive(load, seconds=240)
     assert found["p99_ratio"] <= 2
     assert found["utilisation"] >= 0.9
 
