@@ -22,6 +22,9 @@ the calls, for each policy: calls that had not begun within ten mean service tim
 these.
 
 `budget`: 100 children at once, one tree's budget, calls of all sizes: spent over budget.
+
+`wire`: in real time and over HTTP, against `benchmarks.provider` with seconds for minutes: calls that were lost, 429s,
+and answers that were paid twice.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ import random
 
 from benchmarks import _in_kernel
 from benchmarks._backoff_client import backoff_time_s
+from benchmarks._on_the_wire import wire
 from prytany.ports.model import ModelLimits
 from prytany.scheduling.call import Qos
 from prytany.scheduling.policies import POLICIES
@@ -182,6 +186,7 @@ def measure() -> dict[str, object]:
         "fairness": {policy: fairness(policy) for policy in ("classes", "fair_share", "round_robin", "first_come")},
         "starvation": {policy: starvation(policy) for policy in POLICIES},
         "budget": budget(),
+        "wire": {f"{kind}_{true}": wire(kind, true) for kind in ("fixed", "sliding", "bucket") for true in (1.0, 0.8)},
         "constants": {"prompt_weight": PROMPT_WEIGHT, "completion_weight": COMPLETION_WEIGHT},
     }
 
