@@ -26,7 +26,7 @@ from prytany.kernel.handlers.schedule import schedule
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
 from prytany.ports.model import ModelFailure, ModelFeatures, ModelLimits, ModelRoute
-from prytany.ports.runner import Host
+from prytany.ports.runner import UTILITY, Host
 from prytany.process.process import State
 from prytany.scheduling.budgets import NONE, NOTHING, Amount
 from prytany.testing.limiters import LIMITERS, MINUTE_NS
@@ -249,7 +249,7 @@ class Walking(Stepped):
     def __init__(self) -> None:
         super().__init__({})
 
-    async def start(self, pid: int, item: bytes, host: Host) -> SteppedWorker:
+    async def start(self, pid: int, item: bytes, host: Host, qos: int = UTILITY) -> SteppedWorker:
         """See `Runner`."""
         self.alive.add(pid)
         return WalkingWorker(self, pid, host)
@@ -349,7 +349,7 @@ class World:
             for process in stopped:
                 with suppress(KernelError):
                     if process.reason.startswith(REASON):
-                        for name in kernel.model_turns.accounts(process):
+                        for name in kernel.accounts_of(process):
                             more = Bounds(*(max(0, b) and a for a, b in zip(
                                 (5_000, 0, 3, 60_000), (lambda t: (t.tokens, -1, t.calls, t.wall_ms))(
                                     kernel.budgets.accounts[name].total), strict=True)))  # fmt: skip

@@ -384,9 +384,5 @@ class ModelTurns:
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
-        return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens, needs)
-
-    def accounts(self, process: Process) -> Sequence[str]:
-        """The budgets that a call of the process is set aside in."""
-        known = self._k.ledger.state.budgets.accounts
-        return accounts_of(self._k.table, known, process) if known else ()
+        accounts = accounts_of(self._k.ledger.state, process)
+        return Wanted(call, most.endpoint, accounts, amount, n, kind, most.prompt_tokens, needs)

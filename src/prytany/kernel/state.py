@@ -154,6 +154,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.BudgetGranted, _granted),
         (ev.BudgetAdded, lambda state, seq, e: state.budgets.added(e.account, e.more)),
         (ev.ProcessReaped, _left),
+        (ev.ProcessAccounted, lambda state, seq, e: state.budgets.processed(e.accounts, e.cpu_us)),
     ]
     for ends in (ev.ProcessExited, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted):
         folds.append((ends, lambda state, seq, e: state.turns.ended(e.pid)))

@@ -35,8 +35,6 @@ from prytany.scheduling.run_queue import Used
 
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
-REFUSALS = frozenset({"rate_limited", "overloaded"})
-"""The endpoint sent the call away: it waits for its turn again, at the pace that the endpoint allows."""
 NOT_THERE = frozenset({"no_model", "too_long"})
 """This model cannot answer, however often it is asked; another may."""
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
@@ -223,7 +221,7 @@ class ModelEffects:
                 self._owner.note((charged, ev.IncidentOpened(pid, failure.kind, n)))
                 # Until a person has seen to it, or it is cancelled.
                 await asyncio.get_running_loop().create_future()
-            attempts += failure.kind not in REFUSALS
+            attempts += not _refused(failure)
             endpoint = reserved.endpoint
             exhausted = attempts >= limits.MODEL_ATTEMPTS_MAX or failure.kind in NOT_THERE
             if exhausted or (failure.retryable and not turns.endpoints.well(endpoint)):
@@ -237,7 +235,7 @@ class ModelEffects:
                 return _unanswered(call.call, model, failure, attempts, charged)
             self._owner.note((charged, *turns.queued_at(process, n, endpoint)))
             asked_ns = (failure.retry_after_ms or 0) * 1_000_000
-            pause_ns = asked_ns or BACKOFF_NS << (attempts - 1) if attempts and failure.kind not in REFUSALS else 0
+            pause_ns = asked_ns or BACKOFF_NS << (attempts - 1) if attempts and not _refused(failure) else 0
             await turns.again(process, n, pause_ns)
         return CLOSED
 
@@ -264,6 +262,12 @@ def _unanswered(call: str, model: Model, failure: ModelFailure, attempts: int, c
     detail = {"cause": failure.kind, "call": call, "attempts": attempts}
     said = f"the model {model.name!r} did not answer: {failure.message}"
     return Finished([said, detail], (charged,), errno="EMODEL")
+
+
+def _refused(failure: ModelFailure) -> bool:
+    """Whether the endpoint sent the call away for now, and is well: it waits for its turn again, at the pace that the
+    endpoint allows. One that says that it is overloaded, and not for how long, fails."""
+    return failure.kind == "rate_limited" or (failure.kind == "overloaded" and failure.retry_after_ms is not None)
 
 
 def _sent_away(failure: ModelFailure) -> Used:
