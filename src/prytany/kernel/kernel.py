@@ -91,9 +91,10 @@ class Kernel:
         self.model_endpoints = self.model_turns.endpoints
         self.model_routes = ModelRoutes(self)
         self.exceeding = Exceeding(self, outside.clock)
-        self.effects = Effects(outside, self)
-        self.admission = Admission(self)
         self.quotas = quotas
+        self.effects = Effects(outside, self)
+        self.paced = self.effects.paced
+        self.admission = Admission(self)
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)
