@@ -7,7 +7,7 @@ entry (the machine goes out there), or when its time is up. A seed decides every
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -103,7 +103,7 @@ class NumbersModel:
     def fails(self, question: str) -> None:
         """Raise ModelFailure where this attempt is to fail."""
 
-    async def stream(self, request: ModelRequest) -> Any:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
         """The same, in two pieces."""
         answer = await self.chat(request)
         yield answer.text[:3]
@@ -153,7 +153,7 @@ class VirtualShard:
         self._entropy = entropy
         self._durable_s = durable_s
         self._kind = kind
-        self._runners = runners or (lambda: {"inline": InlineRunner(self.programs)})
+        self._runners: Callable[[], dict[str, Runner]] = runners or self._inline
         self._keyring = Keyring(entropy)
         self._keyring.admit(TENANT)
 
@@ -175,7 +175,7 @@ class VirtualShard:
         return self.loop.run_until_complete(live())
 
     @asynccontextmanager
-    async def life(self, stop_at: int = 0) -> AsyncIterator[tuple[Kernel, asyncio.Future[Any]]]:
+    async def life(self, stop_at: int = 0) -> AsyncGenerator[tuple[Kernel, asyncio.Future[Any]]]:
         """A kernel, and what is done when its journal has stopped. What is not durable at its end is lost."""
         self.lives += 1
         self.store = store = StoppingAt(self.store, stop_at)
@@ -214,6 +214,9 @@ class VirtualShard:
     def events(self, *kinds: type) -> list[Any]:
         """The events of these kinds, in order."""
         return [event for entry in self.entries() for event in entry.events if type(event) in kinds]
+
+    def _inline(self) -> dict[str, Runner]:
+        return {"inline": InlineRunner(self.programs)}
 
     def _find(self, target: str, beside: str) -> Program:
         name = target.rpartition(":")[2]
