@@ -95,6 +95,7 @@ def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]
 
 def _open(path: Path, notes: list[str], *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]:
     """The home's lock, first of all; what an earlier kernel left, ended; then the journal; and what closes them."""
+    look_less_often()
     with ExitStack() as stack, store_errors():
         home = stack.enter_context(closing(Home(path, create=create)))
         roster = Roster(path / "workers")
@@ -164,8 +165,7 @@ class Shard:
             path: the home; made when it is not there and `create` says so.
             models: by name, "" is the default one; or what gives them for the names that are recorded of what goes on.
             create: whether a new home may be made.
-            running_max: how many processes run at once.
-            running_of: of a class alone, where it has a bound of its own.
+            running_max: how many processes run at once; `running_of`: of a class alone, where that is bounded.
             workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
@@ -179,7 +179,6 @@ class Shard:
             Eacces: it belongs to somebody else, or others may look into it.
             Eio: its journal cannot be read, or is damaged. Others: its tools cannot be used; see `system.tools`.
         """
-        look_less_often()
         notes: list[str] = []
         home, roster, (store, reader, keyring, folded), opened = _open(path, notes, create=create)
         with opened:  # until the shard has it
@@ -196,8 +195,7 @@ class Shard:
                 workers_max=workers_max, watch=watch, quotas=quotas, environment=Environments().identity,
                 programs=programs,
             )  # fmt: skip
-            kernel.idle = idle
-            kernel.places.bounds.update(running_of or {})
+            kernel.idle, kernel.places.bounds = idle, dict(running_of or {})
             reactions.append((lambda entry: None) if idle else kernel.react)
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
