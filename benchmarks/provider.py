@@ -229,6 +229,7 @@ class Provider:
         headers = self._headers()
         if refusal.wait_ns and self.shape.tell:
             headers["retry-after-ms"] = str(-(-refusal.wait_ns // 1_000_000))
+            headers["retry-after"] = str(-(-refusal.wait_ns // 1_000_000_000))
         code = "rate_limit_exceeded" if refusal.status == 429 else None
         body = {"error": {"message": str(refusal), "type": "error", "code": code}}
         _write(writer, refusal.status, json.dumps(body).encode(), headers)

@@ -1,7 +1,9 @@
 """Who runs next, in virtual time: `python -m benchmarks.scheduling --json`.
 
-The run queues alone, against a provider of numbers (`prytany.testing.model_traffic`); hours of it take seconds. Lengths
-are drawn evenly from 100 to 400 tokens, 20 ms a token, so a mean call takes 5 s.
+Against a provider in numbers (`prytany.testing.model_traffic`). `contention`, `interactive`, `fairness` and `budget` go
+through a whole kernel: inline agents, a journal in memory, what calls take as the kernel learns it. `starvation` drives
+the run queues alone, since the kernel would add an hour for every policy and nothing else. Lengths are drawn evenly
+from 100 to 400 tokens, 20 ms a token, so a mean call takes 5 s.
 
 `contention`: 200 agents of 5 calls, at a provider that allows a fifth of what they ask, in requests and in tokens at
 once, and 48 calls at a time; for each of its limiters: `utilisation` of the tighter one until the last call began,
@@ -20,6 +22,9 @@ the calls, for each policy: calls that had not begun within ten mean service tim
 these.
 
 `budget`: 100 children at once, one tree's budget, calls of all sizes: spent over budget.
+
+`wire`: in real time and over HTTP, against `benchmarks.provider` with seconds for minutes: calls that were lost, 429s,
+and answers that were paid twice.
 """
 
 from __future__ import annotations
@@ -28,16 +33,17 @@ import argparse
 import json
 import random
 
+from benchmarks import _in_kernel
 from benchmarks._backoff_client import backoff_time_s
-from prytany.scheduling.budgets import Amount, Bounds, Budgets
-from prytany.scheduling.call import Call, Qos
+from benchmarks._on_the_wire import wire
+from prytany.ports.model import ModelLimits
+from prytany.scheduling.call import Qos
 from prytany.scheduling.policies import POLICIES
 from prytany.scheduling.policies.fair_share import COMPLETION_WEIGHT, PROMPT_WEIGHT, published_bound
 from prytany.scheduling.rates import Limits
-from prytany.scheduling.run_queue import RunQueue, Used
-from prytany.scheduling.scheduler import Scheduler, Wanted
+from prytany.scheduling.run_queue import RunQueue
 from prytany.testing.limiters import LIMITERS, MINUTE_NS
-from prytany.testing.model_traffic import SECOND_NS, Agent, Ask, Provider, Served, Traffic
+from prytany.testing.model_traffic import SECOND_NS, Agent, Ask, Provider, Traffic
 
 TOKEN_NS = 20_000_000
 SHORTEST, LONGEST, PROMPT_MAX = 100, 400, 1_000
@@ -77,21 +83,15 @@ def provider(kind: str, requests: int, tokens: int) -> Provider:
 def contention(
     kind: str, *, calls: int = CALLS, true: float = 1.0, naive: bool = True, seed: int = 1
 ) -> dict[str, float]:
-    """One limiter, of which `true` is what is allowed over what was configured."""
+    """One limiter, of which `true` is what is allowed over what was configured; in a whole kernel."""
     chance = random.Random(seed)
     asks = [[drawn(chance, prompt=PROMPT_MAX) for _ in range(calls)] for _ in range(AGENTS)]
     total = sum(ask.prompt + ask.completion for agent in asks for ask in agent)
     tokens = REQUESTS * (PROMPT_MAX * 11 // 20 + MEAN)
     ours = provider(kind, int(REQUESTS * true), int(tokens * true))
-    traffic = Traffic(
-        RunQueue(Limits(CONCURRENCY, REQUESTS, tokens)), ours, lambda: chance.randint(10_000_000, 60_000_000)
-    )
-    for number, agent in enumerate(asks):
-        traffic.add(number, script(agent))
-    begun_ns = traffic.now_ns
-    traffic.run()
-    minutes = (max(served.begun_ns for served in traffic.served) - begun_ns) / MINUTE_NS
-    took_s = (traffic.now_ns - begun_ns) / SECOND_NS
+    served, took_s = _in_kernel.contention(ours, ModelLimits(CONCURRENCY, REQUESTS, tokens), asks, LONGEST, seed)
+    asked_ns = min(asked for asked, _, _ in served.times)
+    minutes = (max(begun for _, begun, _ in served.times) - asked_ns) / MINUTE_NS
     used = max(AGENTS * calls / (REQUESTS * true), total / (tokens * true)) / minutes
     found = {"utilisation": used, "http_429": ours.refused, "lost": AGENTS * calls - ours.answered}
     if naive and true == 1.0:
@@ -101,21 +101,24 @@ def contention(
 
 
 def interactive(
-    load: float, *, slots: int = 8, flood: float = 10, seconds: int = HOUR_S, seed: int = 3
+    load: float, *, slots: int = 8, flood: float = 10, seconds: int = HOUR_S // 3, seed: int = 3
 ) -> dict[str, float]:
-    """Interactive calls at `load` of the slots, alone and within a flood."""
+    """Interactive calls at `load` of the slots, alone and within a flood; in a whole kernel."""
 
     def p99(flooded: float) -> tuple[float, float]:
-        traffic = Traffic(RunQueue(Limits(slots)), Provider(token_ns=TOKEN_NS))
+        arriving: list[tuple[int, Qos, Ask]] = []
         for qos, part in ((Qos.INTERACTIVE, load), (Qos.BACKGROUND, flooded)):
             chance, at_ns = random.Random(seed + qos), 0
             while part and at_ns < seconds * SECOND_NS:
                 at_ns += int(chance.expovariate(part * slots / SERVICE_NS))
-                traffic.add(chance.randrange(1_000 * qos, 1_000 * qos + 50), script([drawn(chance, qos)]), at_ns)
-        traffic.run(seconds * SECOND_NS)
-        took = sorted(s.ended_ns - s.made_ns for s in traffic.served if s.ask.qos is Qos.INTERACTIVE)
-        busy_ns = sum(s.ended_ns - s.begun_ns for s in traffic.served)
-        return took[len(took) * 99 // 100] / SECOND_NS, busy_ns / (slots * seconds * SECOND_NS)
+                arriving.append((at_ns, qos, drawn(chance, qos)))
+        arriving.sort(key=lambda arrival: arrival[0])
+        served = _in_kernel.arrivals(slots, TOKEN_NS, arriving, seconds, LONGEST, seed)
+        both = zip(served.times, served.qos, strict=True)
+        took = sorted(ended - asked for (asked, _, ended), qos in both if qos == Qos.INTERACTIVE)
+        busy_ns = sum(ended - begun for _, begun, ended in served.times)
+        span_ns = max(ended for _, _, ended in served.times) - min(asked for asked, _, _ in served.times)
+        return took[len(took) * 99 // 100] / SECOND_NS, busy_ns / (slots * max(span_ns, seconds * SECOND_NS))
 
     alone, _ = p99(0)
     within, utilisation = p99(flood)
@@ -125,30 +128,21 @@ def interactive(
 def fairness(
     policy: str, *, slots: int = 8, agents: int = 50, seconds: int = HOUR_S, seed: int = 1
 ) -> dict[str, float]:
-    """All agents always wait, the first with ten times as many calls."""
+    """All agents always wait, the first with ten times as many calls; in a whole kernel."""
     chance = random.Random(seed)
-    traffic = Traffic(RunQueue(Limits(slots), policy), Provider(token_ns=TOKEN_NS), keep=False)
     tokens, weighted, base = [0] * agents, [0] * agents, list[int]()
     worst = 0
-
-    def asks() -> Agent:
-        while True:
-            yield drawn(chance, prompt=PROMPT_MAX)
-
-    def served(call: Served) -> None:
-        nonlocal base, worst
-        tokens[call.agent] += call.ask.prompt + call.ask.completion
-        weighted[call.agent] += PROMPT_WEIGHT * call.ask.prompt + COMPLETION_WEIGHT * call.ask.completion
-        if call.ended_ns < 60 * SECOND_NS:
+    many = [20 if agent == 0 else 2 for agent in range(agents)]
+    answers = _in_kernel.backlogged(
+        slots, policy, TOKEN_NS, many, lambda: drawn(chance, prompt=PROMPT_MAX), seconds, LONGEST
+    )
+    for at_ns, agent, ask in answers:
+        tokens[agent] += ask.prompt + ask.completion
+        weighted[agent] += PROMPT_WEIGHT * ask.prompt + COMPLETION_WEIGHT * ask.completion
+        if at_ns < 60 * SECOND_NS:
             base = list(weighted)  # whoever came first found all slots free
         apart = [now - before for now, before in zip(weighted, base, strict=True)]
         worst = max(worst, max(apart) - min(apart))
-
-    traffic.on_served.append(served)
-    for agent in range(agents):
-        for _ in range(20 if agent == 0 else 2):
-            traffic.add(agent, asks())
-    traffic.run(seconds * SECOND_NS)
     jain = sum(tokens) ** 2 / (agents * sum(taken * taken for taken in tokens))
     return {"jain": jain, "bound_ratio": worst / published_bound(PROMPT_MAX, slots * (PROMPT_MAX + LONGEST))}
 
@@ -169,30 +163,9 @@ def starvation(
 
 
 def budget(*, children: int = 100, tokens: int = 100_000, seed: int = 5) -> dict[str, float]:
-    """Children that spend one tree's budget at once; endpoints take up to all that was reserved."""
-    chance, now_ns, budgets = random.Random(seed), SECOND_NS, Budgets()
-    budgets.granted("tree:1", Bounds(tokens=tokens), Bounds(), now_ns)
-    scheduler, stopped, begun = Scheduler(budgets), 0, list[Wanted]()
-    scheduler.open("model")
-    for key in range(children * 20):
-        call = Call(key + 1, key % children)
-        scheduler.offer(Wanted(call, "model", ("tree:1",), Amount(tokens=chance.randint(1, 5_000), calls=1)), now_ns)
-    while True:
-        while (decision := scheduler.next(now_ns)) is not None:
-            wanted = decision.wanted
-            if decision.begins:
-                budgets.reserved(wanted.call.key, 1, wanted.accounts, wanted.amount, now_ns)
-                scheduler.begun(wanted.call.key, now_ns)
-                begun.append(wanted)
-            else:
-                stopped += 1
-        if not begun:
-            break
-        wanted, now_ns = begun.pop(chance.randrange(len(begun))), now_ns + SECOND_NS
-        used = chance.choice([wanted.amount.tokens, wanted.amount.tokens // 4])
-        budgets.charged(wanted.call.key, 1, Amount(tokens=used, calls=1))
-        scheduler.settled(wanted.call.key, Used(used // 2, used - used // 2), now_ns)
-    return {"overspend_ratio": budgets.accounts["tree:1"].spent.tokens / tokens, "stopped": stopped}
+    """Children that spend one tree's budget at once, in a whole kernel: calls without max_tokens, texts of one token a
+    byte, and answers as long as they may be, among them."""
+    return _in_kernel.budget(children, tokens, seed)
 
 
 def measure() -> dict[str, object]:
@@ -213,6 +186,7 @@ def measure() -> dict[str, object]:
         "fairness": {policy: fairness(policy) for policy in ("classes", "fair_share", "round_robin", "first_come")},
         "starvation": {policy: starvation(policy) for policy in POLICIES},
         "budget": budget(),
+        "wire": {f"{kind}_{true}": wire(kind, true) for kind in ("fixed", "sliding", "bucket") for true in (1.0, 0.8)},
         "constants": {"prompt_weight": PROMPT_WEIGHT, "completion_weight": COMPLETION_WEIGHT},
     }
 

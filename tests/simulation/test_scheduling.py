@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import scheduling
+from benchmarks._on_the_wire import wire
 from prytany.scheduling.policies import POLICIES
 
 
@@ -32,7 +33,7 @@ def test_where_less_is_allowed_than_was_said_the_rate_is_found_and_no_call_is_lo
 
 @pytest.mark.parametrize("load", [0.2, 0.6])
 def test_a_person_hardly_feels_a_flood_and_the_slots_are_busy(load: float) -> None:
-    found = scheduling.interactive(load, seconds=600)
+    found = scheduling.interactive(load, seconds=240)
     assert found["p99_ratio"] <= 2
     assert found["utilisation"] >= 0.9
 
@@ -64,6 +65,13 @@ def test_a_hundred_children_at_once_do_not_overspend_their_tree() -> None:
     for seed in range(3):
         found = scheduling.budget(tokens=20_000 + 61_803 * seed, seed=seed)
         assert 0.9 < found["overspend_ratio"] <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fixed", "sliding", "bucket"])
+def test_over_http_refusals_lose_no_call_and_no_answer_is_paid_twice(kind: str) -> None:
+    found = wire(kind, 0.8)
+    assert found["lost"] == found["twice"] == 0
 
 
 def test_the_same_seed_gives_the_same_order() -> None:

@@ -146,7 +146,7 @@ class ModelTurns:
 
     def over(self, key: int, used: Used) -> None:
         """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step."""
-        asking = self.scheduler.get(key)
+        asking = self.scheduler.get(key) if used.cause else None
         was_well = asking is not None and self.endpoints.well(asking.endpoint)
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
@@ -286,7 +286,7 @@ class ModelTurns:
 
     def fill_soon(self) -> None:
         """`fill`, when what is being done is done."""
-        if self._filling is None and not self._k.closing:
+        if self._filling is None and self.scheduler.anybody_waits and not self._k.closing:
             self._filling = asyncio.get_running_loop().call_soon(self._fill)
 
     def fill(self) -> None:

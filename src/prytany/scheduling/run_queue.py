@@ -197,11 +197,14 @@ class RunQueue:
     def begin(self, call: Call, now_ns: int) -> None:
         """What `next` gave begins."""
         self._leave(call)
-        call.begun_ns = now_ns
         self.policy.begin(call, self.moment(now_ns))
-        self.breaker.begun(call.key)
-        self._giving_way.began(call)
-        self.running[call.key] = Running(call, self.rates.take(call.tokens, now_ns), self.policy)
+        self._begun(call, now_ns)
+
+    def admit(self, call: Call, now_ns: int) -> None:
+        """A call that was not offered begins, as `takes` allowed: nobody waits."""
+        call.offered_ns = call.offered_ns or now_ns
+        self.policy.admit(call)
+        self._begun(call, now_ns)
 
     def settle(self, key: int, used: Used, now_ns: int) -> Call | None:
         """An attempt has ended; the call, which may be offered again, or None where it was not under way."""
@@ -267,6 +270,12 @@ class RunQueue:
             pace.learned = pace.strict = False
 
     # Within.
+
+    def _begun(self, call: Call, now_ns: int) -> None:
+        call.begun_ns = now_ns
+        self.breaker.begun(call.key)
+        self._giving_way.began(call)
+        self.running[call.key] = Running(call, self.rates.take(call.tokens, now_ns), self.policy)
 
     def _room(self) -> bool:
         return not self.at_once or len(self.running) < self.at_once

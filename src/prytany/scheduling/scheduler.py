@@ -79,6 +79,7 @@ class Scheduler:
         """Endpoints that were looked at, and at which nobody may begin."""
         self._asked: dict[int, None] = {}
         """Parked calls to ask again."""
+        self._under_way = 0
 
     # Endpoints.
 
@@ -144,6 +145,11 @@ class Scheduler:
         times = [at for at in (at_ns, parked_ns) if at is not None]
         return max(now_ns, min(times)) if times else None
 
+    @property
+    def anybody_waits(self) -> bool:
+        """Whether any call waits, in a queue or for a budget. O(1)."""
+        return len(self._wanted) > self._under_way
+
     def get(self, key: int) -> Wanted | None:
         """A call that waits, or is under way."""
         return self._wanted.get(key)
@@ -176,14 +182,14 @@ class Scheduler:
 
     def admit(self, wanted: Wanted, now_ns: int) -> None:
         """A call that was not offered begins, as `at_once` allowed."""
-        wanted.call.offered_ns = wanted.call.offered_ns or now_ns
         self._wanted[wanted.call.key] = wanted
-        self.queues[wanted.endpoint].offer(wanted.call, now_ns)
-        self.begun(wanted.call.key, now_ns)
+        self._under_way += 1
+        self.queues[wanted.endpoint].admit(wanted.call, now_ns)
 
     def begun(self, key: int, now_ns: int) -> None:
         """The kernel has recorded that it begins, as `next` said."""
         wanted = self._wanted[key]
+        self._under_way += 1
         self.queues[wanted.endpoint].begin(wanted.call, now_ns)
         self._look(wanted.endpoint)
         self._was_asked(wanted)
@@ -194,6 +200,7 @@ class Scheduler:
         if wanted is None or self.queues[wanted.endpoint].settle(key, used, now_ns) is None:
             return None
         del self._wanted[key]
+        self._under_way -= 1
         self._look(wanted.endpoint)
         self._given_back(wanted.accounts)
         return wanted

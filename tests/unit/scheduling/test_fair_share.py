@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from random import Random  # noqa: TID251 seeded
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,3 +91,24 @@ def test_agents_that_are_gone_leave_nothing_behind() -> None:
         share.begin(call, at)
         share.settle(call, 20, 30)
     assert share.known <= 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_begins_at_once_counts_as_what_is_offered_and_begins(seed: int) -> None:
+    """The short way and the long one leave the same counters, whoever comes and ends."""
+    chance, at = Random(seed), Moment(1, 1, 1)
+    short, long, under_way = FairShare(), FairShare(), list[Call]()
+    for key in range(300):
+        if under_way and chance.random() < 0.5:
+            call = under_way.pop(chance.randrange(len(under_way)))
+            taken = chance.randrange(1, 500), chance.randrange(1, 500)
+            short.settle(call, *taken)
+            long.settle(call, *taken)
+        else:
+            call = Call(key, chance.randrange(5), prompt=chance.randrange(1, 500), completion=chance.randrange(1, 500))
+            under_way.append(call)
+            short.admit(call)
+            long.offer(call, at)
+            long.begin(call, at)
+        assert [short.counter(agent) for agent in range(5)] == [long.counter(agent) for agent in range(5)]
+        assert short.known == long.known

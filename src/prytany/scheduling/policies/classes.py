@@ -76,6 +76,10 @@ class Classes:
             self._passed = min(self._passed + 1, TURNS_OF_A_FLOOD)
         self._shares[call.qos].begin(call, at)
 
+    def admit(self, call: Call) -> None:
+        """See `Policy`."""
+        self._shares[call.qos].admit(call)
+
     def settle(self, call: Call, prompt: int, completion: int) -> None:
         """See `Policy`."""
         self._shares[call.qos].settle(call, prompt, completion)

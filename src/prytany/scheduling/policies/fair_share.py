@@ -116,6 +116,15 @@ class FairShare:
         else:
             self._waiting.put(agent, self._counters[agent])
 
+    def admit(self, call: Call) -> None:
+        """See `Policy`."""
+        agent, charge = call.agent, _charge(call, call.prompt, call.completion)
+        self._step = max(self._step, charge)
+        self._resting.drop(agent)
+        self._left = self._counters[agent] = max(self._counters.get(agent, 0), self._left) + charge
+        self._under_way[agent] = self._under_way.get(agent, 0) + 1
+        self._rest(agent)
+
     def settle(self, call: Call, prompt: int, completion: int) -> None:
         """See `Policy`."""
         agent = call.agent

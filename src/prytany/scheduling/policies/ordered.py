@@ -46,5 +46,8 @@ class Ordered:
         """See `Policy`."""
         self.withdraw(call)
 
+    def admit(self, call: Call) -> None:
+        """See `Policy`."""
+
     def settle(self, call: Call, prompt: int, completion: int) -> None:
         """See `Policy`: it changes nothing here."""

@@ -49,6 +49,10 @@ class Policy(Protocol):
         """What `first` gave begins, and waits no longer."""
         ...
 
+    def admit(self, call: Call) -> None:
+        """`call` begins that did not wait, while nobody does: what `offer` and `begin` of it come to."""
+        ...
+
     def settle(self, call: Call, prompt: int, completion: int) -> None:
         """A call that had begun has ended, and took this many tokens."""
         ...

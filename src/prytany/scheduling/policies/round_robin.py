@@ -55,6 +55,9 @@ class RoundRobin:
         if call.agent in self._ring:
             self._to_the_end(call.agent)
 
+    def admit(self, call: Call) -> None:
+        """See `Policy`."""
+
     def settle(self, call: Call, prompt: int, completion: int) -> None:
         """See `Policy`: it changes nothing here."""
 
