@@ -32,6 +32,7 @@ from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
 from prytany.kernel.model_routes import ModelRoutes
+from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.operator import Operator
@@ -87,6 +88,7 @@ class Kernel:
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.model_turns = ModelTurns(self, outside.clock)
         self.model_routes = ModelRoutes(self)
+        self.model_sparing = ModelSparing(self)
         self.exceeding = Exceeding(self, outside.clock)
         self.effects = Effects(outside, self)
         self.admission = Admission(self)

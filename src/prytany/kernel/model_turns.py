@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.budgets import process_account, run_account, tenant_account, tree_account
@@ -25,6 +25,7 @@ from prytany.kernel.exceeding import exceeded
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.reserve import elsewhere
+from prytany.kernel.turn_events import queued, reserved_in
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelLimits
 from prytany.process.process import Process, Reservation, State
@@ -33,7 +34,11 @@ from prytany.scheduling.budgets import Amount
 from prytany.scheduling.call import Call
 from prytany.scheduling.rates import Limits
 from prytany.scheduling.run_queue import RunQueue, Used
-from prytany.scheduling.scheduler import Scheduler, Wanted
+from prytany.scheduling.scheduler import Wanted
+from prytany.scheduling.twins import TwinScheduler
+
+if TYPE_CHECKING:
+    from prytany.kernel.model_sparing import Asking
 
 CANCELLED = Used(cause="cancelled")
 
@@ -43,6 +48,8 @@ class Turn(NamedTuple):
 
     event: ev.ModelReserved | ev.ModelQueued
     wanted: Wanted
+    asking: Asking | None = None
+    """Of one that may be spared."""
 
     @property
     def begins(self) -> bool:
@@ -78,7 +85,7 @@ class ModelTurns:
     def __init__(self, kernel: Core, clock: Clock) -> None:
         self._k = kernel
         self._clock = clock
-        self.scheduler = Scheduler(kernel.ledger.state.budgets)
+        self.scheduler = TwinScheduler(kernel.ledger.state.budgets)
         self.held = False
         """Nothing begins any more: the kernel is to stop."""
         self._said: dict[str, ModelLimits] = {}
@@ -89,12 +96,16 @@ class ModelTurns:
         """The calls whose turn has come, by key, where that is not durable."""
         self._retrying: dict[int, asyncio.Future[None]] = {}
         """The effects that wait to make a further attempt, by key."""
+        self.asking: dict[int, Asking] = {}
+        """The calls that may be spared, by key; see `model_sparing`."""
         self._alarm = Alarm(clock, self.fill, kernel.lost)
         self._filling: asyncio.Handle | None = None
 
     # What handlers ask.
 
-    def ask(self, process: Process, n: int, most: ev.ModelReserved, needs: Sequence[str]) -> Turn:
+    def ask(
+        self, process: Process, n: int, most: ev.ModelReserved, needs: Sequence[str], asking: Asking | None = None
+    ) -> Turn:  # fmt: skip
         """Whether a call that is being made begins now, or waits; nothing is changed. Raises Eagain: the queue is full.
 
         Args:
@@ -102,29 +113,36 @@ class ModelTurns:
             n: its number.
             most: the most that it can take, without accounts.
             needs: features without which a model is no use to it.
+            asking: of one that may be spared: it waits for another that is the same and under way.
         """
         now_ns = self._k.ledger.now_ns()
         wanted = self._wanted(process, n, 0, most, tuple(needs))
+        wanted.same = asking.same if asking is not None else b""
         if self.scheduler.at_once(wanted, now_ns):
             if wanted.accounts:
-                most = _reserved(process.pid, n, most, wanted.accounts)
-            return Turn(most, wanted)
-        queue = self.scheduler.queues[most.endpoint]
-        if queue.full:
+                most = reserved_in(process.pid, n, most, wanted.accounts)
+            return Turn(most, wanted, asking)
+        if self.scheduler.queues[most.endpoint].full and not self.scheduler.joins(wanted):
             raise Eagain(f"too many calls wait for the model {most.model!r}; ask again later")
-        return Turn(_queued(process.pid, n, most), wanted)
+        return Turn(queued(process.pid, n, most), wanted, asking)
+
+    def spared(self, process: Process, n: int, most: ev.ModelReserved, asking: Asking) -> Turn:
+        """Of a call that is never offered."""
+        return Turn(queued(process.pid, n, most), self._wanted(process, n, 0, most, None), asking)
 
     def ask_again(self, process: Process, n: int, most: Reservation) -> Turn:
         """The same of an open call that is to be made again; one that waited once is never refused."""
         wanted = self._wanted(process, n, process.open[n].seq, most, None)
         if self.scheduler.at_once(wanted, self._k.ledger.now_ns()):
-            return Turn(_reserved(process.pid, n, most, wanted.accounts), wanted)
-        return Turn(_queued(process.pid, n, most), wanted)
+            return Turn(reserved_in(process.pid, n, most, wanted.accounts), wanted)
+        return Turn(queued(process.pid, n, most), wanted)
 
     def made(self, turn: Turn, key: int) -> None:
         """That is recorded, of the call that entry `key` opened."""
         wanted, now_ns = turn.wanted, self._k.ledger.now_ns()
         wanted.call.key = key
+        if turn.asking is not None:
+            self.asking[key] = turn.asking
         if turn.begins:
             self._keys.setdefault(wanted.call.agent, {})[wanted.n] = key
             self.scheduler.admit(wanted, now_ns)
@@ -180,7 +198,7 @@ class ModelTurns:
         most = call.reserved
         if endpoint != most.endpoint:
             most = elsewhere(most, model, endpoint)
-        return (_queued(process.pid, n, most),)
+        return (queued(process.pid, n, most),)
 
     def begun(self, key: int) -> bool:
         """The reservation of call `key` is durable; whether an effect waited for it, and goes on."""
@@ -200,10 +218,15 @@ class ModelTurns:
         if not own:
             del self._keys[pid]
         self._beginning.discard(key)
+        self.asking.pop(key, None)
         now_ns = self._k.ledger.now_ns()
         if self.scheduler.cancel(key, now_ns) is None:
             self.scheduler.settled(key, CANCELLED, now_ns)
         self.fill_soon()
+
+    def key_of(self, pid: int, n: int) -> int:
+        """The key of a call that the scheduler knows; 0 for one that it does not."""
+        return self._keys.get(pid, {}).get(n, 0)
 
     def left_all(self, pid: int) -> None:
         """All calls of a process have ended."""
@@ -291,7 +314,7 @@ class ModelTurns:
                 elif process.state is State.STOPPED:
                     self._drop(pid, n, key, now_ns)
                 elif decision.begins:
-                    self._k.ledger.commit((_reserved(pid, n, call.reserved, wanted.accounts),), {})
+                    self._k.ledger.commit((reserved_in(pid, n, call.reserved, wanted.accounts),), {})
                     self.scheduler.begun(key, now_ns)
                     self._beginning.add(key)
                 else:
@@ -333,7 +356,7 @@ class ModelTurns:
     def _forget(self, pid: int, n: int) -> None:
         own = self._keys.get(pid)
         if own is not None:
-            own.pop(n, None)
+            self.asking.pop(own.pop(n, 0), None)
             if not own:
                 del self._keys[pid]
 
@@ -350,7 +373,9 @@ class ModelTurns:
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
-        return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens, needs)
+        asking = self.asking.get(key)
+        same = asking.same if asking is not None else b""
+        return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens, needs, same)
 
     def accounts(self, process: Process) -> Sequence[str]:
         """The budgets that a call of the process is set aside in: its own, those of the trees that it stands in, its
@@ -382,19 +407,3 @@ class ModelTurns:
         elif known.policy != said.policy:
             queue.order_by(said.policy, now_ns)
         return queue
-
-
-def _reserved(
-    pid: int, n: int, most: ev.ModelReserved | Reservation, accounts: Sequence[str]
-) -> ev.ModelReserved:  # fmt: skip
-    return ev.ModelReserved(
-        pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
-        most.endpoint, list(accounts),
-    )  # fmt: skip
-
-
-def _queued(pid: int, n: int, most: ev.ModelReserved | Reservation) -> ev.ModelQueued:
-    return ev.ModelQueued(
-        pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
-        most.endpoint,
-    )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -20,6 +20,9 @@ from prytany.process.table import Table
 from prytany.scheduling.budgets import Budgets
 from prytany.scheduling.turns import Turns
 from prytany.supervision.fleets import Fleets
+
+if TYPE_CHECKING:
+    from prytany.kernel.model_sparing import ModelSparing
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):
@@ -187,6 +190,11 @@ class Context(Protocol):
     @property
     def model_turns(self) -> ModelTurns:
         """Who waits for models."""
+        ...
+
+    @property
+    def model_sparing(self) -> ModelSparing:
+        """Which calls of models need not be made."""
         ...
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:

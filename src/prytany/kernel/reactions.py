@@ -18,6 +18,7 @@ from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
@@ -59,6 +60,7 @@ class Core(Protocol):
     restarts: Restarts
     notices: Notices
     model_turns: ModelTurns
+    model_sparing: ModelSparing
     exceeding: Exceeding
     closing: bool
 
@@ -156,6 +158,7 @@ class Reactions:
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
         self._k.effects.cancel(e.pid, e.n)
+        self._k.model_sparing.closed(e.pid, e.n, entry.seq, e.errno)
         self._k.model_turns.left(e.pid, e.n)
         process = self._k.table.get(e.pid)
         if process is not None and process.alive:
@@ -345,6 +348,10 @@ class Reactions:
         self._k.model_turns.added(e.account)
         self._k.exceeding.look(e.account)
 
+    def on_forgotten(self, entry: Durable, e: ev.ContentForgotten) -> None:
+        """What is kept of it for others is no more."""
+        self._k.model_sparing.forgotten(e.pid)
+
     def on_noticed(self, entry: Durable, e: ev.Event) -> None:
         """People are told, or told again."""
         self._k.notices.look()
@@ -392,6 +399,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessScheduled: Reactions.on_scheduled,
     ev.BudgetGranted: Reactions.on_budget,
     ev.BudgetAdded: Reactions.on_budget,
+    ev.ContentForgotten: Reactions.on_forgotten,
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,

@@ -47,6 +47,12 @@ class ModelLimits(msgspec.Struct, frozen=True):
     preempts: str = ""
     """Which generations give way to more urgent ones; a name of `prytany.scheduling.preemption.Preempts`. Empty is
     `saved` where slots can be saved, and else `never`."""
+    coalesce: bool = False
+    """Identical calls in flight become one, where any answer will do for all."""
+    answers_bytes: int = 0
+    """Of answers that are kept for those who ask the same, where any answer will do for all; none where 0."""
+    same_at_zero: bool = False
+    """Any answer at temperature 0 will do for all, though the endpoint is not deterministic."""
 
 
 class ModelRoute(msgspec.Struct, frozen=True):

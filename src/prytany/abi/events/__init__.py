@@ -51,7 +51,16 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import HELD, ModelQueued, ModelReserved, ModelUsed
+from prytany.abi.events.model import (
+    HELD,
+    KEPT,
+    TWIN,
+    ModelKept,
+    ModelQueued,
+    ModelReserved,
+    ModelSpared,
+    ModelUsed,
+)
 from prytany.abi.events.notice import (
     AgentStormed,
     ChannelDeclared,
@@ -87,6 +96,8 @@ from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, Too
 
 __all__ = [
     "HELD",
+    "KEPT",
+    "TWIN",
     "UPCASTERS",
     "AgentDeclared",
     "AgentStormed",
@@ -129,8 +140,10 @@ __all__ = [
     "MessageReturned",
     "MessageSent",
     "MessageTaken",
+    "ModelKept",
     "ModelQueued",
     "ModelReserved",
+    "ModelSpared",
     "ModelUsed",
     "Node",
     "NoticeDelivered",

@@ -46,7 +46,7 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import ModelQueued, ModelReserved, ModelUsed
+from prytany.abi.events.model import ModelKept, ModelQueued, ModelReserved, ModelSpared, ModelUsed
 from prytany.abi.events.notice import (
     AgentStormed,
     ChannelDeclared,
@@ -101,8 +101,10 @@ Event = (
     | CallDoubted
     | CallSettled
     | CallsDenied
+    | ModelKept
     | ModelQueued
     | ModelReserved
+    | ModelSpared
     | ModelUsed
     | ContextOpened
     | ContextAppended

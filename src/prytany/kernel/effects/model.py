@@ -12,7 +12,7 @@ import math
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -30,6 +30,9 @@ from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
 from prytany.process.process import Process
 from prytany.scheduling.run_queue import Used
+
+if TYPE_CHECKING:
+    from prytany.kernel.model_sparing import ModelSparing
 
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
@@ -52,6 +55,11 @@ class Owner(Protocol):
     @property
     def model_turns(self) -> ModelTurns:
         """Who waits for models."""
+        ...
+
+    @property
+    def model_sparing(self) -> ModelSparing:
+        """Which calls need not be made."""
         ...
 
     def asked_model(self, process: Process, n: int, name: str) -> Model | None:
@@ -119,23 +127,27 @@ class ModelEffects:
             said = await self._contexts.prompt(process, chat.context)
             request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 
-        answerer = ""
+        answerer = text = ""
 
         async def once(model: Model) -> Answered:
-            nonlocal answerer
+            nonlocal answerer, text
             answerer = model.name
             if chat.stream:
                 answer = await self._stream(process.pid, n, model, request)
             else:
                 answer = await model.chat(request)
+            text = answer.text
             # In a context a streamed text is kept whole: its pieces are not what the chain names.
             return _answered(model, request, answer, streamed=chat.stream and not chat.context)
 
         finished = await self._ask(process, n, chat.model, chat.needs(), once)
-        if finished.errno or not chat.context:
+        if finished.errno:
+            return finished
+        finished = self._owner.model_sparing.answered(process, n, text, finished)
+        if not chat.context:
             return finished
         value, appended = self._contexts.answered(process, n, finished.value, answerer)
-        return finished._replace(value=value, events=appended)
+        return finished._replace(value=value, events=(*finished.events, *appended))
 
     async def embed(self, process: Process, n: int, args: Any) -> Finished:
         """One vector a text, as little-endian float32."""

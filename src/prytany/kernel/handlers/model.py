@@ -20,7 +20,7 @@ def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
     chat = chat_of(a)
     if not a.context:
         endpoint, model = _model(k, p, a.model, "model_chat", lambda: chat_bound(chat), chat.needs())
-        turn = k.model_turns.ask(p, n, reserve_chat(p.pid, n, endpoint, model, chat), chat.needs())
+        turn = k.model_sparing.ask(p, n, chat, None, reserve_chat(p.pid, n, endpoint, model, chat), chat.needs())
         return Opened(0, (turn.event,), work=chat, turn=turn)
     head = require_head(k, p, a.context, "model_chat")
     before, needs = context_bound(head), chat.needs()
@@ -28,7 +28,7 @@ def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
         needs.append("images")
     endpoint, model = _model(k, p, a.model, "model_chat", lambda: before + chat_bound(chat), needs)
     asked = ask_in(k, p, n, a.messages, a.context)
-    turn = k.model_turns.ask(p, n, reserve_chat(p.pid, n, endpoint, model, chat, before), needs)
+    turn = k.model_sparing.ask(p, n, chat, head, reserve_chat(p.pid, n, endpoint, model, chat, before), needs)
     return Opened(a.context, (turn.event, asked), work=chat, turn=turn)
 
 
