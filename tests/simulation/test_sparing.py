@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,14 +11,25 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelError
+from prytany.abi.signals import Signal
 from prytany.kernel.forgetting import forget_all
 from prytany.kernel.model_sparing import Spared
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelLimits, ModelRequest, Usage
+from prytany.ports.model import (
+    Allowance,
+    ModelAnswer,
+    ModelFailure,
+    ModelFeatures,
+    ModelLimits,
+    ModelRequest,
+    Told,
+    Usage,
+)
 from prytany.userland.process import Process
 from tests.simulation.fleet import CountingModel, Fleet
 
 LIMITS = ModelLimits(coalesce=True, answers_bytes=1 << 20)
 AT_ZERO = ModelLimits(coalesce=True, answers_bytes=1 << 20, same_at_zero=True)
+NO_LIMITS = ModelLimits()
 KEPT, TWINS = ModelLimits(answers_bytes=1 << 20), ModelLimits(coalesce=True)
 
 
@@ -27,21 +38,26 @@ class Slow(CountingModel):
 
     def __init__(self, limits: ModelLimits = LIMITS, **features: Any) -> None:
         super().__init__()
-        self.features: Any = ModelFeatures(**({"deterministic": True, "limits": limits} | features))  # type: ignore[misc]
-        self.prices = 0
+        given: dict[str, Any] = {"deterministic": True, "limits": limits} | features
+        self.features = ModelFeatures(**given)
         self.fails: list[ModelFailure] = []
-        self.finish, self.tool_calls = "stop", []
+        self.finish = "stop"
+        self.told: Told | None = None
         self.turns = 30
+        self.waits: Callable[[], bool] = lambda: False
+        """Whether it need not wait for its turns to be over."""
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:
         question = str(request.messages[-1]["content"])
         self.asked[question] += 1
         for _ in range(self.turns):
+            if self.waits():
+                break
             await asyncio.sleep(0)  # noqa: TID251 a turn
         if self.fails:
             raise self.fails.pop(0)
         answer = f"answer {self.asked.total()} to {question}"
-        return ModelAnswer(answer, self.finish, self.tool_calls, Usage(3, 5, 2), "strange name")
+        return ModelAnswer(answer, self.finish, [], Usage(3, 5, 2), "strange name", self.told)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer]:
         answer = await self.chat(request)
@@ -219,14 +235,55 @@ def test_who_cancels_takes_nothing_from_the_others() -> None:
     async def root(proc: Process) -> Any:
         asked = [asyncio.ensure_future(ask(proc)) for _ in range(3)]
         await proc.nop()
-        await proc.calls.call_cancel(1)
-        told = [getattr(one, "errno", None) or one for one in await asyncio.gather(*asked, return_exceptions=True)]
-        return [one if isinstance(one, str) else one["text"] for one in told]  # type: ignore[call-overload]
+        await proc.calls.call_cancel(2)
+        told: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
+        return [one.errno if isinstance(one, KernelError) else one["text"] for one in told]
 
     told, fleet = run(root, Slow(TWINS))
     assert told[0] == "ECANCELED"
     assert told[1] == told[2]
     assert len(events(fleet, ev.ModelSpared)) == 1
+
+
+@pytest.mark.parametrize("signal", [Signal.KILL, Signal.STOP])
+def test_where_the_one_that_is_asked_goes_the_others_are_answered(signal: Signal) -> None:
+    fleet = Fleet("root", {"root": lambda proc: root(proc), "asker": asker})
+
+    async def root(proc: Process) -> Any:
+        pids = [await proc.spawn("asker", name) for name in "ab"]
+        while len(fleet.kernel.model_turns.asking) < 2:
+            await proc.nop()
+        fleet.kernel.operator.signal(pids[0], signal, uid=0)
+        model.waits = lambda: True
+        second = (await proc.wait(pids[1])).result
+        if signal is Signal.STOP:
+            fleet.kernel.operator.signal(pids[0], Signal.CONT, uid=0)
+        return [second, (await proc.wait(pids[0])).result]
+
+    model = fleet.model = Slow(TWINS)
+    model.turns = 100_000
+    ended = asyncio.run(asyncio.wait_for(fleet.live(), 20))
+    assert ended is not None
+    second, first = ended["result"]
+    assert second is not None
+    assert first == (second if signal is Signal.STOP else None)
+    assert len(events(fleet, ev.ModelSpared)) == (signal is Signal.STOP)
+    assert fleet.kernel.model_turns.asking == {}
+
+
+def test_what_an_endpoint_says_of_its_limits_is_heeded() -> None:
+    async def root(proc: Process) -> Any:
+        return (await ask(proc, "one"))["text"], (await ask(proc, "two"))["text"]
+
+    model = Slow(NO_LIMITS)
+    model.told = Told(Allowance(600, 7), Allowance(90_000, 0, 2_000_000_000))
+    model.fails = [ModelFailure("rate_limited", "later", retryable=True, retry_after_ms=100)]
+    model.fails[0].told = Told(tokens=Allowance(80_000))
+    _, fleet = run(root, model)
+    rates = fleet.kernel.model_turns.scheduler.queues[""].rates
+    assert (rates.requests.limit, rates.tokens.limit) == (600, 90_000)
+    began = [e.time_ns for e in fleet.entries() if any(isinstance(x, ev.ModelReserved) for x in e.events)]
+    assert began[-1] - began[-2] >= 2_000_000_000
 
 
 def test_what_an_answer_was_is_destroyed_with_its_owner() -> None:
@@ -281,12 +338,17 @@ def test_an_option_that_is_no_answer_to_fresh_is_refused(fresh: Any) -> None:
 
 async def swept(proc: Process) -> Any:
     """Twins, kept answers, a context and a stream."""
-    told = await texts(proc, ask(proc), ask(proc), ask(proc))
+    pids = [await proc.spawn("asker", name) for name in "abc"]
+    told = [str((await proc.wait(pid)).result) for pid in pids]
     told.append((await ask(proc))["text"])
     talk = proc.conversation()
     told += [await talk.llm("q"), await talk.llm("and?")]
     told += ["".join([piece async for piece in proc.llm("q", stream=True)])]
     return told
+
+
+async def asker(proc: Process, name: str) -> str:
+    return str((await ask(proc))["text"])
 
 
 class Same(Slow):
@@ -297,24 +359,31 @@ class Same(Slow):
         return msgspec.structs.replace(answer, text=f"answer to {request.messages[-1]['content']}")
 
 
+def swept_fleet(limits: ModelLimits) -> Fleet:
+    """Its model lets the first of its callers wait until another waits for the same."""
+    fleet = Fleet("root", {"root": swept, "asker": asker})
+    model = fleet.model = Same(limits, streaming=True)
+    model.turns = 3_000
+    model.waits = lambda: model.asked.total() > 1 or len(fleet.kernel.model_turns.asking) > 1
+    return fleet
+
+
 def sweep(limits: ModelLimits, after_commit: bool, stops: Sequence[int] = ()) -> int:
     """Stops at each append, goes on, and looks at what was told, paid and lost; how many appends there are."""
-    whole = Fleet("root", {"root": swept})
-    whole.model = Same(limits, streaming=True)
+    whole = swept_fleet(limits)
     ended = asyncio.run(whole.live())
     assert ended is not None
+    assert {e.by for e in events(whole, ev.ModelSpared)} == {ev.TWIN, ev.KEPT}
     for stop_at in stops:
-        fleet = Fleet("root", {"root": swept})
-        fleet.model = Same(limits, streaming=True)
+        fleet = swept_fleet(limits)
         asyncio.run(asyncio.wait_for(fleet.live(stop_at, after_commit=after_commit), 20))
-        fleet.model.turns = 3  # type: ignore[attr-defined]
         again = asyncio.run(asyncio.wait_for(fleet.live(), 20))
         assert again is not None, f"stopped at {stop_at}"
         assert again["result"] == ended["result"], f"stopped at {stop_at}"
         closed = [(e.pid, e.n) for e in events(fleet, ev.CallClosed)]
         assert len(closed) == len(set(closed)), f"stopped at {stop_at}"
-        usage = fleet.table().processes[1].usage
-        assert usage.reserved_prompt_tokens == usage.reserved_completion_tokens == 0
+        for process in fleet.table().processes.values():
+            assert process.usage.reserved_prompt_tokens == process.usage.reserved_completion_tokens == 0
         used = events(fleet, ev.ModelUsed)
         assert sum(e.cause == "" for e in used) + len(events(fleet, ev.ModelSpared)) == 7, f"stopped at {stop_at}"
         assert sum(e.cause == "lost" for e in used) <= 3

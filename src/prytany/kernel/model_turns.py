@@ -27,12 +27,13 @@ from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.reserve import elsewhere
 from prytany.kernel.turn_events import queued, reserved_in
 from prytany.ports.clock import Clock
-from prytany.ports.model import Model, ModelLimits
+from prytany.ports.model import Allowance, Model, ModelLimits, Told
 from prytany.process.process import Process, Reservation, State
 from prytany.process.table import Table
 from prytany.scheduling.budgets import Amount
 from prytany.scheduling.call import Call
 from prytany.scheduling.rates import Limits
+from prytany.scheduling.rates import Told as Heard
 from prytany.scheduling.run_queue import RunQueue, Used
 from prytany.scheduling.scheduler import Wanted
 from prytany.scheduling.twins import TwinScheduler
@@ -151,13 +152,18 @@ class ModelTurns:
 
     # What happens.
 
-    def over(self, key: int, used: Used) -> None:
-        """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step."""
+    def over(self, key: int, used: Used, told: Told | None = None) -> None:
+        """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step. `told` is
+        what its endpoint said of its limits."""
         waits = self.scheduler.get(key)
         was_well = waits is not None and self.well(waits.endpoint)
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
+        if told is not None:
+            self.scheduler.queues[wanted.endpoint].rates.told(
+                self._k.ledger.now_ns(), requests=_heard(told.requests), tokens=_heard(told.tokens)
+            )
         if was_well and not self.well(wanted.endpoint):
             self._flee(wanted.endpoint)
         if not used.cause:
@@ -407,3 +413,7 @@ class ModelTurns:
         elif known.policy != said.policy:
             queue.order_by(said.policy, now_ns)
         return queue
+
+
+def _heard(said: Allowance | None) -> Heard | None:
+    return None if said is None else Heard(said.limit, said.left, said.reset_ns)

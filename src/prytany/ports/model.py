@@ -127,6 +127,23 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
+class Allowance(msgspec.Struct, frozen=True):
+    """What an endpoint says of one quantity; `limit` and `reset_ns` are 0, and `left` is -1, where it does not."""
+
+    limit: int = 0
+    """A minute."""
+    left: int = -1
+    reset_ns: int = 0
+    """How long until all of it is left again."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What an endpoint says, beside an answer or a refusal, of what may be asked of it."""
+
+    requests: Allowance | None = None
+    tokens: Allowance | None = None
+
+
 class ModelAnswer(msgspec.Struct, frozen=True):
     """One answer, whole."""
 
@@ -136,6 +153,7 @@ class ModelAnswer(msgspec.Struct, frozen=True):
     tool_calls: list[ToolCall] = []
     usage: Usage = Usage()
     model: str = ""
+    told: Told | None = None
 
 
 class Embedded(msgspec.Struct, frozen=True):
@@ -153,7 +171,10 @@ class ModelFailure(Exception):
             `garbage`, `interrupted`, `no_funds` or `crashed`.
         retryable: the same request may be made again, later.
         retry_after_ms: how long the endpoint asks to be left alone, or None.
+        told: what it says of its limits, or None.
     """
+
+    told: Told | None = None
 
     def __init__(self, kind: str, message: str, *, retryable: bool, retry_after_ms: int | None = None) -> None:
         super().__init__(message)

@@ -27,7 +27,7 @@ from prytany.kernel.model_turns import CANCELLED, ModelTurns
 from prytany.kernel.requests import Chat, chat_of
 from prytany.kernel.reserve import MAY_HAVE_WORKED, charge, refused, settle
 from prytany.ports.clock import Clock
-from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
+from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
 from prytany.process.process import Process
 from prytany.scheduling.run_queue import Used
 
@@ -90,6 +90,8 @@ class Answered(NamedTuple):
     usage: Usage
     asked: Any
     said: Any
+    told: Told | None = None
+    """What it says of its limits."""
 
 
 class ModelEffects:
@@ -204,23 +206,24 @@ class ModelEffects:
             if model is None:
                 return _gone(named or process.model)
             reserved, used = call.reserved, CANCELLED
+            told: Told | None = None
             began_ns = self._began_ns[pid, n] = self._clock.now_ns()
             try:
                 answered = await once(model)
             except ModelFailure as error:
-                failure, used = error, _sent_away(error)
+                failure, used, told = error, _sent_away(error), error.told
             except Exception as error:
                 failure = ModelFailure("crashed", f"the driver failed: {type(error).__name__}", retryable=False)
                 used = _sent_away(failure)
             else:
-                took_us = self._took_us(began_ns)
+                took_us, told = self._took_us(began_ns), answered.told
                 settled = settle(pid, n, reserved, model, answered.usage, (answered.asked, answered.said), took_us)
                 used = Used(settled.prompt_tokens, settled.completion_tokens)
                 return Finished(answered.value, (settled,))
             finally:
                 if self._began_ns.get((pid, n)) == began_ns:  # else the number is another call's by now
                     del self._began_ns[pid, n]
-                self._owner.model_turns.over(call.seq, used)
+                self._owner.model_turns.over(call.seq, used, told)
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             worked = failure.kind in MAY_HAVE_WORKED or call.pieces
@@ -293,7 +296,9 @@ def _answered(model: Model, request: ModelRequest, answer: ModelAnswer, *, strea
         pack([value, answer.text])  # as it will be
     except (UnicodeEncodeError, OverflowError):
         raise ModelFailure("garbage", "the answer is not text", retryable=False) from None
-    return Answered(value, answer.usage, request.messages, [answer.text, calls] if answer.text or calls else None)
+    return Answered(
+        value, answer.usage, request.messages, [answer.text, calls] if answer.text or calls else None, answer.told
+    )
 
 
 def pack_vectors(vectors: list[list[float]], count: int) -> list[bytes]:
