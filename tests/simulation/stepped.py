@@ -23,7 +23,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold_from_snapshot
-from prytany.ports.runner import Call, Host
+from prytany.ports.runner import UTILITY, Call, Host
 from prytany.ports.store import StoreError
 from tests.simulation.fleet import CountingModel, Following, StoppingStore, small_entropy
 
@@ -72,6 +72,13 @@ class SteppedWorker:
     def at_frontier(self) -> None:
         return
 
+    def weigh(self, qos: int) -> bool:
+        self._runner.weighed.append((self._pid, qos))
+        return qos >= self._runner.lowest
+
+    def take_cpu_us(self) -> int:
+        return self._runner.cpu_us.pop(self._pid, 0)
+
     def log(self, text: str) -> None:
         raise AssertionError(text)
 
@@ -79,7 +86,7 @@ class SteppedWorker:
         if not self._ended:
             self._ended = True
             self._runner.alive.discard(self._pid)
-            asyncio.get_running_loop().call_soon(self._host.on_left, self._pid, 0)
+            asyncio.get_running_loop().call_soon(self._host.on_left, self._pid, self.take_cpu_us())
 
 
 class Stepped:
@@ -91,9 +98,17 @@ class Stepped:
         self.alive: set[int] = set()
         self.most = 0
         self.gate: asyncio.Event | None = None
+        self.cpu_us: dict[int, int] = {}
+        """What workers take until they are asked next."""
+        self.weighed: list[tuple[int, int]] = []
+        self.lowest = 0
+        """The most urgent class that a worker can still be given."""
+        self.classes: list[tuple[int, int]] = []
+        """Of those that were started."""
 
-    async def start(self, pid: int, item: bytes, host: Host) -> SteppedWorker:
+    async def start(self, pid: int, item: bytes, host: Host, qos: int = UTILITY) -> SteppedWorker:
         self.started.append(pid)
+        self.classes.append((pid, qos))
         if self.gate is not None:
             await self.gate.wait()
         self.alive.add(pid)

@@ -44,7 +44,7 @@ class Plain(ScriptedModel):
 
 
 def run(program: Any, given: Any = None, budget: Budget = RUN_DEFAULT) -> tuple[Any, Fleet]:
-    """What `program` gives in a kernel with the `given` model and that budget, or its error as (errno, cause or feature)."""
+    """What `program` gives in a kernel with the `given` model and that budget; or its error: errno, and its cause."""
 
     async def asking(proc: Process) -> Any:
         try:

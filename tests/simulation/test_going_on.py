@@ -12,6 +12,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Eagain
 from prytany.abi.signals import Signal
 from prytany.drivers.stores.memory import MemoryStore
+from prytany.ports.runner import UTILITY
 from prytany.process.process import State
 from tests.simulation.looped import looped
 from tests.simulation.steered import UID, Home
@@ -77,7 +78,7 @@ async def test_a_worker_that_is_not_wanted_any_more_and_never_came_is_not_waited
     life = Life(MemoryStore(), {"asker": asker}, 9)
     asked, answer = asyncio.Event(), asyncio.Event()
 
-    async def late(pid: int, item: bytes, host: Any) -> SteppedWorker:
+    async def late(pid: int, item: bytes, host: Any, qos: int = UTILITY) -> SteppedWorker:
         asked.set()
         await answer.wait()
         raise Eagain("no process can be forked now")
@@ -87,7 +88,7 @@ async def test_a_worker_that_is_not_wanted_any_more_and_never_came_is_not_waited
     await asked.wait()
     life.kernel.operator.signal(pid, Signal.KILL, uid=UID)
     await life.ended(pid)
-    assert life.kernel.workers.leaving == {pid: [pid]}
+    assert [live.run for live in life.kernel.workers.leaving[pid]] == [pid]
     answer.set()
     await life.settled()
     assert life.kernel.workers.leaving == {}
@@ -103,7 +104,7 @@ async def test_a_passing_failure_to_start_stops_a_process_that_has_a_state() -> 
     life = Life(MemoryStore(), {"program": program}, 9)
     start = life.runner.start
 
-    async def once(pid: int, item: bytes, host: Any) -> SteppedWorker:
+    async def once(pid: int, item: bytes, host: Any, qos: int = UTILITY) -> SteppedWorker:
         if life.runner.started:
             raise Eagain("no process can be forked now")
         return await start(pid, item, host)
@@ -121,7 +122,7 @@ async def test_whoever_asked_for_a_place_and_came_another_way_is_not_let_in_agai
     life = Life(MemoryStore(), {"waiting": waiting}, 1)
     pid = life.spawn("waiting")
     await life.settled()
-    life.kernel.places.ask(pid)
+    life.kernel.places.ask(pid, UTILITY)
     life.kernel.places.update(life.kernel.table.require(pid))
     assert life.kernel.places.next() is None
     assert life.kernel.places.free == 1

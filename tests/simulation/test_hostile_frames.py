@@ -24,7 +24,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import ShardState, fold_from_start
-from prytany.ports.runner import Host
+from prytany.ports.runner import UTILITY, Host
 from prytany.runtime.confined import ConfinedWorker
 from prytany.runtime.inline import InlineRunner
 from prytany.runtime.launcher import ExitStatus
@@ -146,7 +146,7 @@ class Peers:
         self.peers: dict[int, Peer] = {}
         self.log_bytes = 0
 
-    async def start(self, pid: int, item: bytes, host: Host) -> ConfinedWorker:
+    async def start(self, pid: int, item: bytes, host: Host, qos: int = UTILITY) -> ConfinedWorker:
         peer = self.peers[pid] = Peer(pid, self._rng)
         some: Any = (peer, pid, host, self, self._log)
         self.workers[pid] = ConfinedWorker(*some)

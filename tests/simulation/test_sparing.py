@@ -247,21 +247,25 @@ def test_who_cancels_takes_nothing_from_the_others() -> None:
 
 @pytest.mark.parametrize("signal", [Signal.KILL, Signal.STOP])
 def test_where_the_one_that_is_asked_goes_the_others_are_answered(signal: Signal) -> None:
-    fleet = Fleet("root", {"root": lambda proc: root(proc), "asker": asker})
+    signalled: list[Signal] = []
 
     async def root(proc: Process) -> Any:
         pids = [await proc.spawn("asker", name) for name in "ab"]
-        while len(fleet.kernel.model_turns.asking) < 2:
-            await proc.nop()
-        fleet.kernel.operator.signal(pids[0], signal, uid=0)
-        model.waits = lambda: True
         second = (await proc.wait(pids[1])).result
         if signal is Signal.STOP:
             fleet.kernel.operator.signal(pids[0], Signal.CONT, uid=0)
         return [second, (await proc.wait(pids[0])).result]
 
+    def waits() -> bool:
+        """Signal the first, when the second waits for it."""
+        if len(fleet.kernel.model_turns.asking) == 2 and not signalled:
+            signalled.append(signal)
+            fleet.kernel.operator.signal(2, signal, uid=0)
+        return bool(signalled)
+
+    fleet = Fleet("root", {"root": root, "asker": asker})
     model = fleet.model = Slow(TWINS)
-    model.turns = 100_000
+    model.turns, model.waits = 100_000, waits
     ended = asyncio.run(asyncio.wait_for(fleet.live(), 20))
     assert ended is not None
     second, first = ended["result"]

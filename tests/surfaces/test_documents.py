@@ -234,7 +234,9 @@ def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
         if not rows and name not in ("fleet", "models", "journal", "service"):
             missing.append(name)
         shown = "\n".join(rows)
-        common = {"--home"} | ({"--model", "--running", "--unconfined"} if name in ("run", "resume") else set())
+        common = {"--home"} | (
+            {"--model", "--running", "--running-of", "--unconfined"} if name in ("run", "resume") else set()
+        )
         missing += [f"{name} {option}" for option in options if option not in shown and option not in common]
         known |= set(options)
     assert missing == []

@@ -51,7 +51,7 @@ def entries(home: Path) -> list[list[ev.Event]]:
 
 def look(home: Path) -> None:
     shown = told(here("ps", home=home))
-    assert shown[0].split() == ["PID", "PARENT", "STATE", "TOKENS", "COST", "AGE", "RESTARTS", "AGENT", "NAME"]
+    assert shown[0].split() == ["PID", "PARENT", "STATE", "TOKENS", "COST", "CPU", "AGE", "RESTARTS", "AGENT", "NAME"]
     assert shown[1].split()[:4] == ["1", "0", "waiting", "(process"]
     assert shown[2].endswith(r"gentle [bold]\x1b[31mred")
     assert [row["pid"] for row in rows("ps", "--state", "stopped", home=home)] == []

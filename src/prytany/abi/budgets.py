@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -21,6 +21,8 @@ class Bounds(msgspec.Struct, array_like=True, frozen=True):
     calls: int = NONE
     wall_ms: int = NONE
     """From the grant on, downtime too."""
+    processor_ms: int = NONE
+    """Of workers, user and system time; in total alone."""
 
     def of(self, kind: str) -> int:
         """Of one of `KINDS`."""
@@ -42,18 +44,20 @@ RUN_DEFAULT = Budget(Bounds(tokens=1_000_000, usd_micros=5_000_000))
 """Of a run for which nobody said anything."""
 AMOUNT_MAX = 1 << 50
 """Of each kind; beyond it nothing is bounded."""
-_READ = {"tokens": "tokens", "usd": "usd_micros", "calls": "calls", "wall_s": "wall_ms"}
-_TIMES = {"tokens": 1, "usd": 1_000_000, "calls": 1, "wall_s": 1_000}
+_READ = {
+    "tokens": "tokens", "usd": "usd_micros", "calls": "calls", "wall_s": "wall_ms", "processor_s": "processor_ms",
+}  # fmt: skip
+_TIMES = {"tokens": 1, "usd": 1_000_000, "calls": 1, "wall_s": 1_000, "processor_s": 1_000}
 
 
 def read_budget(said: dict[str, Any]) -> Budget:
-    """A budget as people and programs write it: `tokens`, `usd`, `calls` and `wall_s` in total, and all but the last
-    below `per_minute`. Raises Einval."""
-    minute = said.get("per_minute", {})
+    """A budget as people and programs write it: `tokens`, `usd`, `calls`, `wall_s` and `processor_s` in total, and
+    the first three below `per_minute`. Raises Einval."""
+    minute: Any = said.get("per_minute", {})
     if not isinstance(minute, dict):
         raise Einval("a budget's per_minute is a map of tokens, usd and calls")
     total = {key: value for key, value in said.items() if key != "per_minute"}
-    return Budget(_bounds(total, ("tokens", "usd", "calls", "wall_s")), _bounds(minute, ("tokens", "usd", "calls")))
+    return Budget(_bounds(total, tuple(_READ)), _bounds(cast("dict[str, Any]", minute), ("tokens", "usd", "calls")))
 
 
 def narrower(one: Bounds, other: Bounds) -> Bounds:

@@ -1,4 +1,4 @@
-"""`cost`: what models took, from the journal."""
+"""`cost`: what models and workers took, from the journal."""
 
 from __future__ import annotations
 
@@ -63,14 +63,19 @@ def _tokens(spent: Spent) -> int:
 def _show(by: Sequence[str], found: Mapping[tuple[str | int, ...], Spent], total: Spent) -> None:
     if not found:
         say("no model was asked")
+        _tell_processor(by, total)
         return
     columns = [Column(part.upper(), right=part == "run", long=part != "day") for part in by]
     columns += [Column(title, right=True) for title in NUMBERS]
-    lines = [Line([*(str(part) or "-" for part in key), *_numbers(spent)]) for key, spent in found.items()]
+    columns += [Column("PROCESSOR", right=True)] * ("model" not in by)  # it is of none
+    lines = [
+        Line([*(str(part) or "-" for part in key), *_numbers(spent)][: len(columns)]) for key, spent in found.items()
+    ]
     if len(found) > 1:
-        lines.append(Line(["all", *[""] * (len(by) - 1), *_numbers(total)], "bold"))
+        lines.append(Line(["all", *[""] * (len(by) - 1), *_numbers(total)][: len(columns)], "bold"))
     for line in table(columns, lines):
         print(line)
+    _tell_processor(by, total)
     if total.unpriced:
         say(f"UNPRICED: {total.unpriced} attempts took tokens at a price that is not known, or was not recorded then")
     if "tag" in by and sum(spent.calls + spent.failed for spent in found.values()) > total.calls + total.failed:
@@ -82,7 +87,13 @@ def _show(by: Sequence[str], found: Mapping[tuple[str | int, ...], Spent], total
         say(f"the tokens of {total.estimated} attempts are an estimate: the endpoint did not tell them")
 
 
+def _tell_processor(by: Sequence[str], total: Spent) -> None:
+    if total.processor_us and "model" in by:
+        say(f"workers took {duration(total.processor_us * 1000)} of the processor")
+
+
 def _numbers(spent: Spent) -> list[str]:
     tokens = f"{spent.prompt_tokens:,}", f"{spent.completion_tokens:,}"
     cost = "?" if spent.unpriced and not spent.cost_usd_micros else money(spent.cost_usd_micros)
-    return [str(spent.calls), str(spent.failed), *tokens, cost, str(spent.unpriced), duration(spent.model_us * 1000)]
+    times = duration(spent.model_us * 1000), duration(spent.processor_us * 1000)
+    return [str(spent.calls), str(spent.failed), *tokens, cost, str(spent.unpriced), *times]

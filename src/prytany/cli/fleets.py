@@ -77,6 +77,7 @@ fleet.section("Commands", check, show, schema)
 @options.target
 @options.of_fleet
 @options.running
+@options.running_of
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option(
     "--keep-ended",
@@ -92,7 +93,8 @@ fleet.section("Commands", check, show, schema)
 @options.as_json
 @click.pass_context
 def up(
-    context: click.Context, target: Path, home: Path | None, model: str, running: int, unconfined: bool,
+    context: click.Context, target: Path, home: Path | None, model: str, running: int,
+    running_of: dict[int, int], unconfined: bool,
     tags: tuple[str, ...], trust: bool, dry_run: bool, keep_ended: float, drain: int, plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a fleet up, so that its agents can be talked to.
@@ -109,7 +111,15 @@ def up(
         from prytany.cli.up import bring_up
 
         terms = Terms(
-            find_home(home), model, running, unconfined, as_json, plain=plain, tags=tags, keep_ended_days=keep_ended
+            find_home(home),
+            model,
+            running,
+            unconfined,
+            as_json,
+            plain=plain,
+            tags=tags,
+            keep_ended_days=keep_ended,
+            running_of=running_of,
         )
         given = options.given(context)
         context.exit(bring_up(terms, target, hang_ups, trust=trust, dry_run=dry_run, drain_s=drain, given=given))

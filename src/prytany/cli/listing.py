@@ -23,8 +23,8 @@ ENDED_SHOWN = 40
 """Of the processes that have ended, how many a person is shown unasked: the newest."""
 PS = (
     Column("PID", right=True), Column("PARENT", right=True), Column("STATE", long=True), Column("TOKENS", right=True),
-    Column("COST", right=True), Column("AGE", right=True), Column("RESTARTS", right=True), Column("AGENT", long=True),
-    Column("NAME", long=True),
+    Column("COST", right=True), Column("CPU", right=True), Column("AGE", right=True), Column("RESTARTS", right=True),
+    Column("AGENT", long=True), Column("NAME", long=True),
 )  # fmt: skip
 TREE = (
     Column("PROCESS", long=True), Column("STATE", long=True), Column("TOKENS", right=True), Column("COST", right=True),
@@ -81,7 +81,9 @@ def _without_old(rows: Sequence[ProcessRow]) -> list[ProcessRow]:
 def _cells(p: ProcessRow, now_ns: int) -> list[str]:
     fails = f"{p.failures} of {p.restarts}" if p.restarts else "-"
     agent = f"{p.fleet}.{p.agent}" if p.fleet else ""
-    return [format_pid(Pid(p.pid)), str(p.parent), _state(p), *_took(p, now_ns), fails, agent, p.name]
+    tokens, cost, age = _took(p, now_ns)
+    cpu = f"{p.cpu_us / 1e6:.1f}s"
+    return [format_pid(Pid(p.pid)), str(p.parent), _state(p), tokens, cost, cpu, age, fails, agent, p.name]
 
 
 def _took(p: ProcessRow, now_ns: int) -> tuple[str, str, str]:

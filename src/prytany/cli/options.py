@@ -99,6 +99,28 @@ running = click.option(
     show_default=True,
     help="How many processes run at once.",
 )
+
+
+def _are_classes(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[int, int]:
+    """A callback: bounds by class."""
+    from prytany.abi.qos import QOS
+
+    bounds: dict[int, int] = {}
+    for text in texts:
+        name, equals, most = text.partition("=")
+        if name not in QOS or not (equals and most.isascii() and most.isdecimal() and len(most) < 40):
+            raise click.BadParameter(f"{text[:100]!r} is not CLASS=N; there are {', '.join(QOS)}")
+        if int(QOS[name]) in bounds:
+            raise click.BadParameter(f"{name} is given twice")
+        bounds[int(QOS[name])] = int(most)
+    return bounds
+
+
+running_of = click.option(
+    "--running-of", metavar="CLASS=N", multiple=True, callback=_are_classes,
+    help="How many of a class at once, within --running; interactive, initiated, utility or background; may be given"
+    " again.",
+)  # fmt: skip
 unconfined = click.option(
     "--unconfined", is_flag=True, help="Accept that workers are not confined, where the machine cannot do it."
 )

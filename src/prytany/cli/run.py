@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,6 +70,8 @@ class Terms(NamedTuple):
     """Of what is started."""
     keep_ended_days: float = 7.0
     """How long runs that ended are listed."""
+    running_of: Mapping[int, int] = {}
+    """Of a class alone, where it has a bound of its own."""
 
 
 Start = Callable[[Shard], Awaitable[list[int]]]
@@ -187,7 +189,7 @@ async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool)
     try:
         return await Shard.open(
             home, partial(open_models, terms.model, fresh=fresh), create=create, running_max=terms.running_max,
-            unconfined=terms.unconfined, watch=watch, tools=terms.tools, quotas=quotas,
+            running_of=terms.running_of, unconfined=terms.unconfined, watch=watch, tools=terms.tools, quotas=quotas,
         )  # fmt: skip
     except Ebusy as error:
         raise advised(error, in_use(error, home)) from None

@@ -28,6 +28,7 @@ from prytany.cli import options
 @options.of_fleet
 @options.tools
 @options.running
+@options.running_of
 @click.option("--python", metavar="PLACE", default="", help="Run it in this interpreter or virtual environment.")
 @click.option(
     "--entry",
@@ -41,7 +42,8 @@ from prytany.cli import options
 @click.pass_context
 def run(
     context: click.Context, target: str, input: Path | None, output: Path | None, unveil: tuple[str, ...],
-    arg: tuple[str, ...], home: Path | None, tools: tuple[Path, ...], model: str, running: int, unconfined: bool,
+    arg: tuple[str, ...], home: Path | None, tools: tuple[Path, ...], model: str, running: int,
+    running_of: dict[int, int], unconfined: bool,
     tags: tuple[str, ...], python: str, entry: str, trust: bool, plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a program, or an agent of a fleet, to its end, with everything that it starts.
@@ -67,7 +69,7 @@ def run(
             if value:
                 raise click.UsageError(f"{name} is for programs; a fleet says it in its file")
         given = {name: folder for name, folder in (("input", input), ("output", output)) if folder is not None}
-        terms = Terms(place, model, running, unconfined, as_json, plain=plain, tags=tags)
+        terms = Terms(place, model, running, unconfined, as_json, plain=plain, tags=tags, running_of=running_of)
         context.exit(run_fleet(terms, Path(target), entry, given, given_arguments(arg, {}), trust=trust))
     if entry or trust:
         raise click.UsageError(f"--entry and --trust are for fleets, and {target} is none")
@@ -83,12 +85,20 @@ def run(
 @options.home
 @options.model
 @options.running
+@options.running_of
 @options.unconfined
 @options.plain
 @options.as_json
 @click.pass_context
 def resume(
-    context: click.Context, home: Path | None, model: str, running: int, unconfined: bool, plain: bool, as_json: bool
+    context: click.Context,
+    home: Path | None,
+    model: str,
+    running: int,
+    running_of: dict[int, int],
+    unconfined: bool,
+    plain: bool,
+    as_json: bool,
 ) -> None:
     """Go on with everything in a home that has not ended.
 
@@ -98,4 +108,6 @@ def resume(
     from prytany.cli.run import Terms
     from prytany.cli.run import resume as resume_home
 
-    context.exit(resume_home(Terms(find_home(home), model, running, unconfined, as_json, plain=plain)))
+    context.exit(
+        resume_home(Terms(find_home(home), model, running, unconfined, as_json, plain=plain, running_of=running_of))
+    )

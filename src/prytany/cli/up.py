@@ -32,7 +32,7 @@ from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
 from prytany.system.service_manager import ServiceManager
 
-OF_KERNEL = ("model", "running", "unconfined", "keep_ended", "drain", "plain")
+OF_KERNEL = ("model", "running", "running_of", "unconfined", "keep_ended", "drain", "plain")
 """Options of `up` that only a kernel heeds which begins."""
 ROOT = (
     "this kernel is root's: workers get a uid each, but files of tools and inline programs run as root."

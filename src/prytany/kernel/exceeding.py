@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.budgets import Bounds, Budget
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.signals import Signal
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.ledger import Ledger
 from prytany.ports.clock import Clock
@@ -24,9 +25,6 @@ from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.budgets import Budgets
 from prytany.scheduling.spending import BREACH, Verdict
-
-if TYPE_CHECKING:
-    from prytany.kernel.model_turns import ModelTurns
 
 REASON = "budget: "
 """What the reason of a process begins with that was stopped for one."""
@@ -39,7 +37,6 @@ class Core(Protocol):
 
     ledger: Ledger
     budgets: Budgets
-    model_turns: ModelTurns
     closing: bool
 
     @property
@@ -138,7 +135,7 @@ class Exceeding:
     def _below(self, name: str) -> Iterator[Process]:
         """Those whose calls are set aside in an account. Looks at every process."""
         for process in list(self._k.table.processes.values()):
-            if process.alive and name in self._k.model_turns.accounts(process):
+            if process.alive and name in accounts_of(self._k.ledger.state, process):
                 yield process
 
     def _ring(self) -> None:

@@ -12,9 +12,11 @@ class Finding:
     """What a program's name means now."""
 
     def __init__(
-        self, find_program: Callable[..., Program], programs: Programs | None, content: Callable[[bytes], bytes]
+        self, find_program: Callable[..., Program], programs: Programs | None, content: Callable[[bytes], bytes],
+        environment: Callable[[str], str],
     ) -> None:  # fmt: skip
-        """`content` gives what was recorded, by its digest."""
+        """`content` gives what was recorded, by its digest; `environment` what an interpreter's is."""
+        self._environment = environment
         self._find_program = find_program
         self._programs = programs
         self._content = content
@@ -52,3 +54,7 @@ class Finding:
             if not source or not target.startswith(":"):
                 raise
             return await self._programs.look_up(target, beside, self._content(source))
+
+    def environment(self, python: str) -> str:
+        """What the environment of an interpreter is now."""
+        return self._environment(python)

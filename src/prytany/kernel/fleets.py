@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.budgets import RUN_DEFAULT, Budget
-from prytany.abi.errors import Eagain, Enoent
+from prytany.abi.budgets import NONE, RUN_DEFAULT, Budget
+from prytany.abi.errors import Eagain, Einval, Enoent
 from prytany.abi.names import check_tags
 from prytany.abi.qos import Qos
 from prytany.abi.values import pack
@@ -21,6 +21,8 @@ from prytany.supervision.fleets import Fleet
 
 NOTICES_AT_ONCE = 10_000
 """In one command."""
+UNSAID = -1
+"""Of an agent's class."""
 
 
 class Agent(NamedTuple):
@@ -41,6 +43,13 @@ class Agent(NamedTuple):
     python: str = ""
     about: str = ""
     tags: Sequence[str] = ()
+    qos: int = UNSAID
+    """Its class, as `prytany.abi.qos.Qos`."""
+    weight: int = 1
+    budget: Budget | None = None
+    """Of each process of it; None where nothing is said."""
+    budget_tree: bool = False
+    """And of all below it."""
 
 
 class ChannelForm(NamedTuple):
@@ -68,7 +77,7 @@ class FleetOperator:
     def declare(
         self, name: str, agents: Iterable[Agent], *, models: Mapping[str, str], tools: Sequence[str], resolved: bytes,
         uid: int, stays: bool = False, number: int = 0, channels: Sequence[ChannelForm] = (),
-        known: Collection[str] | None = None,
+        known: Collection[str] | None = None, budget: Budget | None = None,
     ) -> int:  # fmt: skip
         """Bring a fleet, or bring `number` again: what runs goes on as it is, what is started from now on is new.
 
@@ -83,6 +92,7 @@ class FleetOperator:
             number: of the fleet that is brought again, or 0 for a new one.
             channels: by which people are told of it.
             known: the names of all of its tools, where other texts of their files are about to be loaded.
+            budget: of each run that begins with one of its agents; None where nothing is said.
 
         Returns:
             its number.
@@ -100,7 +110,7 @@ class FleetOperator:
         number = number or k.fleets.next_number
         events: list[ev.Event] = [
             ev.OperatorCommanded(uid, f"fleet {name}", 0),
-            ev.FleetDeclared(number, name, k.digest(resolved), dict(models), list(tools), stays, uid),
+            ev.FleetDeclared(number, name, k.digest(resolved), dict(models), list(tools), stays, uid, budget),
         ]
         sources: list[bytes] = []
         for agent in agents:
@@ -172,6 +182,7 @@ class FleetOperator:
             source=self._k.shared_digest(found.source), pledge=sorted(pledge), model=agent.model,
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
+            qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:
@@ -202,13 +213,15 @@ class FleetOperator:
 
         Raises:
             Enoent: there is no such fleet or agent.
-            Einval: one of the tags is none, or there are too many.
+            Einval: one of the tags is none, or there are too many; a budget is in money, and its model has no price.
             Eagain: the process table is full.
             Epolicy: a tool of the fleet is not loaded in this kernel.
         """
         k = self._k
         fleet = self.get(number)
         agent = agent_of(fleet, name)
+        asked = fleet.models.get(agent.model) or model
+        check_price(k, asked, (budget or fleet.budget, agent.budget))
         if len(k.table.processes) >= limits.PROCESSES_MAX:
             raise Eagain("the process table is full")
         argument = pack([args, kwargs])
@@ -217,7 +230,7 @@ class FleetOperator:
         spawned = ev.ProcessSpawned(
             pid=pid, parent=0, run=pid, name=agent.name, kind=agent.kind, program=program, source=agent.source,
             argument=k.digest(argument), pledge=agent.pledge, unveil={**agent.unveil, **unveil},
-            seed=k.entropy(32), uid=uid, model=fleet.models.get(agent.model) or model, python=agent.python,
+            seed=k.entropy(32), uid=uid, model=asked, python=agent.python,
             environment=k.environment(agent.python), restarts=agent.restarts, fleet=number, agent=agent.name,
             tags=check_tags(agent.tags, tags), qos=agent.qos if agent.qos >= 0 else qos, weight=agent.weight,
         )  # fmt: skip
@@ -234,6 +247,23 @@ class FleetOperator:
         )
         k.ledger.commit(events, {k.digest(argument): argument}, tuple(shared))
         return pid
+
+
+def check_price(k: Core, name: str, budgets: Iterable[Budget | None]) -> None:
+    """Raise Einval where money is to bound what asks a model that nobody knows the price of.
+
+    Args:
+        k: the kernel.
+        name: its name of the model.
+        budgets: of what asks it.
+    """
+    model = k.endpoint(name)
+    if model is None or model.features.prices is not None:
+        return
+    if any(b is not None and max(b.total.usd_micros, b.minute.usd_micros) > NONE for b in budgets):
+        unpriced = Einval(f"a budget in money bounds nothing: nobody knows what the model {model.name!r} costs")
+        unpriced.add_note("name a model with `prices` in the fleet file, or bound `tokens` instead of `usd`")
+        raise unpriced
 
 
 def agent_of(fleet: Fleet, name: str) -> ev.AgentDeclared:

@@ -18,6 +18,7 @@ from prytany.abi.errors import Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack_error
 from prytany.journal.bodies import Stored
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
@@ -38,6 +39,7 @@ from prytany.kernel.notices import Notices
 from prytany.kernel.operator import Operator
 from prytany.kernel.outcome import Program, Programs
 from prytany.kernel.places import Places
+from prytany.kernel.processor import Processor
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Reactions, Watcher
 from prytany.kernel.recovery import Recovery
@@ -81,12 +83,13 @@ class Kernel:
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
-        found = Finding(find_program, programs, self.content)
+        found = Finding(find_program, programs, self.content, environment)
         self.find_program, self.known_program, self.look_up = found.find_program, found.known_program, found.look_up
-        self.environment = environment
-        self.places = Places(running_max)
+        self.environment = found.environment
+        self.places = Places(running_max, self.now_ns)
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.model_turns = ModelTurns(self, outside.clock)
+        self.model_endpoints = self.model_turns.endpoints
         self.model_routes = ModelRoutes(self)
         self.model_sparing = ModelSparing(self)
         self.exceeding = Exceeding(self, outside.clock)
@@ -96,6 +99,7 @@ class Kernel:
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)
+        self.processor = Processor(self)
         self.restarts = Restarts(outside.clock, self)
         self.notices = Notices(self, outside.couriers, outside.clock, outside.home)
         self.closing = False
@@ -136,6 +140,10 @@ class Kernel:
     def endpoint(self, name: str) -> Model | None:
         """The model of which that is the kernel's name."""
         return self.outside.models.get(name)
+
+    def accounts_of(self, process: Process) -> Sequence[str]:
+        """The budgets that a process stands below."""
+        return accounts_of(self.ledger.state, process)
 
     def asked_model(self, process: Process, n: int, name: str) -> Model | None:
         """The model that open call `n` has its turn at; `name` is what its caller calls it."""
@@ -218,9 +226,9 @@ class Kernel:
 
     def on_left(self, pid: int, cpu_us: int) -> None:
         """A worker that was ended is gone; see ports.runner. What it took is recorded to the last, when closing too."""
-        run = self.workers.left(pid)
-        if cpu_us and run and self.ledger.journal.failure is None:
-            self.ledger.commit((ev.ProcessAccounted(pid, run, cpu_us),), {})
+        live = self.workers.left(pid)
+        if live is not None and self.ledger.journal.failure is None:
+            self.processor.ended(live, cpu_us)
 
     def on_exit(self, pid: int, status: int, signal: int, reason: str, cpu_us: int) -> None:
         """A worker is gone; see ports.runner."""
@@ -229,7 +237,8 @@ class Kernel:
         if live is None or live.leaving or self.closing or process is None or process.epoch != live.epoch:
             return
         try:
-            self.end(pid, status, signal, reason, cpu_us)
+            self.processor.ended(live, cpu_us)
+            self.end(pid, status, signal, reason)
         except Exception as error:
             contain(self, self.reactions, pid, error, "the end of its worker")
 
@@ -315,7 +324,7 @@ class Kernel:
     # Life.
 
     def begin(self, version: str, os_pid: int) -> None:
-        """Go on where the journal stands: effects begin again, processes come back by replay."""
+        """Go on where the journal stands."""
         seq = self.ledger.commit((ev.KernelStarted(version, os_pid),), {})
         while long_ended := let_go(self.table, self.now_ns(), keep_ms=self.quotas.ended_run_ms):
             self.ledger.commit(long_ended, {})
@@ -348,19 +357,20 @@ class Kernel:
                     contain(self, self.reactions, pid, error, "coming back")
                     continue
                 if not process.idle:
-                    self.places.ask(pid)
+                    self.places.ask(pid, process.qos)
         for process in list(self.table.processes.values()):
             if process.state is State.STOPPED:
                 self.reactions.begin_deadlines(process)
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
         self.sessions.come_back()
-        self.reactions.fill()
+        self.reactions.line_up()
 
     def settled(self, pid: int) -> None:
         """The worker of `pid` stands where its process stands."""
         process = self.table.get(pid)
         if process is not None:
+            self.processor.begun(process)
             self.places.update(process)
             self.reactions.fill()
 

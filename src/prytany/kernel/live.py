@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from prytany.abi import limits
 from prytany.kernel.replay import Cursor
@@ -14,8 +15,8 @@ class Live:
     """One worker's state. `cursor` is there until the worker has reached the frontier of its record."""
 
     __slots__ = (
-        "_base", "_taken", "_unasked", "cursor", "cut", "delivered", "epoch", "frame_end", "last_n", "last_ns",
-        "leaving", "pid", "run", "sent", "upto", "worker",
+        "_base", "_taken", "_unasked", "accounts", "cursor", "cut", "delivered", "epoch", "frame_end", "last_n",
+        "last_ns", "leaving", "outdated", "pid", "run", "sent", "upto", "worker",
     )  # fmt: skip
 
     def __init__(self, process: Process, cursor: Cursor) -> None:
@@ -41,6 +42,10 @@ class Live:
         """The last call of the frame that is being taken: after it the worker is idle."""
         self.leaving = False
         """Its end is the kernel's doing: it says nothing about the program."""
+        self.accounts: Sequence[str] = ()
+        """The budgets that what it takes of the processor is charged to."""
+        self.outdated = False
+        """It does not weigh what the class of its process says, and cannot be made to."""
         self._taken: asyncio.Future[None] | None = None
 
     def idle_after(self, n: int, process: Process) -> bool:

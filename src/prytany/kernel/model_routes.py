@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.ledger import Ledger
+from prytany.kernel.model_endpoints import ModelEndpoints
 from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.scheduling.routes import routed, stands_in
 from prytany.scheduling.spending import left_permille
-
-if TYPE_CHECKING:
-    from prytany.kernel.model_turns import ModelTurns
 
 
 class Core(Protocol):
     """The kernel, as routes see it."""
 
     ledger: Ledger
-    model_turns: ModelTurns
+
+    @property
+    def model_endpoints(self) -> ModelEndpoints:
+        """What is known of each."""
+        ...
 
     def endpoint(self, name: str) -> Model | None:
         """The model of which that is the kernel's name."""
@@ -46,21 +49,21 @@ class ModelRoutes:
             return name
         features = model.features
         if features.routes:
-            left = left_permille(self._k.ledger.state.budgets, self._k.model_turns.accounts(process))
+            left = left_permille(self._k.ledger.state.budgets, accounts_of(self._k.ledger.state, process))
             name = routed(name, features.routes, process.qos, prompt(), left)
         return self.instead(name, needs)
 
     def instead(self, name: str, needs: Collection[str], tried: Collection[str] = ()) -> str:
         """Who is asked where `name` is meant: itself, or the first of its chain that can be asked where it cannot, or
         where it was `tried` in vain."""
-        turns = self._k.model_turns
+        endpoints = self._k.model_endpoints
 
         def able(other: str) -> bool:
             model = self._k.endpoint(other)
             return (
                 model is not None
                 and other not in tried
-                and turns.well(other)
+                and endpoints.well(other)
                 and all(getattr(model.features, need) for need in needs)
             )
 

@@ -17,24 +17,24 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from prytany.abi import events as ev
-from prytany.abi.budgets import process_account, run_account, tenant_account, tree_account
 from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.exceeding import exceeded
+from prytany.kernel.giving_way import GivingWay
 from prytany.kernel.ledger import TENANT, Ledger
+from prytany.kernel.model_endpoints import ModelEndpoints
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.reserve import elsewhere
 from prytany.kernel.turn_events import queued, reserved_in
 from prytany.ports.clock import Clock
-from prytany.ports.model import Allowance, Model, ModelLimits, Told
+from prytany.ports.model import Model, Told
 from prytany.process.process import Process, Reservation, State
 from prytany.process.table import Table
 from prytany.scheduling.budgets import Amount
 from prytany.scheduling.call import Call
-from prytany.scheduling.rates import Limits
-from prytany.scheduling.rates import Told as Heard
-from prytany.scheduling.run_queue import RunQueue, Used
+from prytany.scheduling.run_queue import Used
 from prytany.scheduling.scheduler import Wanted
 from prytany.scheduling.twins import TwinScheduler
 
@@ -87,14 +87,16 @@ class ModelTurns:
         self._k = kernel
         self._clock = clock
         self.scheduler = TwinScheduler(kernel.ledger.state.budgets)
+        self.endpoints = ModelEndpoints(kernel, self.scheduler)
+        self.giving_way = GivingWay()
         self.held = False
         """Nothing begins any more: the kernel is to stop."""
-        self._said: dict[str, ModelLimits] = {}
-        """What each endpoint's operator said when that was last looked at."""
         self._keys: dict[int, dict[int, int]] = {}
         """The calls that the scheduler knows, by process and number."""
         self._beginning: set[int] = set()
         """The calls whose turn has come, by key, where that is not durable."""
+        self._between: dict[int, Wanted] = {}
+        """The calls of which an attempt has ended without an answer, by key, until they wait for another."""
         self._retrying: dict[int, asyncio.Future[None]] = {}
         """The effects that wait to make a further attempt, by key."""
         self.asking: dict[int, Asking] = {}
@@ -156,17 +158,17 @@ class ModelTurns:
         """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step. `told` is
         what its endpoint said of its limits."""
         waits = self.scheduler.get(key)
-        was_well = waits is not None and self.well(waits.endpoint)
+        was_well = waits is not None and self.endpoints.well(waits.endpoint)
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
         if told is not None:
-            self.scheduler.queues[wanted.endpoint].rates.told(
-                self._k.ledger.now_ns(), requests=_heard(told.requests), tokens=_heard(told.tokens)
-            )
-        if was_well and not self.well(wanted.endpoint):
+            self.endpoints.heard(wanted.endpoint, told)
+        if was_well and not self.endpoints.well(wanted.endpoint):
             self._flee(wanted.endpoint)
-        if not used.cause:
+        if used.cause:
+            self._between[key] = wanted
+        else:
             estimates = self.scheduler.queues[wanted.endpoint].estimates
             estimates.learn(wanted.kind, wanted.prompt_most, used.prompt, used.completion)
         self.fill_soon()
@@ -176,8 +178,12 @@ class ModelTurns:
         call = process.open[n]
         if call.reserved is None or self.scheduler.get(call.seq) is not None:
             return
-        wanted = self._wanted(process, n, call.seq, call.reserved, None)
+        had = self._between.pop(call.seq, None)
+        wanted = self._wanted(process, n, call.seq, call.reserved, had.needs if had is not None else None)
         wanted.call.offered_ns = call.queued_ns
+        if had is not None and had.endpoint == wanted.endpoint:
+            wanted.call.offered_ns, wanted.call.refusals = had.call.offered_ns, had.call.refusals
+            wanted.call.yielded, wanted.call.delivered = had.call.yielded, had.call.delivered
         self._offer(wanted, self._k.ledger.now_ns())
 
     async def again(self, process: Process, n: int, pause_ns: int) -> None:
@@ -225,6 +231,8 @@ class ModelTurns:
             del self._keys[pid]
         self._beginning.discard(key)
         self.asking.pop(key, None)
+        self._between.pop(key, None)
+        self.giving_way.forget(key)
         now_ns = self._k.ledger.now_ns()
         if self.scheduler.cancel(key, now_ns) is None:
             self.scheduler.settled(key, CANCELLED, now_ns)
@@ -275,20 +283,20 @@ class ModelTurns:
 
     def look(self, endpoint: str) -> None:
         """The operator may have said something else of an endpoint."""
-        if endpoint in self._said:
-            self._open(endpoint)
-            self.fill_soon()
+        self.endpoints.look(endpoint)
+        self.fill_soon()
 
-    def waits_for(self, endpoint: str) -> bool:
-        """Whether calls wait for an endpoint, or are under way there."""
-        queue = self.scheduler.queues.get(endpoint)
-        return queue is not None and (any(queue.waiting()) or bool(queue.running))
+    def turn_is_up(self, key: int, tokens: int) -> bool:
+        """Whether the attempt at call `key`, which has generated so many tokens in this turn, lets others."""
+        wanted = self.scheduler.get(key)
+        if wanted is None:
+            return False
+        return self.scheduler.queues[wanted.endpoint].turn_is_up(key, tokens, self._k.ledger.now_ns())
 
-    def well(self, endpoint: str) -> bool:
-        """Whether an endpoint can be asked now, as far as is known: it does not fail again and again."""
-        queue = self.scheduler.queues.get(endpoint)
-        now_ns = self._k.ledger.now_ns()
-        return queue is None or queue.breaker.ready_ns(now_ns) == now_ns
+    def delivered(self, key: int) -> None:
+        """Something of the answer to call `key` has gone to its process."""
+        if (wanted := self.scheduler.get(key)) is not None:
+            self.scheduler.queues[wanted.endpoint].delivered(key)
 
     # Carrying out.
 
@@ -329,6 +337,8 @@ class ModelTurns:
         except Exception as error:
             raise KernelPanic("calls of models whose turn has come could not be let begin") from error
         self._alarm.set(self.scheduler.when(now_ns))
+        for key in self.scheduler.giving_way(now_ns):
+            self.giving_way.tell(key)
 
     async def close(self) -> None:
         """Nothing begins any more."""
@@ -374,46 +384,13 @@ class ModelTurns:
     def _wanted(
         self, process: Process, n: int, key: int, most: ev.ModelReserved | Reservation, needs: tuple[str, ...] | None
     ) -> Wanted:  # fmt: skip
-        queue = self._open(most.endpoint)
+        queue = self.endpoints.open(most.endpoint)
         kind = process.program
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
         asking = self.asking.get(key)
-        same = asking.same if asking is not None else b""
-        return Wanted(call, most.endpoint, self.accounts(process), amount, n, kind, most.prompt_tokens, needs, same)
-
-    def accounts(self, process: Process) -> Sequence[str]:
-        """The budgets that a call of the process is set aside in: its own, those of the trees that it stands in, its
-        run's and its tenant's. Costs one look a generation."""
-        known = self._k.ledger.state.budgets.accounts
-        if not known:
-            return ()
-        names = [process_account(process.pid)]
-        above: Process | None = process
-        while above is not None:
-            names.append(tree_account(above.pid))
-            above = self._k.table.get(above.parent)
-        names += (run_account(process.run), tenant_account(TENANT))
-        return [name for name in names if name in known]
-
-    def _open(self, endpoint: str) -> RunQueue:
-        """The queue of an endpoint, with what its operator says of it now."""
-        model = self._k.endpoint(endpoint)
-        said = model.features.limits if model is not None else self._said.get(endpoint, ModelLimits())
-        known = self._said.get(endpoint)
-        if known == said:
-            return self.scheduler.queues[endpoint]
-        self._said[endpoint] = said
-        limits = Limits(said.concurrency, said.requests_per_minute, said.tokens_per_minute)
-        now_ns = self._k.ledger.now_ns()
-        queue = self.scheduler.open(endpoint, limits, said.policy)
-        if known is None:
-            queue.rates.remember(self._k.ledger.state.asked.since(endpoint, now_ns))
-        elif known.policy != said.policy:
-            queue.order_by(said.policy, now_ns)
-        return queue
-
-
-def _heard(said: Allowance | None) -> Heard | None:
-    return None if said is None else Heard(said.limit, said.left, said.reset_ns)
+        return Wanted(
+            call, most.endpoint, accounts_of(self._k.ledger.state, process), amount, n, kind, most.prompt_tokens, needs,
+            asking.same if asking is not None else b"",
+        )  # fmt: skip

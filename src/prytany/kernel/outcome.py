@@ -182,6 +182,10 @@ class Context(Protocol):
         """What may be taken, and what was."""
         ...
 
+    def accounts_of(self, process: Process) -> Sequence[str]:
+        """The budgets that a process stands below."""
+        ...
+
     @property
     def model_routes(self) -> ModelRoutes:
         """Which models calls go to."""

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
-from prytany.abi import limits
-from prytany.abi.errors import KernelPanic
 from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
@@ -18,6 +16,7 @@ from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
+from prytany.kernel.letting_in import LettingIn
 from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
@@ -89,7 +88,8 @@ class Reactions:
     def __init__(self, kernel: Core, watch: Watcher | None) -> None:
         self._k = kernel
         self._watch = watch
-        self._starting = 0  # starts that are not durable
+        self._in = LettingIn(kernel)
+        self.fill, self.line_up = self._in.fill, self._in.line_up
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
 
@@ -137,7 +137,7 @@ class Reactions:
         if self._k.places.holds(pid):
             self._k.workers.wake(pid)
         else:
-            self._k.places.ask(pid)
+            self._k.places.ask(pid, process.qos)
             self.fill()
 
     def on_done(self, entry: Durable, e: ev.CallDone) -> None:
@@ -270,6 +270,8 @@ class Reactions:
             self.begin_open(process, entry.seq)
             if not process.idle:
                 self.come_back(e.pid)
+        elif process is not None and process.state is State.READY:
+            self._in.ready(process)
         self._k.restarts.schedule(e.pid)
         self.fill()
 
@@ -280,10 +282,7 @@ class Reactions:
 
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
         """A worker starts, and whoever could not yet is next."""
-        self._starting -= 1
-        self._k.workers.wake(e.pid)
-        if self._k.table.ready:
-            self.fill()
+        self._in.started(e.pid)
 
     def on_stopped(self, entry: Durable, e: ev.ProcessPaused) -> None:
         """A worker is taken away."""
@@ -339,18 +338,17 @@ class Reactions:
         self._k.places.release(e.pid)
 
     def on_scheduled(self, entry: Durable, e: ev.ProcessScheduled) -> None:
-        """Its calls that wait are put into another order."""
+        """Its calls that wait are put into another order, and it has another share of the machine."""
         if (process := self._k.table.get(e.pid)) is not None:
             self._k.model_turns.scheduled(process)
+            self._k.places.changed(e.pid, process.qos)
+            self._k.workers.weigh(process)
+            self.fill()
 
     def on_budget(self, entry: Durable, e: ev.BudgetGranted | ev.BudgetAdded) -> None:
         """Who waits for it is asked again."""
         self._k.model_turns.added(e.account)
         self._k.exceeding.look(e.account)
-
-    def on_forgotten(self, entry: Durable, e: ev.ContentForgotten) -> None:
-        """What is kept of it for others is no more."""
-        self._k.model_sparing.forgotten(e.pid)
 
     def on_noticed(self, entry: Durable, e: ev.Event) -> None:
         """People are told, or told again."""
@@ -361,28 +359,12 @@ class Reactions:
         if live is None or live.cursor is not None:
             return  # it has a place until it is back, if it comes; then it is settled
         self._k.places.update(process)
+        if live.outdated:
+            self._k.workers.renew(live)
         if self._k.workers.too_many:
             self._k.workers.put_away()
-        if self._k.table.ready or self._k.places.asked:
+        if self._k.places.asked:
             self.fill()
-
-    def fill(self) -> None:
-        """Let in whom there is a place for: those that were in before, then the ready ones, oldest first.
-
-        Raises:
-            KernelPanic: it failed; that is nobody's doing for whose sake it is done.
-        """
-        table, places = self._k.table, self._k.places
-        try:
-            while (pid := places.next()) is not None:
-                self._k.workers.wake(pid)
-            while table.ready and places.free > 0 and self._starting < limits.STARTS_AT_ONCE:
-                process = table.require(next(iter(table.ready)))
-                self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
-                self._starting += 1
-                places.update(process)
-        except Exception as error:
-            raise KernelPanic("those for whom there is a place could not be let in") from error
 
 
 _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
@@ -399,7 +381,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessScheduled: Reactions.on_scheduled,
     ev.BudgetGranted: Reactions.on_budget,
     ev.BudgetAdded: Reactions.on_budget,
-    ev.ContentForgotten: Reactions.on_forgotten,
+    ev.ContentForgotten: lambda self, entry, e: self._k.model_sparing.forgotten(e.pid),
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,

@@ -18,6 +18,7 @@ from prytany.memory.context import Head
 from prytany.ports.model import Model, Usage
 from prytany.process.process import Reservation
 
+NOTHING = Usage()
 TEMPLATE_TOKENS = 64
 MESSAGE_TOKENS = 16
 IMAGE_TOKENS = 50_000
@@ -85,7 +86,8 @@ def refused(pid: int, n: int, reserved: Reservation, took_us: int, cause: str) -
 
 
 def settle(
-    pid: int, n: int, reserved: Reservation, model: Model, usage: Usage, content: tuple[Any, Any], took_us: int
+    pid: int, n: int, reserved: Reservation, model: Model, usage: Usage, content: tuple[Any, Any], took_us: int,
+    before: Usage = NOTHING,
 ) -> ev.ModelUsed:  # fmt: skip
     """An attempt that was answered, as reported; what the report leaves out is estimated, and marked so.
 
@@ -98,6 +100,7 @@ def settle(
         content: what was asked, and what was answered (None for nothing); their sizes count, and only where the report
             is silent.
         took_us: the time of the attempt.
+        before: what of it was charged in earlier turns.
     """
     prompt, answer = content
     given, taken = usage.prompt_tokens, usage.completion_tokens
@@ -109,8 +112,17 @@ def settle(
         prices = model.features.prices
         cost = prices.cost_usd_micros(Usage(given, taken)) if prices is not None else None
     return ev.ModelUsed(
-        pid, n, model.name, given, taken, min(cost or 0, TOKENS_MAX), took_us, "", estimated=estimated,
+        pid, n, model.name, max(0, given - before.prompt_tokens), max(0, taken - before.completion_tokens),
+        min(max(0, (cost or 0) - (before.cost_usd_micros or 0)), TOKENS_MAX), took_us, "", estimated=estimated,
         priced=cost is not None, endpoint=reserved.endpoint,
+    )  # fmt: skip
+
+
+def put_aside(pid: int, n: int, reserved: Reservation, model: Model, used: Usage, took_us: int) -> ev.ModelUsed:
+    """A turn of an attempt that goes on later."""
+    return ev.ModelUsed(
+        pid, n, model.name, used.prompt_tokens, used.completion_tokens, used.cost_usd_micros or 0, took_us,
+        ev.PUT_ASIDE, priced=used.cost_usd_micros is not None, endpoint=reserved.endpoint,
     )  # fmt: skip
 
 

@@ -118,9 +118,10 @@ def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
 
 
 def _used(state: ShardState, seq: int, e: ev.ModelUsed) -> None:
-    """What an attempt took that the endpoint did no work for is nothing, and it was no call."""
+    """What an attempt took that the endpoint did no work for is nothing, and it was no call; nor was a turn of one."""
     tokens = e.prompt_tokens + e.completion_tokens
-    state.budgets.charged(e.pid, e.n, Amount(tokens, e.cost_usd_micros, int(not e.cause or tokens > 0)))
+    calls = int(not e.cause or (tokens > 0 and e.cause != ev.PUT_ASIDE))
+    state.budgets.charged(e.pid, e.n, Amount(tokens, e.cost_usd_micros, calls))
     if e.endpoint and e.cause != ev.HELD:
         state.asked.used(e.endpoint, tokens, state.table.time_ns)
 
@@ -153,6 +154,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.BudgetGranted, _granted),
         (ev.BudgetAdded, lambda state, seq, e: state.budgets.added(e.account, e.more)),
         (ev.ProcessReaped, _left),
+        (ev.ProcessAccounted, lambda state, seq, e: state.budgets.processed(e.accounts, e.cpu_us)),
     ]
     for ends in (ev.ProcessExited, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted):
         folds.append((ends, lambda state, seq, e: state.turns.ended(e.pid)))

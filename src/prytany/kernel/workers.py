@@ -85,8 +85,8 @@ class Workers:
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
         self.losses: dict[int, tuple[int, int]] = {}
         """Where processes stood when they lost their workers, and how many times they did there."""
-        self.leaving: dict[int, list[int]] = {}
-        """Workers that were killed and are not gone yet: the run of each, by pid; it may have been woken meanwhile."""
+        self.leaving: dict[int, list[Live]] = {}
+        """Workers that were killed and are not gone yet, by pid, which may have been woken meanwhile."""
 
     def wake(self, pid: int) -> None:
         """Bring the process back, unless it is here."""
@@ -125,7 +125,7 @@ class Workers:
         everything = 1 + len(record.items) if record.asked or record.items else 0
         cursor.load(record, self._taken.pop(process.pid, everything))
         try:
-            worker = await self._runners[process.kind].start(process.pid, item, self._kernel)
+            worker = await self._runners[process.kind].start(process.pid, item, self._kernel, process.qos)
         except Exception as error:  # whatever it is, the process is not lost with it, nor its place
             if self._came_to_nothing(live):
                 self._taken[process.pid] = cursor.quiet
@@ -236,6 +236,18 @@ class Workers:
         if self.too_many:
             self.put_away()
 
+    def weigh(self, process: Process) -> None:
+        """Its class has changed. Where the machine does not let its worker weigh more, it has another when it waits."""
+        live = self.live.get(process.pid)
+        if live is not None:
+            live.outdated = live.worker is not None and not live.worker.weigh(process.qos)
+            self.renew(live)
+
+    def renew(self, live: Live) -> None:
+        """Put a worker away that does not weigh what it should, if nobody can tell: the next one will."""
+        if live.outdated and live.pid in self._kernel.places.idle and self._may_leave(live):
+            self.kill(live.pid)
+
     @property
     def too_many(self) -> bool:
         """Whether some have to be put away."""
@@ -290,7 +302,7 @@ class Workers:
         """End the worker of `pid`, if there is one; its process is not judged by it."""
         live = self.forget(pid)
         if live is not None:
-            self.leaving.setdefault(pid, []).append(live.run)
+            self.leaving.setdefault(pid, []).append(live)
             live.kill()
         if (process := self._kernel.table.get(pid)) is None or not process.alive:
             self._warned.discard(pid)
@@ -303,20 +315,18 @@ class Workers:
             quiet = live.cursor.quiet if live.cursor is not None else 0
             self._taken[pid] = quiet or live.sent - live.cut
 
-    def left(self, pid: int) -> int:
-        """A worker of `pid` that was killed is gone; its run, or 0."""
-        process = self._kernel.table.get(pid)
-        run = self._left_one(pid)
-        return process.run if process is not None else run
+    def left(self, pid: int) -> Live | None:
+        """A worker of `pid` that was killed is gone: which."""
+        return self._left_one(pid)
 
-    def _left_one(self, pid: int) -> int:
-        runs = self.leaving.get(pid)
-        if runs is None:
-            return 0
-        run = runs.pop()
-        if not runs:
+    def _left_one(self, pid: int) -> Live | None:
+        lives = self.leaving.get(pid)
+        if lives is None:
+            return None
+        live = lives.pop()
+        if not lives:
             del self.leaving[pid]
-        return run
+        return live
 
     def lost(self, live: Live) -> None:
         """The worker of `live` is gone through no act of its program.

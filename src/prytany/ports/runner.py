@@ -13,6 +13,8 @@ import msgspec
 
 Call = tuple[int, str, msgspec.Raw]
 """Number, name and packed arguments."""
+UTILITY = 2
+"""The class of whoever has none of its own; 0 is the most urgent, 3 the least."""
 
 
 class Worker(Protocol):
@@ -43,6 +45,15 @@ class Worker(Protocol):
         """Put a line of the kernel's own into the process's log."""
         ...
 
+    def weigh(self, qos: int) -> bool:
+        """Its process is of that class from now on. False where the machine refuses to weigh it so: a worker that is
+        begun anew would be."""
+        ...
+
+    def take_cpu_us(self) -> int:
+        """Processor time since it was last asked; what its end is told with is the rest."""
+        ...
+
 
 class Host(Protocol):
     """The kernel, as a runner sees it."""
@@ -61,16 +72,16 @@ class Host(Protocol):
         ...
 
     def on_left(self, pid: int, cpu_us: int) -> None:
-        """A worker of `pid` that was killed is gone, and took so much."""
+        """A worker of `pid` that was killed is gone, and took so much that was not told."""
         ...
 
 
 class Runner(Protocol):
     """Starts workers of one kind."""
 
-    async def start(self, pid: int, item: bytes, host: Host) -> Worker:
+    async def start(self, pid: int, item: bytes, host: Host, qos: int = UTILITY) -> Worker:
         """A new worker for `pid`, which waits for its first item; `item` is the packed start item, for what the runner
-        must know before. Raises KernelError when none can be had."""
+        must know before, and `qos` the class of its process. Raises KernelError when none can be had."""
         ...
 
     async def close(self) -> None:

@@ -66,7 +66,7 @@ def _used(table: Table, seq: int, e: ev.ModelUsed) -> None:
     if e.cause == ev.HELD:
         return
     usage = process.usage
-    usage.model_calls += 1
+    usage.model_calls += e.cause != ev.PUT_ASIDE
     usage.prompt_tokens += e.prompt_tokens
     usage.completion_tokens += e.completion_tokens
     usage.cost_usd_micros += e.cost_usd_micros

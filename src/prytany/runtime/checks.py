@@ -12,7 +12,7 @@ import sys
 
 import msgspec
 
-from prytany.runtime import landlock, seccomp
+from prytany.runtime import landlock, priority, seccomp
 
 _CAP_SETUID_SETGID = 1 << 7 | 1 << 6
 
@@ -29,7 +29,16 @@ class Check(msgspec.Struct, frozen=True):
 
 def check_machine() -> list[Check]:
     """Every check, in the order in which a worker meets them."""
-    return [_platform(), _landlock(), _seccomp(), _uid_drop(), _parent_death(), _cgroups(), _user_namespaces()]
+    return [
+        _platform(),
+        _landlock(),
+        _seccomp(),
+        _uid_drop(),
+        _parent_death(),
+        _weights(),
+        _cgroups(),
+        _user_namespaces(),
+    ]
 
 
 def _check(name: str, required: bool, missing: str, mend: str) -> Check:
@@ -73,6 +82,12 @@ def _uid_drop() -> Check:
 def _parent_death() -> Check:
     missing = "" if sys.platform.startswith("linux") else "no parent-death signal: a worker ends by its socket alone"
     return _check("parent-death signal", False, missing, "use Linux")
+
+
+def _weights() -> Check:
+    way = priority.way()
+    missing = "" if way else "workers weigh on the processor what their kernel does"
+    return _check(f"workers by class: {way or 'none'}", False, missing, "use Linux")
 
 
 def _cgroups() -> Check:

@@ -19,7 +19,8 @@ import msgspec
 from prytany.abi import limits, wire
 from prytany.abi.errors import Eagain, Einval
 from prytany.abi.program import is_whole
-from prytany.ports.runner import Call, Host
+from prytany.ports.runner import UTILITY, Call, Host
+from prytany.runtime import pids, priority
 from prytany.runtime.confinement import Confinement
 from prytany.runtime.launcher import ExitStatus, Launcher, Register, WorkerHandle, ZygoteDied
 from prytany.runtime.messages import ENTRY, WorkerSpec
@@ -72,6 +73,7 @@ class ConfinedWorker:
         self._muted = True
         self._killed = False
         self._broken = ""
+        self._told_us = 0  # of its processor time
         self._hung_up = False  # it was broken by that alone, which its zygote's death does as well
         self._loop.add_reader(handle.sock, self._on_readable)
         os.set_blocking(handle.output_fd, False)
@@ -198,6 +200,21 @@ class ConfinedWorker:
         """A line of the kernel's."""
         self._sink(self._pid, text.encode())
 
+    def weigh(self, qos: int) -> bool:
+        """Of that class, with all its threads."""
+        return self._handle.exited.done() or priority.change(self._handle.os_pid, qos)
+
+    def take_cpu_us(self) -> int:
+        """Processor time since it was last asked."""
+        if self._handle.exited.done():
+            return 0  # the rest comes with its end
+        more_us = self._rest_us(pids.cpu_us_of(self._handle.os_pid))
+        self._told_us += more_us
+        return more_us
+
+    def _rest_us(self, cpu_us: int) -> int:
+        return max(0, cpu_us - self._told_us)
+
     def kill(self) -> None:
         """End it. What it has printed is taken first, so that nothing of its successor's stands before it."""
         if self._killed:
@@ -223,17 +240,18 @@ class ConfinedWorker:
         self._handle.sock.close()
         os.close(self._handle.output_fd)
         status = exited.result()
+        cpu_us = self._rest_us(status.cpu_us)
         if self._killed:
-            self._host.on_left(self._pid, status.cpu_us)
+            self._host.on_left(self._pid, cpu_us)
         elif status.lost and (self._hung_up or not self._broken):
             self._host.on_lost(self._pid, "the zygote that its worker was forked from died")
         elif status.signal:
             ours = self._broken if status.signal == signal.SIGKILL else ""  # it may have died before it could be ended
             reason = ours or f"its worker was ended by signal {status.signal}"
-            self._host.on_exit(self._pid, 128 + status.signal, status.signal, reason, status.cpu_us)
+            self._host.on_exit(self._pid, 128 + status.signal, status.signal, reason, cpu_us)
         else:
             reason = f"its worker ended with status {status.code} without saying so"
-            self._host.on_exit(self._pid, status.code or 1, 0, reason, status.cpu_us)
+            self._host.on_exit(self._pid, status.code or 1, 0, reason, cpu_us)
 
 
 class _Start(msgspec.Struct):
@@ -261,7 +279,7 @@ class ConfinedRunner:
         self._sink = sink
         self._launchers: dict[str, Launcher] = {}  # the one used longest ago first
 
-    async def start(self, pid: int, item: bytes, host: Host) -> ConfinedWorker:
+    async def start(self, pid: int, item: bytes, host: Host, qos: int = UTILITY) -> ConfinedWorker:
         """A new worker, granted the interpreter and the libraries, read-only; its program comes from the record.
 
         A program that was recorded without its modules is granted its folder, to find them there.
@@ -270,7 +288,7 @@ class ConfinedRunner:
         beside = Path(start.program.rpartition(":")[0]).parent
         folder = () if is_whole(start.source) or not beside.is_dir() else (str(beside),)
         confinement = Confinement(read_only=folder, unconfined=self._unconfined)
-        spec = WorkerSpec(name=f"prytany:{pid}", confinement=confinement)
+        spec = WorkerSpec(name=f"prytany:{pid}", confinement=confinement, qos=qos)
         for tries in range(1, limits.ZYGOTE_TRIES_MAX + 1):
             launcher = await self._launcher(start.python or self._python)
             try:

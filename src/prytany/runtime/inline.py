@@ -17,7 +17,7 @@ import msgspec
 
 from prytany.abi.errors import Eio, Enoent, KernelError, ProcessExit, error_of
 from prytany.abi.wire import PIECE
-from prytany.ports.runner import Host
+from prytany.ports.runner import UTILITY, Host
 from prytany.runtime.calls import CallStream
 
 _log = logging.getLogger("prytany.inline")
@@ -165,6 +165,14 @@ class InlineWorker:
         """A line of the kernel's."""
         _log.warning("%s", text)
 
+    def weigh(self, qos: int) -> bool:
+        """It is the kernel's own loop, which weighs what it does."""
+        return True
+
+    def take_cpu_us(self) -> int:
+        """What it takes is the kernel's."""
+        return 0
+
     def kill(self) -> None:
         """End it."""
         if not self._killed:
@@ -183,7 +191,7 @@ class InlineRunner:
         self._sink = sink
         self._loaded: dict[tuple[str, bytes], Program] = {}
 
-    async def start(self, pid: int, item: bytes, host: Host) -> InlineWorker:
+    async def start(self, pid: int, item: bytes, host: Host, qos: int = UTILITY) -> InlineWorker:
         """The program of that name, in this loop.
 
         Raises:

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import msgspec
 
+from prytany.ports.runner import UTILITY
 from prytany.runtime.confinement import Confinement
 
 FRAME_BYTES_MAX = 256 << 10
@@ -33,10 +34,11 @@ _Signal = Annotated[int, msgspec.Meta(ge=1, le=127)]
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker to start. `name` is what the machine's `ps` shows."""
+    """A worker to start. `name` is what the machine's `ps` shows; `qos` is its class, which says what it weighs."""
 
     name: str = "prytany-worker"
     confinement: Confinement = Confinement()
+    qos: int = UTILITY
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):

@@ -140,13 +140,13 @@ def _wait_ended(descriptors: list[int], count: int) -> None:
 def kill_leftovers(records: list[tuple[int, int]]) -> int:
     """Kill the workers of a kernel that died, known by (os pid, start time); returns how many were still there.
 
-    For recovery, before it replays. The pairs must be of this boot (`pids.boot_id`). A worker leads a session of its
-    own; what does not is somebody else's, whatever the pair says, and so is the session that this process is in.
+    For recovery, before it replays. The pairs must be of this boot (`pids.boot_id`). A worker leads a process
+    group, in a session that is not this process's; what does not is somebody else's, whatever the pair says.
     """
     killed = 0
     for os_pid, start_time in records:
         try:
-            is_worker = os_pid > 1 and os_pid != os.getsid(0) and os.getsid(os_pid) == os_pid
+            is_worker = os_pid > 1 and os.getsid(os_pid) != os.getsid(0) and os.getpgid(os_pid) == os_pid
             if is_worker and (start_time or not sys.platform.startswith("linux")):
                 killed += pids.send_signal(os_pid, start_time, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

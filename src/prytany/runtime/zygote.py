@@ -29,7 +29,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from prytany import __version__
-from prytany.runtime import confinement, landlock, seccomp
+from prytany.runtime import confinement, landlock, priority, seccomp
 from prytany.runtime.confinement import SOCKET_FD, Confinement, Prepared
 from prytany.runtime.messages import (
     ENTRY,
@@ -165,7 +165,7 @@ class Zygote:
         try:
             signal.set_wakeup_fd(-1)
             confinement.forget_children()
-            os.setsid()
+            priority.become(request.spec.qos)
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.dup2(sock, SOCKET_FD)
@@ -236,6 +236,7 @@ def main(arguments: list[str]) -> int:
     os.setsid()  # no terminal: neither Ctrl-C nor TIOCSTI
     confinement.die_with_parent(int(parent_pid))
     confinement.set_name("prytany-zygote")
+    priority.lower_session()
     os.environ.clear()
     os.chdir("/")
     os.umask(0o077)

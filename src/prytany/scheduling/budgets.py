@@ -64,6 +64,7 @@ class Account(msgspec.Struct, array_like=True):
     spent: Amount = NOTHING
     reserved: Amount = NOTHING
     recent: list[Second] = []
+    processor_us: int = 0
 
     @property
     def ends_ns(self) -> int:
@@ -140,6 +141,12 @@ class Budgets(msgspec.Struct):
                 account.reserved -= held.amount
                 account.spent += used
                 _correct(account, held.second, used - held.amount)
+
+    def processed(self, accounts: Sequence[str], processor_us: int) -> None:
+        """Fold what workers took of the processor."""
+        for name in accounts:
+            if (account := self.accounts.get(name)) is not None:
+                account.processor_us += processor_us
 
     def released(self, pid: int, n: int) -> None:
         """Fold the end of a call that took nothing."""

@@ -55,6 +55,11 @@ class GivingWay:
             if not self._may_yield(call):
                 self._order.drop(key)
 
+    def leaves(self, key: int) -> None:
+        """It was told to give way."""
+        if key in self._order:
+            self._order.drop(key)
+
     def ended(self, key: int) -> None:
         """It runs no more."""
         if self._calls.pop(key, None) is not None:

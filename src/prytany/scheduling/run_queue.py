@@ -82,6 +82,7 @@ class RunQueue:
         self.served = self._risen = 0
         self._giving_way = GivingWay(preempts)
         self._waiting: dict[int, Call] = {}
+        self._leaving: set[int] = set()
         self._by_qos = [0] * len(Qos)
         self._service_ns = SERVICE_NS * SERVICE_MEMORY
         self._queue_max = queue_max
@@ -125,10 +126,15 @@ class RunQueue:
             return "requests a minute"
         return "tokens a minute" if self.rates.tokens.ready_ns(call.tokens, now_ns) > now_ns else ""
 
+    def leaves(self, key: int) -> None:
+        """Whoever `gives_way` gave was told to; until it is settled, one fewer of those that wait needs another's."""
+        self._giving_way.leaves(key)
+        self._leaving.add(key)
+
     def gives_way(self, now_ns: int) -> Call | None:
         """Who is to give its place to whoever is next, if anybody: asked where nobody may begin. It is settled with
         the cause `preempted` and what it took, and offered again with what it has left."""
-        if not self._waiting or self._room():
+        if not self._waiting or self._room() or len(self._leaving) >= self._by_qos[Qos.INTERACTIVE]:
             return None
         call = self.policy.first(self.moment(now_ns))
         if call is None or self._ready_ns(call, now_ns) != now_ns:
@@ -139,9 +145,20 @@ class RunQueue:
         """Something of the answer to a call that is under way has reached its agent."""
         self._giving_way.delivered(key)
 
-    def turn_is_up(self, key: int, tokens: int, quantum: int = QUANTUM_TOKENS) -> bool:
-        """Whether a call that has generated `tokens` since it began leaves its place to whoever waits."""
-        return bool(self._waiting) and self._giving_way.turn_is_up(key, tokens, quantum)
+    def turn_is_up(self, key: int, tokens: int, now_ns: int, quantum: int = QUANTUM_TOKENS) -> bool:
+        """Whether a call that has generated `tokens` since it began leaves its place to who is next, which is of its
+        own class or a more urgent one."""
+        if not self._waiting or tokens < quantum or not self._giving_way.turn_is_up(key, tokens, quantum):
+            return False
+        call = self.policy.first(self.moment(now_ns))
+        return call is not None and call.qos <= self.running[key].call.qos
+
+    def preempts(self, preempts: Preempts) -> None:
+        """Which generations give way from now on."""
+        if preempts is not self._giving_way.preempts:
+            self._giving_way = GivingWay(preempts)
+            for running in self.running.values():
+                self._giving_way.began(running.call)
 
     @property
     def full(self) -> bool:
@@ -193,6 +210,7 @@ class RunQueue:
             return None
         call, kind = running.call, used.cause
         self._giving_way.ended(key)
+        self._leaving.discard(key)
         if kind not in UNKNOWN:
             prompt, completion = min(used.prompt, TOKENS_MAX), min(used.completion, TOKENS_MAX)
             self.rates.settle(running.taken, prompt + completion)
@@ -203,7 +221,7 @@ class RunQueue:
             self._refused(call, used, now_ns)
         if kind in FAILURES and used.retry_after_ns is None:
             self.breaker.failed(key, kind, now_ns)
-        elif kind in ("cancelled", "lost", "preempted"):
+        elif kind in ("cancelled", "lost", "preempted", "turn_is_up"):
             self.breaker.gone(key)
             call.yielded += kind == "preempted"
         else:

@@ -77,6 +77,8 @@ class Scheduler:
         """Endpoints to look at, by number; each once, in the order in which they changed."""
         self._timers: Ranked[int] = Ranked()
         """Endpoints at which something changes by itself, by when."""
+        self._looked: list[str] = []
+        """Endpoints that were looked at, and at which nobody may begin."""
         self._asked: dict[int, None] = {}
         """Parked calls to ask again."""
 
@@ -115,6 +117,17 @@ class Scheduler:
                 self.cancel(wanted.call.key, now_ns)
             return Decision(wanted, verdict)
         return None
+
+    def giving_way(self, now_ns: int) -> list[int]:
+        """Who is to give way to somebody more urgent; asked after `next` said None. Each is named once."""
+        found: list[int] = []
+        for name in self._looked:
+            queue = self.queues[name]
+            while (call := queue.gives_way(now_ns)) is not None:
+                queue.leaves(call.key)
+                found.append(call.key)
+        self._looked.clear()
+        return found
 
     def at_once(self, wanted: Wanted, now_ns: int) -> bool:
         """Whether a call that is not offered yet would begin now: nobody waits before it, for its endpoint or for its
@@ -248,6 +261,7 @@ class Scheduler:
             if call is not None:
                 return self._wanted[call.key]  # and look again: there may be more
             del self._changed[number]
+            self._looked.append(self._names[number])
             when_ns = queue.when(now_ns)
             if when_ns is None:
                 self._timers.drop(number)

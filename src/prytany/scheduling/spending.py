@@ -14,7 +14,7 @@ generations.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from prytany.scheduling.budgets import KINDS, MINUTE_S, NONE, SECOND_NS, UNBOUNDED, Account, Amount, Budgets
@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
     account: str = ""
     """The account that says so."""
     kind: str = ""
-    """Of `KINDS`, or `wall_ms`."""
+    """Of `KINDS`, or `wall_ms`, or `processor_ms`."""
     bound: int = 0
     left: int = 0
     at_ns: int = 0
@@ -44,6 +44,8 @@ class Verdict(NamedTuple):
         """What people read where a process stops, or waits."""
         if self.kind == "wall_ms":
             return f"budget: the time of {self.account} is up"
+        if self.kind == "processor_ms":
+            return f"budget: {self.account} has used its {self.bound / 1000:g} s of processor"
         unit = {"usd_micros": "millionths of a dollar"}.get(self.kind, self.kind)
         span = " a minute" if self.a_minute else ""
         return f"budget: {self.account} has {self.left} of {self.bound} {unit}{span} left"
@@ -82,6 +84,16 @@ def debts(budgets: Budgets, pid: int, n: int, used: Amount) -> list[Verdict]:
     return found
 
 
+def processor_breach(budgets: Budgets, accounts: Sequence[str], more_us: Mapping[str, int]) -> Verdict | None:
+    """The first of `accounts` whose bound of processor time is passed, with `more_us` that is not folded yet."""
+    for name in accounts:
+        account = budgets.accounts.get(name)
+        bound_ms = account.total.processor_ms if account is not None else NONE
+        if account is not None and bound_ms != NONE and account.processor_us + more_us.get(name, 0) > bound_ms * 1000:
+            return Verdict(BREACH, name, "processor_ms", bound_ms)
+    return None
+
+
 def left_permille(budgets: Budgets, accounts: Sequence[str]) -> int:
     """What is left of the tightest bound, in thousandths; 1000 without any. Routes look at it."""
     least = 1_000
@@ -96,6 +108,8 @@ def left_permille(budgets: Budgets, accounts: Sequence[str]) -> int:
 def _in_account(name: str, account: Account, amount: Amount, now_ns: int) -> Verdict:
     if account.ends_ns and now_ns >= account.ends_ns:
         return Verdict(BREACH, name, "wall_ms", account.total.wall_ms)
+    if account.total.processor_ms != NONE and account.processor_us > account.total.processor_ms * 1000:
+        return Verdict(BREACH, name, "processor_ms", account.total.processor_ms)
     waits = FITS
     for kind in KINDS:
         wanted, bound = amount.of(kind), account.total.of(kind)

@@ -52,6 +52,14 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars a million tokens; None where they are not known."""
     concurrency: int | None = None
     """How many requests at a time a fleet lets through; None where it does not say."""
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    policy: str | None = None
+    """In which order calls begin that wait; None where its fleet does not say."""
+    fallback: list[str] = []
+    """Who stands in for it, by the fleet's names."""
+    routes: int = 0
+    """How many routes of it there are."""
 
 
 def list_models(fleet: ResolvedFleet | None = None) -> tuple[list[ModelRow], str]:
@@ -126,8 +134,11 @@ def _remote(default: str) -> ModelRow:
 
 
 def _of_fleet(fleet: ResolvedFleet, name: str, form: Form) -> ModelRow:
-    at_once = form.limits.concurrency if form.limits else None
-    common: dict[str, Any] = {"source": "fleet", "default": False, "concurrency": at_once}
+    said = msgspec.structs.asdict(form.limits) if form.limits else {}
+    common: dict[str, Any] = {
+        "source": "fleet", "default": False, **said, "policy": form.policy, "fallback": form.fallback or [],
+        "routes": len(form.routes or ()),
+    }  # fmt: skip
     if form.driver == "local":
         if form.file:
             return _file(name, form.file, **common)

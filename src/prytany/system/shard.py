@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from prytany.kernel.state import ShardState
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import Store, StoreError
+from prytany.runtime import priority
 from prytany.runtime.confined import ConfinedRunner
 from prytany.runtime.environments import Environments
 from prytany.runtime.inline import InlineRunner
@@ -45,7 +46,6 @@ from prytany.system.fleet.bringing import bring_back, environment_of, tools_of, 
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.lacking import GIVE, may_lack
-from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.opening import Opened, open_journal, store_errors
@@ -131,6 +131,7 @@ class Shard:
         self._disk: asyncio.Task[None] | None = None
         self._there: asyncio.Task[None] | None = None
         self._ageing: asyncio.Future[None] | None = None
+        self._processor: asyncio.Future[None] | None = None
         self.kernel = kernel
         self.logs = logs
         self.failed = failed
@@ -143,6 +144,7 @@ class Shard:
         *,
         create: bool = True,
         running_max: int = limits.RUNNING_MAX,
+        running_of: Mapping[int, int] | None = None,
         workers_max: int = limits.WORKERS_MAX,
         unconfined: bool = False,
         runners: Callable[[Logs], dict[str, Runner]] | None = None,
@@ -158,6 +160,7 @@ class Shard:
             models: by name, "" is the default one; or what gives them for the names that are recorded of what goes on.
             create: whether a new home may be made.
             running_max: how many processes run at once.
+            running_of: of a class alone, where it has a bound of its own.
             workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
@@ -190,6 +193,7 @@ class Shard:
                 programs=programs,
             )  # fmt: skip
             kernel.idle = idle
+            kernel.places.bounds.update(running_of or {})
             reactions.append((lambda entry: None) if idle else kernel.react)
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
@@ -211,6 +215,7 @@ class Shard:
             self.drivers.tools.update(loaded)
             bring_back(self.kernel, self.drivers)
             self.kernel.begin(__version__, os.getpid())
+            priority.come_first()
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
             gone = partial(_stop, self.kernel, self.failed)
@@ -228,13 +233,12 @@ class Shard:
         mark_place(self.home.folder_fd)
         self._ageing = asyncio.ensure_future(keep_letting_go(self.kernel, self.kernel.outside.clock))
         self._ageing.add_done_callback(self.kernel.lost)
+        self._processor = asyncio.ensure_future(self.kernel.processor.watch(self.kernel.outside.clock))
+        self._processor.add_done_callback(self.kernel.lost)
         return self
 
     def drain(self) -> Draining:
-        """Begin nothing from now on, at models' endpoints neither; what of it is under way."""
-        for model in set(self.kernel.outside.models.values()):
-            if isinstance(model, SwitchedModel):
-                model.hold()
+        """Begin nothing from now on; what of it is under way."""
         return Draining(self.kernel)
 
     async def close(self) -> None:
@@ -247,9 +251,10 @@ class Shard:
         for watch in (self._disk, self._there):
             if watch is not None:
                 watch.cancel()
-        if self._ageing is not None:
-            self._ageing.cancel()
-            await asyncio.gather(self._ageing, return_exceptions=True)
+        for task in (self._ageing, self._processor):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self.kernel.close()
         await self.drivers.close()
         with contextlib.suppress(StoreError):  # what is durable is so without it

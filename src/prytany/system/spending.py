@@ -1,4 +1,4 @@
-"""What models took, by whatever it is to be told apart by: sums of the journal's `model.used` records.
+"""What models and workers took, by whatever it is to be told apart by: sums of what the journal says of it.
 
 The journal is read once, from the moment that is asked for on, and the rest of it only where a name is asked for that
 it alone knows; most entries are passed over undecoded.
@@ -20,6 +20,8 @@ from prytany.ports.store import Reader, Row
 KEYS = ("agent", "model", "day", "run", "tag")
 """What it can be told apart by. A day is one of UTC. Who has several tags counts under each of them."""
 _USED, _SPAWNED = b"model.used/", b"process.spawned/"
+_TOOK = (b"process.accounted/", b"process.exited/", b"process.failed/", b"process.reverted/")
+_Took = ev.ProcessAccounted | ev.ProcessExited | ev.ProcessFailed | ev.ProcessReverted
 _SAY_EVERY = 5_000
 
 
@@ -44,6 +46,8 @@ class Spent(msgspec.Struct):
     """Of the tokens: those of attempts that were not answered, charged at the most that they may have taken."""
     unanswered_usd_micros: int = 0
     """The same, of the cost. The rest is what was answered."""
+    processor_us: int = 0
+    """What workers took of the processor; 0 where it is told apart by model, since it is of none."""
 
     def take(self, e: ev.ModelUsed) -> None:
         """Count in one attempt."""
@@ -112,7 +116,7 @@ def spending(
     names = bool({"agent", "run", "tag"}.intersection(by)) or bool(tag)
     first = max(_first_since(reader, since_ns), reader.archived() + 1)  # some older ones stay, and not all
     born, groups = _Born(), dict[tuple[str | int, ...], Spent]()
-    marks = [_USED] + [_SPAWNED, b"fleet.declared/"] * names
+    marks = [_USED, *_TOOK] + [_SPAWNED, b"fleet.declared/"] * names
     for row in reader.rows(1 if names else first):
         if not row.seq % _SAY_EVERY:
             on_seq(row.seq)
@@ -120,25 +124,32 @@ def spending(
             continue
         entry = _decoded(row)
         for event in entry.events:
-            if not isinstance(event, ev.ModelUsed):
+            if isinstance(event, _Took):
+                who = born.of(event.pid)
+                if event.cpu_us and row.seq >= first and (not tag or tag in who.tags):
+                    for key in _keys(by, "", entry.time_ns, who) if "model" not in by else ():
+                        groups.setdefault(key, Spent()).processor_us += event.cpu_us
+                    if total is not None:
+                        total.processor_us += event.cpu_us
+            elif not isinstance(event, ev.ModelUsed):
                 born.take(event)
             elif event.cause == ev.HELD:
                 continue
             elif row.seq >= first and (not tag or tag in born.of(event.pid).tags):
-                for key in _keys(by, event, entry.time_ns, born.of(event.pid)):
+                for key in _keys(by, event.model, entry.time_ns, born.of(event.pid)):
                     groups.setdefault(key, Spent()).take(event)
                 if total is not None:
                     total.take(event)
     return groups
 
 
-def _keys(by: Sequence[str], e: ev.ModelUsed, time_ns: int, who: Who) -> Iterator[tuple[str | int, ...]]:
-    """What an attempt counts under: once, or under each tag of its process."""
+def _keys(by: Sequence[str], model: str, time_ns: int, who: Who) -> Iterator[tuple[str | int, ...]]:
+    """What is taken counts under: once, or under each tag of its process."""
     for tag in (who.tags or ("",)) if "tag" in by else ("",):
-        yield tuple(_part(part, e, time_ns, who, tag) for part in by)
+        yield tuple(_part(part, model, time_ns, who, tag) for part in by)
 
 
-def _part(part: str, e: ev.ModelUsed, time_ns: int, who: Who, tag: str) -> str | int:
+def _part(part: str, model: str, time_ns: int, who: Who, tag: str) -> str | int:
     match part:
         case "agent":
             return who.agent
@@ -149,7 +160,7 @@ def _part(part: str, e: ev.ModelUsed, time_ns: int, who: Who, tag: str) -> str |
         case "day":
             return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).date().isoformat()
         case _:
-            return e.model
+            return model
 
 
 def _first_since(reader: Reader, since_ns: int) -> int:

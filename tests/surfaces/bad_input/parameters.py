@@ -35,6 +35,12 @@ PID = Kind("1", (*NO_PIDS, *TEXTS))
 CALL = Kind("1", ("", "-1", "1" + "0" * 30, "x", "²", "@", "@-1", "7", *TEXTS))
 WHEN = Kind("1h", ("soon", "1y", "-1h", "9" * 30 + "h", "2026-13-01", "²h", "T", *TEXTS), ("0s", "9999-12-31"))
 COUNT = Kind("1", ("", "x", "-1", "1.5", "²", "1e3", *TEXTS), ("0", "9" * 30))
+OF_CLASSES = Kind(
+    "background=1",
+    ("", "background", "=1", "idle=1", "background=x", "background=-1", "utility=1.5", "Background=1", "utility=1=2",
+     "utility=²", *TEXTS),
+    ("background=0", "utility=" + "9" * 30),
+)  # fmt: skip
 PLACES_AT_ONCE = Kind("1", ("", "x", "0", "-1", "1.5", "²", *TEXTS))
 SECONDS = Kind("1", ("x", "-1", "nan", "inf", "-inf", "1s", *TEXTS), ("0",))
 CHOICE = Kind("", ("", "nonsense", "RUNNING", *TEXTS))
@@ -54,6 +60,7 @@ PYTHON = Kind("", ("nowhere", "folder", "fifo", "binary", "loop", *TEXTS))
 FLAG = Kind("")
 
 EVERYWHERE = {"home": PLACE, "as_json": FLAG, "pid": PID, "pids": PID, "model": TEXT, "running": PLACES_AT_ONCE,
+              "running_of": OF_CLASSES,
               "unconfined": FLAG, "trust": FLAG, "plain": FLAG, "follow": FLAG, "force": FLAG,
               "tags": Kind("night", ("", "-x", "1a", "a b", "ä", "a" * 65, *TEXTS)),
               "since": WHEN,

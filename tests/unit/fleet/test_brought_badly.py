@@ -23,7 +23,9 @@ SOUND: dict[str, Any] = {
     "agents": {
         "one": {
             "name": "one", "kind": "chat", "about": "talks", "model": "m", "tools": ["t.buy"], "unveil": {"/f/d": "r"},
-            "spawns": ["two"], "restarts": 1, "service": False, "tags": ["night"],
+            "spawns": ["two"], "restarts": 1, "service": False, "tags": ["night"], "qos": "background", "weight": 2,
+            "budget": {"tokens": 9, "usd": 0.5, "calls": 3, "wall_s": 60.0, "of": "process",
+                       "per_minute": {"tokens": 9, "usd": 0.5, "calls": 3}},
             "chat": {
                 "instruction": "hi", "turns": 2, "answer": {"type": "object"}, "temperature": 0.5, "max_tokens": 5,
                 "skills": ["/f/s"], "read_from": "/g",
@@ -35,9 +37,16 @@ SOUND: dict[str, Any] = {
         "m": {"driver": "scripted", "file": "/f/x"},
         "e": {
             "driver": "openai", "base_url": "http://x/v1", "model": "m", "key": {"secret": "k"},
-            "prices": {"input": 1.0, "output": 1.0, "cached": 0.5}, "tools": "schema", "limits": {"concurrency": 1},
+            "prices": {"input": 1.0, "output": 1.0, "cached": 0.5}, "tools": "schema",
+            "limits": {"concurrency": 1, "requests_per_minute": 60, "tokens_per_minute": 100},
+            "policy": "fair_share", "preempts": "undelivered", "fallback": ["m"],
+            "routes": [
+                {"model": "m", "qos": ["utility"], "prompt_min": 1, "prompt_max": 9, "budget_below": "5%"},
+                {"model": "m", "qos": "utility"},
+            ],
         },
     },
+    "budget": {"tokens": 9, "wall_s": 60.0, "per_minute": {"calls": 3}},
     "secrets": {"k": {"env": "KEY"}, "l": {"file": "s"}, "c": {"credential": "c"}},
     "tools": {"t": "/f/t.py"}, "folders": {"d": "/f/d"},
     "notify": [
@@ -48,7 +57,10 @@ SOUND: dict[str, Any] = {
 WRONG: tuple[Any, ...] = (
     None, True, -1, 1 << 40, 1.5, float("nan"), float("inf"), "", "\x1b[2J", "a\0b", "no such", "../up", "x" * 500_000,
     b"", b"\xff", [], [None], ["no such"], {}, {"": ""}, {"no such": "x"}, {"/f": "rwx"}, {1: 2},
-    {"a": {"type": "strng"}},
+    {"a": {"type": "strng"}}, {"tokens": 0}, {"usd": float("nan")}, {"wall_s": float("inf")},
+    {"per_minute": {"usd": float("nan")}}, {"of": "tree"}, [{"model": "m"}], [{"model": "e", "qos": 0}],
+    [{"model": "m", "qos": []}], [{"model": "m", "budget_below": "0%"}], ["m", "m"], ["e"], ["m"] * 10_000,
+    [{"model": "m", "qos": "utility"}] * 10_000,
 )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from prytany.abi.control import Change, Plan
 from prytany.system.fleet.comparing import compare, differing
-from prytany.system.fleet.form import Limits, Model, Notice, Prices, Secret
+from prytany.system.fleet.form import Model, Notice, Prices, Secret
+from prytany.system.fleet.form_terms import Limits
 from prytany.system.fleet.resolved import Chat, ResolvedAgent, ResolvedFleet
 
 AGENT = ResolvedAgent(name="a", kind="chat", tools=["t.x"], chat=Chat(instruction="secret words"))

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 
-from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Prices, Usage
+from prytany.ports.model import (
+    Embedded,
+    ModelAnswer,
+    ModelFailure,
+    ModelFeatures,
+    ModelLimits,
+    ModelRequest,
+    ModelRoute,
+    Prices,
+    Usage,
+)
 from prytany.ports.turns import Aside, Turn, takes_turns
+from prytany.process.table import Table
 from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.form import Model as Form
 from prytany.system.fleet.switched import Opened, SwitchedModel, Terms
 
+if TYPE_CHECKING:
+    from prytany.kernel.kernel import Kernel
+
+NOBODY = cast("Kernel", SimpleNamespace(table=Table()))
+"""A kernel without a process."""
 ASKED = ModelRequest([{"role": "user", "content": "x"}], 10)
 
 
@@ -59,14 +77,15 @@ async def settle() -> None:
 def test_what_is_under_way_ends_at_the_driver_before_which_is_closed_then() -> None:
     async def test() -> None:
         (first, one), (second, two) = opened("first"), opened("second")
-        model = SwitchedModel(one, Terms(at_once=1))
-        under_way, waiting = (asyncio.ensure_future(model.chat(ASKED)) for _ in "ab")
+        model = SwitchedModel(one, Terms())
+        under_way = asyncio.ensure_future(model.chat(ASKED))
         await settle()
-        model.switch(two, Terms(at_once=1))
+        model.switch(two, Terms())
         assert first.closed == 0
         second.let.set()
+        assert (await model.chat(ASKED)).text == "second"
         first.let.set()
-        assert [(await under_way).text, (await waiting).text] == ["first", "second"]
+        assert (await under_way).text == "first"
         await settle()
         assert (first.closed, second.closed) == (1, 0)
         await model.close()
@@ -79,7 +98,7 @@ def test_turns_are_taken_by_what_takes_turns_and_cost_what_the_operator_says() -
     async def test() -> None:
         (first, one), (_, two) = opened("first"), opened("second")
         prices = Prices(2, 4)
-        model = SwitchedModel(one, Terms(at_once=1, prices=prices))
+        model = SwitchedModel(one, Terms(concurrency=1, prices=prices))
         assert not takes_turns(model)
         first.features = ModelFeatures(saves_slots=True)
         assert takes_turns(model)
@@ -90,7 +109,7 @@ def test_turns_are_taken_by_what_takes_turns_and_cost_what_the_operator_says() -
         _, answer = [item async for item in model.turn(ASKED, Turn(aside))]
         assert isinstance(answer, ModelAnswer)
         assert answer.usage.cost_usd_micros == 6_000_000
-        model.switch(two, Terms(at_once=1, prices=prices))
+        model.switch(two, Terms(concurrency=1, prices=prices))
         assert not takes_turns(model)
         with pytest.raises(ModelFailure) as caught:
             await anext(model.turn(ASKED, Turn(aside)))
@@ -132,10 +151,31 @@ def test_prices_of_the_operators_are_charged_from_the_next_request_on() -> None:
     asyncio.run(test())
 
 
-def test_one_that_is_let_go_of_answers_who_asked_or_waits() -> None:
+def test_what_is_said_of_a_model_stands_around_what_its_driver_knows() -> None:
+    held, one = opened("own")
+    held.features = ModelFeatures(slots=2, saves_slots=True, prices=Prices(1.0, 1.0))
+
+    async def test() -> None:
+        model = SwitchedModel(one, Terms())
+        assert model.features == msgspec.structs.replace(held.features, limits=ModelLimits(concurrency=2))
+        assert model.features is model.features, "it is looked at several times a call"
+        route = ModelRoute("1/small", (3,))
+        model.switch(one, Terms(1, 60, 9_000, "fair_share", "undelivered", None, (route,), ("1/other",)))
+        assert model.features.limits == ModelLimits(1, 60, 9_000, "fair_share", "undelivered")
+        assert (model.features.routes, model.features.fallback) == ((route,), ("1/other",))
+        assert model.features.prices == Prices(1.0, 1.0)
+        model.switch(one, Terms(concurrency=50))
+        assert model.features.limits == ModelLimits(2), "no more than the driver can work on"
+        held.features = ModelFeatures()
+        assert model.features.limits == ModelLimits(50)
+
+    asyncio.run(test())
+
+
+def test_one_that_is_let_go_of_answers_who_asked() -> None:
     async def test() -> None:
         held, one = opened("old")
-        model = SwitchedModel(one, Terms(at_once=1))
+        model = SwitchedModel(one, Terms())
         asked = [asyncio.ensure_future(model.chat(ASKED)) for _ in range(3)]
         drained = asyncio.ensure_future(model.let_go())
         await settle()
@@ -153,11 +193,11 @@ def test_a_model_that_its_fleet_names_no_more_leaves_the_driver_to_another_that_
         held, one = opened("shared")
         held.let.set()
         drivers = Drivers({"1/a": SwitchedModel(one, Terms()), "1/b": SwitchedModel(one, Terms())})
-        drivers.drop_model("1/b")
+        drivers.drop_model(NOBODY, "1/b")
         await settle()
         assert held.closed == 0
         assert (await drivers.models["1/a"].chat(ASKED)).text == "shared"
-        drivers.drop_model("1/a")
+        drivers.drop_model(NOBODY, "1/a")
         await settle()
         assert held.closed == 1
         await drivers.close()
@@ -178,7 +218,7 @@ def test_a_kernel_that_ends_while_a_driver_is_being_closed_waits_for_it(model: C
 
         held.close = close  # type: ignore[method-assign]
         drivers = Drivers({"1/a": model(held, one)})
-        drivers.drop_model("1/a")
+        drivers.drop_model(NOBODY, "1/a")
         await settle()
         closing = asyncio.ensure_future(drivers.close())
         await settle()

@@ -15,7 +15,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.state import ShardState
-from prytany.ports.runner import Host
+from prytany.ports.runner import UTILITY, Host
 from tests.simulation.fleet import Following, LogicalClock, small_entropy
 
 PLEDGE = ("ipc", "proc")
@@ -61,6 +61,12 @@ class Puppet:
     def at_frontier(self) -> None:
         return
 
+    def weigh(self, qos: int) -> bool:
+        return True
+
+    def take_cpu_us(self) -> int:
+        return 0
+
     def log(self, text: str) -> None:
         return
 
@@ -96,7 +102,7 @@ class Stage:
     def find(self, target: str, beside: str, **more: Any) -> Program:
         return Program(target, target, self.text, PLEDGE if target != "mute" else (), target == "Server")
 
-    async def start(self, pid: int, item: bytes, host: Host) -> Puppet:
+    async def start(self, pid: int, item: bytes, host: Host, qos: int = UTILITY) -> Puppet:
         self.puppets[pid] = Puppet(pid, host)
         return self.puppets[pid]
 

@@ -11,6 +11,7 @@ import pytest
 from prytany.abi.errors import Eagain
 from prytany.abi.signals import Signal
 from prytany.drivers.stores.memory import MemoryStore
+from prytany.ports.runner import UTILITY
 from tests.simulation.looped import looped
 from tests.simulation.stepped import Life
 
@@ -36,7 +37,7 @@ async def test_a_start_that_ends_after_a_kill_leaves_nothing_behind(comes: bool)
     life = Life(MemoryStore(), {"waits": waits}, 9)
     start = life.runner.start
 
-    async def fail(pid: int, item: bytes, host: Any) -> Any:
+    async def fail(pid: int, item: bytes, host: Any, qos: int = UTILITY) -> Any:
         worker = await start(pid, item, host)
         if comes:
             return worker

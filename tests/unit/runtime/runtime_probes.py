@@ -185,7 +185,7 @@ FACTS: dict[str, Callable[[], object]] = {
     "hash": lambda: hash("prytany"),
     "uids": lambda: [*os.getresuid(), *os.getresgid(), *os.getgroups()],
     "terminal": lambda: [os.isatty(descriptor) for descriptor in (0, 1, 2)],
-    "session": lambda: os.getsid(0) == os.getpid(),
+    "group": lambda: os.getpgrp() == os.getpid() != os.getsid(0),
     "arguments": lambda: sys.argv[1:],
     "threads": _threads,
 }

@@ -48,7 +48,7 @@ def answers() -> Answers:
         handle = await launcher.fork(spec())
         probes = [*DENIED, *CAN, ("clone3", ""), ("allocate", "2048")]
         found = {(name, argument): await ask(handle, name, argument) for name, argument in probes}
-        for fact in ("descriptors", "environment", "c_environment", "uids", "terminal", "session"):
+        for fact in ("descriptors", "environment", "c_environment", "uids", "terminal", "group"):
             found[fact, ""] = await ask(handle, fact)
         if os.geteuid() == 0:
             found["threads", ""] = await ask(handle, "threads")
@@ -104,9 +104,9 @@ def test_a_worker_has_no_environment(answers: Answers) -> None:
     assert answers["c_environment", ""] is True
 
 
-def test_a_worker_has_no_terminal_and_a_session_of_its_own(answers: Answers) -> None:
+def test_a_worker_has_no_terminal_and_a_group_of_its_own_in_a_session_that_is_not_its_own(answers: Answers) -> None:
     assert answers["terminal", ""] == [False, False, False]
-    assert answers["session", ""] is True
+    assert answers["group", ""] is True
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives uids")

@@ -97,7 +97,7 @@ def test_a_signal_reaches_its_worker_and_a_second_one_nobody() -> None:
 def test_leftovers_are_killed_by_pid_and_start_time_only() -> None:
     async def body(launcher: Launcher) -> None:
         one, two = await launcher.fork(spec()), await launcher.fork(spec())
-        assert [await ask(one, "session"), await ask(two, "session")] == [True, True]  # each leads its own by now
+        assert [await ask(one, "group"), await ask(two, "group")] == [True, True]  # each leads its own by now
         assert kill_leftovers([(one.os_pid, one.start_time), (two.os_pid, two.start_time + 1), (4_194_300, 1)]) == 1
         assert (await one.exited).signal == signal.SIGKILL
         assert await ask(two, "loop") == 0

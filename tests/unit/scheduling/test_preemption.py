@@ -128,5 +128,5 @@ def test_nobody_gives_way_for_what_could_not_begin_anyway() -> None:
 
 
 def test_a_turn_is_up_only_where_somebody_waits() -> None:
-    assert queue_of(Preempts.SAVED).turn_is_up(1, 10_000)
-    assert not queue_of(Preempts.SAVED, concurrency=5).turn_is_up(1, 10_000)
+    assert queue_of(Preempts.SAVED).turn_is_up(1, 10_000, 2 * SECOND_NS)
+    assert not queue_of(Preempts.SAVED, concurrency=5).turn_is_up(1, 10_000, 2 * SECOND_NS)

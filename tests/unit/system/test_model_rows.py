@@ -78,7 +78,8 @@ name: f
 entry: one
 models:
   big: {driver: openai, base_url: "https://models.example/v1", model: big, key: {secret: provider},
-        prices: {input: 1, output: 2}, limits: {concurrency: 3}}
+        prices: {input: 1, output: 2}, policy: fair_share, fallback: [own], routes: [{qos: utility, model: own}],
+        limits: {concurrency: 3, requests_per_minute: 60, tokens_per_minute: 9000}}
   open: {driver: openai, base_url: "http://127.0.0.1:9/v1", model: tiny}
   own: {driver: local, file: m.gguf}
   here: {driver: local}
@@ -101,6 +102,8 @@ def test_a_fleets_models_are_listed_with_whether_their_key_is_there(
     monkeypatch.setenv("PROVIDER_KEY", KEY)
     found = rows(fleet)
     assert (found["big"].key, found["big"].ready, found["big"].concurrency) == (True, True, 3)
+    assert (found["big"].requests_per_minute, found["big"].tokens_per_minute) == (60, 9_000)
+    assert (found["big"].policy, found["big"].fallback, found["big"].routes) == ("fair_share", ["own"], 1)
     assert (found["big"].prices, found["big"].endpoint) == (Prices(1.0, 2.0), "https://models.example/v1")
     assert (found["open"].key, found["open"].prices) == (None, None)
     assert [found[name].ready for name in ("own", "here", "dry", "broken")] == [

@@ -54,6 +54,8 @@ from prytany.abi.events.message import (
 from prytany.abi.events.model import (
     HELD,
     KEPT,
+    PREEMPTED,
+    PUT_ASIDE,
     TWIN,
     ModelKept,
     ModelQueued,
@@ -97,6 +99,8 @@ from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, Too
 __all__ = [
     "HELD",
     "KEPT",
+    "PREEMPTED",
+    "PUT_ASIDE",
     "TWIN",
     "UPCASTERS",
     "AgentDeclared",

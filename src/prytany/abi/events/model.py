@@ -68,6 +68,8 @@ class ModelKept(msgspec.Struct, array_like=True, frozen=True, tag="model.kept/1"
 
 
 HELD = "held"
+PUT_ASIDE = "put_aside"
+PREEMPTED = "preempted"
 
 
 class ModelUsed(msgspec.Struct, array_like=True, frozen=True, tag="model.used/1"):
@@ -75,7 +77,9 @@ class ModelUsed(msgspec.Struct, array_like=True, frozen=True, tag="model.used/1"
 
     `cause` is empty for an answer. Otherwise it is the failure's kind, `cancelled` (nobody waits for it any more) or
     `lost` (the kernel died meanwhile). An attempt that ends without an answer and may have been worked on is charged
-    at its reservation. `HELD` is no attempt: the call waited to make one when its kernel was told to stop.
+    at its reservation; one that gave way to a more urgent call (`PREEMPTED`) is such an end. `PUT_ASIDE` is one turn
+    of an attempt that goes on later, with what that turn took. `HELD` is no attempt: the call waited to make one when
+    its kernel was told to stop.
     """
 
     pid: int

@@ -111,11 +111,13 @@ class ProcessExited(msgspec.Struct, array_like=True, frozen=True, tag="process.e
 
 
 class ProcessAccounted(msgspec.Struct, array_like=True, frozen=True, tag="process.accounted/1"):
-    """A worker of it is gone, and took this. The process may have ended, been put away, or been reaped since."""
+    """A worker of it took this, microseconds, beside what was recorded before. It may be gone, and the process put
+    away, ended, or reaped since. `accounts` are the budgets that it is charged to."""
 
     pid: int
     run: int
     cpu_us: int
+    accounts: list[str] = []
 
 
 class ProcessReaped(msgspec.Struct, array_like=True, frozen=True, tag="process.reaped/1"):

@@ -45,6 +45,12 @@ def _line(row: ModelRow, width: int) -> str:
         said.append("price not known")
     if row.concurrency is not None:
         said.append(f"{row.concurrency} at a time")
+    if row.requests_per_minute is not None:
+        said.append(f"{row.requests_per_minute} requests a minute")
+    if row.tokens_per_minute is not None:
+        said.append(f"{row.tokens_per_minute} tokens a minute")
+    said += [row.policy or "", f"{row.routes} routes" * bool(row.routes)]
+    said.append(f"{' or '.join(row.fallback)} while it cannot be asked" * bool(row.fallback))
     known = ", ".join(filter(None, said))
     first = f"{'*' if row.default else ' '} {safe(row.name):<{width}}"
     return safe(f"{first} {row.source:<11} {row.driver:<8} {size:>7}  {known}").rstrip()

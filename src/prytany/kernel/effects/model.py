@@ -11,7 +11,7 @@ import asyncio
 import math
 import struct
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -21,11 +21,13 @@ from prytany.abi import limits
 from prytany.abi.values import pack
 from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.finished import Finished
+from prytany.kernel.effects.generation import Generation
 from prytany.kernel.effects.stream import Pieces, interrupted
+from prytany.kernel.giving_way import AttemptTurn, GaveWay
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import CANCELLED, ModelTurns
 from prytany.kernel.requests import Chat, chat_of
-from prytany.kernel.reserve import MAY_HAVE_WORKED, charge, refused, settle
+from prytany.kernel.reserve import MAY_HAVE_WORKED, NOTHING, charge, put_aside, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
 from prytany.process.process import Process
@@ -129,20 +131,21 @@ class ModelEffects:
             said = await self._contexts.prompt(process, chat.context)
             request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 
-        answerer = text = ""
+        stream = partial(self._pieces, process.pid, n, process.open[n].seq) if chat.stream else None
+        generation, answerer, text = Generation(request, stream), "", ""
 
-        async def once(model: Model) -> Answered:
+        async def once(model: Model, turn: AttemptTurn) -> Answered:
             nonlocal answerer, text
             answerer = model.name
-            if chat.stream:
-                answer = await self._stream(process.pid, n, model, request)
-            else:
-                answer = await model.chat(request)
+            answer = await generation.attempt(model, turn)
             text = answer.text
             # In a context a streamed text is kept whole: its pieces are not what the chain names.
             return _answered(model, request, answer, streamed=chat.stream and not chat.context)
 
-        finished = await self._ask(process, n, chat.model, chat.needs(), once)
+        try:
+            finished = await self._ask(process, n, chat.model, chat.needs(), once, generation)
+        finally:
+            generation.drop()
         if finished.errno:
             return finished
         finished = self._owner.model_sparing.answered(process, n, text, finished)
@@ -154,51 +157,29 @@ class ModelEffects:
     async def embed(self, process: Process, n: int, args: Any) -> Finished:
         """One vector a text, as little-endian float32."""
 
-        async def once(model: Model) -> Answered:
+        async def once(model: Model, turn: AttemptTurn) -> Answered:
             given = await model.embed(args.texts)
             return Answered(pack_vectors(given.vectors, len(args.texts)), given.usage, args.texts, None)
 
         return await self._ask(process, n, args.model, ["embeddings"], once)
 
-    async def _stream(self, pid: int, n: int, model: Model, request: ModelRequest) -> ModelAnswer:
-        """A streamed answer, of which every piece was recorded; an endpoint that cannot stream gives one piece."""
-        pieces = Pieces(
-            self._clock,
-            lambda value: self._owner.piece(pid, n, value),
-            lambda: self._owner.room(pid),
-            self._owner.lost,
-        )
-        answer: ModelAnswer | None = None
-        try:
-            if model.features.streaming:
-                async with aclosing(model.stream(request)) as items:
-                    async for item in items:
-                        if isinstance(item, ModelAnswer):
-                            answer = item
-                        else:
-                            await pieces.add(item)
-            else:
-                answer = await model.chat(request)
-            if answer is None:
-                raise ModelFailure("interrupted", "the stream ended without its answer", retryable=True)
-            if answer.text.startswith(pieces.text):
-                await pieces.add(answer.text[len(pieces.text) :])
-        except Exception:
-            pieces.flush()
-            raise
-        finally:
-            pieces.close()
-        pieces.flush()
-        return answer
+    def _pieces(self, pid: int, n: int, key: int) -> Pieces:
+        def record(value: bytes) -> None:
+            self._owner.piece(pid, n, value)
+            self._owner.model_turns.delivered(key)
+
+        return Pieces(self._clock, record, lambda: self._owner.room(pid), self._owner.lost)
 
     async def _ask(
-        self, process: Process, n: int, named: str, needs: list[str], once: Callable[[Model], Awaitable[Answered]]
+        self, process: Process, n: int, named: str, needs: list[str],
+        once: Callable[[Model, AttemptTurn], Awaitable[Answered]], generation: Generation | None = None,
     ) -> Finished:  # fmt: skip
         """Attempts, until one is answered, or no more are made. `named` is what the caller calls the model."""
         call = process.open.get(n)
         if call is None or call.reserved is None:
             return CLOSED
         pid, attempts, tried = process.pid, 0, {call.reserved.endpoint}
+        turns = self._owner.model_turns
         while process.open.get(n) is call:
             if self.held:
                 await self._stand(process, n)
@@ -206,10 +187,15 @@ class ModelEffects:
             if model is None:
                 return _gone(named or process.model)
             reserved, used = call.reserved, CANCELLED
+            turn = AttemptTurn(is_up=partial(turns.turn_is_up, call.seq))
+            gave: GaveWay | None = None
+            failure: ModelFailure | None = None
             told: Told | None = None
             began_ns = self._began_ns[pid, n] = self._clock.now_ns()
             try:
-                answered = await once(model)
+                answered = await turns.giving_way.attempt(call.seq, model, turn, once)
+            except GaveWay as way:
+                gave, used = way, _gave_way(way)
             except ModelFailure as error:
                 failure, used, told = error, _sent_away(error), error.told
             except Exception as error:
@@ -217,15 +203,27 @@ class ModelEffects:
                 used = _sent_away(failure)
             else:
                 took_us, told = self._took_us(began_ns), answered.told
-                settled = settle(pid, n, reserved, model, answered.usage, (answered.asked, answered.said), took_us)
+                before = generation.charged if generation is not None else NOTHING
+                content = (answered.asked, answered.said)
+                settled = settle(pid, n, reserved, model, answered.usage, content, took_us, before)
                 used = Used(settled.prompt_tokens, settled.completion_tokens)
                 return Finished(answered.value, (settled,))
             finally:
                 if self._began_ns.get((pid, n)) == began_ns:  # else the number is another call's by now
                     del self._began_ns[pid, n]
-                self._owner.model_turns.over(call.seq, used, told)
+                turns.over(call.seq, used, told)
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
+            if gave is not None:
+                took_us = self._took_us(began_ns)
+                if gave.used is not None:
+                    charged = put_aside(pid, n, reserved, model, gave.used, took_us)
+                else:
+                    charged = charge(pid, n, reserved, took_us, ev.PREEMPTED)
+                self._owner.note((charged, *turns.queued_at(process, n, reserved.endpoint)))
+                await turns.again(process, n, 0)
+                continue
+            assert failure is not None
             worked = failure.kind in MAY_HAVE_WORKED or call.pieces
             charged = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
             if call.pieces:
@@ -244,10 +242,10 @@ class ModelEffects:
                 tried.add(endpoint)
             elif not failure.retryable:
                 return _unanswered(call.call, model, failure, attempts, charged)
-            self._owner.note((charged, *self._owner.model_turns.queued_at(process, n, endpoint)))
+            self._owner.note((charged, *turns.queued_at(process, n, endpoint)))
             asked_ns = (failure.retry_after_ms or 0) * 1_000_000
             pause_ns = asked_ns or BACKOFF_NS << (attempts - 1) if attempts and failure.kind not in REFUSALS else 0
-            await self._owner.model_turns.again(process, n, pause_ns)
+            await turns.again(process, n, pause_ns)
         return CLOSED
 
     def stand(self, process: Process, n: int) -> None:
@@ -262,6 +260,11 @@ class ModelEffects:
 
     def _took_us(self, began_ns: int) -> int:
         return max(0, self._clock.now_ns() - began_ns) // 1000
+
+
+def _gave_way(gave: GaveWay) -> Used:
+    cause = "preempted" if gave.asked else "turn_is_up"
+    return Used(cause=cause) if gave.used is None else Used(gave.used.prompt_tokens, gave.used.completion_tokens, cause)
 
 
 def _unanswered(call: str, model: Model, failure: ModelFailure, attempts: int, charged: ev.ModelUsed) -> Finished:

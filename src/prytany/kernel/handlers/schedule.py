@@ -70,7 +70,7 @@ def weight_of(weight: int, otherwise: int) -> int:
 def sys_budget_read(k: Context, p: Process, n: int, a: Any) -> Done:
     """The accounts that the caller's calls are set aside in."""
     accounts = k.budgets.accounts
-    return Done([budget_view(name, accounts[name]) for name in k.model_turns.accounts(p)])
+    return Done([budget_view(name, accounts[name]) for name in k.accounts_of(p)])
 
 
 def budget_view(name: str, account: Account) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def budget_view(name: str, account: Account) -> dict[str, Any]:
         "account": name,
         "bounds": _bounds(account.total),
         "per_minute": _bounds(account.minute),
-        "spent": _amount(account.spent),
+        "spent": {**_amount(account.spent), "processor_s": account.processor_us / 1_000_000},
         "reserved": _amount(account.reserved),
         "ends_ns": account.ends_ns,
     }
@@ -88,8 +88,9 @@ def budget_view(name: str, account: Account) -> dict[str, Any]:
 def _bounds(bounds: Bounds) -> dict[str, Any]:
     said = {
         "tokens": bounds.tokens, "usd": bounds.usd_micros, "calls": bounds.calls, "wall_s": bounds.wall_ms,
+        "processor_s": bounds.processor_ms,
     }  # fmt: skip
-    units = {"usd": 1_000_000, "wall_s": 1_000}
+    units = {"usd": 1_000_000, "wall_s": 1_000, "processor_s": 1_000}
     return {key: value / units[key] if key in units else value for key, value in said.items() if value >= 0}
 
 

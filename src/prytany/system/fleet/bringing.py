@@ -18,16 +18,18 @@ import msgspec
 from prytany.abi.control import Change
 from prytany.abi.errors import Enoent
 from prytany.abi.program import MODULE, Module, pack_program
+from prytany.abi.qos import QOS
 from prytany.drivers.tools.python.tools import PythonTools
-from prytany.kernel.fleets import Agent
+from prytany.kernel.fleets import UNSAID, Agent
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.outcome import Program
 from prytany.system.fleet.behind import Environment, changed_secrets, skills_digest, tools_differ
 from prytany.system.fleet.channels import couriers_back, forms_of, open_couriers, secrets_named, secrets_now
 from prytany.system.fleet.comparing import CHANGED, compare
 from prytany.system.fleet.drivers import Drivers, runs_with
+from prytany.system.fleet.form_terms import AgentBudget, known_budget
 from prytany.system.fleet.meaning import FindProgram
-from prytany.system.fleet.models import ReadyModel, names_of, ready_models
+from prytany.system.fleet.models import ReadyModel, name_of, names_of, ready_models
 from prytany.system.fleet.older import older_whole
 from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
 from prytany.system.fleet.switched import SwitchedModel
@@ -191,14 +193,15 @@ class Prepared:
         kernel.fleet_operator.declare(
             fleet.name, self._agents, models=names_of(fleet, number), tools=list(fleet.tools.values()),
             resolved=msgspec.msgpack.encode(recorded), uid=uid, stays=stays, number=self.number,
-            channels=forms_of(fleet), known={tool for path in fleet.tools.values() for tool in self._names(path)},
+            channels=forms_of(fleet), budget=known_budget(fleet.budget),
+            known={tool for path in fleet.tools.values() for tool in self._names(path)},
         )  # fmt: skip
         for path, tools in self._tools.items():
             drivers.replace_tools(kernel, path, tools)
         for key, tools in self._older.items():
             drivers.replace_older(key, tools)
         for name, ready in self._models.items():
-            switch(drivers, f"{number}/{name}", ready)
+            switch(kernel, drivers, number, name, ready)
         open_couriers(drivers.couriers, kernel, number, fleet, self._environment)
         drivers.told_with[number] = self._told_with
         drivers.skills.update({(number, name): digest for name, digest in self._skills.items()})
@@ -216,13 +219,16 @@ class Prepared:
                 await ready.opened.close()
 
 
-def switch(drivers: Drivers, name: str, ready: ReadyModel) -> None:
-    """What the kernel knows by that name is that from now on."""
+def switch(kernel: Kernel, drivers: Drivers, number: int, name: str, ready: ReadyModel) -> None:
+    """What a fleet calls by that name is that from now on; calls that wait for it feel new limits at once."""
+    opened, terms = ready.of(number)
+    name = name_of(number, name)
     model = drivers.models.get(name)
     if isinstance(model, SwitchedModel):
-        model.switch(*ready)
+        model.switch(opened, terms)
+        kernel.model_turns.look(name)
     else:
-        drivers.models[name] = SwitchedModel(*ready)
+        drivers.models[name] = SwitchedModel(opened, terms)
 
 
 async def prepare(
@@ -284,7 +290,7 @@ def bring_back(kernel: Kernel, drivers: Drivers) -> None:
         fleet = resolved_of(kernel, number)
         stays = kernel.fleets.fleets[number].stays
         for name, ready in ready_models(fleet, {}, environment, lenient=stays).items():
-            switch(drivers, f"{number}/{name}", ready)
+            switch(kernel, drivers, number, name, ready)
         drivers.told_with[number] = secrets_now(fleet, environment, {})  # what it cannot tell now waits
         for agent in fleet.agents.values():
             if agent.chat is not None and agent.chat.skills:
@@ -330,6 +336,10 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             python=agent.python,
             about=agent.about,
             tags=agent.tags,
+            qos=int(QOS[agent.qos]) if agent.qos else UNSAID,
+            weight=agent.weight,
+            budget=known_budget(agent.budget),
+            budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
         )
 
 

@@ -14,13 +14,14 @@ import msgspec
 from prytany.abi.control import Change
 from prytany.system.fleet.channels import label_of
 from prytany.system.fleet.form import Notice
+from prytany.system.fleet.form_terms import RunBudgeted
 from prytany.system.fleet.resolved import ResolvedFleet
 
 ADDED, CHANGED, REMOVED = "+", "~", "-"
 NAMES_SHOWN = 10
 """Of what a list has more or less."""
-SHOWN = ("entry", "folder")
-"""Texts that are shown: where a fleet is from is what two of one name differ in."""
+SHOWN = ("entry", "folder", "policy", "preempts", "qos", "budget", "budget.of")
+"""Texts that are shown: where a fleet is from is what two of one name differ in, and others are words of the form."""
 Behind = Mapping[tuple[str, str], Sequence[str]]
 """What changed behind the file: by kind and name, in words."""
 
@@ -62,9 +63,17 @@ def _labelled(notices: Sequence[Notice]) -> dict[str, Notice]:
     return labelled
 
 
-def _frame(fleet: ResolvedFleet) -> dict[str, Any]:
-    named = {f"folders.{name}": place for name, place in fleet.folders.items()}
-    return {"entry": fleet.entry, "folder": fleet.folder, **named}
+class _Frame(msgspec.Struct, frozen=True):
+    """What is the fleet's own."""
+
+    entry: str
+    folder: str
+    folders: dict[str, str]
+    budget: RunBudgeted | None
+
+
+def _frame(fleet: ResolvedFleet) -> _Frame:
+    return _Frame(fleet.entry, fleet.folder, fleet.folders, fleet.budget)
 
 
 def _one(kind: str, name: str, before: Any, after: Any, behind: Behind) -> Iterator[Change]:
@@ -102,7 +111,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 def _said(key: str, before: Any, after: Any) -> str:
     key = key or "place"
     if key in SHOWN:
-        return f"{key}: {before} → {after}"
+        return f"{key}: {before or 'none'} → {after or 'none'}"
     if all(value is None or isinstance(value, int | float) for value in (before, after)):
         return f"{key}: {_number(before)} → {_number(after)}"
     had, has = _names(before), _names(after)

@@ -10,6 +10,7 @@ from prytany.abi import control
 from prytany.abi.errors import Eagain, Eio, Enoent
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
+from prytany.kernel.fleets import check_price
 from prytany.kernel.following import hear
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.notice_views import channel_rows
@@ -17,8 +18,10 @@ from prytany.kernel.turn import others_first
 from prytany.supervision.fleets import Fleet
 from prytany.system.fleet.bringing import prepare, resolved_of
 from prytany.system.fleet.drivers import Drivers
+from prytany.system.fleet.form_terms import known_budget
 from prytany.system.fleet.lacking import lacking
 from prytany.system.fleet.places import prepare_folders
+from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.sound import unpack_fleet
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.logs import Logs
@@ -103,6 +106,7 @@ class FleetDesk:
             try:
                 if command.dry_run or (there is not None and plan.empty and not prepared.new_marks):
                     return plan
+                self._check_prices(fleet)
                 prepare_folders(fleet, Path(fleet.folder) / "fleet.yaml", self._home)
                 if self._kernel.draining:
                     raise Eagain("the kernel was told to stop meanwhile: bring it when it is back")
@@ -122,14 +126,21 @@ class FleetDesk:
             await self._durable()  # whoever brings it next reads what is recorded of it
             return plan
 
+    def _check_prices(self, fleet: ResolvedFleet) -> None:
+        """Raises Einval where money is to bound agents that ask the model of the run, and that has no price."""
+        for agent in fleet.agents.values():
+            if not agent.model:
+                budgets = known_budget(fleet.budget), known_budget(agent.budget)
+                check_price(self._kernel, self._model, budgets)
+
     def _let_go_of_models(self) -> None:
-        """Drop those that nobody means any more: of fleets that are gone, or that their fleet does not name now."""
-        fleets, table = self._kernel.fleets, self._kernel.table
-        asked = {p.model for p in table.processes.values() if p.alive}
+        """Drop those that nobody means any more: of fleets that are gone, or that their fleet does not name now. One
+        that may still be asked stays."""
+        kernel = self._kernel
         own = [name for name, model in self._drivers.models.items() if isinstance(model, SwitchedModel)]
         for name in own:
-            if name not in fleets.models and name not in asked:
-                self._drivers.drop_model(name)
+            if name not in kernel.fleets.models:
+                self._drivers.drop_model(kernel, name)
 
     def _start(self, command: control.StartAgent, uid: int) -> int:
         fleet = self._of_name(command.fleet)

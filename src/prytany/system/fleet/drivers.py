@@ -29,6 +29,8 @@ class Drivers:
         self.variables = Variables()
         self.told_with: dict[int, dict[str, str]] = {}
         """The secrets of each fleet's channels when it was brought, by their names."""
+        self._dropping: set[str] = set()
+        """The models that are dropped when those have ended who may ask them."""
         self._leaving: dict[asyncio.Task[None], Tools | Model] = {}
         self._closings: dict[Tools | Model, asyncio.Future[None]] = {}
 
@@ -59,12 +61,15 @@ class Drivers:
 
     async def _keep(self, kernel: Kernel, runs: Sequence[int], key: str, tools: Tools) -> None:
         """Until these runs have ended."""
-        for run in runs:
-            with contextlib.suppress(KernelError):  # it has ended long ago
-                await kernel.operator.wait_ended(run)
+        await self._ended(kernel, runs)
         if self.tools.get(key) is tools:
             del self.tools[key]
             await self._leave(tools)
+
+    async def _ended(self, kernel: Kernel, pids: Sequence[int]) -> None:
+        for pid in pids:
+            with contextlib.suppress(KernelError):  # it has ended long ago
+                await kernel.operator.wait_ended(pid)
 
     def _retire(self, tools: Tools) -> None:
         self._later(self._leave(tools), tools)
@@ -75,10 +80,25 @@ class Drivers:
         self.told_with = {number: secrets for number, secrets in self.told_with.items() if number in fleets}
         self.variables.forget_all_but(fleets)
 
-    def drop_model(self, name: str) -> None:
-        """Nobody means it any more; what was asked of it is answered."""
-        model = self.models.pop(name)
+    def drop_model(self, kernel: Kernel, name: str) -> None:
+        """No fleet names it any more. It stays for those that may ask it, until they have ended or it is named again;
+        what was asked of it is answered."""
+        model = self.models[name]
+        if pids := who_asks(kernel, name):
+            if name not in self._dropping:
+                self._dropping.add(name)
+                self._later(self._drop_then(kernel, pids, name), model)
+            return
+        del self.models[name]
         self._later(self._leave(model), model)
+
+    async def _drop_then(self, kernel: Kernel, pids: Sequence[int], name: str) -> None:
+        try:
+            await self._ended(kernel, pids)
+        finally:
+            self._dropping.discard(name)
+        if name in self.models and name not in kernel.fleets.models:
+            self.drop_model(kernel, name)
 
     def _later(self, work: Coroutine[None, None, None], what: Tools | Model) -> None:
         task = asyncio.ensure_future(work)
@@ -112,6 +132,17 @@ class Drivers:
             closing = self._closings[what] = asyncio.ensure_future(what.close())
             closing.add_done_callback(lambda done: self._closings.pop(what, None))
         await asyncio.shield(closing)
+
+
+def who_asks(kernel: Kernel, name: str) -> list[int]:
+    """The processes that may ask a model: it is theirs, or an open call of theirs was meant for it, and waits for its
+    turn, for a person, or for the process to go on. Looks at every process and open call."""
+    return [
+        p.pid
+        for p in kernel.table.processes.values()
+        if p.alive
+        and (p.model == name or any(c.reserved is not None and c.reserved.endpoint == name for c in p.open.values()))
+    ]
 
 
 def runs_with(kernel: Kernel, path: str, said: bytes) -> list[int]:

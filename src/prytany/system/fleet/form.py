@@ -3,33 +3,44 @@
 The JSON Schema that editors use is made from these classes, and so is the page of the manual.
 """
 
+# ruff: noqa: RUF012 - structs do not share their defaults
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
 
 from prytany.abi import limits
+from prytany.abi.qos import WEIGHT_MAX
 from prytany.ports.model import Prices as Known
+from prytany.system.fleet.form_base import NAME, Form, Name
+from prytany.system.fleet.form_terms import (
+    PERCENT,
+    AgentBudgeted,
+    Class,
+    Limits,
+    Policy,
+    Preempts,
+    Route,
+    RunBudgeted,
+)
 
 PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
 SHOWN = "shown"
 """The same: people are shown it, too, so it has no hidden characters."""
-NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 CREDENTIAL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 HEADER = r"^[A-Za-z0-9-]+$"
 PATTERNS = {
-    NAME: "letters, digits, `-` and `_`, and begin with a letter",
-    VARIABLE: "letters, digits and `_`, and not begin with a digit",
-    HEADER: "letters, digits and `-`",
-    CREDENTIAL: "letters, digits, `-`, `_` and `.`, and not begin with `-` or `.`",
+    NAME: "of letters, digits, `-` and `_`, and begin with a letter",
+    VARIABLE: "of letters, digits and `_`, and not begin with a digit",
+    HEADER: "of letters, digits and `-`",
+    CREDENTIAL: "of letters, digits, `-`, `_` and `.`, and not begin with `-` or `.`",
+    PERCENT: "a whole number from 1 to 100 and `%`",
 }
 """In words."""
 ADDRESS_CHARS_MAX = 2_048
-Name = Annotated[str, Meta(pattern=NAME, max_length=64, description="letters, digits, `-` and `_`")]
 Tag = Annotated[str, Meta(pattern=NAME, max_length=limits.TAG_CHARS_MAX, description="letters, digits, `-` and `_`")]
 Prompt = Annotated[str, Meta(extra={PROMPT: True}, min_length=1, max_length=64 << 10)]
 Place = Annotated[str, Meta(min_length=1, max_length=1_024, description="from the fleet file's folder")]
@@ -40,10 +51,6 @@ Kind = Literal["doubt", "incident", "failure", "storm", "limit", "budget"]
 """As `abi.notices` has them."""
 USD_PER_MILLION_MAX = 1_000_000.0
 """A dollar a token: who writes more has forgotten that prices are for a million."""
-
-
-class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What all parts of the file have in common: a key that is not known is a fault."""
 
 
 class Secret(Form, frozen=True):
@@ -88,12 +95,6 @@ class Prices(Form, frozen=True):
         return Known(self.input, self.output, self.cached)
 
 
-class Limits(Form, frozen=True):
-    """What an endpoint is asked for at once."""
-
-    concurrency: Annotated[int, Meta(ge=1, le=4_096, description="requests at a time")] | None = None
-
-
 class Model(Form, frozen=True):
     """A model that agents can name."""
 
@@ -116,7 +117,24 @@ class Model(Form, frozen=True):
         | None
     ) = None
     prices: Annotated[Prices | None, Meta(description="US dollars a million tokens, where they are not known")] = None
-    limits: Annotated[Limits | None, Meta(description="what it is asked for at once")] = None
+    limits: Annotated[Limits | None, Meta(description="what may be asked of it at once, and within a minute")] = None
+    policy: Annotated[Policy | None, Meta(description="in which order calls begin that wait; `classes` by default")] = (
+        None
+    )
+    preempts: (
+        Annotated[
+            Preempts,
+            Meta(
+                description="which generations give way to more urgent ones: those of which nobody has seen anything "
+                "(`undelivered`), or, on a `local` one, any, with its slot saved (`saved`)"
+            ),
+        ]
+        | None
+    ) = None
+    fallback: Annotated[list[Name] | None, Meta(description="who stands in while it cannot be asked, in order")] = None
+    routes: Annotated[list[Route] | None, Meta(description="which calls go to another model; the first that fits")] = (
+        None
+    )
     tools: (
         Annotated[
             Literal["native", "schema"],
@@ -151,6 +169,14 @@ class Rights(Form, frozen=True):
     tags: (
         Annotated[list[Tag], Meta(description="what `cost` and `ps` tell it apart by, with what it starts")] | None
     ) = None
+    qos: Annotated[Class, Meta(description="its class of service: how urgent its calls of models are")] | None = None
+    weight: (
+        Annotated[int, Meta(ge=1, le=WEIGHT_MAX, description="its share beside the others of its class; 1 by default")]
+        | None
+    ) = None
+    budget: Annotated[AgentBudgeted | None, Meta(description="what each process of it may spend, or `unlimited`")] = (
+        None
+    )
 
 
 class Agent(Rights, frozen=True):
@@ -237,4 +263,7 @@ class Fleet(Form, frozen=True, kw_only=True):
         dict[Name, Place], Meta(description="by name; `--input` and `--output` replace `input` and `output`")
     ] = {}
     defaults: Annotated[Rights, Meta(description="what agents have that say nothing else")] = Rights()
+    budget: Annotated[
+        RunBudgeted | None, Meta(description="what each run that begins with one of its agents may spend")
+    ] = None
     notify: Annotated[list[Notice], Meta(description="who is told of what needs a person")] = []

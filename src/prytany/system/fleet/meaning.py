@@ -19,7 +19,9 @@ from prytany.kernel.outcome import Program
 from prytany.runtime.environments import find_python
 from prytany.system.fleet.faults import Fault, Path, Place
 from prytany.system.fleet.form import Agent, Fleet, Model, Rights
+from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted
 from prytany.system.fleet.notifying import command_faults, notice_faults
+from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
 from prytany.system.wording import meant, quoted
 
 DEFAULT = "default"
@@ -71,6 +73,7 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
         yield ("entry",), f"there is no agent {quoted(fleet.entry)}{meant(fleet.entry, fleet.agents)}"
     for name, model in fleet.models.items():
         yield from _model(fleet, model, ("models", name), folder)
+        yield from model_faults(name, model, fleet.models, ("models", name))
     for name, secret in fleet.secrets.items():
         if sum(place is not None for place in (secret.env, secret.file, secret.credential)) != 1:
             yield ("secrets", name), "say where it is from: `env`, `file`, or `credential`"
@@ -87,6 +90,28 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
         path = ("agents", name)
         yield from _rights(fleet, agent, path, folder)
         yield from _agent(agent, path, folder, find)
+    yield from _budgets(fleet)
+
+
+def model_of(fleet: Fleet, agent: Agent) -> str:
+    """What an agent asks: a name of the fleet's, or "" for the model of the run."""
+    return agent.model or fleet.defaults.model or (DEFAULT if DEFAULT in fleet.models else "")
+
+
+def _budgets(fleet: Fleet) -> Found:
+    asks: dict[str, Asks] = {}
+    for name, agent in fleet.agents.items():
+        spawns = fleet.defaults.spawns if agent.spawns is None else agent.spawns
+        asks[name] = asks_of(kind_of(agent), model_of(fleet, agent), agent.pledge, spawns or (), fleet.models)
+    by_default = [name for name, agent in fleet.agents.items() if agent.budget is None]
+    budgets: list[tuple[Path, RunBudgeted | AgentBudgeted | None, list[str]]] = [
+        (("budget",), fleet.budget, list(asks)),
+        (("defaults", "budget"), fleet.defaults.budget, by_default),
+        *((("agents", name, "budget"), agent.budget, [name]) for name, agent in fleet.agents.items()),
+    ]
+    for path, budget, of in budgets:
+        yield from budget_faults(budget, path)
+        yield from price_faults(budget, of, asks, fleet.models, path)
 
 
 def _model(fleet: Fleet, model: Model, path: Path, folder: File) -> Found:

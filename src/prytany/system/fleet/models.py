@@ -12,6 +12,7 @@ import msgspec
 from prytany.abi.errors import Einval, KernelError
 from prytany.ports.model import Model
 from prytany.system.fleet.form import Model as Form
+from prytany.system.fleet.form_terms import Limits
 from prytany.system.fleet.keyless import KeylessModel
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.secrets import read_secret
@@ -24,11 +25,24 @@ class ReadyModel(NamedTuple):
 
     opened: Opened
     terms: Terms
+    """In the fleet's names."""
+
+    def of(self, number: int) -> tuple[Opened, Terms]:
+        """The same as the kernel knows it; the fleet has that number."""
+        terms = self.terms
+        routes = tuple(msgspec.structs.replace(route, model=name_of(number, route.model)) for route in terms.routes)
+        fallback = tuple(name_of(number, name) for name in terms.fallback)
+        return self.opened, msgspec.structs.replace(terms, routes=routes, fallback=fallback)
+
+
+def name_of(number: int, name: str) -> str:
+    """The kernel's name of a fleet's model: the number keeps two fleets' models apart."""
+    return f"{number}/{name}"
 
 
 def names_of(fleet: ResolvedFleet, number: int) -> dict[str, str]:
-    """By the fleet's name of each model, the kernel's: the number keeps two fleets' models apart."""
-    return {name: f"{number}/{name}" for name in fleet.models}
+    """By the fleet's name of each model, the kernel's."""
+    return {name: name_of(number, name) for name in fleet.models}
 
 
 def ready_models(
@@ -50,8 +64,10 @@ def ready_models(
     ready: dict[str, ReadyModel] = {}
     known = {model.opened.by: model.opened for model in kept.values()}
     for name, form in fleet.models.items():
-        remote = form.driver == "openai"
-        plain = msgspec.structs.replace(form, limits=None, prices=form.prices if remote else None)
+        plain = msgspec.structs.replace(
+            form, limits=None, policy=None, preempts=None, routes=None, fallback=None,
+            prices=form.prices if form.driver == "openai" else None,
+        )  # fmt: skip
         key, why = None, ""
         try:
             key = _key(fleet, form, environment)
@@ -63,12 +79,23 @@ def ready_models(
         if (opened := known.get(by)) is None:
             model = KeylessModel(name, why) if why else _forced(form, _open(name, form, key))
             opened = known[by] = Opened(model, *by)
-        terms = Terms(
-            at_once=form.limits.concurrency if form.limits else None,
-            prices=form.prices.known if form.prices and not remote else None,
-        )
-        ready[name] = ReadyModel(opened, terms)
+        ready[name] = ReadyModel(opened, terms_of(form))
     return ready
+
+
+def terms_of(form: Form) -> Terms:
+    """What is said around a model's driver, in the fleet's names."""
+    limits = form.limits or Limits()
+    return Terms(
+        concurrency=limits.concurrency or 0,
+        requests_per_minute=limits.requests_per_minute or 0,
+        tokens_per_minute=limits.tokens_per_minute or 0,
+        policy=form.policy or "",
+        preempts=form.preempts or "",
+        prices=form.prices.known if form.prices and form.driver != "openai" else None,
+        routes=tuple(route.known for route in form.routes or ()),
+        fallback=tuple(form.fallback or ()),
+    )
 
 
 def _forced(form: Form, model: Model) -> Model:

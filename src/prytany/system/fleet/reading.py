@@ -236,7 +236,7 @@ def _converted(written: str, form: types.Type) -> Any:
 def _out_of_bounds(value: Any, form: types.Type) -> str:
     if isinstance(form, types.StrType):
         if form.pattern is not None and re.fullmatch(form.pattern, value) is None:
-            return f"{quoted(value)} has to be of {PATTERNS[form.pattern]}"
+            return f"{quoted(value)} has to be {PATTERNS[form.pattern]}"
         if form.min_length is not None and len(value) < form.min_length:
             return "it is empty"
         if form.max_length is not None and len(value) > form.max_length:

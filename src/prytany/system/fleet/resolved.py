@@ -12,7 +12,8 @@ import msgspec
 from prytany.abi.errors import Enoent
 from prytany.abi.names import check_tags
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
-from prytany.system.fleet.meaning import DEFAULT, entry_of, instruction_file, kind_of
+from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted
+from prytany.system.fleet.meaning import entry_of, instruction_file, kind_of, model_of
 from prytany.system.fleet.notifying import program_of
 
 INSTRUCTION_BYTES_MAX = 256 << 10
@@ -55,6 +56,10 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     python: str = ""
     chat: Chat | None = None
     tags: list[str] = []
+    qos: str = ""
+    """Its class; "" where nothing is said."""
+    weight: int = 1
+    budget: AgentBudgeted | None = None
 
 
 class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,6 +75,8 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The files of tools, by name."""
     folders: dict[str, str] = {}
     notify: list[Notice] = []
+    budget: RunBudgeted | None = None
+    """Of each run that begins with one of its agents."""
     marks: dict[str, str] = {}
     """As it is recorded: what tells the values of its variables from others; see `variables`."""
 
@@ -101,6 +108,7 @@ def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[
         tools={name: _whole(folder, tools.python) for name, tools in fleet.tools.items()},
         folders=named,
         notify=[_notice(notice, folder) for notice in fleet.notify],
+        budget=fleet.budget,
     )
 
 
@@ -126,7 +134,7 @@ def _agent(
         about=agent.about,
         program=f"{_whole(folder, place)}:{function}" if place else "",
         pledge=agent.pledge,
-        model=rights["model"] or (DEFAULT if DEFAULT in fleet.models else ""),
+        model=model_of(fleet, agent),
         tools=rights["tools"] or [],
         unveil={named.get(at) or _whole(folder, at): mode for at, mode in unveil.items()},
         spawns=rights["spawns"] or [],
@@ -135,6 +143,9 @@ def _agent(
         python=_whole(folder, agent.python) if agent.python else "",
         chat=_chat(agent, folder) if kind_of(agent) == "chat" else None,
         tags=check_tags(rights["tags"] or (), tags),
+        qos=rights["qos"] or "",
+        weight=rights["weight"] or 1,
+        budget=rights["budget"],
     )
 
 

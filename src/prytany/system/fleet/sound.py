@@ -9,20 +9,24 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from prytany.abi import limits
 from prytany.abi.errors import Einval
+from prytany.abi.qos import QOS, WEIGHT_MAX
 from prytany.abi.schema_form import schema_fault
 from prytany.abi.syscalls import PLEDGES
 from prytany.abi.wire import UNREADABLE
 from prytany.system.fleet.faults import show_path
-from prytany.system.fleet.form import NAME, Model
+from prytany.system.fleet.form import Model
+from prytany.system.fleet.form_base import NAME
+from prytany.system.fleet.form_terms import AgentBudgeted, RunBudget, RunBudgeted
 from prytany.system.fleet.meaning import ENDPOINT_KEYS, no_address
 from prytany.system.fleet.notifying import notice_faults
 from prytany.system.fleet.resolved import Chat, ResolvedAgent, ResolvedFleet
+from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
 from prytany.system.wording import visible
 
 SAID_CHARS_MAX = 300
@@ -62,6 +66,7 @@ def _faults(fleet: ResolvedFleet) -> Found:
     yield from _places(("folders",), fleet.folders.values())
     for name, model in fleet.models.items():
         yield from _model(fleet, model, ("models", name))
+        yield from model_faults(name, model, fleet.models, ("models", name))
     for name, secret in fleet.secrets.items():
         if sum(place is not None for place in (secret.env, secret.file, secret.credential)) != 1:
             yield ("secrets", name), "it is from `env`, `file` or `credential`"
@@ -71,6 +76,24 @@ def _faults(fleet: ResolvedFleet) -> Found:
         if agent.name != name:
             yield ("agents", name, "name"), "it is another one than it stands at"
         yield from _agent(fleet, agent, ("agents", name))
+    asks = {name: asks_of(a.kind, a.model, a.pledge, a.spawns, fleet.models) for name, a in fleet.agents.items()}
+    for name, agent in fleet.agents.items():
+        yield from _budget(fleet, agent.budget, [name], asks, ("agents", name, "budget"))
+    yield from _budget(fleet, fleet.budget, fleet.agents, asks, ("budget",))
+
+
+def _budget(
+    fleet: ResolvedFleet, budget: RunBudgeted | AgentBudgeted | None, of: Iterable[str],
+    asks: Mapping[str, Asks], path: tuple[str, ...],
+) -> Found:  # fmt: skip
+    if isinstance(budget, RunBudget):
+        minute = budget.per_minute
+        money = (budget.usd, budget.wall_s, minute.usd if minute is not None else None)
+        if not all(math.isfinite(amount or 0) for amount in money):
+            yield path, "an amount is no number"
+            return
+    yield from budget_faults(budget, path)
+    yield from price_faults(budget, of, asks, fleet.models, path)
 
 
 def _names(path: tuple[str, ...], names: Iterable[str]) -> Found:
@@ -87,6 +110,10 @@ def _places(path: tuple[str, ...], places: Iterable[str]) -> Found:
 
 def _model(fleet: ResolvedFleet, model: Model, path: tuple[str, ...]) -> Found:
     endpoint = model.driver == "openai"
+    if model.prices is not None and not all(
+        math.isfinite(price or 0) for price in msgspec.structs.astuple(model.prices)
+    ):
+        yield (*path, "prices"), "a price is no number"
     if endpoint and (model.base_url is None or model.model is None):
         yield path, "an endpoint needs `base_url` and `model`"
     if not endpoint and any(getattr(model, key) is not None for key in ENDPOINT_KEYS):
@@ -126,6 +153,10 @@ def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) ->
         yield (*path, "spawns"), f"there is no agent {min(unknown)[:NAME_CHARS_MAX]!r}"
     if not 0 <= agent.restarts <= limits.RESTARTS_MAX:
         yield (*path, "restarts"), f"it is from 0 to {limits.RESTARTS_MAX}"
+    if agent.qos and agent.qos not in QOS:
+        yield (*path, "qos"), f"it is one of {', '.join(QOS)}"
+    if not 1 <= agent.weight <= WEIGHT_MAX:
+        yield (*path, "weight"), f"it is from 1 to {WEIGHT_MAX}"
     yield from _places((*path, "python"), filter(None, [agent.python]))
     if agent.chat is not None:
         yield from _chat(agent.chat, (*path, "chat"))

@@ -12,11 +12,20 @@ from contextlib import aclosing
 
 import msgspec
 
-from prytany.abi.events import HELD
-from prytany.ports.model import Embedded, Model, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Prices, Usage
+from prytany.ports.model import (
+    Embedded,
+    Model,
+    ModelAnswer,
+    ModelFailure,
+    ModelFeatures,
+    ModelLimits,
+    ModelRequest,
+    ModelRoute,
+    Prices,
+    Usage,
+)
 from prytany.ports.turns import Aside, Turn, takes_turns
 from prytany.system.fleet.form import Model as Form
-from prytany.system.fleet.places_at import PlacesAt
 
 
 class Opened:
@@ -58,12 +67,31 @@ class Opened:
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What can change around a driver."""
+    """What can change around a driver: what an operator says, 0 and "" where that is nothing."""
 
-    at_once: int | None = None
-    """Requests at a time; None for any number."""
+    concurrency: int = 0
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    policy: str = ""
+    preempts: str = ""
     prices: Prices | None = None
     """Of a driver that knows of none itself."""
+    routes: tuple[ModelRoute, ...] = ()
+    fallback: tuple[str, ...] = ()
+
+    def around(self, found: ModelFeatures) -> ModelFeatures:
+        """What a driver can do, with what is said of it. As much as it can work on at once is asked of it, at most."""
+        own = found.limits
+        limits = ModelLimits(
+            min(filter(None, (self.concurrency, own.concurrency, found.slots)), default=0),
+            self.requests_per_minute or own.requests_per_minute,
+            self.tokens_per_minute or own.tokens_per_minute,
+            self.policy or own.policy,
+            self.preempts or own.preempts,
+        )
+        return msgspec.structs.replace(
+            found, limits=limits, routes=self.routes, fallback=self.fallback, prices=self.prices or found.prices
+        )
 
 
 class SwitchedModel:
@@ -73,15 +101,11 @@ class SwitchedModel:
         opened.take()
         self.opened = opened
         self.terms = terms
-        self._places = PlacesAt(terms.at_once)
+        self._features: tuple[ModelFeatures, Terms, ModelFeatures] | None = None
+        """The driver's, what is said around it, and both together: asked for several times a call."""
         self._before: list[Opened] = []
         self._inside = 0
         self._left = asyncio.Event()
-        self._held = False
-
-    def hold(self) -> None:
-        """Let nobody begin any more: whoever's turn comes is told so, which costs nothing."""
-        self._held = True
 
     def switch(self, opened: Opened, terms: Terms) -> None:
         """What is asked from now on is asked of `opened`."""
@@ -91,7 +115,6 @@ class SwitchedModel:
             before.leave()
             self._before = [*(one for one in self._before if one.asked), before]
         self.terms = terms
-        self._places.change(terms.at_once)
 
     @property
     def name(self) -> str:
@@ -101,12 +124,15 @@ class SwitchedModel:
     @property
     def features(self) -> ModelFeatures:
         """What it can do."""
-        found, prices = self.opened.model.features, self.terms.prices
-        return found if prices is None else msgspec.structs.replace(found, prices=prices)
+        found, terms = self.opened.model.features, self.terms
+        known = self._features
+        if known is None or known[0] is not found or known[1] is not terms:
+            known = self._features = found, terms, terms.around(found)
+        return known[2]
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:
         """One whole answer; raises ModelFailure."""
-        opened = await self._enter()
+        opened = self._enter()
         prices = self.terms.prices
         try:
             return _priced(await opened.model.chat(request), prices)
@@ -115,7 +141,7 @@ class SwitchedModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
         """Pieces of text as they come, and the whole answer last; raises ModelFailure."""
-        opened = await self._enter()
+        opened = self._enter()
         prices = self.terms.prices
         try:
             async with aclosing(opened.model.stream(request)) as pieces:
@@ -126,7 +152,7 @@ class SwitchedModel:
 
     async def turn(self, request: ModelRequest, turn: Turn) -> AsyncGenerator[str | ModelAnswer | Aside, None]:
         """Until the turn ends, of a model that takes turns; raises ModelFailure."""
-        opened = await self._enter()
+        opened = self._enter()
         prices = self.terms.prices
         try:
             if not takes_turns(
@@ -143,7 +169,7 @@ class SwitchedModel:
 
     async def embed(self, texts: list[str]) -> Embedded:
         """One vector a text; raises ModelFailure."""
-        opened = await self._enter()
+        opened = self._enter()
         prices = self.terms.prices
         try:
             given = await opened.model.embed(texts)
@@ -157,34 +183,20 @@ class SwitchedModel:
             await opened.close()
 
     async def let_go(self) -> None:
-        """Return when nobody asks it or waits for a place, which a driver bounds, and nothing is open that no other
-        model has."""
+        """Return when nobody asks it, which a driver bounds, and nothing is open that no other model has."""
         while self._inside:
             self._left.clear()
             await self._left.wait()
         await self.opened.left()
 
-    async def _enter(self) -> Opened:
-        """Take a place, and the driver as it is once that is had."""
+    def _enter(self) -> Opened:
+        """The driver as it is now, which stays open until it is left."""
         self._inside += 1
-        try:
-            await self._places.take()
-        except BaseException:
-            self._out()
-            raise
-        if self._held:
-            self._places.give_back()
-            self._out()
-            raise ModelFailure(HELD, "the kernel is about to stop", retryable=True)
         self.opened.take()
         return self.opened
 
     def _leave(self, opened: Opened) -> None:
         opened.leave()
-        self._places.give_back()
-        self._out()
-
-    def _out(self) -> None:
         self._inside -= 1
         if not self._inside:
             self._left.set()
