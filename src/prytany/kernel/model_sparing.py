@@ -26,6 +26,7 @@ from prytany.abi import limits
 from prytany.abi.errors import KernelError
 from prytany.abi.values import pack
 from prytany.abi.wire import UNREADABLE
+from prytany.kernel.asking import Asking, Given
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.handlers.context import Keeper, answer_in
 from prytany.kernel.ledger import TENANT, Ledger
@@ -42,35 +43,6 @@ FOR_ALL = frozenset({"stop", "length"})
 """How an answer ended that is the same for whoever asks. A filter may think better of it."""
 KEPT_BYTES_MAX = limits.RESULT_BYTES_MAX // 2
 """Of one answer: what a context adds to it has to find room."""
-
-
-class Given(msgspec.Struct, frozen=True):
-    """An answer for those who ask the same: as its endpoint gave it, and what that took."""
-
-    value: dict[str, Any]
-    tokens: int
-    cost_usd_micros: int
-    kept: bytes = b""
-    """The digest of it, where it was recorded as kept."""
-    size_bytes: int = 0
-
-
-class Asking(msgspec.Struct):
-    """What is known of an open call that may be spared, or may spare others."""
-
-    endpoint: str
-    """Who is to be asked."""
-    number: int
-    """Of the model that was there; see `Book`."""
-    name: bytes
-    """The digest of all that its answer depends on."""
-    same: bytes
-    """That again, or "" where it waits for nobody and nobody for it."""
-    chat: Chat
-    found: Given | None = None
-    """The kept answer that it gets."""
-    answer: Given | None = None
-    """What it was answered."""
 
 
 class Spared(msgspec.Struct):

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
 from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
+from prytany.kernel.asking import Asking
 from prytany.kernel.exceeding import exceeded
 from prytany.kernel.giving_way import GivingWay
 from prytany.kernel.ledger import TENANT, Ledger
@@ -37,9 +38,6 @@ from prytany.scheduling.call import Call
 from prytany.scheduling.run_queue import Used
 from prytany.scheduling.scheduler import Wanted
 from prytany.scheduling.twins import TwinScheduler
-
-if TYPE_CHECKING:
-    from prytany.kernel.model_sparing import Asking
 
 CANCELLED = Used(cause="cancelled")
 

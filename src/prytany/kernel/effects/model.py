@@ -12,7 +12,7 @@ import math
 import struct
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -26,15 +26,13 @@ from prytany.kernel.effects.stream import Pieces, interrupted
 from prytany.kernel.giving_way import AttemptTurn, GaveWay
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import CANCELLED, ModelTurns
+from prytany.kernel.outcome import Sparing as Asked
 from prytany.kernel.requests import Chat, chat_of
 from prytany.kernel.reserve import MAY_HAVE_WORKED, NOTHING, charge, put_aside, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
 from prytany.process.process import Process
 from prytany.scheduling.run_queue import Used
-
-if TYPE_CHECKING:
-    from prytany.kernel.model_sparing import ModelSparing
 
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
@@ -44,6 +42,14 @@ NOT_THERE = frozenset({"no_model", "too_long"})
 """This model cannot answer, however often it is asked; another may."""
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 """Of a call that has its end already; it goes nowhere."""
+
+
+class Sparing(Asked, Protocol):
+    """Who else gets an answer: `model_sparing`, as effects see it."""
+
+    def answered(self, process: Process, n: int, text: str, finished: Finished) -> Finished:
+        """An endpoint answered call `n`, with the whole `text`; gives what is recorded with its end."""
+        ...
 
 
 class Owner(Protocol):
@@ -60,7 +66,7 @@ class Owner(Protocol):
         ...
 
     @property
-    def model_sparing(self) -> ModelSparing:
+    def model_sparing(self) -> Sparing:
         """Which calls need not be made."""
         ...
 
