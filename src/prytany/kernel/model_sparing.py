@@ -67,6 +67,7 @@ class Book:
 
     def __init__(self) -> None:
         self.model: Model | None = None
+        self.edition = 0
         self.number = 0
         """Of the model that is asked there; another one's answers are others."""
         self.answers = Answers(0)
@@ -213,15 +214,17 @@ class ModelSparing:
         if book is None:
             book = self._books[endpoint] = Book()
         answers_bytes = model.features.limits.answers_bytes
-        if book.model is not model or book.answers_bytes != answers_bytes:
+        if not _is_of(book, model) or book.answers_bytes != answers_bytes:
             self._numbers += 1
-            book.model, book.number, book.answers_bytes = model, self._numbers, answers_bytes
+            book.model, book.edition = model, model.features.edition
+            book.number, book.answers_bytes = self._numbers, answers_bytes
             book.answers.clear(answers_bytes)
         return book
 
     def _is_still(self, book: Book, asking: Asking, answered_by: str) -> bool:
         """Whether a call was answered by the model that it was to ask."""
-        still = book.number == asking.number and self._k.endpoint(asking.endpoint) is book.model
+        model = self._k.endpoint(asking.endpoint)
+        still = model is not None and _is_of(book, model) and book.number == asking.number
         return still and answered_by == asking.endpoint
 
     def _name(self, book: Book, endpoint: str, chat: Chat, head: Head | None) -> bytes:
@@ -270,6 +273,10 @@ class ModelSparing:
         if by == ev.TWIN:
             book.twins += 1
             book.twin_tokens += given.tokens
+
+
+def _is_of(book: Book, model: Model) -> bool:
+    return book.model is model and book.edition == model.features.edition
 
 
 def _may(model: Model, chat: Chat) -> bool:

@@ -91,6 +91,8 @@ class ModelFeatures(msgspec.Struct, frozen=True):
     """How many calls it works on at once, where that is of its own making: a local model. 0 where nobody knows."""
     saves_slots: bool = False
     """A generation can be put aside and gone on with, in any slot, without loss: see `ports.turns`."""
+    edition: int = 0
+    """With another number it is another model, under the same name."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
