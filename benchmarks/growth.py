@@ -31,6 +31,7 @@ from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.snapshot import snapshot_of
 from prytany.kernel.effects.chains import Chains
 from prytany.kernel.effects.context import ContextEffects
+from prytany.memory.tiers import Tiers
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.runner import Runner
 from prytany.runtime.inline import InlineRunner
@@ -116,7 +117,7 @@ async def converse(home: Path, turns: int) -> None:
     await ledger.journal.wait_durable(ledger.journal.head.seq)
     snapshot = snapshot_of(ledger.journal.head, "growth", ledger.state.encode())
     await ledger.journal.save_snapshot(lambda: snapshot)
-    cold = Chains(lambda: shard.kernel.reader, ledger.digest, 1 << 30)
+    cold = Chains(lambda: shard.kernel.reader, ledger.digest, Tiers(1 << 30))
     head = ledger.state.contexts.owned[1].heads[1]
     began = time.perf_counter_ns()
     _, length = await cold.read(head.seq, head.at)

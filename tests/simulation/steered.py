@@ -90,6 +90,7 @@ class Home:
         self.programs = programs
         self.tools: dict[str, Tools] = {}
         self.couriers: dict[str, Courier] = {}
+        self.files: Any = None
         self.virtual: VirtualLoop | None = None
         """The loop that its lives run in, where time is to pass as it does, at no cost."""
         self.wall_ns: Callable[[], int] | None = None
@@ -123,10 +124,9 @@ class Home:
         clock = self._clock(state.table.time_ns)
         ledger = Ledger(state, self._keyring, clock, react)
         reader: Any = Following(self.store)
-        files: Any = None
         models: Any = {"": self.model}
         kernel = Kernel(
-            ledger, Outside(clock, models, files, self.tools, self.couriers),
+            ledger, Outside(clock, models, self.files, self.tools, self.couriers),
             {"inline": InlineRunner(dict(self.programs))}, reader,
             lambda target, beside: Program(target, target, b"# " + target.encode(), self._pledge), small_entropy,
             running_max=self._places, watch=watch,

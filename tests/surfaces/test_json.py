@@ -79,7 +79,8 @@ def test_what_is_told_of_a_home_has_the_fields_of_the_manual(
         "journal archive": (f"journal archive --before 3 --to {tmp_path / 'a'}", 1),
         "journal collect": ("journal collect", 1),
         "journal keep": (f"journal keep --to {tmp_path / 'kept'}", 1), "journal forget": ("journal forget 1", 1),
-        "resume": ("resume", 0),
+        "resume": ("resume", 0), "why": ("why 1", 1), "budget": ("budget --all", 2), "schedule": ("schedule 1", 1),
+        "sched": ("sched", 0), "models queue": ("models queue", 0),
     }  # fmt: skip
     for name, (line, count) in lines.items():
         told = tell(capsys, *shlex.split(line))
@@ -138,6 +139,12 @@ WRONG = [
     ("backup b", "ENOENT"), ("backup", "EINVAL"), ("restore-home b", "ENOENT"), ("restore-home", "EINVAL"),
     ("journal archive --before 2 --to a", "ENOENT"), ("journal archive", "EINVAL"), ("journal collect", "ENOENT"),
     ("journal collect --before then", "EINVAL"), ("journal rebase", "EINVAL"), ("journal rebase --archive a", "ENOENT"),
+    ("why 1", "ENOENT"), ("why 1x", "EINVAL"), ("sched", "ENOENT"), ("models queue", "ENOENT"), ("budget", "ENOENT"),
+    ("budget 1 --add tokens=x", "EINVAL"), ("budget --add tokens=1", "EINVAL"), ("budget 1 --set gold=1", "EINVAL"),
+    ("budget 1 --add usd=1 --set usd=1", "EINVAL"), ("budget 1 --account run", "EINVAL"), ("schedule 1", "ENOENT"),
+    ("schedule 1 --qos royal", "EINVAL"), ("schedule 1 --deadline soon", "EINVAL"), ("schedule", "EINVAL"),
+    ("cost --estimate nowhere.py:main", "ENOENT"), ("cost --estimate x --by day", "EINVAL"),
+    ("run nowhere.py:main --budget gold=1", "EINVAL"), ("chat --budget tokens=", "EINVAL"),
     ("notify", "ENOENT"), ("notify retry", "ENOENT"),
     ("notify retry 0", "EINVAL"), ("notify drop x", "EINVAL"), ("notify drop 99999999999999999999", "EINVAL"),
     ("notify test nowhere", "ENOENT"),

@@ -141,6 +141,7 @@ def test_a_tool_call_that_waits_for_its_turn_is_queued() -> None:
     opened, called = ev.CallOpened(1, 1, "tool_call", b"a", 0), ev.ToolCalled(1, 1, "look", "pure", [], b"")
     cases: list[tuple[list[ev.Event], str]] = [
         ([opened, called], "queued"), ([opened, called, ev.ToolStarted(1, 1)], "opened"),
+        ([ev.CallOpened(1, 1, "file_read", b"a", 0), ev.CallPaced(1, 1, True)], "queued"),
     ]  # fmt: skip
     for events, decision in cases:
         line = next(iter(Traced(1).take(ev.Entry(1, events))))

@@ -10,6 +10,8 @@ import msgspec
 from prytany.abi.errors import Einval
 
 NONE = -1
+KEPT = -2
+"""In an operator's command: the bound stays what it is."""
 KINDS = ("tokens", "usd_micros", "calls")
 
 
@@ -58,6 +60,29 @@ def read_budget(said: dict[str, Any]) -> Budget:
         raise Einval("a budget's per_minute is a map of tokens, usd and calls")
     total = {key: value for key, value in said.items() if key != "per_minute"}
     return Budget(_bounds(total, tuple(_READ)), _bounds(cast("dict[str, Any]", minute), ("tokens", "usd", "calls")))
+
+
+def over(base: Budget, said: Budget | None) -> Budget:
+    """What `said` says, over `base` where it says `KEPT`, or nothing at all."""
+    if said is None:
+        return base
+    return Budget(_over(base.total, said.total), _over(base.minute, said.minute))
+
+
+def _over(base: Bounds, said: Bounds) -> Bounds:
+    pairs = zip(msgspec.structs.astuple(base), msgspec.structs.astuple(said), strict=True)
+    return Bounds(*(before if new == KEPT else new for before, new in pairs))
+
+
+def checked(budget: Budget | None) -> Budget | None:
+    """A budget that came from elsewhere, `KEPT` in it or not. Raises Einval."""
+    for bounds in (budget.total, budget.minute) if budget is not None else ():
+        for key, value in msgspec.structs.asdict(bounds).items():
+            if not KEPT <= value <= AMOUNT_MAX:
+                raise Einval(f"a budget's {key} is from 0 to {AMOUNT_MAX}")
+    if budget is not None and any(v >= 0 for k, v in msgspec.structs.asdict(budget.minute).items() if k not in KINDS):
+        raise Einval(f"within a minute {', '.join(KINDS)} are bounded, and nothing else")
+    return budget
 
 
 def narrower(one: Bounds, other: Bounds) -> Bounds:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import uvloop
 
 from prytany.abi import limits
+from prytany.abi.budgets import Budget
 from prytany.abi.control import FleetRow, SessionRow
 from prytany.abi.errors import Eagain, Einval, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
@@ -24,6 +25,7 @@ from prytany.cli.bringing import resolved
 from prytany.cli.failure import advised
 from prytany.cli.heeded import asked_by_nobody, only_at_begin
 from prytany.cli.last import last_notices
+from prytany.cli.may_spend import tell_may_spend
 from prytany.cli.run import Terms
 from prytany.cli.talking import talk_with
 from prytany.cli.text import note
@@ -47,6 +49,8 @@ class Manner(NamedTuple):
     user: str = ""
     """As they give it; "" is their name on this machine."""
     tags: tuple[str, ...] = ()
+    budget: Budget | None = None
+    """Of the session's run, over what it has by default."""
 
 
 def user_of(given: str) -> str:
@@ -116,8 +120,10 @@ async def _chat_here(terms: Terms, target: Path, agent: str, manner: Manner, *, 
 async def _begin(client: Client, fleet: str, agent: str, manner: Manner, *, own: bool) -> int:
     after = (await client.status()).head
     row = await client.open_session(
-        fleet, agent, user_of(manner.user), kept=manner.kept, grace_ms=manner.grace_ms, tags=manner.tags
-    )
+        fleet, agent, user_of(manner.user), kept=manner.kept, grace_ms=manner.grace_ms, tags=manner.tags,
+        budget=manner.budget,
+    )  # fmt: skip
+    await tell_may_spend(client, [row.session], manner.as_json)
     return await talk_with(client, row.session, after, manner.as_json, manner.say, session=True, own=own)
 
 

@@ -31,6 +31,7 @@ say = click.option(
 )
 @say
 @options.of_fleet
+@options.budget
 @click.option("--keep", is_flag=True, help="Let the session live on without you; attach comes back to it.")
 @click.option(
     "--grace",
@@ -45,18 +46,20 @@ say = click.option(
 @click.pass_context
 def chat(
     context: click.Context, agent: str, target: Path, say: str | None, home: Path | None, model: str, unconfined: bool,
-    tags: tuple[str, ...], trust: bool, keep: bool, grace: float, user: str, as_json: bool,
+    tags: tuple[str, ...], budgets: tuple[str, ...], trust: bool, keep: bool, grace: float, user: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Talk with a chat agent, line by line, or say one thing.
 
     Ctrl-C ends an answer, Ctrl-D leaves; with the last who leaves, a session ends.
     """
+    from prytany.cli.amounts import read_bounds
     from prytany.cli.chat import Manner
     from prytany.cli.chat import chat as talk
     from prytany.cli.home import find_home
     from prytany.cli.run import Terms
 
     manner = Manner(as_json, say, keep, int(grace * 1_000), user, tags)
+    manner = manner._replace(budget=read_bounds(budgets, "--budget") if budgets else None)
     context.exit(
         talk(
             Terms(find_home(home), model, 64, unconfined, as_json),

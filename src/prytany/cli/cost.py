@@ -22,7 +22,7 @@ from prytany.drivers.clocks.system import SystemClock
 from prytany.system.opening import store_errors
 from prytany.system.spending import KEYS, Spent, spending
 
-NUMBERS = ("CALLS", "FAILED", "TOKENS IN", "TOKENS OUT", "COST", "UNPRICED", "MODEL TIME")
+NUMBERS = ("CALLS", "FAILED", "TOKENS IN", "TOKENS OUT", "COST", "UNPRICED", "MODEL TIME", "QUEUED")
 
 
 def show_cost(home: Path, by_text: str, since: str, as_json: bool, tag: str = "") -> None:
@@ -95,5 +95,5 @@ def _tell_processor(by: Sequence[str], total: Spent) -> None:
 def _numbers(spent: Spent) -> list[str]:
     tokens = f"{spent.prompt_tokens:,}", f"{spent.completion_tokens:,}"
     cost = "?" if spent.unpriced and not spent.cost_usd_micros else money(spent.cost_usd_micros)
-    times = duration(spent.model_us * 1000), duration(spent.processor_us * 1000)
+    times = duration(spent.model_us * 1000), duration(spent.queued_us * 1000), duration(spent.processor_us * 1000)
     return [str(spent.calls), str(spent.failed), *tokens, cost, str(spent.unpriced), *times]

@@ -14,6 +14,7 @@ import uvloop
 from prytany.abi.errors import Einval, Enoent
 from prytany.cli.failure import advised
 from prytany.cli.heeded import asked_by_nobody
+from prytany.cli.may_spend import say_may_spend
 from prytany.cli.run import Terms, session
 from prytany.cli.text import json_line, safe
 from prytany.cli.trusting import path_of, trusted
@@ -104,7 +105,11 @@ def run_fleet(
             remember(shard.home.path, digest)
         number = await bring(shard.kernel, shard.drivers, shard.logs, fleet, uid=os.getuid())
         start = shard.kernel.fleet_operator.start
-        return [start(number, agent.name, [], kwargs, uid=os.getuid(), model=asked, tags=terms.tags)]
+        pid = start(
+            number, agent.name, [], kwargs, uid=os.getuid(), model=asked, tags=terms.tags, budget=terms.budget
+        )  # fmt: skip
+        say_may_spend(shard, pid, terms.as_json)
+        return [pid]
 
     return uvloop.run(session(terms, start, create=True, asks=needs_model))
 

@@ -71,9 +71,20 @@ def _rights(p: Inspection, status: Status) -> Iterator[tuple[str, str]]:
     if status.os_pid and not status.confined:
         yield "confined", "NO (--unconfined)"
     yield "model", p.model or "the default"
+    if p.qos:
+        yield "class", f"{p.qos}, weight {p.weight}{_deadline(p)}"
+    if p.accounts:
+        yield "budgets", " ".join(p.accounts)
     yield "tools", " ".join(p.tools) or "none"
     if p.tags:
         yield "tags", " ".join(p.tags)
+
+
+def _deadline(p: Inspection) -> str:
+    left_ns = p.deadline_ns - p.now_ns
+    if not p.deadline_ns:
+        return ""
+    return f", a deadline in {duration(left_ns)}" if left_ns > 0 else ", a deadline that has passed"
 
 
 def _doing(p: Inspection, home: Path) -> Iterator[tuple[str, str]]:
@@ -110,6 +121,8 @@ def _taken(p: Inspection) -> Iterator[tuple[str, str]]:
         yield "warned", f"{what} stood at {stood_at}"
     took = {name: value for name, value in msgspec.structs.asdict(p.usage).items() if name != "processes"}
     yield "usage", ", ".join(f"{name} {value}" for name, value in (took | {"wall_us": p.wall_us}).items())
+    if p.queued_us:
+        yield "queued", f"{duration(p.queued_us * 1000)} for turns at models"
     yield "tree", total_line(p.tree)
     for call, times in p.denied.items():
         yield "denied", f"{call}, {times} times"

@@ -12,7 +12,7 @@ from prytany.abi.errors import Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.names import check_tags
 from prytany.cli.attached import command, duration, no_process, pid_of, with_client
-from prytany.cli.table import COLOURS, Column, Line, table
+from prytany.cli.table import COLOURS, Column, Line, table, terminal_cells
 from prytany.cli.text import json_line, note, safe, say
 from prytany.cli.totals import money, total_line
 from prytany.client import Client
@@ -26,6 +26,14 @@ PS = (
     Column("COST", right=True), Column("CPU", right=True), Column("AGE", right=True), Column("RESTARTS", right=True),
     Column("AGENT", long=True), Column("NAME", long=True),
 )  # fmt: skip
+WIDE = (
+    *PS[:-2], Column("CLASS"), Column("WEIGHT", right=True), Column("DEADLINE", right=True),
+    Column("QUEUED", right=True), Column("MODEL", long=True), *PS[-2:],
+)  # fmt: skip
+"""With `--wide`: what it is scheduled by, and how long its calls waited for their turns at models."""
+FITTING = (*PS[:-2], Column("CLASS"), Column("QUEUED", right=True), *PS[-2:])
+FITS_CELLS = 132
+"""From that width of a terminal on, class and time in queues are there unasked."""
 TREE = (
     Column("PROCESS", long=True), Column("STATE", long=True), Column("TOKENS", right=True), Column("COST", right=True),
     Column("AGE", right=True),
@@ -33,8 +41,9 @@ TREE = (
 
 
 def list_processes(
-    home: Path, as_json: bool, *, run: str = "", state: str = "", tag: str = "", every: bool = False
-) -> None:
+    home: Path, as_json: bool, *, run: str = "", state: str = "", tag: str = "", every: bool = False,
+    wide: bool = False,
+) -> None:  # fmt: skip
     """A line a process: those of one run, in one state, or with a tag where that is asked; of the ended the newest."""
     root = pid_of(run) if run else 0
     check_tags([tag] if tag else [])
@@ -51,7 +60,8 @@ def list_processes(
         return
     shown = rows if every or state else _without_old(rows)
     now_ns = SystemClock().now_ns()
-    for line in table(PS, [Line(_cells(p, now_ns), _colour(p)) for p in shown]):
+    columns = WIDE if wide else FITTING if terminal_cells() >= FITS_CELLS else PS
+    for line in table(columns, [Line(_cells(p, now_ns, columns), _colour(p)) for p in shown]):
         print(line)
     for p in shown:
         if p.tree is not None:
@@ -78,12 +88,19 @@ def _without_old(rows: Sequence[ProcessRow]) -> list[ProcessRow]:
     return [p for p in rows if p.pid not in old]
 
 
-def _cells(p: ProcessRow, now_ns: int) -> list[str]:
+def _cells(p: ProcessRow, now_ns: int, columns: Sequence[Column]) -> list[str]:
     fails = f"{p.failures} of {p.restarts}" if p.restarts else "-"
     agent = f"{p.fleet}.{p.agent}" if p.fleet else ""
+    left_ns = p.deadline_ns - now_ns
+    deadline = "-" if not p.deadline_ns else duration(left_ns) if left_ns > 0 else "passed"
+    scheduled = {
+        "CLASS": p.qos, "WEIGHT": str(p.weight), "DEADLINE": deadline, "QUEUED": duration(p.queued_us * 1000),
+        "MODEL": p.model,
+    }  # fmt: skip
+    between = [scheduled[column.title] for column in columns if column.title in scheduled]
     tokens, cost, age = _took(p, now_ns)
     cpu = f"{p.cpu_us / 1e6:.1f}s"
-    return [format_pid(Pid(p.pid)), str(p.parent), _state(p), tokens, cost, cpu, age, fails, agent, p.name]
+    return [format_pid(Pid(p.pid)), str(p.parent), _state(p), tokens, cost, cpu, age, fails, *between, agent, p.name]
 
 
 def _took(p: ProcessRow, now_ns: int) -> tuple[str, str, str]:

@@ -23,11 +23,12 @@ from rich.text import Text
 from prytany.abi import events as ev
 from prytany.cli.aside import Aside
 from prytany.cli.attached import duration
-from prytany.cli.progress import Progress
+from prytany.cli.progress import OF_BUDGET, Progress
 from prytany.cli.table import COLOURS, clipped
 from prytany.cli.text import processes, safe, say
 from prytany.cli.totals import money
 from prytany.drivers.clocks.system import SystemClock
+from prytany.ports.memory import PRESSURE
 
 FRAME_S = 1 / 8
 STILL_S = 1.0
@@ -41,6 +42,7 @@ WAITS = {
     "model_chat": "the model", "model_embed": "the model", "tool_call": "a tool",
 }  # fmt: skip
 """What an open call waits for, in a word."""
+PACED = ", at its bytes a second"
 
 
 def in_front(fd: int = 2) -> bool:
@@ -199,6 +201,17 @@ class LiveProgress(Progress):
             case ev.ProcessPaused():
                 row.kind = "stopped"
                 row.calls.clear()
+                name = clipped(row.name, NAME_CELLS_MAX)
+                if event.reason == PRESSURE:
+                    self._say_line(f"{event.pid:>5}  {name:<28} stands still: {PRESSURE}")
+                elif event.reason.startswith(OF_BUDGET):
+                    self._say_line(
+                        f"{event.pid:>5}  {name:<28} is stopped: {event.reason}; {self._add(event.pid, event.reason)}"
+                    )
+            case ev.ModelQueued():
+                row.calls[event.n] = f"its turn at {event.model}"
+            case ev.ModelReserved():
+                row.calls[event.n] = WAITS["model_chat"]
             case ev.ProcessReady():
                 row.kind = "ready"
                 row.calls.clear()
@@ -211,6 +224,9 @@ class LiveProgress(Progress):
                 row.calls[event.n] = WAITS.get(event.call, event.call)
             case ev.ToolCalled():
                 row.calls[event.n] = f"tool {event.tool}"
+            case ev.CallPaced():
+                called = row.calls.get(event.n, "").partition(PACED)[0]
+                row.calls[event.n] = called + PACED if event.waits else called
             case ev.CallClosed():
                 row.calls.pop(event.n, None)
             case ev.ModelUsed():

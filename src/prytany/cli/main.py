@@ -9,7 +9,19 @@ from collections.abc import Sequence
 import click
 
 from prytany import __version__
-from prytany.cli import conversing, fleets, holding, keeping, models, notifying, options, running, steering, viewing
+from prytany.cli import (
+    conversing,
+    fleets,
+    holding,
+    keeping,
+    models,
+    notifying,
+    options,
+    running,
+    scheduling,
+    steering,
+    viewing,
+)  # fmt: skip
 
 
 @click.group(
@@ -32,9 +44,9 @@ app.section("Running", fleets.init, running.run, running.resume, fleets.up, flee
 app.section("Talking", conversing.chat, conversing.attach, conversing.sessions, steering.send)
 app.section(
     "Looking and steering",
-    viewing.status, viewing.ps, viewing.tree, steering.inspect, steering.trace, viewing.logs, viewing.cost,
-    steering.wait, steering.kill, holding.stop, holding.pause, holding.unpause, holding.freeze,
-    steering.upgrade, steering.incidents, notifying.notify,
+    viewing.status, viewing.ps, viewing.tree, scheduling.why, steering.inspect, steering.trace, viewing.logs,
+    viewing.cost, scheduling.budget, scheduling.sched, scheduling.schedule, steering.wait, steering.kill, holding.stop,
+    holding.pause, holding.unpause, holding.freeze, steering.upgrade, steering.incidents, notifying.notify,
 )  # fmt: skip
 app.section("Keeping", keeping.backup, keeping.restore_home)
 app.section("The home", keeping.list_tools, keeping.journal, models.models, keeping.doctor, keeping.completion)

@@ -15,8 +15,22 @@ NAME = "local, scripted, remote, a .gguf file, or the name of one in the folder 
 @click.group(cls=options.Sections, invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
-    """See which models there are, get the local one, check, try and remove them."""
+    """See which models there are and who waits for them, get the local one, check, try and remove them."""
     options.help_if_bare(context)
+
+
+@click.command()
+@options.home
+@options.as_json
+def queue(home: Path | None, as_json: bool) -> None:
+    """Show who waits for which model, what is in flight, rates used and left, 429s and breakers.
+
+    Of who waits how many are interactive, initiated, utility and background. Rates are of the last minute.
+    """
+    from prytany.cli.home import find_home
+    from prytany.cli.queues import show_queues
+
+    show_queues(find_home(home), as_json)
 
 
 @click.command("list")
@@ -95,4 +109,4 @@ def remove(name: str, yes: bool, as_json: bool) -> None:
     remove_model(name, yes, as_json)
 
 
-models.section("Commands", list_models, fetch, check, try_model, remove)
+models.section("Commands", list_models, queue, fetch, check, try_model, remove)

@@ -24,3 +24,9 @@ def moment_ns(text: str, now_ns: int) -> int:
             Einval(f"{text[:100]!r} is neither a time nor a length of time"),
             "write how long ago, as in 30s, 10m, 2h or 7d, or when, as in 2026-05-03 or 2026-05-03T10:00",
         ) from None
+
+
+def length_ms(text: str) -> int | None:
+    """A length of time in ms: `90s`, `10m`, `2h`; None for what is none."""
+    length = _LENGTH.fullmatch(text.strip())
+    return int(float(length[1]) * _UNITS_S[length[2]] * 1000) if length else None

@@ -142,6 +142,20 @@ tag = click.option(
 )  # fmt: skip
 
 
+def said_each(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """A callback: none of what is given is empty."""
+    if "" in values:
+        raise click.BadParameter("it is empty", context, parameter)
+    return values
+
+
+budget = click.option(
+    "--budget", "budgets", metavar="K=N", multiple=True, callback=said_each,
+    help="What it may spend: unlimited, or tokens=10000, usd=1.5, calls=20, wall=10m, tokens/min=5000; what is not"
+    " named stays as it is by default.",
+)  # fmt: skip
+
+
 def together(*options: Decorator[Any]) -> Decorator[Any]:
     """Several as one, in the order in which they are shown."""
 

@@ -9,6 +9,13 @@ from prytany.abi import events as ev
 from prytany.cli.attached import command
 from prytany.cli.numbers import shown_number
 from prytany.cli.text import json_line, processes, safe
+from prytany.ports import memory
+
+OF_BUDGET = "budget: "
+"""How the reason of a process begins that is stopped for want of one."""
+
+MORE = {"of a dollar": "usd=1", " calls ": "calls=10", "the time of": "wall=1h", "of processor": "processor=1m"}
+"""What is proposed to be added, by what the reason says; else tokens."""
 
 
 class Progress:
@@ -69,6 +76,10 @@ class Progress:
                 self.tell(event.pid, "starts")
             case ev.CallOpened(call="model_chat"):
                 self.tell(event.pid, "asks the model")
+            case ev.ModelQueued():
+                self.tell(event.pid, f"waits for its turn at {safe(event.model)}")
+            case ev.ProcessPaused() if event.reason.startswith(OF_BUDGET):
+                self.tell(event.pid, f"is stopped: {event.reason}; {self._add(event.pid, event.reason)}")
             case ev.ToolCalled():
                 self.tell(event.pid, f"calls {event.tool} ({event.effect})")
             case ev.ModelUsed(cause=""):
@@ -82,6 +93,8 @@ class Progress:
                 self.tell(event.pid, f"got no answer ({event.cause})")
             case ev.IncidentOpened():
                 self.tell(event.pid, f"needs a person: {event.kind}; {self._settle(event)}")
+            case ev.ProcessPaused(reason=memory.PRESSURE):
+                self.tell(event.pid, f"stands still: {event.reason}; it goes on when there is room")
             case ev.MessageDead():
                 self.tell(event.receiver, f"puts message {event.number} aside ({event.reason})")
             case ev.ProcessFailed():
@@ -95,6 +108,10 @@ class Progress:
                 self.announce(what)
             case _:
                 pass
+
+    def _add(self, pid: int, reason: str) -> str:
+        more = next((more for word, more in MORE.items() if word in reason), "tokens=10000")
+        return f"let it go on with: {command(f'budget {pid} --add {more}', self._home)}  (why {pid} says how much)"
 
     def _settle(self, event: ev.IncidentOpened) -> str:
         if event.n < 0:

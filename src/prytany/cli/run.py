@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 import msgspec
 import uvloop
 
+from prytany.abi.budgets import RUN_DEFAULT, Budget, over
 from prytany.abi.control import SOCKET, Ended
 from prytany.abi.errors import Ebusy, Eintr, Einval, Eio, Enoent, Enospc
 from prytany.cli.arguments import given_arguments
 from prytany.cli.aside import Aside
 from prytany.cli.attached import command, no_home
+from prytany.cli.context_memory import context_bytes
 from prytany.cli.failure import INTERRUPTED, advised, tell
 from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
+from prytany.cli.may_spend import say_may_spend
 from prytany.cli.progress import Progress
 from prytany.cli.table import in_colour
 from prytany.cli.text import note, processes, safe, say
@@ -70,6 +73,8 @@ class Terms(NamedTuple):
     """Of what is started."""
     keep_ended_days: float = 7.0
     """How long runs that ended are listed."""
+    budget: Budget | None = None
+    """Of what is run, over what it has by default."""
     running_of: Mapping[int, int] = {}
     """Of a class alone, where it has a bound of its own."""
 
@@ -85,8 +90,9 @@ def run_program(terms: Terms, target: str, kwargs: dict[str, Any], unveil: dict[
     async def start(shard: Shard) -> list[int]:
         pid = shard.kernel.operator.spawn(
             target, [], kwargs, uid=os.getuid(), unveil=unveil, model=asked, python=found,
-            tools=[tool_path(path) for path in terms.tools], tags=terms.tags,
+            tools=[tool_path(path) for path in terms.tools], tags=terms.tags, budget=over(RUN_DEFAULT, terms.budget),
         )  # fmt: skip
+        say_may_spend(shard, pid, terms.as_json)
         return [pid]
 
     return uvloop.run(session(terms, start, create=True))
@@ -185,7 +191,8 @@ def progress_of(terms: Terms) -> Progress:
 async def open_shard(terms: Terms, watch: Watcher, *, create: bool, fresh: bool) -> Shard:
     """A kernel in the home, with what to do said where it cannot be."""
     home = terms.home
-    quotas = DEFAULT_QUOTAS._replace(ended_run_ms=int(terms.keep_ended_days * DAY_MS))
+    ended_run_ms = int(terms.keep_ended_days * DAY_MS)
+    quotas = DEFAULT_QUOTAS._replace(ended_run_ms=ended_run_ms, context_bytes=context_bytes())
     try:
         return await Shard.open(
             home, partial(open_models, terms.model, fresh=fresh), create=create, running_max=terms.running_max,

@@ -28,6 +28,7 @@ from prytany.cli import options
 @options.of_fleet
 @options.tools
 @options.running
+@options.budget
 @options.running_of
 @click.option("--python", metavar="PLACE", default="", help="Run it in this interpreter or virtual environment.")
 @click.option(
@@ -44,7 +45,7 @@ def run(
     context: click.Context, target: str, input: Path | None, output: Path | None, unveil: tuple[str, ...],
     arg: tuple[str, ...], home: Path | None, tools: tuple[Path, ...], model: str, running: int,
     running_of: dict[int, int], unconfined: bool,
-    tags: tuple[str, ...], python: str, entry: str, trust: bool, plain: bool, as_json: bool,
+    tags: tuple[str, ...], budgets: tuple[str, ...], python: str, entry: str, trust: bool, plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a program, or an agent of a fleet, to its end, with everything that it starts.
 
@@ -54,6 +55,7 @@ def run(
     Ctrl-C stops it so that it can be resumed. Exits with the program's status.
     """
     from prytany.abi.names import check_tags
+    from prytany.cli.amounts import read_bounds
     from prytany.cli.arguments import given_arguments
     from prytany.cli.home import find_home
     from prytany.cli.run import Terms, check_program, check_terms, run_program
@@ -62,6 +64,7 @@ def run(
 
     place = find_home(home)
     check_tags(tags)
+    budget = read_bounds(budgets, "--budget") if budgets else None
     if is_fleet(target):
         from prytany.cli.fleet import run_fleet
 
@@ -69,7 +72,9 @@ def run(
             if value:
                 raise click.UsageError(f"{name} is for programs; a fleet says it in its file")
         given = {name: folder for name, folder in (("input", input), ("output", output)) if folder is not None}
-        terms = Terms(place, model, running, unconfined, as_json, plain=plain, tags=tags, running_of=running_of)
+        terms = Terms(
+            place, model, running, unconfined, as_json, plain=plain, tags=tags, budget=budget, running_of=running_of
+        )  # fmt: skip
         context.exit(run_fleet(terms, Path(target), entry, given, given_arguments(arg, {}), trust=trust))
     if entry or trust:
         raise click.UsageError(f"--entry and --trust are for fleets, and {target} is none")
@@ -77,7 +82,7 @@ def run(
     check_terms(arg, model, python)
     folders, unveiled = unveil_for_run(input, output, target, place, tools, unveil)
     kwargs = given_arguments(arg, folders)
-    terms = Terms(place, model, running, unconfined, as_json, tools, plain, tags=tags)
+    terms = Terms(place, model, running, unconfined, as_json, tools, plain, tags=tags, budget=budget)
     context.exit(run_program(terms, target, kwargs, unveiled, python))
 
 

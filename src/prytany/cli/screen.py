@@ -15,13 +15,14 @@ from prytany.cli.text import json_line, note, safe
 class Screen:
     """Standard output, with a prompt on it at times."""
 
-    def __init__(self, as_json: bool, incidents: str, *, alone: bool = False) -> None:
-        """`incidents` is the command that shows what needs a person; `alone` leaves nothing but answers on standard
-        output."""
+    def __init__(self, as_json: bool, incidents: str, *, alone: bool = False, why: str = "") -> None:
+        """`incidents` is the command that shows what needs a person, `why` the one that shows why it stands still;
+        `alone` leaves nothing but answers on standard output."""
         self.as_json = as_json
         self.out = Outlet()
         self._alone = alone
         self._incidents = incidents
+        self._why = why
         self._streamed = ""
         self._prompt = ""
         self._begun: Callable[[], str] = str
@@ -60,6 +61,8 @@ class Screen:
                 self.line(f"[uses {value}]")
             case "incident":
                 self.line(f"[needs a person: {value}; {self._incidents}]")
+            case "stopped":
+                self.line(f"[is stopped: {value}; {self._why}]")
             case "reply":
                 self._reply(said)
             case _:

@@ -43,6 +43,11 @@ def in_colour(stream: IO[str]) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def terminal_cells() -> int:
+    """How wide the terminal on standard output is; 0 where that is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
 def table(columns: Sequence[Column], lines: Sequence[Line]) -> Iterator[str]:
     """The rows of a table on standard output, its head first. Cells are made safe here."""
     shown = [Line([safe(cell) for cell in line.cells], line.colour) for line in lines]

@@ -52,7 +52,8 @@ async def talk_with(
         own: the kernel lives in this process.
         recalls: what was heard up to there is only for a person at a terminal.
     """
-    screen = Screen(as_json, command("incidents", client.home), alone=say is not None)
+    screen = Screen(as_json, command("incidents", client.home), alone=say is not None,
+                    why=command(f"why {format_pid(Pid(pid))}", client.home))  # fmt: skip
     lines = Lines(screen.prompt, plain=as_json or say is not None)
     screen.with_prompt(lambda: lines.begun)
     if recalls and not (lines.typed or as_json):

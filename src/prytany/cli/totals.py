@@ -15,7 +15,8 @@ def total_line(took: UsageRow) -> str:
     processes = f"{took.processes} process" + ("" if took.processes == 1 else "es")
     tokens = f"{took.prompt_tokens} + {took.completion_tokens} tokens"
     calls = f"{took.calls} call" + ("" if took.calls == 1 else "s")
+    queued = f", {took.queued_us / 1e6:.1f} s in queues" if took.queued_us else ""
     return (
         f"{processes}, {calls}, {took.model_calls} of a model, {tokens}, {money(took.cost_usd_micros)},"
-        f" {took.cpu_us / 1e6:.2f} s of processor, {took.model_us / 1e6:.1f} s of model"
+        f" {took.cpu_us / 1e6:.2f} s of processor, {took.model_us / 1e6:.1f} s of model{queued}"
     )

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from prytany.abi import events as ev
+from prytany.cli.traced_scheduling import said_of
 
 FACTS = (
     "n", "call", "context", "origin", "node", "errno", "status", "signal", "reason", "model", "took_us", "cause",
     "tool", "effect", "kind", "command", "choice", "uid", "number", "sender", "receiver", "name", "program",
-    "incarnation", "contents", "freed_bytes", "estimated", "what", "value",
+    "incarnation", "contents", "freed_bytes", "estimated", "what", "value", "account", "qos",
 )  # fmt: skip
 """Fields that are worth a look, where they hold anything."""
 TOOK = ("prompt_tokens", "completion_tokens", "cost_usd_micros")
@@ -76,6 +77,8 @@ class Traced:
                 mine = event.pid in self._children
                 self._children.discard(event.pid)
                 return mine or event.pid == pid
+            case ev.BudgetGranted() | ev.BudgetAdded():
+                return event.account in (f"process:{pid}", f"tree:{pid}", f"run:{pid}")
             case _:
                 return bool(getattr(event, "pid", None) == pid)
 
@@ -94,6 +97,8 @@ class Traced:
                 if found is not None:
                     facts |= {"call": found.call, "took_us": (entry.time_ns - found.opened_ns) // 1000}
                 facts["decision"] = "answered"
+            case ev.CallPaced():
+                facts["decision"] = "queued" if event.waits else "begins"
             case ev.CallsDenied():
                 facts |= {"n": event.ns[0] if event.ns else 0, "times": len(event.ns), "decision": "denied"}
             case ev.MessageSent():
@@ -124,15 +129,17 @@ def _sent_by(sent: ev.MessageSent, entry: ev.Entry) -> dict[str, Any]:
 
 
 def _begins(opened: ev.CallOpened, entry: ev.Entry) -> bool:
-    """Whether the effect begins with its intent; that of a tool may wait for a resource."""
+    """Whether the effect begins with its intent; it may wait for its agent's rate, a tool's for a resource."""
+    if any(isinstance(e, ev.CallPaced) and (e.pid, e.n, e.waits) == (opened.pid, opened.n, True) for e in entry.events):
+        return False
     if opened.call != "tool_call":
-        return True
+        return not any(isinstance(e, ev.ModelQueued) and (e.pid, e.n) == (opened.pid, opened.n) for e in entry.events)
     return any(isinstance(e, ev.ToolStarted) and (e.pid, e.n) == (opened.pid, opened.n) for e in entry.events)
 
 
 def _facts(event: ev.Event) -> dict[str, Any]:
     """What is worth a look; digests in hexadecimal, those of content left out."""
-    found = {
+    found: dict[str, Any] = {
         name: value
         for name in FACTS
         if (value := getattr(event, name, None)) not in (None, "", b"") and value is not False
@@ -141,6 +148,11 @@ def _facts(event: ev.Event) -> dict[str, Any]:
         del found["uid"]  # nobody's
     if isinstance(event, ev.ModelUsed | ev.ModelReserved):
         found |= {name: getattr(event, name) for name in TOOK}
+    if (said := said_of(event)) is not None:
+        found |= said
+        if isinstance(sender := found.get("sender"), int) and sender < 0:  # an operator
+            del found["sender"]
+            found["uid"] = -1 - sender
     facts: dict[str, Any] = {name: value.hex() if isinstance(value, bytes) else value for name, value in found.items()}
     source, nodes = getattr(event, "source", None), getattr(event, "nodes", ())
     if isinstance(source, ev.Source):

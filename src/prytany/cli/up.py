@@ -19,6 +19,7 @@ from prytany.cli.failure import advised
 from prytany.cli.heeded import asked_by_nobody, only_at_begin
 from prytany.cli.held import HangUps
 from prytany.cli.leftovers import end_leftovers
+from prytany.cli.may_spend import SHOWN, say_may_spend, tell_may_spend
 from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
 from prytany.cli.run import UNCONFINED, Terms, open_shard, progress_of
@@ -106,7 +107,9 @@ def bring_up(
             only_at_begin(OF_KERNEL, given, terms.home, terms.as_json)
             if digest:
                 remember(terms.home, digest)
-            show_plan(await client.bring_fleet(bring_command(fleet, dry_run=dry_run)), terms.as_json)
+            plan = await client.bring_fleet(bring_command(fleet, dry_run=dry_run))
+            show_plan(plan, terms.as_json)
+            await tell_may_spend(client, plan.started, terms.as_json)
             return 0
         finally:
             await client.close()
@@ -126,7 +129,10 @@ def bring_up(
                 note(ROOT, terms.as_json)
 
             async def bring() -> None:
-                show_plan(await up.come_back(fleet, digest), terms.as_json, was_down=True)
+                plan = await up.come_back(fleet, digest)
+                show_plan(plan, terms.as_json, was_down=True)
+                for pid in plan.started[:SHOWN]:
+                    say_may_spend(up.shard, pid, terms.as_json)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
             return await up.stay(bring, again, hang_ups, drain_s)

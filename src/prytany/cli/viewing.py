@@ -30,14 +30,17 @@ def status(context: click.Context, home: Path | None, as_json: bool) -> None:
 @click.option("--state", metavar="STATE", type=click.Choice(STATES), help="Only those in that state.")
 @click.option("--tag", metavar="NAME", default="", callback=options.said, help="Only those that have that tag.")
 @click.option("--all", "every", is_flag=True, help="Those that ended long ago, too.")
+@click.option("--wide", is_flag=True, help="With class, weight, deadline, time in queues and model, too.")
 @options.home
 @options.as_json
-def ps(run: str, state: str | None, tag: str, every: bool, home: Path | None, as_json: bool) -> None:
+def ps(
+    run: str, state: str | None, tag: str, every: bool, wide: bool, home: Path | None, as_json: bool
+) -> None:  # fmt: skip
     """List processes, and what each waits for."""
     from prytany.cli.home import find_home
     from prytany.cli.listing import list_processes
 
-    list_processes(find_home(home), as_json, run=run, state=state or "", tag=tag, every=every)
+    list_processes(find_home(home), as_json, run=run, state=state or "", tag=tag, every=every, wide=wide)
 
 
 @click.command()
@@ -87,11 +90,25 @@ def logs(
 )
 @click.option("--since", metavar="WHEN", default="", help="From then on: 30s, 10m, 2h, 7d ago, or 2026-05-03T10:00.")
 @click.option("--tag", metavar="NAME", default="", callback=options.said, help="Only of processes that have that tag.")
+@click.option(
+    "--estimate", metavar="TARGET", default="", callback=options.said, shell_complete=options.files(".py"),
+    help="Instead: what a run of that program or fleet will take, by the earlier ones that are kept.",
+)  # fmt: skip
 @options.home
 @options.as_json
-def cost(by: str, since: str, tag: str, home: Path | None, as_json: bool) -> None:
-    """Show what models took: calls, tokens, money and time, from the journal."""
+@click.pass_context
+def cost(
+    context: click.Context, by: str, since: str, tag: str, estimate: str, home: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    """Show what models took: calls, tokens, money and time, and what calls waited in queues, from the journal."""
     from prytany.cli.cost import show_cost
     from prytany.cli.home import find_home
 
+    if estimate:
+        from prytany.cli.estimate import show_estimate
+
+        if others := sorted({"by", "since", "tag"} & options.given(context)):
+            raise click.UsageError(f"--estimate and --{others[0]} are not given together")
+        show_estimate(find_home(home), estimate, as_json)
+        return
     show_cost(find_home(home), by, since, as_json, tag)

@@ -13,10 +13,12 @@ import msgspec
 
 from prytany import __version__
 from prytany.abi import control
+from prytany.abi.budgets import Budget
 from prytany.abi.errors import Eacces, Einval, Eio, Enoent, KernelError
 from prytany.client.added import add_up
 from prytany.client.holder import Holder, holder_of
 from prytany.client.link import Link, Locked, connect
+from prytany.client.scheduling import SchedulingClient
 from prytany.drivers.clocks.system import SystemClock
 
 VERSION_CHARS_MAX = 60
@@ -54,7 +56,7 @@ async def attach(home: Path) -> Client:
     return client
 
 
-class Client:
+class Client(SchedulingClient):
     """See the module. Close it after use."""
 
     def __init__(self, home: Path, folder_fd: int) -> None:
@@ -217,10 +219,12 @@ class Client:
         return rows
 
     async def open_session(
-        self, fleet: str, agent: str, user: str, *, kept: bool, grace_ms: int, tags: Sequence[str] = ()
-    ) -> control.SessionRow:
+        self, fleet: str, agent: str, user: str, *, kept: bool, grace_ms: int, tags: Sequence[str] = (),
+        budget: Budget | None = None,
+    ) -> control.SessionRow:  # fmt: skip
         """Start a chat agent for `user` to talk with. Raises Enoent, Einval, and Eagain where nothing runs."""
-        row: control.SessionRow = await self._ask(control.OpenSession(fleet, agent, user, kept, grace_ms, tuple(tags)))
+        opening = control.OpenSession(fleet, agent, user, kept, grace_ms, tuple(tags), budget)
+        row: control.SessionRow = await self._ask(opening)
         return row
 
     async def attend(self, session: int) -> control.SessionRow:

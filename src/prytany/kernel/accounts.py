@@ -12,14 +12,18 @@ from prytany.process.process import Process
 
 def accounts_of(state: ShardState, process: Process) -> Sequence[str]:
     """The accounts that what the process takes is set aside in: its own, those of the trees that it stands in, its
-    run's and its tenant's; those that there are. Costs one look a generation, and none where nothing is bounded."""
-    known = state.budgets.accounts
+    run's and its tenant's; those that there are. Costs one look a generation, and none where nothing is bounded.
+
+    An orphan stands in the trees of those that it descends from all the same: else whoever spawns by another process
+    that ends would spend what nobody gave it.
+    """
+    known, table = state.budgets.accounts, state.table
     if not known:
         return ()
     names = [process_account(process.pid)]
     above: Process | None = process
     while above is not None:
         names.append(tree_account(above.pid))
-        above = state.table.get(above.parent)
+        above = table.get(above.parent) or table.get(above.above)
     names += (run_account(process.run), tenant_account(TENANT))
     return [name for name in names if name in known]

@@ -96,4 +96,5 @@ class Admission:
                         self.start(pid, n)
                 else:
                     self._k.ledger.commit(doubt_events(pid, n), {})
+        self._k.effects.paced.come_back()
         self.fill()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.budgets import NONE, RUN_DEFAULT, Budget
+from prytany.abi.budgets import NONE, RUN_DEFAULT, Budget, over
 from prytany.abi.errors import Eagain, Einval, Enoent
 from prytany.abi.names import check_tags
 from prytany.abi.qos import Qos
@@ -50,6 +50,8 @@ class Agent(NamedTuple):
     """Of each process of it; None where nothing is said."""
     budget_tree: bool = False
     """And of all below it."""
+    bytes_per_second: int = 0
+    """0 for any number."""
 
 
 class ChannelForm(NamedTuple):
@@ -183,6 +185,7 @@ class FleetOperator:
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
             qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
+            bytes_per_second=agent.bytes_per_second,
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:
@@ -209,7 +212,7 @@ class FleetOperator:
             tags: of this run, with the agent's own.
             more: what is recorded with it.
             qos: the class of an agent that its file gives none.
-            budget: of the run; None for what the fleet says, or else what every run has.
+            budget: of the run; None, or KEPT in it, for what the fleet says, or else what every run has.
 
         Raises:
             Enoent: there is no such fleet or agent.
@@ -240,7 +243,7 @@ class FleetOperator:
             *more,
             *tools,
             ev.ToolsNarrowed(pid, agent.tools),
-            *run_granted(pid, budget or fleet.budget or RUN_DEFAULT, -1 - uid),
+            *run_granted(pid, over(fleet.budget or RUN_DEFAULT, budget), -1 - uid),
             *granted(pid, 0, None, agent),
             ev.ProcessReady(pid, 1),
             *let_go(k.table, k.now_ns(), keep_ms=k.quotas.ended_run_ms),

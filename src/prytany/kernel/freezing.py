@@ -1,6 +1,7 @@
 """Stopping everything at once: one entry of the journal stops each process that is not stopped, or lets them go on.
 
-What was stopped before has another reason, so a thaw leaves it as it is.
+What was stopped before has another reason, so a thaw leaves it as it is; what stood still for want of memory is frozen
+with the others, so that nothing goes on before the thaw.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from prytany.abi import events as ev
+from prytany.ports.memory import PRESSURE
 from prytany.process.process import State
 
 if TYPE_CHECKING:  # who only looks at a home does without
@@ -39,6 +41,10 @@ def freeze(k: Core, uid: int, *, thaw: bool) -> int:
     if thaw:
         events += [ev.ProcessContinued(p.pid) for p in found if p.state is State.STOPPED and p.reason == FROZEN]
     else:
-        events += [ev.ProcessPaused(p.pid, FROZEN) for p in found if p.alive and p.state is not State.STOPPED]
+        events += [
+            ev.ProcessPaused(p.pid, FROZEN)
+            for p in found
+            if p.alive and (p.state is not State.STOPPED or p.reason == PRESSURE)
+        ]
     k.ledger.commit((ev.OperatorCommanded(uid, "thaw" if thaw else "freeze"), *events), {}, reserve=True)
     return len(events)

@@ -93,9 +93,10 @@ class Kernel:
         self.model_routes = ModelRoutes(self)
         self.model_sparing = ModelSparing(self)
         self.exceeding = Exceeding(self, outside.clock)
-        self.effects = Effects(outside, self)
-        self.admission = Admission(self)
         self.quotas = quotas
+        self.effects = Effects(outside, self)
+        self.paced = self.effects.paced
+        self.admission = Admission(self)
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)
@@ -377,7 +378,11 @@ class Kernel:
     def lost(self, task: asyncio.Task[None]) -> None:
         """A task of the kernel's has ended. What it raised must not be lost with it: somebody would wait for ever."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            panic(self, error, "a task failed")
+            self.failed(error, "a task failed")
+
+    def failed(self, error: BaseException, at: str) -> None:
+        """What nobody waits for has failed; that stops the kernel."""
+        panic(self, error, at)
 
     def fail(self) -> None:
         """The journal is broken: take no input any more. What was acknowledged is in it, and goes on from there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from prytany.abi import events as ev
@@ -30,8 +31,10 @@ class Core(Protocol):
 class LettingIn:
     """Fills the places."""
 
-    def __init__(self, kernel: Core) -> None:
+    def __init__(self, kernel: Core, holds: Callable[[Process], bool]) -> None:
+        """`holds` stops a process that may not begin now, and says so."""
         self._k = kernel
+        self._holds = holds
         self._starting = 0  # starts that are not durable
 
     def line_up(self) -> None:
@@ -62,12 +65,11 @@ class LettingIn:
             while (found := places.next(may_begin=self._starting < limits.STARTS_AT_ONCE)) is not None:
                 if not found.begins:
                     self._k.workers.wake(found.pid)
-                elif found.pid in table.ready:
-                    process = table.require(found.pid)
+                elif found.pid not in table.ready or self._holds(process := table.require(found.pid)):
+                    places.release(found.pid)
+                else:
                     self._k.ledger.commit((ev.ProcessStarted(process.pid, process.tail),), {})
                     self._starting += 1
                     places.update(process)
-                else:
-                    places.release(found.pid)
         except Exception as error:
             raise KernelPanic("those for whom there is a place could not be let in") from error

@@ -9,6 +9,7 @@ import msgspec
 
 from prytany.kernel.ledger import Ledger
 from prytany.ports.model import Allowance, Model, ModelFeatures, ModelLimits, Told
+from prytany.scheduling.breaker import State
 from prytany.scheduling.preemption import Preempts
 from prytany.scheduling.rates import Limits
 from prytany.scheduling.rates import Told as Heard
@@ -67,7 +68,9 @@ class ModelEndpoints:
         """Whether an endpoint can be asked now, as far as is known: it does not fail again and again."""
         queue = self._scheduler.queues.get(endpoint)
         now_ns = self._k.ledger.now_ns()
-        return queue is None or queue.breaker.ready_ns(now_ns) == now_ns
+        if queue is None or queue.breaker.state(now_ns) is State.CLOSED:
+            return True
+        return queue.breaker.ready_ns(now_ns) == now_ns and queue.rates.paused_ns <= now_ns
 
     def heard(self, endpoint: str, told: Told) -> None:
         """An endpoint said, beside an answer or a refusal, what may be asked of it."""

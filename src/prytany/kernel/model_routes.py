@@ -53,21 +53,30 @@ class ModelRoutes:
             name = routed(name, features.routes, process.qos, prompt(), left)
         return self.instead(name, needs)
 
-    def instead(self, name: str, needs: Collection[str], tried: Collection[str] = ()) -> str:
-        """Who is asked where `name` is meant: itself, or the first of its chain that can be asked where it cannot, or
-        where it was `tried` in vain."""
-        endpoints = self._k.model_endpoints
+    def instead(self, name: str, needs: Collection[str]) -> str:
+        """Who is asked where `name` is meant: itself, or the first of its chain that can be asked where it cannot."""
+        return stands_in(name, self._fallback, self._able(needs, ())) if self._fallback(name) else name
 
-        def able(other: str) -> bool:
-            model = self._k.endpoint(other)
+    def next(self, meant: str, endpoint: str, needs: Collection[str], tried: Collection[str]) -> str:
+        """Who is asked after those that were `tried` in vain, `endpoint` last, by a call that names `meant`: of the
+        chain of either; "" where there is nobody."""
+        able = self._able(needs, tried)
+        found = (stands_in(name, self._fallback, able) for name in (endpoint, meant))
+        return next((name for name in found if able(name)), "")
+
+    def _able(self, needs: Collection[str], tried: Collection[str]) -> Callable[[str], bool]:
+        """Whether a model can be asked, has what is needed, and was not tried."""
+
+        def able(name: str) -> bool:
+            model = self._k.endpoint(name)
             return (
                 model is not None
-                and other not in tried
-                and endpoints.well(other)
+                and name not in tried
+                and self._k.model_endpoints.well(name)
                 and all(getattr(model.features, need) for need in needs)
             )
 
-        return stands_in(name, self._fallback, able) if self._fallback(name) else name
+        return able
 
     def _fallback(self, name: str) -> tuple[str, ...]:
         model = self._k.endpoint(name)

@@ -27,8 +27,7 @@ from prytany.kernel.giving_way import GivingWay
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.model_endpoints import ModelEndpoints
 from prytany.kernel.model_routes import ModelRoutes
-from prytany.kernel.reserve import elsewhere
-from prytany.kernel.turn_events import queued, reserved_in
+from prytany.kernel.reserve import begins, elsewhere, waits
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, Told
 from prytany.process.process import Process, Reservation, State
@@ -77,6 +76,10 @@ class Core(Protocol):
         """A task has ended; what it raised stops the kernel."""
         ...
 
+    def failed(self, error: BaseException, at: str) -> None:
+        """What nobody waits for has failed; that stops the kernel."""
+        ...
+
 
 class ModelTurns:
     """See the module."""
@@ -93,6 +96,8 @@ class ModelTurns:
         """The calls that the scheduler knows, by process and number."""
         self._beginning: set[int] = set()
         """The calls whose turn has come, by key, where that is not durable."""
+        self.anew: set[int] = set()
+        """The calls that an earlier kernel recorded and this one let begin, by key."""
         self._between: dict[int, Wanted] = {}
         """The calls of which an attempt has ended without an answer, by key, until they wait for another."""
         self._retrying: dict[int, asyncio.Future[None]] = {}
@@ -121,25 +126,25 @@ class ModelTurns:
         wanted.same = asking.same if asking is not None else b""
         if self.scheduler.at_once(wanted, now_ns):
             if wanted.accounts:
-                most = reserved_in(process.pid, n, most, wanted.accounts)
+                most = begins(process.pid, n, most, wanted.accounts)
             return Turn(most, wanted, asking)
         if self.scheduler.queues[most.endpoint].full and not self.scheduler.joins(wanted):
             raise Eagain(f"too many calls wait for the model {most.model!r}; ask again later")
-        return Turn(queued(process.pid, n, most), wanted, asking)
+        return Turn(waits(process.pid, n, most), wanted, asking)
 
     def spared(self, process: Process, n: int, most: ev.ModelReserved, asking: Asking) -> Turn:
         """Of a call that is never offered."""
-        return Turn(queued(process.pid, n, most), self._wanted(process, n, 0, most, None), asking)
+        return Turn(waits(process.pid, n, most), self._wanted(process, n, 0, most, None), asking)
 
     def ask_again(self, process: Process, n: int, most: Reservation) -> Turn:
         """The same of an open call that is to be made again; one that waited once is never refused."""
         wanted = self._wanted(process, n, process.open[n].seq, most, None)
         if self.scheduler.at_once(wanted, self._k.ledger.now_ns()):
-            return Turn(reserved_in(process.pid, n, most, wanted.accounts), wanted)
-        return Turn(queued(process.pid, n, most), wanted)
+            return Turn(begins(process.pid, n, most, wanted.accounts), wanted)
+        return Turn(waits(process.pid, n, most), wanted)
 
-    def made(self, turn: Turn, key: int) -> None:
-        """That is recorded, of the call that entry `key` opened."""
+    def made(self, turn: Turn, key: int, *, again: bool = False) -> None:
+        """That is recorded, of the call that entry `key` opened; `again` where that is an earlier entry."""
         wanted, now_ns = turn.wanted, self._k.ledger.now_ns()
         wanted.call.key = key
         if turn.asking is not None:
@@ -147,6 +152,8 @@ class ModelTurns:
         if turn.begins:
             self._keys.setdefault(wanted.call.agent, {})[wanted.n] = key
             self.scheduler.admit(wanted, now_ns)
+            if again:
+                self._begins(key)
         else:
             self._offer(wanted, now_ns)
 
@@ -155,8 +162,8 @@ class ModelTurns:
     def over(self, key: int, used: Used, told: Told | None = None) -> None:
         """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step. `told` is
         what its endpoint said of its limits."""
-        waits = self.scheduler.get(key)
-        was_well = waits is not None and self.endpoints.well(waits.endpoint)
+        asking = self.scheduler.get(key)
+        was_well = asking is not None and self.endpoints.well(asking.endpoint)
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
@@ -171,13 +178,14 @@ class ModelTurns:
             estimates.learn(wanted.kind, wanted.prompt_most, used.prompt, used.completion)
         self.fill_soon()
 
-    def offer(self, process: Process, n: int) -> None:
-        """An open call that the journal says is queued waits from here on; one that does already stays where it is."""
+    def offer(self, process: Process, n: int, needs: tuple[str, ...] | None = None) -> None:
+        """An open call that the journal says is queued waits from here on; one that does already stays where it is.
+        It goes to who stands in for its endpoint only where its `needs` are known."""
         call = process.open[n]
         if call.reserved is None or self.scheduler.get(call.seq) is not None:
             return
         had = self._between.pop(call.seq, None)
-        wanted = self._wanted(process, n, call.seq, call.reserved, had.needs if had is not None else None)
+        wanted = self._wanted(process, n, call.seq, call.reserved, had.needs if had is not None else needs)
         wanted.call.offered_ns = call.queued_ns
         if had is not None and had.endpoint == wanted.endpoint:
             wanted.call.offered_ns, wanted.call.refusals = had.call.offered_ns, had.call.refusals
@@ -208,7 +216,7 @@ class ModelTurns:
         most = call.reserved
         if endpoint != most.endpoint:
             most = elsewhere(most, model, endpoint)
-        return (queued(process.pid, n, most),)
+        return (waits(process.pid, n, most),)
 
     def begun(self, key: int) -> bool:
         """The reservation of call `key` is durable; whether an effect waited for it, and goes on."""
@@ -229,6 +237,7 @@ class ModelTurns:
             del self._keys[pid]
         self._beginning.discard(key)
         self.asking.pop(key, None)
+        self.anew.discard(key)
         self._between.pop(key, None)
         self.giving_way.forget(key)
         now_ns = self._k.ledger.now_ns()
@@ -301,7 +310,7 @@ class ModelTurns:
     def fill_soon(self) -> None:
         """`fill`, when what is being done is done."""
         if self._filling is None and not self._k.closing:
-            self._filling = asyncio.get_running_loop().call_soon(self.fill)
+            self._filling = asyncio.get_running_loop().call_soon(self._fill)
 
     def fill(self) -> None:
         """Let begin what may; costs what begins, whoever waits.
@@ -326,9 +335,9 @@ class ModelTurns:
                 elif process.state is State.STOPPED:
                     self._drop(pid, n, key, now_ns)
                 elif decision.begins:
-                    self._k.ledger.commit((reserved_in(pid, n, call.reserved, wanted.accounts),), {})
+                    self._k.ledger.commit((begins(pid, n, call.reserved, wanted.accounts),), {})
                     self.scheduler.begun(key, now_ns)
-                    self._beginning.add(key)
+                    self._begins(key)
                 else:
                     self._forget(pid, n)
                     self._k.ledger.commit(exceeded(self._k.table, process, decision.verdict), {}, reserve=True)
@@ -346,21 +355,32 @@ class ModelTurns:
 
     # Within.
 
+    def _fill(self) -> None:
+        try:
+            self.fill()
+        except KernelPanic as error:
+            self._k.failed(error, "calls of models cannot begin")
+
     def _flee(self, endpoint: str) -> None:
         """An endpoint fails again and again: who waits for it goes to who stands in for it. What an earlier kernel
         queued stays: what it needs was not looked at here."""
-        moved: list[tuple[Process, int, str]] = []
+        moved: list[tuple[Process, int, str, tuple[str, ...]]] = []
         for wanted in self.scheduler.waiting_at(endpoint):
             process = self._k.table.get(wanted.call.agent)
             if wanted.needs is not None and process is not None and wanted.n in process.open:
                 instead = self._k.model_routes.instead(endpoint, wanted.needs)
                 if instead != endpoint:
-                    moved.append((process, wanted.n, instead))
-        for process, n, instead in moved:
+                    moved.append((process, wanted.n, instead, wanted.needs))
+        for process, n, instead, needs in moved:
             self.scheduler.cancel(process.open[n].seq, self._k.ledger.now_ns())
             self._forget(process.pid, n)
             self._k.ledger.commit(self.queued_at(process, n, instead), {})
-            self.offer(process, n)
+            self.offer(process, n, needs)
+
+    def _begins(self, key: int) -> None:
+        self._beginning.add(key)
+        if key <= self._k.ledger.begun_at:
+            self.anew.add(key)
 
     def _drop(self, pid: int, n: int, key: int, now_ns: int) -> None:
         if self._keys.get(pid, {}).get(n) == key:
@@ -387,8 +407,6 @@ class ModelTurns:
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
-        asking = self.asking.get(key)
-        return Wanted(
-            call, most.endpoint, accounts_of(self._k.ledger.state, process), amount, n, kind, most.prompt_tokens, needs,
-            asking.same if asking is not None else b"",
-        )  # fmt: skip
+        asking, accounts = self.asking.get(key), accounts_of(self._k.ledger.state, process)
+        same = asking.same if asking is not None else b""
+        return Wanted(call, most.endpoint, accounts, amount, n, kind, most.prompt_tokens, needs, same)

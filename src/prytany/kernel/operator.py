@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.budgets import RUN_DEFAULT, Budget
+from prytany.abi.budgets import RUN_DEFAULT, Budget, over
 from prytany.abi.errors import Eagain, Einval, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.names import check_tags
@@ -83,7 +83,7 @@ class Operator:
         events = (
             spawned,
             *granted,
-            *run_granted(pid, budget, -1 - uid),
+            *run_granted(pid, over(RUN_DEFAULT, budget), -1 - uid),
             ev.ProcessReady(pid, 1),
             *let_go(k.table, k.now_ns(), keep_ms=k.quotas.ended_run_ms),
         )

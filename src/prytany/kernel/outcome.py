@@ -86,6 +86,14 @@ class Programs(Protocol):
         ...
 
 
+class Paces(Protocol):
+    """Bytes a second, as handlers see it."""
+
+    def ask(self, process: Process, n: int, taken: Any, *, brings: bool) -> tuple[ev.Event, ...]:
+        """What is recorded of a call that takes `taken`, and may bring something: nothing where it begins now."""
+        ...
+
+
 class Sessions(Protocol):
     """Sessions, as handlers see them."""
 
@@ -129,6 +137,11 @@ class Context(Protocol):
     @property
     def fleets(self) -> Fleets:
         """What operators declared that agents are."""
+        ...
+
+    @property
+    def paced(self) -> Paces:
+        """Which calls wait for their agents' bytes a second."""
         ...
 
     @property

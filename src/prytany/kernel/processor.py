@@ -101,8 +101,9 @@ class Processor:
         """A worker is gone, which took `cpu_us` more than was told."""
         taken_us = self._taken_us.pop(live.pid, 0) + cpu_us
         if taken_us:
-            accounts = list(live.accounts)
-            self._k.ledger.commit((ev.ProcessAccounted(live.pid, live.run, taken_us, accounts),), {})
+            process = self._k.table.get(live.pid)
+            accounts = live.accounts if process is None else accounts_of(self._k.ledger.state, process)
+            self._k.ledger.commit((ev.ProcessAccounted(live.pid, live.run, taken_us, list(accounts)),), {})
 
 
 def _step_us(process: Process) -> int:

@@ -30,6 +30,8 @@ class Quotas(NamedTuple):
     """Denied calls of one incarnation, or since its record was cut, after which it is ended."""
     ended_run_ms: int = limits.ENDED_RUN_MS
     """How long a run that has ended is listed."""
+    context_bytes: int = 0
+    """Of contexts that are held in memory; 0 is `limits.CONTEXT_CACHE_BYTES`."""
 
     def full(self, process: Process, table: Table, size_bytes: int) -> str:
         """Whose share has no room for `size_bytes` more: `process`, `tenant`, or "" for nobody's."""

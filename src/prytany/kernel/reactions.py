@@ -21,9 +21,11 @@ from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
+from prytany.kernel.pressure import MemoryPressure
 from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.restarts import Restarts
+from prytany.kernel.simple_reactions import SIMPLE
 from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
@@ -31,10 +33,6 @@ from prytany.process.table import Table
 MODELS = frozenset({"model_chat", "model_embed"})
 DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
 """Calls that a time ends, by itself or beside something else."""
-NOTICED = (
-    ev.NoticeOpened, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeRetried, ev.ChannelDeclared, ev.LimitNeared,
-    ev.AgentStormed,
-)  # fmt: skip
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
@@ -88,10 +86,11 @@ class Reactions:
     def __init__(self, kernel: Core, watch: Watcher | None) -> None:
         self._k = kernel
         self._watch = watch
-        self._in = LettingIn(kernel)
-        self.fill, self.line_up = self._in.fill, self._in.line_up
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
+        self.pressure = MemoryPressure(kernel)
+        self._in = LettingIn(kernel, self.pressure.holds)
+        self.fill, self.line_up = self._in.fill, self._in.line_up
 
     def react(self, entry: Durable) -> None:
         """Do what a durable entry means for the outside. What fails is seen to as `faults` says, and not raised."""
@@ -150,7 +149,8 @@ class Reactions:
         if process is None or e.n not in process.open:
             return  # closed again by the time it was durable
         self._place(process)
-        if e.call not in MODELS or any(type(event) is ev.ModelReserved for event in entry.events):
+        begins = e.call not in MODELS or any(type(event) is ev.ModelReserved for event in entry.events)
+        if begins and not process.open[e.n].paced:
             self._k.effects.start(process, e.n, e.call, entry.work)
         if e.pid not in self._k.workers.live and not process.idle:
             self.come_back(e.pid)  # stopped and continued meanwhile: before this was durable, it could not come
@@ -171,6 +171,17 @@ class Reactions:
         if (process := self._k.table.get(e.pid)) is not None:
             self._place(process)
         self._k.admission.start(e.pid, e.n)
+
+    def on_paced(self, entry: Durable, e: ev.CallPaced) -> None:
+        """A call waits for its agent's rate, and needs no place; or it begins."""
+        process = self._k.table.get(e.pid)
+        call = process.open.get(e.n) if process is not None else None
+        if process is None or call is None:
+            return
+        self._place(process)
+        if process.state is State.RUNNING and not call.doubt and e.n not in process.incidents:
+            self._start(process, e.n)
+        self._k.admission.fill()
 
     def on_piece(self, entry: Durable, e: ev.CallPiece) -> None:
         """A piece of a stream leaves."""
@@ -216,6 +227,8 @@ class Reactions:
 
     def _start(self, process: Process, n: int) -> None:
         call = process.open[n]
+        if call.paced:
+            return
         if call.call == "tool_call":
             self._k.admission.start(process.pid, n)
             return
@@ -252,13 +265,6 @@ class Reactions:
         elif entry.time_ns:  # else it is not recorded, and will be denied again
             self.come_back(e.pid)
 
-    def on_warned(self, entry: Durable, e: ev.ProcessWarned) -> None:
-        """Its log says so."""
-        self._k.notices.news()
-        live = self._k.workers.live.get(e.pid)
-        if live is not None and live.worker is not None:
-            live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
-
     def on_signalled(self, entry: Durable, e: ev.ProcessSignalled) -> None:
         """A signal leaves."""
         self._deliver(e.pid, Item(-e.signal, entry.time_ns, "", NIL), entry.seq)
@@ -275,11 +281,6 @@ class Reactions:
         self._k.restarts.schedule(e.pid)
         self.fill()
 
-    def on_spawned(self, entry: Durable, e: ev.ProcessSpawned) -> None:
-        """What it begins with need not be read again, if it begins soon."""
-        if (argument := entry.contents.get(e.argument)) is not None:
-            self._k.workers.start_items.keep(e.pid, argument)
-
     def on_started(self, entry: Durable, e: ev.ProcessStarted) -> None:
         """A worker starts, and whoever could not yet is next."""
         self._in.started(e.pid)
@@ -295,6 +296,7 @@ class Reactions:
         """Everything of the process ends."""
         self._k.effects.cancel_all(e.pid)
         self._k.model_turns.left_all(e.pid)
+        self._k.effects.contexts.let_go(e.pid)
         self._k.workers.kill(e.pid)
         self._k.places.release(e.pid)
         left = entry.contents.get(e.result, b"")
@@ -327,16 +329,6 @@ class Reactions:
             self._k.workers.wake(e.pid)
         self._k.admission.fill()
 
-    def on_activation_done(self, entry: Durable, e: ev.MessageDone) -> None:
-        """What was sent so far is before the cut."""
-        live = self._k.workers.live.get(e.pid)
-        if live is not None and e.state:
-            live.cut = live.sent - 1
-
-    def on_reaped(self, entry: Durable, e: ev.ProcessReaped) -> None:
-        """Nobody asks for it again."""
-        self._k.places.release(e.pid)
-
     def on_scheduled(self, entry: Durable, e: ev.ProcessScheduled) -> None:
         """Its calls that wait are put into another order, and it has another share of the machine."""
         if (process := self._k.table.get(e.pid)) is not None:
@@ -345,14 +337,9 @@ class Reactions:
             self._k.workers.weigh(process)
             self.fill()
 
-    def on_budget(self, entry: Durable, e: ev.BudgetGranted | ev.BudgetAdded) -> None:
-        """Who waits for it is asked again."""
-        self._k.model_turns.added(e.account)
-        self._k.exceeding.look(e.account)
-
-    def on_noticed(self, entry: Durable, e: ev.Event) -> None:
-        """People are told, or told again."""
-        self._k.notices.look()
+    def on_simple(self, entry: Durable, e: ev.Event) -> None:
+        """One part of the kernel is told."""
+        SIMPLE[type(e)](self._k, entry, e)
 
     def _place(self, process: Process) -> None:
         live = self._k.workers.live.get(process.pid)
@@ -372,28 +359,23 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallOpened: Reactions.on_opened,
     ev.CallClosed: Reactions.on_closed,
     ev.ToolStarted: Reactions.on_tool_started,
+    ev.CallPaced: Reactions.on_paced,
     ev.CallPiece: Reactions.on_piece,
     ev.CallSettled: Reactions.on_settled,
     ev.IncidentOpened: Reactions.on_incident,
     ev.CallsDenied: Reactions.on_denied,
-    ev.ProcessWarned: Reactions.on_warned,
     ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessScheduled: Reactions.on_scheduled,
-    ev.BudgetGranted: Reactions.on_budget,
-    ev.BudgetAdded: Reactions.on_budget,
     ev.ContentForgotten: lambda self, entry, e: self._k.model_sparing.forgotten(e.pid),
     ev.ProcessSignalled: Reactions.on_signalled,
-    ev.ProcessSpawned: Reactions.on_spawned,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,
     ev.ProcessStarted: Reactions.on_started,
     ev.ProcessPaused: Reactions.on_stopped,
     ev.ProcessExited: Reactions.on_exited,
-    ev.ProcessReaped: Reactions.on_reaped,
-    ev.MessageDone: Reactions.on_activation_done,
     ev.ProcessFailed: Reactions.on_failed,
     ev.ProcessExeced: Reactions.on_begun_again,
     ev.ProcessUpgraded: Reactions.on_begun_again,
     ev.ProcessReverted: Reactions.on_begun_again,
-    **dict.fromkeys(NOTICED, Reactions.on_noticed),
+    **dict.fromkeys(SIMPLE, Reactions.on_simple),
 }

@@ -56,7 +56,6 @@ class Recovery:
 
     def __init__(self, kernel: Core) -> None:
         self._k = kernel
-        self._again: set[int] = set()  # entries of intents that an earlier kernel recorded, and this one asked for anew
 
     def reserve(self, process: Process, n: int, reserved: Reservation) -> None:
         """Let open call `n` begin again, or wait for its turn; `ev.ModelReserved` begins it once that is durable."""
@@ -67,8 +66,6 @@ class Recovery:
             turns.offer(process, n)
             return
         lost = call.asking or call.reserved is None
-        if call.seq <= ledger.begun_at:
-            self._again.add(call.seq)
         events: list[ev.Event] = [charge(pid, n, reserved, 0, "lost")] if lost else []
         if call.pieces:
             value = pack(interrupted(call.pieces, "lost"))
@@ -77,12 +74,13 @@ class Recovery:
             return
         turn = turns.ask_again(process, n, reserved)
         ledger.commit((*events, turn.event), {})
-        turns.made(turn, call.seq)
+        turns.made(turn, call.seq, again=True)
 
     def lost(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What open call `n` is charged that ends before it is begun again, where an earlier kernel died over it."""
         call = process.open[n]
-        if call.reserved is None or not call.asking or call.seq > self._k.ledger.begun_at or call.seq in self._again:
+        anew = call.seq > self._k.ledger.begun_at or call.seq in self._k.model_turns.anew
+        if call.reserved is None or not call.asking or anew:
             return ()
         return (charge(process.pid, n, call.reserved, 0, "lost"),)
 

@@ -94,6 +94,11 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
         return [feature for feature, needed in wanted.items() if needed]
 
 
+def needs_in(needs: list[str], images: int) -> list[str]:
+    """The same in a context that holds so many pictures."""
+    return [*needs, "images"] if images and "images" not in needs else needs
+
+
 def check_messages(messages: list[dict[str, Any]], call: str) -> int:
     """How many pictures are in `messages`.
 

@@ -9,6 +9,7 @@ Source: the design's "Budgets"; OpenAI's pricing of pictures (gpt-4o-mini: 2,833
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from prytany.abi import events as ev
@@ -69,6 +70,24 @@ def _reserve(pid: int, n: int, endpoint: str, model: Model, most: Usage) -> ev.M
     return ev.ModelReserved(
         pid, n, model.name, most.prompt_tokens, most.completion_tokens, cost, prices is not None,
         endpoint,
+    )  # fmt: skip
+
+
+def begins(
+    pid: int, n: int, most: ev.ModelReserved | Reservation, accounts: Sequence[str]
+) -> ev.ModelReserved:  # fmt: skip
+    """An attempt begins, set aside in these accounts."""
+    return ev.ModelReserved(
+        pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
+        most.endpoint, list(accounts),
+    )  # fmt: skip
+
+
+def waits(pid: int, n: int, most: ev.ModelReserved | Reservation) -> ev.ModelQueued:
+    """An attempt waits for its turn."""
+    return ev.ModelQueued(
+        pid, n, most.model, most.prompt_tokens, most.completion_tokens, most.cost_usd_micros, most.priced,
+        most.endpoint,
     )  # fmt: skip
 
 

@@ -16,8 +16,10 @@ from typing import Protocol
 
 from prytany.abi import events as ev
 from prytany.abi import limits
+from prytany.abi.budgets import Budget
 from prytany.abi.errors import Eagain, Einval, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.kernel.effects import Outside
 from prytany.kernel.fleets import FleetOperator
@@ -74,7 +76,7 @@ class SessionOperator:
 
     def open(
         self, fleet: int, agent: str, function: str, *, uid: int, user: str, kept: bool, grace_ms: int, model: str = "",
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = (), budget: Budget | None = None,
     ) -> int:  # fmt: skip
         """Start an agent for somebody to talk with; the session's number, and the process's.
 
@@ -86,7 +88,7 @@ class SessionOperator:
             user: the name that they give.
             kept: it goes on without them.
             grace_ms: else, how long it waits for somebody who went without a word.
-            model, tags: as for `FleetOperator.start`.
+            model, tags, budget: as for `FleetOperator.start`. A person waits for it: its class is interactive.
 
         Raises:
             Einval: the name or the time have a wrong size.
@@ -103,7 +105,10 @@ class SessionOperator:
         number = k.table.next_number
         name = k.fleet_operator.get(fleet).name
         opened = ev.SessionOpened(number, uid, user, name, agent, kept, grace_ms)
-        k.fleet_operator.start(fleet, agent, [], {}, uid=uid, model=model, function=function, tags=tags, more=(opened,))
+        k.fleet_operator.start(
+            fleet, agent, [], {}, uid=uid, model=model, function=function, tags=tags, more=(opened,),
+            qos=Qos.INTERACTIVE, budget=budget,
+        )  # fmt: skip
         self._watch(number)
         return number
 

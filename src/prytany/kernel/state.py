@@ -145,6 +145,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.ProcessReaped, lambda state, seq, e: state.grants.reaped(seq, e)),
         (ev.ToolCalled, lambda state, seq, e: state.turns.called(seq, e)),
         (ev.ToolStarted, lambda state, seq, e: state.turns.started(seq, e)),
+        (ev.CallPaced, lambda state, seq, e: state.turns.paced(seq, e)),
         (ev.CallDoubted, lambda state, seq, e: state.turns.doubted(seq, e)),
         (ev.CallSettled, lambda state, seq, e: state.turns.settled(seq, e)),
         (ev.CallClosed, lambda state, seq, e: state.turns.closed(seq, e)),

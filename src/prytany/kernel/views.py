@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from itertools import islice
 
 from prytany.abi import control, limits
+from prytany.kernel.budget_views import accounts_of
 from prytany.kernel.letting_go import absent
 from prytany.kernel.notice_views import channel_rows
 from prytany.kernel.pages import Pages
+from prytany.kernel.queue_views import qos_name
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
 from prytany.kernel.totals import below_row, tree_of, usage_row
 from prytany.process.incidents import ABANDONED
-from prytany.process.process import WAITS, OpenCall, Process
+from prytany.process.process import PACED, WAITS, OpenCall, Process
 from prytany.process.table import Table
 
 LIMITS = {
@@ -51,8 +53,13 @@ def _row(shard: ShardState, p: Process, now_ns: int) -> control.ProcessRow:
         spawned_ns=p.spawned_ns, started_ns=p.started_ns, ended_ns=p.ended_ns, forgotten=p.forgotten,
         usage=usage_row(usage), below=below_row(p),
         fleet=shard.fleets.fleets[member.fleet].name if member else "", agent=member.agent if member else "",
-        tags=p.tags, session=p.run if p.run in shard.sessions.sessions else 0,
+        tags=p.tags, session=p.run if p.run in shard.sessions.sessions else 0, qos=qos_name(p.qos), weight=p.weight,
+        deadline_ns=p.deadline_ns, queued_us=_queued_us(p, now_ns),
     )  # fmt: skip
+
+
+def _queued_us(p: Process, now_ns: int) -> int:
+    return p.usage.queued_us + sum((now_ns - c.queued_ns) // 1000 for c in p.open.values() if c.queued_ns)
 
 
 def _wall_us(p: Process, now_ns: int) -> int:
@@ -80,6 +87,10 @@ def _waits(p: Process, n: int, call: OpenCall) -> str:
         return f"a person: {p.incidents[n]}"
     if call.doubt:
         return "an outcome in doubt"
+    if call.paced:
+        return PACED
+    if call.queued_ns and call.reserved is not None:
+        return f"its turn at {call.reserved.model}"
     if call.call == "tool_call":
         return "" if call.started else "its turn at a resource"
     waits = WAITS.get(call.call, "")
@@ -174,6 +185,8 @@ def inspection(shard: ShardState, pid: int, now_ns: int, quotas: Quotas = DEFAUL
         mailbox=mailbox, forgotten=p.forgotten, now_ns=now_ns, spawned_ns=p.spawned_ns, started_ns=p.started_ns,
         ended_ns=p.ended_ns, wall_us=_wall_us(p, now_ns), spawned_seq=p.spawned_seq, tail=p.tail,
         ended_seq=p.ended_seq, tags=p.tags, session=p.run if p.run in shard.sessions.sessions else 0,
+        qos=qos_name(p.qos), weight=p.weight, deadline_ns=p.deadline_ns, queued_us=_queued_us(p, now_ns),
+        accounts=accounts_of(shard, p),
     )  # fmt: skip
 
 

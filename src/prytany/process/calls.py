@@ -59,6 +59,15 @@ def _tool_started(table: Table, seq: int, e: ev.ToolStarted) -> None:
             process.account(table.time_ns)
 
 
+def _paced(table: Table, seq: int, e: ev.CallPaced) -> None:
+    process = table.require(e.pid)
+    call = process.open[e.n]
+    waited = call.waits
+    call.paced = e.waits
+    process.busy += waited - call.waits
+    process.account(table.time_ns)
+
+
 def _closed(table: Table, seq: int, e: ev.CallClosed) -> None:
     process = table.require(e.pid)
     process.link(seq, e.prev)
@@ -111,6 +120,7 @@ FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.CallOpened: _opened,  # type: ignore[dict-item]
     ev.ToolCalled: _tool_called,  # type: ignore[dict-item]
     ev.ToolStarted: _tool_started,  # type: ignore[dict-item]
+    ev.CallPaced: _paced,  # type: ignore[dict-item]
     ev.CallClosed: _closed,  # type: ignore[dict-item]
     ev.CallPiece: _piece,  # type: ignore[dict-item]
     ev.CallDoubted: _doubted,  # type: ignore[dict-item]

@@ -136,10 +136,16 @@ def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
         (heir.below if heir is not None else table.past).add(took)
     if heir is not None:
         heir.reaped += 1 + process.reaped
-    for child in process.children:
-        # Orphans belong to the kernel from here on.
+    above = parent or table.processes.get(process.above)
+    if above is not None:
+        above.wards.pop(e.pid, None)
+    for child in (*process.children, *process.wards):
+        # Orphans belong to the kernel from here on, and stay in the trees that they stood in.
         if (orphan := table.processes.get(child)) is not None:
             orphan.parent = 0
+            orphan.above = above.pid if above is not None else 0
+            if above is not None:
+                above.wards[child] = None
 
 
 def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:

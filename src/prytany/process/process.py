@@ -32,6 +32,8 @@ WAITS = {
     "message_call": "reply",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
+PACED = "bytes a second"
+"""What a call waits for that would take more than its agent may."""
 
 
 class Reservation(msgspec.Struct, array_like=True, frozen=True):
@@ -68,11 +70,13 @@ class OpenCall(msgspec.Struct, array_like=True):
     """Its tool was begun; until then it waits for a resource that another call has."""
     queued_ns: int = 0
     """Since when it waits for its turn at a model; 0 while it does not. Then nothing is set aside for it."""
+    paced: bool = False
+    """It waits for its agent's bytes a second."""
 
     @property
     def waits(self) -> bool:
         """Whether it waits for others, and needs no place meanwhile."""
-        return self.call in WAITS or self.queued_ns > 0 or (self.call == "tool_call" and not self.started)
+        return self.call in WAITS or self.queued_ns > 0 or self.paced or (self.call == "tool_call" and not self.started)
 
     @property
     def shown(self) -> str:
@@ -221,6 +225,10 @@ class Process(msgspec.Struct, array_like=True):
     qos_most: int = Qos.UTILITY
     """The most urgent class that it may give itself: what it was started with, or an operator said last."""
     weight_most: int = 1
+    above: int = 0
+    """Of an orphan: who of those that it descends from is nearest, and still in the table; 0 for nobody."""
+    wards: dict[int, None] = {}
+    """The orphans of which it is that."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.
@@ -293,6 +301,8 @@ class Process(msgspec.Struct, array_like=True):
                 return State.WAITING, f"a person: {self.incidents[n]}"
             if oldest.queued_ns and oldest.reserved is not None:
                 return State.WAITING, f"its turn at {oldest.reserved.model}"
+            if oldest.paced:
+                return State.WAITING, PACED
             waits = WAITS.get(oldest.call)
             if waits is None:
                 return State.RUNNING, oldest.shown

@@ -119,10 +119,11 @@ class Rates:
         """A call was sent away. `retry_after_ns` is the time from now that the endpoint asked for."""
         self.refusals += 1
         self._grown_ns = now_ns
+        misled = begun_ns > self._cut_ns and not self._proved
+        if retry_after_ns is None or misled:
+            self.pause(now_ns)  # what it said last was too soon: where refused requests count, it might be so for ever
         if retry_after_ns is not None:
             self.paused_ns = max(self.paused_ns, now_ns + retry_after_ns)
-        else:
-            self.pause(now_ns)
         if begun_ns <= self._cut_ns or not self._proved:
             return
         self._cut_ns, self._proved = now_ns, False

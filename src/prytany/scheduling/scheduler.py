@@ -14,7 +14,7 @@ Endpoints at which nothing has changed are not looked at. `when` is the next tim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -153,6 +153,10 @@ class Scheduler:
     def waiting_at(self, endpoint: str) -> list[Wanted]:
         """What waits for an endpoint. Looks at all that waits anywhere."""
         return [w for key, w in self._wanted.items() if w.endpoint == endpoint and self.waits(key)]
+
+    def waiting(self) -> Iterator[Wanted]:
+        """All that waits, for an endpoint or for a budget; looks at each call that it knows."""
+        return (wanted for key, wanted in self._wanted.items() if self.waits(key))
 
     def waits(self, key: int) -> bool:
         """Whether a call waits, in a queue or for a budget."""

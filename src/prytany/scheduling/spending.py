@@ -191,6 +191,10 @@ class Parked:
         line = self._by_account.get(account)
         return next(iter(line)) if line else None
 
+    def waiting(self, account: str) -> int:
+        """How many wait for an account."""
+        return len(self._by_account.get(account, ()))
+
     def due(self, now_ns: int) -> int | None:
         """Who waits for a time that has come."""
         key = self._at.first()

@@ -21,6 +21,8 @@ class ToolCall(msgspec.Struct, array_like=True):
     started: int = 0
     held: bool = False
     """It waits for a person as well: another home may have made it."""
+    paced: bool = False
+    """It waits for its agent's bytes a second, and is in no queue meanwhile."""
 
 
 class Turns(msgspec.Struct):
@@ -52,10 +54,23 @@ class Turns(msgspec.Struct):
     def called(self, seq: int, e: ev.ToolCalled) -> None:
         """Fold an opened call: it joins its queues."""
         self.calls.setdefault(e.pid, {})[e.n] = call = ToolCall(e.tool, e.effect, e.resources)
-        key = f"{e.pid}:{e.n}"
+        self._join(f"{e.pid}:{e.n}", call)
+
+    def paced(self, seq: int, e: ev.CallPaced) -> None:
+        """Fold that a call waits for its agent's rate, and keeps nobody waiting for itself; or that it does no more."""
+        call, key = self.get(e.pid, e.n), f"{e.pid}:{e.n}"
+        if call is None or call.paced == e.waits:
+            return
+        if e.waits:
+            self._leave(key, call)
+        call.paced = e.waits
+        if not e.waits:
+            self._join(key, call)
+
+    def _join(self, key: str, call: ToolCall) -> None:
         for resource in call.resources:
             self.queues.setdefault(resource, {})[key] = None
-        if self._heads(key, call):
+        if not call.held and self._heads(key, call):
             self.due[key] = None
 
     def started(self, seq: int, e: ev.ToolStarted) -> None:
@@ -77,7 +92,7 @@ class Turns(msgspec.Struct):
         call, key = self.get(e.pid, e.n), f"{e.pid}:{e.n}"
         if call is not None and call.held and not e.later:
             call.held = False
-            if self._heads(key, call):
+            if not call.paced and self._heads(key, call):
                 self.due[key] = None
 
     def closed(self, seq: int, e: ev.CallClosed) -> None:
@@ -97,6 +112,8 @@ class Turns(msgspec.Struct):
             self._leave(f"{pid}:{n}", call)
 
     def _leave(self, key: str, call: ToolCall) -> None:
+        if call.paced:
+            return
         self.due.pop(key, None)
         for resource in call.resources:
             queue = self.queues[resource]

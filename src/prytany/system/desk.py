@@ -16,10 +16,12 @@ from prytany.abi.values import pack
 from prytany.kernel.freezing import freeze
 from prytany.kernel.notice_views import notice_rows, undelivered
 from prytany.kernel.pages import Pages
+from prytany.kernel.queue_views import Live
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import Base, StoreError
+from prytany.system.scheduling_desk import Act, carry_out_scheduling, look_at_scheduling
 from prytany.system.sessions import SessionDesk
 
 if TYPE_CHECKING:
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
-    | control.ListSessions
+    | control.ListSessions | control.SchedulingLook
 )  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
-    | control.FreezeAll | control.RetryNotices | control.DropNotices
+    | control.FreezeAll | control.RetryNotices | control.DropNotices | Act
 )  # fmt: skip
 
 
@@ -50,10 +52,10 @@ class Facts(NamedTuple):
 
 def look(
     command: Look, state: ShardState, pages: Pages, head: int, now_ns: int, facts: Facts,
-    quotas: Quotas = DEFAULT_QUOTAS,
+    quotas: Quotas = DEFAULT_QUOTAS, live: Live | None = None,
 ) -> object:  # fmt: skip
-    """What a command that changes nothing is answered with, from the fold at entry `head`; `pages` are of its table.
-    Raises Esrch."""
+    """What a command that changes nothing is answered with, from the fold at entry `head`; `pages` are of its table,
+    `live` is the kernel that runs. Raises Esrch."""
     table = state.table
     match command:
         case control.GetStatus():
@@ -74,6 +76,8 @@ def look(
             return notice_rows(state.fleets)
         case control.ListSessions():
             return session_rows(state, command.after, {})
+        case _:
+            return look_at_scheduling(command, state, live, now_ns)
 
 
 def _begins(command: control.Command) -> bool:
@@ -85,6 +89,8 @@ def _begins(command: control.Command) -> bool:
             | control.BringFleet()
             | control.SendMessage()
             | control.UpgradeProcess()
+            | control.AddBudget()
+            | control.GrantBudget()
         ):
             return True
         case control.SignalProcess(signal=Signal.CONT) | control.SettleIncident(choice="retry"):
@@ -185,10 +191,12 @@ class Desk:
                 p = operator.process(command.pid)
                 program, source = (p.program, p.source) if moved else (p.pending_program or p.program, p.pending)
                 return control.Upgrade(pending=not moved, program=program, source=source.hex())
+            case control.AddBudget() | control.GrantBudget() | control.ScheduleProcess():
+                return carry_out_scheduling(kernel, command, uid)
             case _:
-                ledger = kernel.ledger
+                ledger, live = kernel.ledger, None if kernel.idle else kernel
                 head, now_ns = ledger.journal.head.seq, ledger.now_ns()
-                found = look(command, ledger.state, self._pages, head, now_ns, self._facts, kernel.quotas)
+                found = look(command, ledger.state, self._pages, head, now_ns, self._facts, kernel.quotas, live)
                 if isinstance(found, control.Status) and self.fleets is not None:
                     found.lacking = self.fleets.lacking()
                 return found

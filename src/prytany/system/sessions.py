@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prytany.abi import control
+from prytany.abi.budgets import checked
 from prytany.abi.errors import Eagain, Einval
 from prytany.abi.values import pack
 from prytany.kernel.views import session_row, session_rows
@@ -69,7 +70,7 @@ class SessionDesk:
             raise error
         return k.sessions.open(
             number, agent.name, CONVERSATION, uid=uid, user=command.user, kept=command.kept,
-            grace_ms=command.grace_ms, tags=command.tags,
+            grace_ms=command.grace_ms, tags=command.tags, budget=checked(command.budget),
         )  # fmt: skip
 
     async def _attend(self, number: int) -> bytes:

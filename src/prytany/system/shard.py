@@ -18,6 +18,7 @@ from prytany.abi.errors import KernelError
 from prytany.drivers.clocks.steady import SteadyClock
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
+from prytany.drivers.memory.linux import LinuxMemory
 from prytany.journal.anchor import Anchor, Head
 from prytany.journal.home import Home
 from prytany.journal.place import mark_place
@@ -30,6 +31,7 @@ from prytany.kernel.letting_go import keep_letting_go
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.reactions import Watcher
 from prytany.kernel.state import ShardState
+from prytany.ports.memory import Memory
 from prytany.ports.model import Model
 from prytany.ports.runner import Runner
 from prytany.ports.store import Store, StoreError
@@ -48,6 +50,7 @@ from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.lacking import GIVE, may_lack
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
+from prytany.system.memory import watch_memory
 from prytany.system.opening import Opened, open_journal, store_errors
 from prytany.system.removal import watch_home
 from prytany.system.tools import open_tools
@@ -92,6 +95,7 @@ def _confined(logs: Logs, roster: Roster, unconfined: bool) -> dict[str, Runner]
 
 def _open(path: Path, notes: list[str], *, create: bool) -> tuple[Home, Roster, Opened, ExitStack]:
     """The home's lock, first of all; what an earlier kernel left, ended; then the journal; and what closes them."""
+    look_less_often()
     with ExitStack() as stack, store_errors():
         home = stack.enter_context(closing(Home(path, create=create)))
         roster = Roster(path / "workers")
@@ -129,6 +133,7 @@ class Shard:
         """What the operator ought to know of how it was opened."""
         self._control: ControlServer | None = None
         self._disk: asyncio.Task[None] | None = None
+        self._memory: asyncio.Task[None] | None = None
         self._there: asyncio.Task[None] | None = None
         self._ageing: asyncio.Future[None] | None = None
         self._processor: asyncio.Future[None] | None = None
@@ -152,6 +157,7 @@ class Shard:
         tools: Sequence[Path] = (),
         idle: bool = False,
         quotas: Quotas = DEFAULT_QUOTAS,
+        memory: Memory | None = None,
     ) -> Shard:
         """Open the home, and let everything in it go on, under the operators' control.
 
@@ -159,22 +165,20 @@ class Shard:
             path: the home; made when it is not there and `create` says so.
             models: by name, "" is the default one; or what gives them for the names that are recorded of what goes on.
             create: whether a new home may be made.
-            running_max: how many processes run at once.
-            running_of: of a class alone, where it has a bound of its own.
+            running_max: how many processes run at once; `running_of`: of a class alone, where that is bounded.
             workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
             runners: other runners than the confined one.
             watch: told of every durable entry.
             tools: files of tools for a new run; those of the runs that go on are loaded anyway.
             idle: let nothing go on: what is commanded is recorded, for whoever resumes.
-            quotas: what a process and its tenant may put into the journal.
+            quotas, memory: what may be put into the journal; what says how much memory is left, else the machine.
 
         Raises:
             Ebusy: another kernel runs in this home.
             Eacces: it belongs to somebody else, or others may look into it.
             Eio: its journal cannot be read, or is damaged. Others: its tools cannot be used; see `system.tools`.
         """
-        look_less_often()
         notes: list[str] = []
         home, roster, (store, reader, keyring, folded), opened = _open(path, notes, create=create)
         with opened:  # until the shard has it
@@ -182,8 +186,7 @@ class Shard:
             drivers = Drivers(models(_live_models(folded.state)) if callable(models) else models)
             logs = Logs(path)
             made = runners(logs) if runners else _confined(logs, roster, unconfined)
-            reactions: list[Callable[[Durable], None]] = []
-            clock = SteadyClock(folded.state.table.time_ns)
+            reactions, clock = list[Callable[[Durable], None]](), SteadyClock(folded.state.table.time_ns)
             ledger = Ledger(folded.state, keyring, clock, lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
             outside = Outside(clock, drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path))
@@ -192,16 +195,15 @@ class Shard:
                 workers_max=workers_max, watch=watch, quotas=quotas, environment=Environments().identity,
                 programs=programs,
             )  # fmt: skip
-            kernel.idle = idle
-            kernel.places.bounds.update(running_of or {})
+            kernel.idle, kernel.places.bounds = idle, dict(running_of or {})
             reactions.append((lambda entry: None) if idle else kernel.react)
             ledger.attach(_journal(store, folded.head, ledger, kernel, failed, home))
             ledger.snapshots.begin(folded)
-            facts = _facts(str(path), not unconfined, running_max, sorted(drivers.models), runs=not idle)
-            shard = cls(home, kernel, logs, failed, Desk(kernel, facts), drivers, opened.pop_all(), notes)
-        return shard if idle else await shard.begin(tools)
+            desk = Desk(kernel, _facts(str(path), not unconfined, running_max, sorted(drivers.models), runs=not idle))
+            shard = cls(home, kernel, logs, failed, desk, drivers, opened.pop_all(), notes)
+        return shard if idle else await shard.begin(tools, memory or LinuxMemory())
 
-    async def begin(self, tools: Sequence[Path]) -> Shard:
+    async def begin(self, tools: Sequence[Path], memory: Memory) -> Shard:
         """Load the tools, let everything go on, and take commands on the home's control socket; raises KernelError."""
         try:
             load_all()
@@ -218,6 +220,8 @@ class Shard:
             priority.come_first()
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))
             self._disk.add_done_callback(self.kernel.lost)
+            self._memory = asyncio.ensure_future(watch_memory(self.kernel, memory))
+            self._memory.add_done_callback(self.kernel.lost)
             gone = partial(_stop, self.kernel, self.failed)
             self._there = asyncio.ensure_future(watch_home(self.home, self.kernel.outside.clock, gone))
             self._there.add_done_callback(self.kernel.lost)
@@ -248,7 +252,7 @@ class Shard:
             with contextlib.suppress(KernelError):  # it is broken, and says so elsewhere
                 await journal.wait_durable(journal.head.seq)  # whoever follows is to see the last of it
             await self._control.close()
-        for watch in (self._disk, self._there):
+        for watch in (self._disk, self._there, self._memory):
             if watch is not None:
                 watch.cancel()
         for task in (self._ageing, self._processor):

@@ -20,6 +20,7 @@ from prytany.ports.store import Reader, Row
 KEYS = ("agent", "model", "day", "run", "tag")
 """What it can be told apart by. A day is one of UTC. Who has several tags counts under each of them."""
 _USED, _SPAWNED = b"model.used/", b"process.spawned/"
+_QUEUED, _RESERVED = b"model.queued/", b"model.reserved/"
 _TOOK = (b"process.accounted/", b"process.exited/", b"process.failed/", b"process.reverted/")
 _Took = ev.ProcessAccounted | ev.ProcessExited | ev.ProcessFailed | ev.ProcessReverted
 _SAY_EVERY = 5_000
@@ -42,6 +43,8 @@ class Spent(msgspec.Struct):
     model_us: int = 0
     free: int = 0
     """Attempts with tokens, of a model that is known to cost nothing."""
+    queued_us: int = 0
+    """Time that attempts waited for their turns, of those that had them."""
     unanswered_tokens: int = 0
     """Of the tokens: those of attempts that were not answered, charged at the most that they may have taken."""
     unanswered_usd_micros: int = 0
@@ -96,6 +99,22 @@ class _Born:
         return self._found.get(pid, NOBODY)
 
 
+class _Queued:
+    """Since when calls wait for their turns at models."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[tuple[int, int], int] = {}
+
+    def take(self, event: ev.ModelQueued | ev.ModelReserved, time_ns: int) -> int:
+        """How long the call waited whose turn has come; 0 where it begins to wait, or never did."""
+        key = event.pid, event.n
+        if isinstance(event, ev.ModelQueued):
+            self.waiting[key] = time_ns
+            return 0
+        since_ns = self.waiting.pop(key, 0)
+        return (time_ns - since_ns) // 1000 if since_ns else 0
+
+
 def spending(
     reader: Reader, by: Sequence[str], since_ns: int = 0, on_seq: Callable[[int], object] = lambda seq: None,
     tag: str = "", total: Spent | None = None,
@@ -116,15 +135,23 @@ def spending(
     names = bool({"agent", "run", "tag"}.intersection(by)) or bool(tag)
     first = max(_first_since(reader, since_ns), reader.archived() + 1)  # some older ones stay, and not all
     born, groups = _Born(), dict[tuple[str | int, ...], Spent]()
-    marks = [_USED, *_TOOK] + [_SPAWNED, b"fleet.declared/"] * names
+    queued = _Queued()
+    marks = [_USED, _QUEUED, *_TOOK] + [_SPAWNED, b"fleet.declared/"] * names
     for row in reader.rows(1 if names else first):
         if not row.seq % _SAY_EVERY:
             on_seq(row.seq)
-        if not any(mark in row.record for mark in marks):
+        if not any(mark in row.record for mark in marks) and not (queued.waiting and _RESERVED in row.record):
             continue
         entry = _decoded(row)
         for event in entry.events:
-            if isinstance(event, _Took):
+            if isinstance(event, ev.ModelQueued | ev.ModelReserved):
+                waited_us, who = queued.take(event, entry.time_ns), born.of(event.pid)
+                if waited_us and row.seq >= first and (not tag or tag in who.tags):
+                    for key in _keys(by, event.model, entry.time_ns, who):
+                        groups.setdefault(key, Spent()).queued_us += waited_us
+                    if total is not None:
+                        total.queued_us += waited_us
+            elif isinstance(event, _Took):
                 who = born.of(event.pid)
                 if event.cpu_us and row.seq >= first and (not tag or tag in who.tags):
                     for key in _keys(by, "", entry.time_ns, who) if "model" not in by else ():

@@ -13,6 +13,9 @@ from typing import Any
 
 from prytany.journal.writer import Journal
 
+ROUNDED_NS = 100
+"""A time as short as the loop's resolution would be over at once, for ever."""
+
 
 class Deadlock(Exception):
     """Nothing is ready, and no timer is left."""
@@ -68,6 +71,8 @@ class VirtualClock:
     async def sleep_until(self, deadline_ns: int) -> None:
         """Return at the first turn at or after `deadline_ns`."""
         await asyncio.sleep(max(0, deadline_ns - self._loop.now_ns) / 1e9)
+        if deadline_ns > self._loop.now_ns:  # a float of seconds is not exact
+            await asyncio.sleep((deadline_ns - self._loop.now_ns + ROUNDED_NS) / 1e9)
 
 
 class SteppedJournal(Journal):

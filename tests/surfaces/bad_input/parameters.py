@@ -43,6 +43,13 @@ OF_CLASSES = Kind(
 )  # fmt: skip
 PLACES_AT_ONCE = Kind("1", ("", "x", "0", "-1", "1.5", "²", *TEXTS))
 SECONDS = Kind("1", ("x", "-1", "nan", "inf", "-inf", "1s", *TEXTS), ("0",))
+NO_AMOUNTS = (
+    "", "tokens", "tokens=", "=1", "tokens=-1", "tokens=1e9", "tokens=1.5", "tokens=²", "usd=nan", "usd=inf", "usd=1,5",
+    "gold=1", "wall=1", "wall=1y", "wall/min=1s", "tokens=" + "9" * 30, "tokens=1,", "tokens/h=1", "calls=0x1",
+    "tokens = 1", "tokens=1_0", "usd=" + "0" * 50, *(f"tokens={text}" for text in TEXTS),
+)  # fmt: skip
+AMOUNTS = Kind("tokens=1", (*NO_AMOUNTS, *TEXTS))
+DURATION = Kind("1h", ("", "soon", "1y", "-1h", "9" * 30 + "h", "²h", "T", "0s", "1e3s", *TEXTS))
 CHOICE = Kind("", ("", "nonsense", "RUNNING", *TEXTS))
 HEAD = Kind("", ("1", "x", "1:", "1:" + "g" * 64, "-1:" + "0" * 64, "9" * 40 + ":" + "0" * 64, *TEXTS))
 SIGNAL = Kind("CONT", ("", "0", "64", "-9", "BOOM", "SIG", *TEXTS))
@@ -63,7 +70,7 @@ EVERYWHERE = {"home": PLACE, "as_json": FLAG, "pid": PID, "pids": PID, "model": 
               "running_of": OF_CLASSES,
               "unconfined": FLAG, "trust": FLAG, "plain": FLAG, "follow": FLAG, "force": FLAG,
               "tags": Kind("night", ("", "-x", "1a", "a b", "ä", "a" * 65, *TEXTS)),
-              "since": WHEN,
+              "since": WHEN, "budgets": AMOUNTS,
               "drain": Kind("1", ("", "x", "-1", "1.5", "86401", "²", *TEXTS), ("0",))}  # fmt: skip
 """By name, where it is the same in all commands."""
 PARAMETERS = {
@@ -74,6 +81,10 @@ PARAMETERS = {
     "chat agent": NAME, "chat target": TARGET, "chat keep": FLAG, "chat say": TEXT, "chat user": TEXT,
     "chat grace": Kind("1", ("", *SECONDS.bad), ("0",)), "attach session": PID, "attach say": TEXT,
     "sessions every": FLAG, "sessions end numbers": PID, "cost tag": Kind("a", ("",), TEXTS),
+    "ps wide": FLAG, "cost estimate": TARGET,
+    "schedule qos": CHOICE, "schedule weight": Kind("2", ("", "0", "-1", "1001", "1.5", "x", "²", *TEXTS)),
+    "schedule deadline": DURATION, "budget more": AMOUNTS, "budget bounds": AMOUNTS, "budget account": CHOICE,
+    "budget every": FLAG,
     "ps tag": Kind("a", ("",), TEXTS),
     "journal archive copy": FLAG, "journal archive shrink": FLAG, "journal collect shrink": FLAG,
     "journal rebase archive": PLACE, "send wait": FLAG,

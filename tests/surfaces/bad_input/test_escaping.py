@@ -106,7 +106,9 @@ LOOKS = (
     "tools --tools program.py", "chat", "resume --model nobody", "journal collect", "doctor", "completion bash",
     "fleet schema", "models remove x --yes", "models fetch --nope", "notify", "notify drop 9", "notify retry 9",
     "notify test", "service unit", "init made", "sessions", "sessions --all", "sessions end 9",
-    "journal rebase --archive a",
+    "journal rebase --archive a", "why 1", "why 2", "why 3", "budget", "budget --all", "budget 2",
+    "budget 9 --add usd=1", "sched", "schedule 2", "schedule 9 --weight 2", "models queue", "ps --wide",
+    "cost --estimate program.py:main", "cost --estimate fleet.yaml",
 )  # fmt: skip
 FLEET = """version: 1
 name: small
@@ -213,7 +215,7 @@ def test_what_runs_is_drawn_and_told_without_it(
     assert_clean(Told(["run"], 0, OWN.sub("", screen.getvalue()), said.err + said.out))
 
 
-KINDS = ("model", "piece", "reply", "tool", "incident", "said", "ended")
+KINDS = ("model", "piece", "reply", "tool", "incident", "stopped", "said", "ended")
 
 
 def test_a_talk_and_a_plan_are_shown_without_it(capsys: pytest.CaptureFixture[str]) -> None:

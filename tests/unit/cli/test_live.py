@@ -14,6 +14,7 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.cli.live import ROWS_MAX, LiveProgress, _Console, in_front
+from prytany.ports.memory import PRESSURE
 
 
 def spawned(pid: int, name: str) -> ev.ProcessSpawned:
@@ -46,6 +47,19 @@ def test_a_row_says_who_does_what_and_what_it_took() -> None:
     assert "waits for a place" in lines[3]
     assert "is stopped" in lines[4]
     assert "3 alive, 1 ended, 1 model calls answered" in lines[5]
+
+
+def test_who_waits_for_its_rate_and_who_stands_still_for_want_of_memory_say_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begun: list[ev.Event] = [spawned(1, "reader"), ev.ProcessStarted(1, 0), ev.CallOpened(1, 1, "file_read", b"", 0, 0)]
+    assert "waits for file_read, at its bytes a second" in drawn([*begun, ev.CallPaced(1, 1, True)])[1]
+    again = drawn([*begun, ev.CallPaced(1, 1, True), ev.CallPaced(1, 1, False)])[1]
+    assert "waits for file_read " in again
+    assert "second" not in again
+    assert "is stopped" in drawn([*begun, ev.ProcessPaused(1, PRESSURE)])[1]
+    assert "reader" in (said := capsys.readouterr().err)
+    assert "stands still: memory pressure" in said
 
 
 def test_rows_are_as_many_as_have_room_and_the_rest_is_counted() -> None:

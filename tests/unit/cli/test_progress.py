@@ -12,6 +12,7 @@ from prytany.abi import events as ev
 from prytany.cli.bar import bar
 from prytany.cli.others import Others
 from prytany.cli.progress import Progress
+from prytany.ports.memory import PRESSURE
 
 
 class Terminal(io.StringIO):
@@ -33,6 +34,13 @@ def test_no_bar_is_written_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -
     with bar("entries", 10) as move:
         move(5)
     assert file.getvalue() == ""
+
+
+def test_a_pause_that_nobody_commanded_is_said() -> None:
+    said: list[str] = []
+    Progress(said.append, Path("/h"))(1, 1, [ev.ProcessPaused(3, "SIGSTOP"), ev.ProcessPaused(4, PRESSURE)])
+    (line,) = said
+    assert line.split(maxsplit=2)[2] == "stands still: memory pressure; it goes on when there is room"
 
 
 @pytest.mark.parametrize("as_json", [False, True])

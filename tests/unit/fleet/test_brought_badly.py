@@ -24,6 +24,7 @@ SOUND: dict[str, Any] = {
         "one": {
             "name": "one", "kind": "chat", "about": "talks", "model": "m", "tools": ["t.buy"], "unveil": {"/f/d": "r"},
             "spawns": ["two"], "restarts": 1, "service": False, "tags": ["night"], "qos": "background", "weight": 2,
+            "bytes_per_second": 1000,
             "budget": {"tokens": 9, "usd": 0.5, "calls": 3, "wall_s": 60.0, "of": "process",
                        "per_minute": {"tokens": 9, "usd": 0.5, "calls": 3}},
             "chat": {

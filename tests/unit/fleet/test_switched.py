@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
+from prytany.drivers.models.scripted import ScriptedModel
 from prytany.ports.model import (
     Embedded,
     ModelAnswer,
@@ -248,7 +249,7 @@ def test_of_fleets_that_are_gone_nothing_is_remembered() -> None:
 
 def test_another_driver_is_another_edition_and_other_terms_are_not() -> None:
     async def switching() -> list[int]:
-        first, second = Opened(ScriptedModel(), FORM, None, 1), Opened(ScriptedModel(), FORM, None, 2)
+        first, second = (Opened(ScriptedModel(), Form(driver="scripted"), None, stamp) for stamp in (1, 2))
         model = SwitchedModel(first, Terms())
         editions = [model.features.edition]
         for opened, terms in ((first, Terms(concurrency=3)), (second, Terms()), (first, Terms())):

@@ -16,6 +16,7 @@ from prytany.kernel.effects.chains import Chains, Strand
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.state import fold
 from prytany.memory.context import Head, assistant_message
+from prytany.memory.tiers import Tiers
 from prytany.ports.store import Body, Row
 from tests.simulation.conversations import talking
 from tests.simulation.fleet import Fleet
@@ -58,7 +59,7 @@ class Reader:
 
 def chains(bytes_max: int = 1 << 20) -> tuple[Chains, Any]:
     reader: Any = Reader(talked().store)
-    return Chains(lambda: reader, lambda content: talked().keyring.digest(TENANT, content), bytes_max), reader
+    return Chains(lambda: reader, lambda content: talked().keyring.digest(TENANT, content), Tiers(bytes_max)), reader
 
 
 def read(held: Chains, number: int) -> list[dict[str, Any]]:
@@ -95,16 +96,7 @@ def test_a_root_of_which_nothing_was_said_is_not_held() -> None:
     for _ in range(10):
         strand, length = asyncio.run(held.read(opened, 0))
         assert (strand.links, length) == ([], 0)
-    assert (held._held, held._places, held.size) == ({}, {}, 0)
-
-
-def test_what_is_held_stays_within_its_bound_and_what_was_dropped_is_read_again() -> None:
-    held, _ = chains(0)
-    whole = [read(held, number) for number in (1, 2, 3)]
-    assert len(held._held) == 1
-    assert held.size == next(iter(held._held.values())).size
-    assert len(held._places) == len(whole[2])
-    assert [read(held, number) for number in (1, 2, 3)] == whole
+    assert (held._held, held._places, held.tiers.size) == ({}, {}, 0)
 
 
 def test_walks_that_go_on_at_the_same_time_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +110,8 @@ def test_walks_that_go_on_at_the_same_time_read_the_same(monkeypatch: pytest.Mon
     alone, _ = chains()
     found = [strand.messages[:length] for strand, length in asyncio.run(all_at_once())]
     assert found == [read(alone, number) for number in (1, 2, 3, 1, 3, 2)]
-    assert held.size == sum(strand.size for strand in held._held.values())
+    assert held.tiers.size == sum(strand.size for strand in held._held.values())
+    assert len(held.tiers) == len(held._held) == 3
     assert all(strand.links[length - 1].place == place for place, (strand, length) in held._places.items())
 
 

@@ -140,6 +140,13 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     tags: list[str] = []
     session: int = 0
     """That which it ends with, or 0."""
+    qos: str = ""
+    """Its class of service."""
+    weight: int = 1
+    deadline_ns: int = 0
+    """When its model calls have to begin at the latest; 0 for no time."""
+    queued_us: int = 0
+    """How long its calls waited for their turns at models, those that still do among them."""
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
@@ -219,6 +226,12 @@ class Inspection(msgspec.Struct, kw_only=True):
     tags: list[str] = []
     session: int = 0
     """That which it ends with, or 0."""
+    qos: str = ""
+    weight: int = 1
+    deadline_ns: int = 0
+    queued_us: int = 0
+    accounts: list[str] = []
+    """The budgets that its calls are set aside in."""
 
 
 class Ended(msgspec.Struct, kw_only=True):
@@ -279,51 +292,6 @@ class Upgrade(msgspec.Struct, kw_only=True):
     """Digest of the new program, in hexadecimal."""
 
 
-class Change(msgspec.Struct, kw_only=True, frozen=True):
-    """One thing that bringing a fleet changes. No secret is in it."""
-
-    sign: str
-    """`+` is new, `~` changes, `-` goes."""
-    kind: str
-    """`fleet`, `agent`, `model`, `secret`, `tools` or `notify`."""
-    name: str
-    what: list[str] = []
-    """Of what changes: the keys, with what they were and are where these are numbers or lists of names."""
-
-
-class Plan(msgspec.Struct, kw_only=True):
-    """What bringing a fleet changes, or changed: all of it, and by themselves the names of agents and of models."""
-
-    fleet: str
-    number: int
-    """0 where it is new and was not brought."""
-    added: list[str] = []
-    changed: list[str] = []
-    removed: list[str] = []
-    models: list[str] = []
-    """Models that are new, changed or gone."""
-    started: list[int] = []
-    """The pids of what was started."""
-    changes: list[Change] = []
-    dry_run: bool = False
-    """Nothing was changed."""
-
-    @classmethod
-    def of(cls, fleet: str, number: int, changes: list[Change], *, dry_run: bool) -> Plan:
-        """The plan of these changes."""
-        agents = {sign: sorted(c.name for c in changes if c.kind == "agent" and c.sign == sign) for sign in "+~-"}
-        models = sorted(c.name for c in changes if c.kind == "model")
-        return cls(
-            fleet=fleet, number=number, added=agents["+"], changed=agents["~"], removed=agents["-"], models=models,
-            changes=changes, dry_run=dry_run,
-        )  # fmt: skip
-
-    @property
-    def empty(self) -> bool:
-        """Nothing changes."""
-        return not self.changes
-
-
 class ChannelRow(msgspec.Struct, kw_only=True):
     """One way to tell people of a fleet, at its place in the fleet's list, and how many notices it had."""
 
@@ -380,7 +348,7 @@ class Said(msgspec.Struct, kw_only=True):
     `said`: somebody sent it message `number` (`value`: `uid`, `type` and `body`). `piece`: a piece of a model's text
     (`value`). `reply`: its reply to message `number`; with `errno`, why there is
     none. `model`: a model is asked, `number` is the call. `tool`: a tool is called (`value`). `incident`: it needs a
-    person (`value`). `done`: it
+    person (`value`). `stopped`: it stands still (`value` is why). `done`: it
     is done with message `number`, replied to or not. `ended`: it has ended.
     """
 

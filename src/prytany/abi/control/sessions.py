@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from prytany.abi.budgets import Budget
+
 SESSION_ENDED = "its session ended"
 """The reason of the end of a process that did as it was told when its session was ended."""
 
@@ -18,6 +20,8 @@ class OpenSession(msgspec.Struct, array_like=True, frozen=True, tag="session ope
     kept: bool
     grace_ms: int
     tags: tuple[str, ...] = ()
+    budget: Budget | None = None
+    """Of its run; None, or `KEPT` in it, for what its fleet says, or else what every run has."""
 
 
 class AttendSession(msgspec.Struct, array_like=True, frozen=True, tag="session attend"):

@@ -8,6 +8,8 @@ import msgspec
 
 from prytany.abi.control import answers as a
 from prytany.abi.control import commands as c
+from prytany.abi.control import plans as p
+from prytany.abi.control import scheduling as t
 from prytany.abi.control import sessions as s
 
 
@@ -41,7 +43,7 @@ ANSWERS: dict[type[c.Command], Any] = {
     c.AwaitEntry: int,
     c.FreezeAll: int,
     c.StartAgent: int,
-    c.BringFleet: a.Plan,
+    c.BringFleet: p.Plan,
     c.WithdrawFleet: int,
     c.ListFleets: list[a.FleetRow],
     c.FollowProcess: a.Heard,
@@ -57,6 +59,12 @@ ANSWERS: dict[type[c.Command], Any] = {
     c.PrepareArchive: a.Prepared,
     c.FinishArchive: a.Removed,
     c.ShrinkJournal: None,
+    t.ListQueues: list[t.QueueRow],
+    t.ListBudgets: list[t.AccountRow],
+    t.ExplainProcess: list[t.CauseRow],
+    t.AddBudget: t.AccountRow,
+    t.GrantBudget: t.AccountRow,
+    t.ScheduleProcess: t.Scheduled,
 }
 """What each command is answered with."""
 

@@ -54,6 +54,15 @@ class CallPiece(msgspec.Struct, array_like=True, frozen=True, tag="call.piece/1"
     prev: int
 
 
+class CallPaced(msgspec.Struct, array_like=True, frozen=True, tag="call.paced/1"):
+    """An open call waits for its turn at its agent's bytes a second, or waits no longer. In the entry of its intent,
+    or after it; nothing of it begins while it waits."""
+
+    pid: int
+    n: int
+    waits: bool
+
+
 class CallDoubted(msgspec.Struct, array_like=True, frozen=True, tag="call.doubted/1"):
     """The call's effect was begun before a crash, and nobody knows whether it happened."""
 

@@ -15,6 +15,7 @@ from prytany.abi.events.call import (
     CallDone,
     CallDoubted,
     CallOpened,
+    CallPaced,
     CallPiece,
     CallsDenied,
     CallSettled,
@@ -97,6 +98,7 @@ Event = (
     | CallDone
     | CallOpened
     | CallClosed
+    | CallPaced
     | CallPiece
     | CallDoubted
     | CallSettled

@@ -51,6 +51,8 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     """Of each process that is started by its name; None where nothing is said."""
     budget_tree: bool = False
     """The budget is that of all that is below the process as well."""
+    bytes_per_second: int = 0
+    """That its processes together may read and write by files and tools; 0 for any number."""
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

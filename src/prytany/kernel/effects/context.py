@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
@@ -10,12 +11,15 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Edquot, Enoent
-from prytany.kernel.effects.chains import Chains, Strand
+from prytany.kernel.effects.chains import Strand
 from prytany.kernel.effects.finished import Finished
+from prytany.kernel.effects.held import HeldContexts
 from prytany.kernel.handlers.context import Keeper, answer_in
+from prytany.kernel.ledger import TENANT
 from prytany.memory.context import images_of
 from prytany.ports.store import Reader
 from prytany.process.process import Process
+from prytany.process.table import Table
 
 READ_BYTES_MAX = limits.RESULT_BYTES_MAX - (64 << 10)
 
@@ -25,6 +29,15 @@ class Owner(Keeper, Protocol):
 
     reader: Reader
 
+    @property
+    def table(self) -> Table:
+        """The process table."""
+        ...
+
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
+
     def wait_durable(self, seq: int) -> Awaitable[None]:
         """Until entry `seq` can be read."""
         ...
@@ -33,9 +46,20 @@ class Owner(Keeper, Protocol):
 class ContextEffects:
     """The effects that end at a context."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, bytes_max: int = 0) -> None:
+        """`bytes_max` bounds what is held of contexts; 0 is `limits.CONTEXT_CACHE_BYTES`."""
         self._owner = owner
-        self.chains = Chains(lambda: owner.reader, owner.digest, limits.CONTEXT_CACHE_BYTES)
+        self.held = HeldContexts(
+            lambda: owner.reader,
+            lambda tenant: owner.digest,
+            bytes_max or limits.CONTEXT_CACHE_BYTES,
+            self._runs,
+            owner.lost,
+        )
+
+    def _runs(self, pid: int) -> bool:
+        process = self._owner.table.get(pid)
+        return process is not None and process.needs_place()
 
     async def prompt(self, process: Process, context: int) -> list[dict[str, Any]]:
         """What the model is told before a call's own messages.
@@ -44,6 +68,11 @@ class ContextEffects:
         """
         strand, length = await self._whole(process.pid, context)
         return strand.messages[:length]
+
+    def images(self, process: Process, context: int) -> int:
+        """How many pictures are in a context."""
+        head = self._owner.contexts.get(process.pid, context)
+        return head.images if head is not None else 0
 
     def answered(
         self, process: Process, n: int, value: dict[str, Any], model: str
@@ -93,4 +122,4 @@ class ContextEffects:
             raise Enoent(f"context {number} was closed")
         seq, at = head.seq, head.at
         await self._owner.wait_durable(seq)  # what was appended since the call is not in the journal's file yet
-        return await self.chains.read(seq, at)
+        return await self.held.read(TENANT, pid, seq, at)

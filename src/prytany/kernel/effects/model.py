@@ -27,7 +27,7 @@ from prytany.kernel.giving_way import AttemptTurn, GaveWay
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import CANCELLED, ModelTurns
 from prytany.kernel.outcome import Sparing as Asked
-from prytany.kernel.requests import Chat, chat_of
+from prytany.kernel.requests import Chat, chat_of, needs_in
 from prytany.kernel.reserve import MAY_HAVE_WORKED, NOTHING, charge, put_aside, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
@@ -36,8 +36,6 @@ from prytany.scheduling.run_queue import Used
 
 BACKOFF_NS = 250_000_000
 NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
-REFUSALS = frozenset({"rate_limited", "overloaded"})
-"""The endpoint sent the call away: it waits for its turn again, at the pace that the endpoint allows."""
 NOT_THERE = frozenset({"no_model", "too_long"})
 """This model cannot answer, however often it is asked; another may."""
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
@@ -68,6 +66,10 @@ class Owner(Protocol):
     @property
     def model_sparing(self) -> Sparing:
         """Which calls need not be made."""
+        ...
+
+    def endpoint_name(self, process: Process, name: str) -> str:
+        """The kernel's name of what `process` means by that name."""
         ...
 
     def asked_model(self, process: Process, n: int, name: str) -> Model | None:
@@ -132,9 +134,10 @@ class ModelEffects:
         `args` are the recorded arguments, or the `Chat` that the handler found in them.
         """
         chat = args if isinstance(args, Chat) else chat_of(args)
-        request = chat.request
+        request, needs = chat.request, chat.needs()
         if chat.context:  # what is in it was found sound when it came there
             said = await self._contexts.prompt(process, chat.context)
+            needs = needs_in(needs, self._contexts.images(process, chat.context))
             request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 
         stream = partial(self._pieces, process.pid, n, process.open[n].seq) if chat.stream else None
@@ -149,7 +152,7 @@ class ModelEffects:
             return _answered(model, request, answer, streamed=chat.stream and not chat.context)
 
         try:
-            finished = await self._ask(process, n, chat.model, chat.needs(), once, generation)
+            finished = await self._ask(process, n, chat.model, needs, once, generation)
         finally:
             generation.drop()
         if finished.errno:
@@ -184,7 +187,8 @@ class ModelEffects:
         call = process.open.get(n)
         if call is None or call.reserved is None:
             return CLOSED
-        pid, attempts, tried = process.pid, 0, {call.reserved.endpoint}
+        pid, attempts, tried = process.pid, 0, set[str]()
+        meant = self._owner.endpoint_name(process, named)
         turns = self._owner.model_turns
         while process.open.get(n) is call:
             if self.held:
@@ -238,19 +242,21 @@ class ModelEffects:
                 self._owner.note((charged, ev.IncidentOpened(pid, failure.kind, n)))
                 # Until a person has seen to it, or it is cancelled.
                 await asyncio.get_running_loop().create_future()
-            attempts += failure.kind not in REFUSALS
+            attempts += not _refused(failure)
             endpoint = reserved.endpoint
-            if attempts >= limits.MODEL_ATTEMPTS_MAX or failure.kind in NOT_THERE:
-                endpoint = self._owner.model_routes.instead(endpoint, needs, tried)
-                if endpoint in tried:
-                    return _unanswered(call.call, model, failure, attempts, charged)
-                attempts = 0
+            exhausted = attempts >= limits.MODEL_ATTEMPTS_MAX or failure.kind in NOT_THERE
+            if exhausted or (failure.retryable and not turns.endpoints.well(endpoint)):
                 tried.add(endpoint)
+                instead = self._owner.model_routes.next(meant, endpoint, needs, tried)
+                if exhausted and not instead:
+                    return _unanswered(call.call, model, failure, attempts, charged)
+                if instead:
+                    endpoint, attempts = instead, 0
             elif not failure.retryable:
                 return _unanswered(call.call, model, failure, attempts, charged)
             self._owner.note((charged, *turns.queued_at(process, n, endpoint)))
             asked_ns = (failure.retry_after_ms or 0) * 1_000_000
-            pause_ns = asked_ns or BACKOFF_NS << (attempts - 1) if attempts and failure.kind not in REFUSALS else 0
+            pause_ns = asked_ns or BACKOFF_NS << (attempts - 1) if attempts and not _refused(failure) else 0
             await turns.again(process, n, pause_ns)
         return CLOSED
 
@@ -277,6 +283,12 @@ def _unanswered(call: str, model: Model, failure: ModelFailure, attempts: int, c
     detail = {"cause": failure.kind, "call": call, "attempts": attempts}
     said = f"the model {model.name!r} did not answer: {failure.message}"
     return Finished([said, detail], (charged,), errno="EMODEL")
+
+
+def _refused(failure: ModelFailure) -> bool:
+    """Whether the endpoint sent the call away for now, and is well: it waits for its turn again, at the pace that the
+    endpoint allows. One that says that it is overloaded, and not for how long, fails."""
+    return failure.kind == "rate_limited" or (failure.kind == "overloaded" and failure.retry_after_ms is not None)
 
 
 def _sent_away(failure: ModelFailure) -> Used:

@@ -20,9 +20,12 @@ from prytany.kernel.effects.context import Owner as ContextOwner
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.model import ModelEffects
 from prytany.kernel.effects.model import Owner as ModelOwner
+from prytany.kernel.effects.paced import Owner as PacedOwner
+from prytany.kernel.effects.paced import Paced
 from prytany.kernel.effects.process import Owner as ProcessOwner
 from prytany.kernel.effects.process import ProcessEffects
 from prytany.kernel.effects.tool import TOOL_RUN, InDoubt, ToolEffects, doubt_events
+from prytany.kernel.quotas import Quotas
 from prytany.ports.clock import Clock
 from prytany.ports.courier import Courier
 from prytany.ports.files import Files
@@ -45,8 +48,13 @@ class Outside(NamedTuple):
     """Where what notices name is to be looked at; "" where that goes without saying."""
 
 
-class Owner(ModelOwner, ContextOwner, ProcessOwner, Protocol):
+class Owner(ModelOwner, ContextOwner, ProcessOwner, PacedOwner, Protocol):
     """The kernel, as effects see it."""
+
+    @property
+    def quotas(self) -> Quotas:
+        """The kernel's bounds."""
+        ...
 
     def complete(self, pid: int, n: int, errno: str, value: bytes, made: Finished) -> None:
         """Call `n` has its result: `value`, packed, or an error; and the events that `made` has for it."""
@@ -65,7 +73,9 @@ class Effects:
         self._owner = owner
         self._tasks: dict[int, dict[int, asyncio.Task[None]]] = {}
         """By process, then by call, so that the end of a process looks at its own alone."""
-        contexts = ContextEffects(owner)
+        contexts = ContextEffects(owner, owner.quotas.context_bytes)
+        self.contexts = contexts.held
+        self.paced = Paced(outside.clock, owner)
         self.models = ModelEffects(outside.clock, owner, contexts)
         self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any] | None]] = {
             "process_spawn": ProcessEffects(owner).spawn,
@@ -118,12 +128,14 @@ class Effects:
 
     def cancel(self, pid: int, n: int) -> None:
         """Nobody wants this result any more."""
+        self.paced.left(pid, n)
         task = self._take(pid, n)
         if task is not None:
             task.cancel()
 
     def cancel_all(self, pid: int) -> None:
         """The process is gone."""
+        self.paced.left_all(pid)
         for task in self._tasks.pop(pid, {}).values():
             task.cancel()
 
@@ -141,6 +153,8 @@ class Effects:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.contexts.close()
+        await self.paced.close()
 
     async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
         made = Finished(None)
@@ -163,6 +177,7 @@ class Effects:
             except Exception as error:
                 # A driver that fails in its own way must not leave its caller waiting for ever.
                 errno, value = "EIO", pack_error(f"the driver failed: {type(error).__name__}")
+            self.paced.brought(process.pid, n, value)
             if self._take(process.pid, n) is not None:
                 self._owner.complete(process.pid, n, errno, value, made)
         except BaseException:

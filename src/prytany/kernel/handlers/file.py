@@ -11,14 +11,14 @@ from prytany.process.process import Process
 
 def sys_file_read(k: Context, p: Process, n: int, a: Any) -> Opened:
     """Read a whole file."""
-    return Opened()
+    return Opened(after=k.paced.ask(p, n, b"", brings=True))
 
 
 def sys_file_write(k: Context, p: Process, n: int, a: Any) -> Opened:
     """Put a whole file in place."""
-    return Opened()
+    return Opened(after=k.paced.ask(p, n, a.data, brings=False))
 
 
 def sys_file_list(k: Context, p: Process, n: int, a: Any) -> Opened:
     """The names in a folder."""
-    return Opened()
+    return Opened(after=k.paced.ask(p, n, b"", brings=True))

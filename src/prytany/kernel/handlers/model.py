@@ -8,7 +8,7 @@ from typing import Any
 from prytany.abi.errors import Einval, Enoent
 from prytany.kernel.handlers.context import ask_in, require_head
 from prytany.kernel.outcome import Context, Opened
-from prytany.kernel.requests import chat_of, check_texts
+from prytany.kernel.requests import chat_of, check_texts, needs_in
 from prytany.kernel.reserve import chat_bound, context_bound, prompt_bound, reserve_chat, reserve_embed
 from prytany.ports.model import Model
 from prytany.process.process import Process
@@ -23,9 +23,7 @@ def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
         turn = k.model_sparing.ask(p, n, chat, None, reserve_chat(p.pid, n, endpoint, model, chat), chat.needs())
         return Opened(0, (turn.event,), work=chat, turn=turn)
     head = require_head(k, p, a.context, "model_chat")
-    before, needs = context_bound(head), chat.needs()
-    if head.images and not chat.images:
-        needs.append("images")
+    before, needs = context_bound(head), needs_in(chat.needs(), head.images)
     endpoint, model = _model(k, p, a.model, "model_chat", lambda: before + chat_bound(chat), needs)
     asked = ask_in(k, p, n, a.messages, a.context)
     turn = k.model_sparing.ask(p, n, chat, head, reserve_chat(p.pid, n, endpoint, model, chat, before), needs)

@@ -19,6 +19,7 @@ from prytany.kernel.handlers.message import abandoned_messages
 from prytany.kernel.handlers.share import granted, lighter, lower
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.outcome import Context, Done, Opened, Program
+from prytany.ports.memory import PRESSURE
 from prytany.process.process import Process, State
 from prytany.supervision.fleets import NO_MEMBER
 
@@ -177,7 +178,8 @@ def signal_events(
     if signal == Signal.KILL:
         return exit_events(k, p, 128 + signal, signal, reason, b"")
     if signal == Signal.STOP:
-        return ((ev.ProcessPaused(p.pid, "SIGSTOP"),) if p.state is not State.STOPPED else ()), ()
+        stops = p.state is not State.STOPPED or p.reason == PRESSURE  # who asks for it is who lets it go on
+        return ((ev.ProcessPaused(p.pid, "SIGSTOP"),) if stops else ()), ()
     if signal == Signal.CONT:
         return ((ev.ProcessContinued(p.pid),) if p.state is State.STOPPED else ()), ()
     if p.state is not State.RUNNING:

@@ -26,9 +26,9 @@ def sys_agent_schedule(k: Context, p: Process, n: int, a: Any) -> Done:
         raise Eperm(f"process {format_pid(Pid(a.pid))} is not a descendant of this process", call=CALL)
     scheduled = schedule(target, a.qos, a.weight, a.deadline_ms, p.pid, k.now_ns())
     most, weight = (p.qos_most, p.weight_most) if target is p else (p.qos, p.weight)
-    if scheduled.qos < most:
+    if a.qos and scheduled.qos < most:
         raise Eperm(f"a class above {Qos(most).name.lower()} is not the caller's to give", call=CALL)
-    if scheduled.weight > weight:
+    if a.weight and scheduled.weight > weight:
         raise Eperm(f"a weight above {weight} is not the caller's to give", call=CALL)
     return Done({"qos": Qos(scheduled.qos).name.lower(), "weight": scheduled.weight}, after=(scheduled,))
 

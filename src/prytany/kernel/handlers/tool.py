@@ -26,7 +26,8 @@ def sys_tool_list(k: Context, p: Process, n: int, a: Any) -> Done:
 
 
 def sys_tool_call(k: Context, p: Process, n: int, a: Any) -> Opened:
-    """The effect begins with this entry, or when what it needs is free: in order, and all of it at once."""
+    """The effect begins with this entry, or when its agent's rate allows it and what it needs is free: in
+    order, and all of it at once."""
     tool = k.tools.find(p, a.name)
     if tool is None:
         raise Denied
@@ -40,6 +41,8 @@ def sys_tool_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     if manifest.effect not in ("pure", "keyed"):
         _check_abandoned(k, p)
     called = ev.ToolCalled(p.pid, n, manifest.name, manifest.effect, resources, tool.digest)
+    if waits := k.paced.ask(p, n, a.arguments, brings=True):
+        return Opened(after=(called, *waits))
     if not k.turns.free(resources):
         return Opened(after=(called,))
     return Opened(after=(called, ev.ToolStarted(p.pid, n)))

@@ -19,6 +19,7 @@ from __future__ import annotations
 from prytany.scheduling.call import Call, Qos
 from prytany.scheduling.policies.fair_share import FairShare
 from prytany.scheduling.policies.policy import Moment
+from prytany.scheduling.words import span
 
 TURNS = 2
 TURNS_OF_A_FLOOD = 10
@@ -56,6 +57,15 @@ class Classes:
         if overdue is not None and self._passed + 1 >= self._turns(at, overdue):
             top = overdue
         return self._shares[top].first(at)
+
+    def because(self, call: Call, at: Moment) -> str:
+        """See `Policy`."""
+        top, name, within = self._top(), call.qos.name.lower(), self._shares[call.qos].because(call, at)
+        if top is None or call.qos == top:
+            return f"{name} is the highest class that waits, and {within}"
+        oldest = self._shares[call.qos].oldest()
+        waited = span(at.now_ns - oldest.offered_ns) if oldest is not None else "long"
+        return f"{name} has waited for {waited}, longer than its patience, and has this turn; {within}"
 
     def begin(self, call: Call, at: Moment) -> None:
         """See `Policy`."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from prytany.scheduling.call import Call
 from prytany.scheduling.policies.ordered import Ordered
 from prytany.scheduling.policies.policy import Moment
+from prytany.scheduling.words import span
 
 PATIENCE = (1, 2, 4, 6)
 """Mean service times, by class, of a call that names no deadline."""
@@ -29,3 +30,13 @@ class EarliestDeadline(Ordered):
         """The deadline, its own or its class's."""
         own_ns = call.deadline_ns or call.offered_ns + PATIENCE[call.qos] * at.service_ns
         return min(own_ns, call.offered_ns + PATIENCE_MAX * at.service_ns), call.key
+
+    def because(self, call: Call, at: Moment) -> str:
+        """See `Policy`. The rank was given when it was offered, and is not computed anew."""
+        deadline_ns: int = self._order.rank(call.key)[0]
+        whose = "its own" if call.deadline_ns == deadline_ns else f"that of its class, {call.qos.name.lower()}"
+        if call.deadline_ns and call.deadline_ns > deadline_ns:
+            whose = "its own is further away than any counts"
+        left_ns = deadline_ns - at.now_ns
+        when = f"in {span(left_ns)}" if left_ns >= 0 else f"{span(-left_ns)} ago"
+        return f"its deadline is the earliest: {when} ({whose})"

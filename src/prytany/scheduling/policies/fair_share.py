@@ -23,6 +23,7 @@ from prytany.scheduling.call import Call
 from prytany.scheduling.policies.lines import Lines
 from prytany.scheduling.policies.policy import Moment
 from prytany.scheduling.ranked import Ranked
+from prytany.scheduling.words import span
 
 PROMPT_WEIGHT = 1
 COMPLETION_WEIGHT = 2
@@ -91,6 +92,18 @@ class FairShare:
             if aged and ahead <= min(aged, at.under_way // 2) * self._step:
                 return oldest
         return self._lines.first(agent)
+
+    def because(self, call: Call, at: Moment) -> str:
+        """See `Policy`."""
+        least, served = self._waiting.first(), f"{self.counter(call.agent)} weighted tokens"
+        if least is not None and least != call.agent:
+            return (
+                f"it has waited longest, {span(at.now_ns - call.offered_ns)}, and its process, served {served}, may be"
+                f" so far ahead of process {least}, which was served least, {self.counter(least)}"
+            )
+        if len(self._waiting) < 2:
+            return "no other process waits"
+        return f"of {len(self._waiting)} processes that wait, its own was served least: {served} a share of weight"
 
     def begin(self, call: Call, at: Moment) -> None:
         """See `Policy`."""

@@ -19,3 +19,7 @@ class FirstCome(Ordered):
     def rank(self, call: Call, at: Moment) -> int:
         """The order in which calls were made."""
         return call.key
+
+    def because(self, call: Call, at: Moment) -> str:
+        """See `Policy`."""
+        return "of all that wait it was asked first"

@@ -38,6 +38,10 @@ class Ordered:
         key = self._order.first()
         return None if key is None else self._calls[key]
 
+    def because(self, call: Call, at: Moment) -> str:
+        """See `Policy`; each says it in its own words."""
+        raise NotImplementedError
+
     def begin(self, call: Call, at: Moment) -> None:
         """See `Policy`."""
         self.withdraw(call)

@@ -41,6 +41,10 @@ class Policy(Protocol):
         """Who is next, if anybody waits. To ask changes no order."""
         ...
 
+    def because(self, call: Call, at: Moment) -> str:
+        """Why `first` gives that call, for people: true to how it decides."""
+        ...
+
     def begin(self, call: Call, at: Moment) -> None:
         """What `first` gave begins, and waits no longer."""
         ...

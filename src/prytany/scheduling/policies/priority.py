@@ -15,6 +15,7 @@ from __future__ import annotations
 from prytany.scheduling.call import Call
 from prytany.scheduling.policies.ordered import Ordered
 from prytany.scheduling.policies.policy import Moment
+from prytany.scheduling.words import span
 
 STEP = 2
 """Mean service times between two classes."""
@@ -26,3 +27,13 @@ class Priority(Ordered):
     def rank(self, call: Call, at: Moment) -> tuple[int, int]:
         """When a call of the first class would have had to be made, to stand here."""
         return call.offered_ns + call.qos * STEP * at.service_ns, call.key
+
+    def because(self, call: Call, at: Moment) -> str:
+        """See `Policy`."""
+        waited, behind_ns = span(at.now_ns - call.offered_ns), call.qos * STEP * at.service_ns
+        if not behind_ns:
+            return f"it is interactive, and was asked {waited} ago: no other call ranks before that"
+        return (
+            f"it is {call.qos.name.lower()}, and was asked {waited} ago: it ranks as an interactive call would that"
+            f" was asked {span(behind_ns)} later, and no other does before that"
+        )

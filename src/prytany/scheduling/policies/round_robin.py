@@ -44,6 +44,11 @@ class RoundRobin:
         agent = self._ring.first()
         return None if agent is None else self._lines.first(agent)
 
+    def because(self, call: Call, at: Moment) -> str:
+        """See `Policy`."""
+        agents = len(self._ring)
+        return f"it is its process's turn in a ring of {agents}" if agents > 1 else "no other process waits"
+
     def begin(self, call: Call, at: Moment) -> None:
         """See `Policy`."""
         self.withdraw(call)

@@ -16,6 +16,7 @@ from prytany.scheduling.call import Call
 from prytany.scheduling.policies.fair_share import COMPLETION_WEIGHT, PROMPT_WEIGHT
 from prytany.scheduling.policies.ordered import Ordered
 from prytany.scheduling.policies.policy import Moment
+from prytany.scheduling.words import span
 
 STRETCH = 3
 SPAN = 4
@@ -42,6 +43,13 @@ class ShortestFirst(Ordered):
         """When a call that costs nothing would have had to be made, to stand here."""
         expected_ns = at.service_ns * cost_of(call.prompt, call.completion) * MEMORY // max(1, self._mean)
         return call.offered_ns + STRETCH * min(expected_ns, SPAN * at.service_ns), call.key
+
+    def because(self, call: Call, at: Moment) -> str:
+        """See `Policy`."""
+        return (
+            f"it is expected to take {call.tokens} tokens, and was asked {span(at.now_ns - call.offered_ns)} ago:"
+            " of the shortest and the oldest it comes first"
+        )
 
 
 def cost_of(prompt: int, completion: int) -> int:

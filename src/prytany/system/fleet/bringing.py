@@ -340,6 +340,7 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             weight=agent.weight,
             budget=known_budget(agent.budget),
             budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
+            bytes_per_second=agent.bytes_per_second,
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prytany.abi import control
 from prytany.abi.errors import Eagain, Eio, Enoent
+from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.fleets import check_price
@@ -119,7 +120,9 @@ class FleetDesk:
             self._let_go_of_models()
             self._drivers.forget_all_but(self._kernel.fleets.fleets)
             plan.started = [
-                self._kernel.fleet_operator.start(plan.number, name, [], {}, uid=uid, model=self._model)
+                self._kernel.fleet_operator.start(
+                    plan.number, name, [], {}, uid=uid, model=self._model, qos=Qos.UTILITY
+                )
                 for name, agent in fleet.agents.items()
                 if agent.service and name in plan.added
             ]

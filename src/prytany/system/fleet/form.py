@@ -168,6 +168,17 @@ class Rights(Form, frozen=True):
         Annotated[int, Meta(ge=0, le=limits.RESTARTS_MAX, description="how many times it is begun again when it fails")]
         | None
     ) = None
+    bytes_per_second: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=limits.BYTES_PER_SECOND_MAX,
+                description="that its processes read and write together, by files and tools; what is beyond waits",
+            ),
+        ]
+        | None
+    ) = None
     tags: (
         Annotated[list[Tag], Meta(description="what `cost` and `ps` tell it apart by, with what it starts")] | None
     ) = None

@@ -60,6 +60,7 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Its class; "" where nothing is said."""
     weight: int = 1
     budget: AgentBudgeted | None = None
+    bytes_per_second: int = 0
 
 
 class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -146,6 +147,7 @@ def _agent(
         qos=rights["qos"] or "",
         weight=rights["weight"] or 1,
         budget=rights["budget"],
+        bytes_per_second=rights["bytes_per_second"] or 0,
     )
 
 

@@ -157,6 +157,8 @@ def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) ->
         yield (*path, "qos"), f"it is one of {', '.join(QOS)}"
     if not 1 <= agent.weight <= WEIGHT_MAX:
         yield (*path, "weight"), f"it is from 1 to {WEIGHT_MAX}"
+    if not 0 <= agent.bytes_per_second <= limits.BYTES_PER_SECOND_MAX:
+        yield (*path, "bytes_per_second"), f"it is from 0 (none) to {limits.BYTES_PER_SECOND_MAX}"
     yield from _places((*path, "python"), filter(None, [agent.python]))
     if agent.chat is not None:
         yield from _chat(agent.chat, (*path, "chat"))

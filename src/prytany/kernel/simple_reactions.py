@@ -1,0 +1,92 @@
+"""Reactions that are a word to one part of the kernel each; what takes more of them is in `reactions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from prytany.abi import events as ev
+from prytany.kernel.effects import Effects
+from prytany.kernel.exceeding import Exceeding
+from prytany.kernel.ledger import Durable
+from prytany.kernel.model_turns import ModelTurns
+from prytany.kernel.notices import Notices
+from prytany.kernel.places import Places
+from prytany.kernel.workers import Workers
+
+
+class Core(Protocol):
+    """The kernel, as these reactions see it."""
+
+    effects: Effects
+    model_turns: ModelTurns
+    exceeding: Exceeding
+    notices: Notices
+    places: Places
+    workers: Workers
+
+
+def warned(k: Core, entry: Durable, e: ev.ProcessWarned) -> None:
+    """Its log says so."""
+    k.notices.news()
+    live = k.workers.live.get(e.pid)
+    if live is not None and live.worker is not None:
+        live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
+
+
+def spawned(k: Core, entry: Durable, e: ev.ProcessSpawned) -> None:
+    """What it begins with need not be read again, if it begins soon."""
+    if (argument := entry.contents.get(e.argument)) is not None:
+        k.workers.start_items.keep(e.pid, argument)
+
+
+def activation_done(k: Core, entry: Durable, e: ev.MessageDone) -> None:
+    """What was sent so far is before the cut."""
+    live = k.workers.live.get(e.pid)
+    if live is not None and e.state:
+        live.cut = live.sent - 1
+
+
+def reaped(k: Core, entry: Durable, e: ev.ProcessReaped) -> None:
+    """Nobody asks for it again."""
+    k.places.release(e.pid)
+
+
+def forgotten(k: Core, entry: Durable, e: ev.ContentForgotten) -> None:
+    """What it said is nowhere any more, in memory neither."""
+    k.effects.contexts.let_go(e.pid)
+
+
+def redeclared(k: Core, entry: Durable, e: ev.AgentDeclared | ev.AgentWithdrawn) -> None:
+    """It may have another rate."""
+    k.effects.paced.changed()
+
+
+def noticed(k: Core, entry: Durable, e: ev.Event) -> None:
+    """People are told, or told again."""
+    k.notices.look()
+
+
+def bounded(k: Core, entry: Durable, e: ev.BudgetGranted | ev.BudgetAdded) -> None:
+    """Who waits for it is asked again."""
+    k.model_turns.added(e.account)
+    k.exceeding.look(e.account)
+
+
+NOTICED = (
+    ev.NoticeOpened, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeRetried, ev.ChannelDeclared, ev.LimitNeared,
+    ev.AgentStormed,
+)  # fmt: skip
+SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
+    ev.ProcessWarned: warned,
+    ev.ProcessSpawned: spawned,
+    ev.MessageDone: activation_done,
+    ev.ProcessReaped: reaped,
+    ev.ContentForgotten: forgotten,
+    ev.AgentDeclared: redeclared,
+    ev.AgentWithdrawn: redeclared,
+    ev.BudgetGranted: bounded,
+    ev.BudgetAdded: bounded,
+    **dict.fromkeys(NOTICED, noticed),
+}
+"""What each event means here."""
