@@ -90,8 +90,7 @@ class Kernel:
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.model_turns = ModelTurns(self, outside.clock)
         self.model_endpoints = self.model_turns.endpoints
-        self.model_routes = ModelRoutes(self)
-        self.model_sparing = ModelSparing(self)
+        self.model_routes, self.model_sparing = ModelRoutes(self), ModelSparing(self)
         self.exceeding = Exceeding(self, outside.clock)
         self.quotas = quotas
         self.effects = Effects(outside, self)
@@ -103,8 +102,7 @@ class Kernel:
         self.processor = Processor(self)
         self.restarts = Restarts(outside.clock, self)
         self.notices = Notices(self, outside.couriers, outside.clock, outside.home)
-        self.closing = False
-        self.draining = False
+        self.closing = self.draining = False
         self.idle = False
         """Opened to be looked at and steered, and not to run anything."""
         self.reactions = Reactions(self, watch)

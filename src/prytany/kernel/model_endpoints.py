@@ -72,6 +72,18 @@ class ModelEndpoints:
             return True
         return queue.breaker.ready_ns(now_ns) == now_ns and queue.rates.paused_ns <= now_ns
 
+    def turn_is_up(self, key: int, tokens: int) -> bool:
+        """Whether the attempt at call `key`, which has generated so many tokens in this turn, lets others."""
+        wanted = self._scheduler.get(key)
+        if wanted is None:
+            return False
+        return self._scheduler.queues[wanted.endpoint].turn_is_up(key, tokens, self._k.ledger.now_ns())
+
+    def delivered(self, key: int) -> None:
+        """Something of the answer to call `key` has gone to its process."""
+        if (wanted := self._scheduler.get(key)) is not None:
+            self._scheduler.queues[wanted.endpoint].delivered(key)
+
     def heard(self, endpoint: str, told: Told) -> None:
         """An endpoint said, beside an answer or a refusal, what may be asked of it."""
         self._scheduler.queues[endpoint].rates.told(

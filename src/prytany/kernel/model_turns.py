@@ -293,18 +293,6 @@ class ModelTurns:
         self.endpoints.look(endpoint)
         self.fill_soon()
 
-    def turn_is_up(self, key: int, tokens: int) -> bool:
-        """Whether the attempt at call `key`, which has generated so many tokens in this turn, lets others."""
-        wanted = self.scheduler.get(key)
-        if wanted is None:
-            return False
-        return self.scheduler.queues[wanted.endpoint].turn_is_up(key, tokens, self._k.ledger.now_ns())
-
-    def delivered(self, key: int) -> None:
-        """Something of the answer to call `key` has gone to its process."""
-        if (wanted := self.scheduler.get(key)) is not None:
-            self.scheduler.queues[wanted.endpoint].delivered(key)
-
     # Carrying out.
 
     def fill_soon(self) -> None:

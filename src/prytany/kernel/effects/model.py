@@ -175,7 +175,7 @@ class ModelEffects:
     def _pieces(self, pid: int, n: int, key: int) -> Pieces:
         def record(value: bytes) -> None:
             self._owner.piece(pid, n, value)
-            self._owner.model_turns.delivered(key)
+            self._owner.model_turns.endpoints.delivered(key)
 
         return Pieces(self._clock, record, lambda: self._owner.room(pid), self._owner.lost)
 
@@ -197,7 +197,7 @@ class ModelEffects:
             if model is None:
                 return _gone(named or process.model)
             reserved, used = call.reserved, CANCELLED
-            turn = AttemptTurn(is_up=partial(turns.turn_is_up, call.seq))
+            turn = AttemptTurn(is_up=partial(turns.endpoints.turn_is_up, call.seq))
             gave: GaveWay | None = None
             failure: ModelFailure | None = None
             told: Told | None = None
