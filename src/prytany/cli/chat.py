@@ -123,7 +123,7 @@ async def _begin(client: Client, fleet: str, agent: str, manner: Manner, *, own:
         fleet, agent, user_of(manner.user), kept=manner.kept, grace_ms=manner.grace_ms, tags=manner.tags,
         budget=manner.budget,
     )  # fmt: skip
-    await tell_may_spend(client, [row.session], manner.as_json)
+    await tell_may_spend(client, [row.session], manner.as_json, session=row.session)
     return await talk_with(client, row.session, after, manner.as_json, manner.say, session=True, own=own)
 
 

@@ -34,14 +34,14 @@ def say_may_spend(shard: Shard, pid: int, as_json: bool) -> None:
         note(f"earlier runs of it: {words_of_estimate(found)}", as_json, run=pid, estimate=found)
 
 
-async def tell_may_spend(client: Client, pids: Sequence[int], as_json: bool) -> None:
+async def tell_may_spend(client: Client, pids: Sequence[int], as_json: bool, **facts: int) -> None:
     """Of what has begun on a kernel."""
     for pid in pids[:SHOWN]:
-        say_accounts(await client.budgets(pid), pid, as_json)
+        say_accounts(await client.budgets(pid), pid, as_json, **facts)
 
 
-def say_accounts(rows: Sequence[AccountRow], pid: int, as_json: bool) -> None:
-    """What each account bounds."""
+def say_accounts(rows: Sequence[AccountRow], pid: int, as_json: bool, **facts: int) -> None:
+    """What each account bounds; `facts` are for programs."""
     name = format_pid(Pid(pid))
     whose = {"process": f"process {name}", "tree": f"process {name} and all below it", "run": f"run {name}"}
     parts: list[str] = []
@@ -49,7 +49,13 @@ def say_accounts(rows: Sequence[AccountRow], pid: int, as_json: bool) -> None:
         kind = row.account.partition(":")[0]
         parts.append(f"{whose.get(kind, 'all that runs in this home')} may spend {words_of(row.total, row.minute)}")
     text = "; ".join(parts) or f"run {name} may spend what it likes: it has no budget"
-    note(text, as_json, run=pid, budget={row.account: {"total": row.total, "minute": row.minute} for row in rows})
+    note(
+        text,
+        as_json,
+        run=pid,
+        **facts,
+        budget={row.account: {"total": row.total, "minute": row.minute} for row in rows},
+    )
 
 
 def words_of_estimate(found: Estimate) -> str:

@@ -168,8 +168,7 @@ class Shard:
             running_max: how many processes run at once; `running_of`: of a class alone, where that is bounded.
             workers_max: how many have a worker at once, but for those that run; the others that wait are put away.
             unconfined: accept that workers are not confined.
-            runners: other runners than the confined one.
-            watch: told of every durable entry.
+            runners, watch: other runners than the confined one; who is told of every durable entry.
             tools: files of tools for a new run; those of the runs that go on are loaded anyway.
             idle: let nothing go on: what is commanded is recorded, for whoever resumes.
             quotas, memory: what may be put into the journal; what says how much memory is left, else the machine.

@@ -7,7 +7,7 @@ entry (the machine goes out there), or when its time is up. A seed decides every
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -153,7 +153,7 @@ class VirtualShard:
         self._entropy = entropy
         self._durable_s = durable_s
         self._kind = kind
-        self._runners = runners or (lambda: {"inline": InlineRunner(self.programs)})
+        self._runners = runners or self._inline
         self._keyring = Keyring(entropy)
         self._keyring.admit(TENANT)
 
@@ -174,8 +174,11 @@ class VirtualShard:
 
         return self.loop.run_until_complete(live())
 
+    def _inline(self) -> dict[str, Runner]:
+        return {"inline": InlineRunner(self.programs)}
+
     @asynccontextmanager
-    async def life(self, stop_at: int = 0) -> AsyncIterator[tuple[Kernel, asyncio.Future[Any]]]:
+    async def life(self, stop_at: int = 0) -> AsyncGenerator[tuple[Kernel, asyncio.Future[Any]]]:
         """A kernel, and what is done when its journal has stopped. What is not durable at its end is lost."""
         self.lives += 1
         self.store = store = StoppingAt(self.store, stop_at)

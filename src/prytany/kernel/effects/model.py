@@ -31,7 +31,7 @@ from prytany.kernel.requests import Chat, chat_of, needs_in
 from prytany.kernel.reserve import MAY_HAVE_WORKED, NOTHING, charge, put_aside, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
-from prytany.process.process import Process
+from prytany.process.process import OpenCall, Process
 from prytany.scheduling.run_queue import Used
 
 BACKOFF_NS = 250_000_000
@@ -102,6 +102,27 @@ class Answered(NamedTuple):
     said: Any
     told: Told | None = None
     """What it says of its limits."""
+
+
+class _Tries:
+    """What was tried of one call."""
+
+    def __init__(self, meant: str, needs: list[str]) -> None:
+        self.meant = meant
+        """The model that it names, by the kernel's name."""
+        self.needs = needs
+        self.made = 0
+        """Attempts at the present endpoint, refusals apart."""
+        self.endpoint = ""
+        """Where the next is made."""
+        self.failed: set[str] = set()
+        """Endpoints that were tried in vain."""
+
+    def pause_ns(self, failure: ModelFailure) -> int:
+        """Before the next attempt waits for its turn."""
+        if not self.made or _refused(failure):
+            return 0
+        return (failure.retry_after_ms or 0) * 1_000_000 or BACKOFF_NS << (self.made - 1)
 
 
 class ModelEffects:
@@ -187,9 +208,8 @@ class ModelEffects:
         call = process.open.get(n)
         if call is None or call.reserved is None:
             return CLOSED
-        pid, attempts, tried = process.pid, 0, set[str]()
-        meant = self._owner.endpoint_name(process, named)
-        turns = self._owner.model_turns
+        pid, turns = process.pid, self._owner.model_turns
+        tries = _Tries(self._owner.endpoint_name(process, named), needs)
         while process.open.get(n) is call:
             if self.held:
                 await self._stand(process, n)
@@ -198,19 +218,18 @@ class ModelEffects:
                 return _gone(named or process.model)
             reserved, used = call.reserved, CANCELLED
             turn = AttemptTurn(is_up=partial(turns.endpoints.turn_is_up, call.seq))
-            gave: GaveWay | None = None
-            failure: ModelFailure | None = None
+            ended: GaveWay | ModelFailure
             told: Told | None = None
             began_ns = self._began_ns[pid, n] = self._clock.now_ns()
             try:
                 answered = await turns.giving_way.attempt(call.seq, model, turn, once)
             except GaveWay as way:
-                gave, used = way, _gave_way(way)
+                ended, used = way, _gave_way(way)
             except ModelFailure as error:
-                failure, used, told = error, _sent_away(error), error.told
+                ended, used, told = error, _sent_away(error), error.told
             except Exception as error:
-                failure = ModelFailure("crashed", f"the driver failed: {type(error).__name__}", retryable=False)
-                used = _sent_away(failure)
+                ended = ModelFailure("crashed", f"the driver failed: {type(error).__name__}", retryable=False)
+                used = _sent_away(ended)
             else:
                 took_us, told = self._took_us(began_ns), answered.told
                 before = generation.charged if generation is not None else NOTHING
@@ -224,41 +243,36 @@ class ModelEffects:
                 turns.over(call.seq, used, told)
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
-            if gave is not None:
-                took_us = self._took_us(began_ns)
-                if gave.used is not None:
-                    charged = put_aside(pid, n, reserved, model, gave.used, took_us)
-                else:
-                    charged = charge(pid, n, reserved, took_us, ev.PREEMPTED)
-                self._owner.note((charged, *turns.queued_at(process, n, reserved.endpoint)))
-                await turns.again(process, n, 0)
-                continue
-            assert failure is not None
-            worked = failure.kind in MAY_HAVE_WORKED or call.pieces
-            charged = (charge if worked else refused)(pid, n, reserved, self._took_us(began_ns), failure.kind)
-            if call.pieces:
-                return Finished(interrupted(call.pieces, failure.kind), (charged,), errno="EMODEL")
-            if failure.kind in NEEDS_A_PERSON:
-                self._owner.note((charged, ev.IncidentOpened(pid, failure.kind, n)))
-                # Until a person has seen to it, or it is cancelled.
-                await asyncio.get_running_loop().create_future()
-            attempts += not _refused(failure)
-            endpoint = reserved.endpoint
-            exhausted = attempts >= limits.MODEL_ATTEMPTS_MAX or failure.kind in NOT_THERE
-            if exhausted or (failure.retryable and not turns.endpoints.well(endpoint)):
-                tried.add(endpoint)
-                instead = self._owner.model_routes.next(meant, endpoint, needs, tried)
-                if exhausted and not instead:
-                    return _unanswered(call.call, model, failure, attempts, charged)
-                if instead:
-                    endpoint, attempts = instead, 0
-            elif not failure.retryable:
-                return _unanswered(call.call, model, failure, attempts, charged)
-            self._owner.note((charged, *turns.queued_at(process, n, endpoint)))
-            asked_ns = (failure.retry_after_ms or 0) * 1_000_000
-            pause_ns = asked_ns or BACKOFF_NS << (attempts - 1) if attempts and not _refused(failure) else 0
+            charged = _charged(pid, n, call, model, ended, self._took_us(began_ns))
+            pause_ns = 0
+            if isinstance(ended, ModelFailure):
+                if call.pieces:
+                    return Finished(interrupted(call.pieces, ended.kind), (charged,), errno="EMODEL")
+                if ended.kind in NEEDS_A_PERSON:
+                    self._owner.note((charged, ev.IncidentOpened(pid, ended.kind, n)))
+                    # Until a person has seen to it, or it is cancelled.
+                    await asyncio.get_running_loop().create_future()
+                if not self._goes_on(tries, reserved.endpoint, ended):
+                    return _unanswered(call.call, model, ended, tries.made, charged)
+                pause_ns = tries.pause_ns(ended)
+            self._owner.note((charged, *turns.queued_at(process, n, tries.endpoint or reserved.endpoint)))
             await turns.again(process, n, pause_ns)
         return CLOSED
+
+    def _goes_on(self, tries: _Tries, endpoint: str, failure: ModelFailure) -> bool:
+        """Whether another attempt is made after one at `endpoint`, and where."""
+        tries.made += not _refused(failure)
+        tries.endpoint = endpoint
+        exhausted = tries.made >= limits.MODEL_ATTEMPTS_MAX or failure.kind in NOT_THERE
+        if not exhausted and not failure.retryable:
+            return False
+        if exhausted or not self._owner.model_turns.endpoints.well(endpoint):
+            tries.failed.add(endpoint)
+            instead = self._owner.model_routes.next(tries.meant, endpoint, tries.needs, tries.failed)
+            if instead:
+                tries.endpoint, tries.made = instead, 0
+            return bool(instead) or not exhausted
+        return True
 
     def stand(self, process: Process, n: int) -> None:
         """Record that call `n` makes no attempt, so that the next kernel takes none for lost."""
@@ -272,6 +286,20 @@ class ModelEffects:
 
     def _took_us(self, began_ns: int) -> int:
         return max(0, self._clock.now_ns() - began_ns) // 1000
+
+
+def _charged(
+    pid: int, n: int, call: OpenCall, model: Model, ended: GaveWay | ModelFailure, took_us: int
+) -> ev.ModelUsed:  # fmt: skip
+    """What an attempt that has no answer is charged."""
+    reserved = call.reserved
+    assert reserved is not None
+    if isinstance(ended, ModelFailure):
+        worked = ended.kind in MAY_HAVE_WORKED or call.pieces
+        return (charge if worked else refused)(pid, n, reserved, took_us, ended.kind)
+    if ended.used is not None:
+        return put_aside(pid, n, reserved, model, ended.used, took_us)
+    return charge(pid, n, reserved, took_us, ev.PREEMPTED)
 
 
 def _gave_way(gave: GaveWay) -> Used:

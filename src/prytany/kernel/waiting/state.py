@@ -5,6 +5,7 @@ from __future__ import annotations
 from prytany.abi.ids import Pid, format_pid
 from prytany.kernel.freezing import FROZEN
 from prytany.kernel.waiting.edge import Cause, Look
+from prytany.ports.memory import PRESSURE
 from prytany.process.process import Process, State
 from prytany.scheduling.words import span
 
@@ -24,6 +25,9 @@ def stopped(look: Look, p: Process) -> Cause | None:
     name = format_pid(Pid(p.pid))
     if p.reason == FROZEN:
         return Cause("stopped", "it is frozen, as everything is", help=("freeze --thaw",))
+    if p.reason == PRESSURE:
+        text = "room in the machine's memory: classes below others stand still first, and go on when there is some"
+        return Cause("memory", text, help=(f"schedule {name} --qos interactive", f"unpause {name}"))
     return Cause("stopped", f"it is stopped ({p.reason})", help=(f"unpause {name}",))
 
 
