@@ -188,6 +188,7 @@ class Fleet:
             ledger, Outside(clock, models, files), {"inline": InlineRunner(self.programs)}, reader, self.find,
             small_entropy, running_max=2, quotas=self.quotas, programs=self.programs_of,
         )  # fmt: skip
+        self.kernel = kernel
         ledger.attach(Journal(store, loop, folded.head, ledger.on_durable, failed.set_result))
         ledger.snapshots.begin(folded)
         try:

@@ -33,6 +33,7 @@ from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
 from prytany.kernel.model_routes import ModelRoutes
+from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.operator import Operator
@@ -89,7 +90,7 @@ class Kernel:
         self._tools = Toolbox(ledger.state.grants, outside.tools, ledger.digest)
         self.model_turns = ModelTurns(self, outside.clock)
         self.model_endpoints = self.model_turns.endpoints
-        self.model_routes = ModelRoutes(self)
+        self.model_routes, self.model_sparing = ModelRoutes(self), ModelSparing(self)
         self.exceeding = Exceeding(self, outside.clock)
         self.quotas = quotas
         self.effects = Effects(outside, self)
@@ -101,8 +102,7 @@ class Kernel:
         self.processor = Processor(self)
         self.restarts = Restarts(outside.clock, self)
         self.notices = Notices(self, outside.couriers, outside.clock, outside.home)
-        self.closing = False
-        self.draining = False
+        self.closing = self.draining = False
         self.idle = False
         """Opened to be looked at and steered, and not to run anything."""
         self.reactions = Reactions(self, watch)

@@ -8,10 +8,11 @@ from typing import Protocol
 import msgspec
 
 from prytany.kernel.ledger import Ledger
-from prytany.ports.model import Model, ModelFeatures, ModelLimits
+from prytany.ports.model import Allowance, Model, ModelFeatures, ModelLimits, Told
 from prytany.scheduling.breaker import State
 from prytany.scheduling.preemption import Preempts
 from prytany.scheduling.rates import Limits
+from prytany.scheduling.rates import Told as Heard
 from prytany.scheduling.run_queue import RunQueue
 from prytany.scheduling.scheduler import Scheduler
 
@@ -70,6 +71,28 @@ class ModelEndpoints:
         if queue is None or queue.breaker.state(now_ns) is State.CLOSED:
             return True
         return queue.breaker.ready_ns(now_ns) == now_ns and queue.rates.paused_ns <= now_ns
+
+    def turn_is_up(self, key: int, tokens: int) -> bool:
+        """Whether the attempt at call `key`, which has generated so many tokens in this turn, lets others."""
+        wanted = self._scheduler.get(key)
+        if wanted is None:
+            return False
+        return self._scheduler.queues[wanted.endpoint].turn_is_up(key, tokens, self._k.ledger.now_ns())
+
+    def delivered(self, key: int) -> None:
+        """Something of the answer to call `key` has gone to its process."""
+        if (wanted := self._scheduler.get(key)) is not None:
+            self._scheduler.queues[wanted.endpoint].delivered(key)
+
+    def heard(self, endpoint: str, told: Told) -> None:
+        """An endpoint said, beside an answer or a refusal, what may be asked of it."""
+        self._scheduler.queues[endpoint].rates.told(
+            self._k.ledger.now_ns(), requests=_allowance(told.requests), tokens=_allowance(told.tokens)
+        )
+
+
+def _allowance(said: Allowance | None) -> Heard | None:
+    return None if said is None else Heard(said.limit, said.left, said.reset_ns)
 
 
 @lru_cache(256)

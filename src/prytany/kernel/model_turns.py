@@ -21,6 +21,7 @@ from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
 from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
+from prytany.kernel.asking import Asking
 from prytany.kernel.exceeding import exceeded
 from prytany.kernel.giving_way import GivingWay
 from prytany.kernel.ledger import TENANT, Ledger
@@ -28,13 +29,14 @@ from prytany.kernel.model_endpoints import ModelEndpoints
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.reserve import begins, elsewhere, waits
 from prytany.ports.clock import Clock
-from prytany.ports.model import Model
+from prytany.ports.model import Model, Told
 from prytany.process.process import Process, Reservation, State
 from prytany.process.table import Table
 from prytany.scheduling.budgets import Amount
 from prytany.scheduling.call import Call
 from prytany.scheduling.run_queue import Used
-from prytany.scheduling.scheduler import Scheduler, Wanted
+from prytany.scheduling.scheduler import Wanted
+from prytany.scheduling.twins import TwinScheduler
 
 CANCELLED = Used(cause="cancelled")
 
@@ -44,6 +46,8 @@ class Turn(NamedTuple):
 
     event: ev.ModelReserved | ev.ModelQueued
     wanted: Wanted
+    asking: Asking | None = None
+    """Of one that may be spared."""
 
     @property
     def begins(self) -> bool:
@@ -83,7 +87,7 @@ class ModelTurns:
     def __init__(self, kernel: Core, clock: Clock) -> None:
         self._k = kernel
         self._clock = clock
-        self.scheduler = Scheduler(kernel.ledger.state.budgets)
+        self.scheduler = TwinScheduler(kernel.ledger.state.budgets)
         self.endpoints = ModelEndpoints(kernel, self.scheduler)
         self.giving_way = GivingWay()
         self.held = False
@@ -98,12 +102,16 @@ class ModelTurns:
         """The calls of which an attempt has ended without an answer, by key, until they wait for another."""
         self._retrying: dict[int, asyncio.Future[None]] = {}
         """The effects that wait to make a further attempt, by key."""
+        self.asking: dict[int, Asking] = {}
+        """The calls that may be spared, by key; see `model_sparing`."""
         self._alarm = Alarm(clock, self.fill, kernel.lost)
         self._filling: asyncio.Handle | None = None
 
     # What handlers ask.
 
-    def ask(self, process: Process, n: int, most: ev.ModelReserved, needs: Sequence[str]) -> Turn:
+    def ask(
+        self, process: Process, n: int, most: ev.ModelReserved, needs: Sequence[str], asking: Asking | None = None
+    ) -> Turn:  # fmt: skip
         """Whether a call that is being made begins now, or waits; nothing is changed. Raises Eagain: the queue is full.
 
         Args:
@@ -111,17 +119,22 @@ class ModelTurns:
             n: its number.
             most: the most that it can take, without accounts.
             needs: features without which a model is no use to it.
+            asking: of one that may be spared: it waits for another that is the same and under way.
         """
         now_ns = self._k.ledger.now_ns()
         wanted = self._wanted(process, n, 0, most, tuple(needs))
+        wanted.same = asking.same if asking is not None else b""
         if self.scheduler.at_once(wanted, now_ns):
             if wanted.accounts:
                 most = begins(process.pid, n, most, wanted.accounts)
-            return Turn(most, wanted)
-        queue = self.scheduler.queues[most.endpoint]
-        if queue.full:
+            return Turn(most, wanted, asking)
+        if self.scheduler.queues[most.endpoint].full and not self.scheduler.joins(wanted):
             raise Eagain(f"too many calls wait for the model {most.model!r}; ask again later")
-        return Turn(waits(process.pid, n, most), wanted)
+        return Turn(waits(process.pid, n, most), wanted, asking)
+
+    def spared(self, process: Process, n: int, most: ev.ModelReserved, asking: Asking) -> Turn:
+        """Of a call that is never offered."""
+        return Turn(waits(process.pid, n, most), self._wanted(process, n, 0, most, None), asking)
 
     def ask_again(self, process: Process, n: int, most: Reservation) -> Turn:
         """The same of an open call that is to be made again; one that waited once is never refused."""
@@ -134,6 +147,8 @@ class ModelTurns:
         """That is recorded, of the call that entry `key` opened; `again` where that is an earlier entry."""
         wanted, now_ns = turn.wanted, self._k.ledger.now_ns()
         wanted.call.key = key
+        if turn.asking is not None:
+            self.asking[key] = turn.asking
         if turn.begins:
             self._keys.setdefault(wanted.call.agent, {})[wanted.n] = key
             self.scheduler.admit(wanted, now_ns)
@@ -144,13 +159,16 @@ class ModelTurns:
 
     # What happens.
 
-    def over(self, key: int, used: Used) -> None:
-        """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step."""
+    def over(self, key: int, used: Used, told: Told | None = None) -> None:
+        """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step. `told` is
+        what its endpoint said of its limits."""
         asking = self.scheduler.get(key) if used.cause else None
         was_well = asking is not None and self.endpoints.well(asking.endpoint)
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
+        if told is not None:
+            self.endpoints.heard(wanted.endpoint, told)
         if was_well and not self.endpoints.well(wanted.endpoint):
             self._flee(wanted.endpoint)
         if used.cause:
@@ -218,6 +236,7 @@ class ModelTurns:
         if not own:
             del self._keys[pid]
         self._beginning.discard(key)
+        self.asking.pop(key, None)
         self.anew.discard(key)
         self._between.pop(key, None)
         self.giving_way.forget(key)
@@ -225,6 +244,10 @@ class ModelTurns:
         if self.scheduler.cancel(key, now_ns) is None:
             self.scheduler.settled(key, CANCELLED, now_ns)
         self.fill_soon()
+
+    def key_of(self, pid: int, n: int) -> int:
+        """The key of a call that the scheduler knows; 0 for one that it does not."""
+        return self._keys.get(pid, {}).get(n, 0)
 
     def left_all(self, pid: int) -> None:
         """All calls of a process have ended."""
@@ -269,18 +292,6 @@ class ModelTurns:
         """The operator may have said something else of an endpoint."""
         self.endpoints.look(endpoint)
         self.fill_soon()
-
-    def turn_is_up(self, key: int, tokens: int) -> bool:
-        """Whether the attempt at call `key`, which has generated so many tokens in this turn, lets others."""
-        wanted = self.scheduler.get(key)
-        if wanted is None:
-            return False
-        return self.scheduler.queues[wanted.endpoint].turn_is_up(key, tokens, self._k.ledger.now_ns())
-
-    def delivered(self, key: int) -> None:
-        """Something of the answer to call `key` has gone to its process."""
-        if (wanted := self.scheduler.get(key)) is not None:
-            self.scheduler.queues[wanted.endpoint].delivered(key)
 
     # Carrying out.
 
@@ -367,7 +378,7 @@ class ModelTurns:
     def _forget(self, pid: int, n: int) -> None:
         own = self._keys.get(pid)
         if own is not None:
-            own.pop(n, None)
+            self.asking.pop(own.pop(n, 0), None)
             if not own:
                 del self._keys[pid]
 
@@ -384,5 +395,6 @@ class ModelTurns:
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
-        accounts = accounts_of(self._k.ledger.state, process)
-        return Wanted(call, most.endpoint, accounts, amount, n, kind, most.prompt_tokens, needs)
+        asking, accounts = self.asking.get(key), accounts_of(self._k.ledger.state, process)
+        same = asking.same if asking is not None else b""
+        return Wanted(call, most.endpoint, accounts, amount, n, kind, most.prompt_tokens, needs, same)

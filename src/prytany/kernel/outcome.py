@@ -12,7 +12,9 @@ from prytany.ipc.mailbox import Post
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import ModelTurns, Turn
 from prytany.kernel.quotas import Quotas
+from prytany.kernel.requests import Chat
 from prytany.kernel.toolbox import Toolbox
+from prytany.memory.context import Head
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process
@@ -97,6 +99,20 @@ class Sessions(Protocol):
 
     def ending(self, number: int) -> bool:
         """Whether there is one of that number that is being ended."""
+        ...
+
+
+class Sparing(Protocol):
+    """Which calls of models need not be made: `model_sparing`, as handlers see it."""
+
+    def ask(
+        self, process: Process, n: int, chat: Chat, head: Head | None, most: ev.ModelReserved, needs: list[str]
+    ) -> Turn:  # fmt: skip
+        """What becomes of a chat that is being made. Raises Eagain: too many wait."""
+        ...
+
+    def made(self, turn: Turn, key: int) -> None:
+        """That is recorded, of the call that entry `key` opened."""
         ...
 
 
@@ -204,6 +220,11 @@ class Context(Protocol):
     @property
     def model_turns(self) -> ModelTurns:
         """Who waits for models."""
+        ...
+
+    @property
+    def model_sparing(self) -> Sparing:
+        """Which calls of models need not be made."""
         ...
 
     def unfinished(self, process: Process, n: int) -> tuple[ev.Event, ...]:

@@ -17,6 +17,7 @@ from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.letting_in import LettingIn
+from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
@@ -56,6 +57,7 @@ class Core(Protocol):
     restarts: Restarts
     notices: Notices
     model_turns: ModelTurns
+    model_sparing: ModelSparing
     exceeding: Exceeding
     closing: bool
 
@@ -156,6 +158,7 @@ class Reactions:
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
         self._k.effects.cancel(e.pid, e.n)
+        self._k.model_sparing.closed(e.pid, e.n, entry.seq, e.errno)
         self._k.model_turns.left(e.pid, e.n)
         process = self._k.table.get(e.pid)
         if process is not None and process.alive:
@@ -363,6 +366,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallsDenied: Reactions.on_denied,
     ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessScheduled: Reactions.on_scheduled,
+    ev.ContentForgotten: lambda self, entry, e: self._k.model_sparing.forgotten(e.pid),
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,

@@ -36,6 +36,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: dict[str, Any] | None = None
     tools: Annotated[list[_Tool], msgspec.Meta(max_length=limits.MODEL_TOOLS_MAX)] = []
     stream: bool = False
+    fresh: bool = False
 
 
 class _Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="text"):
@@ -84,6 +85,8 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
     model: str = ""
     """As the caller named it; empty for its process's own."""
     context: int = 0
+    fresh: bool = False
+    """It is asked, whatever was answered before or is about to be."""
 
     def needs(self) -> list[str]:
         """The features of an endpoint without which it cannot be asked. A stream can be done without."""
@@ -140,7 +143,7 @@ def read_chat(messages: list[dict[str, Any]], options: dict[str, Any], model: st
     request = ModelRequest(
         messages, given.max_tokens, given.temperature, given.seed, given.stop, given.schema, tools
     )  # fmt: skip
-    return Chat(request, given.stream, images, model, context)
+    return Chat(request, given.stream, images, model, context, given.fresh)
 
 
 def _check_message(message: _Message, call: str) -> int:

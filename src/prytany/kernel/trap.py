@@ -112,7 +112,7 @@ class Trap:
         work = args if outcome.work is None else outcome.work
         seq = ledger.commit((opened, *outcome.after), contents, work=work)
         if outcome.turn is not None:
-            self._context.model_turns.made(outcome.turn, seq)
+            self._context.model_sparing.made(outcome.turn, seq)
 
     def _done(
         self, process: Process, n: int, name: str, argument: bytes, contents: dict[bytes, bytes], outcome: Done

@@ -47,6 +47,12 @@ class ModelLimits(msgspec.Struct, frozen=True):
     preempts: str = ""
     """Which generations give way to more urgent ones; a name of `prytany.scheduling.preemption.Preempts`. Empty is
     `saved` where slots can be saved, and else `never`."""
+    coalesce: bool = False
+    """Identical calls in flight become one, where any answer will do for all."""
+    answers_bytes: int = 0
+    """Of answers that are kept for those who ask the same, where any answer will do for all; none where 0."""
+    same_at_zero: bool = False
+    """Any answer at temperature 0 will do for all, though the endpoint is not deterministic."""
 
 
 class ModelRoute(msgspec.Struct, frozen=True):
@@ -85,6 +91,8 @@ class ModelFeatures(msgspec.Struct, frozen=True):
     """How many calls it works on at once, where that is of its own making: a local model. 0 where nobody knows."""
     saves_slots: bool = False
     """A generation can be put aside and gone on with, in any slot, without loss: see `ports.turns`."""
+    edition: int = 0
+    """With another number it is another model, under the same name."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -121,6 +129,23 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
+class Allowance(msgspec.Struct, frozen=True):
+    """What an endpoint says of one quantity; `limit` and `reset_ns` are 0, and `left` is -1, where it does not."""
+
+    limit: int = 0
+    """A minute."""
+    left: int = -1
+    reset_ns: int = 0
+    """How long until all of it is left again."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What an endpoint says, beside an answer or a refusal, of what may be asked of it."""
+
+    requests: Allowance | None = None
+    tokens: Allowance | None = None
+
+
 class ModelAnswer(msgspec.Struct, frozen=True):
     """One answer, whole."""
 
@@ -130,6 +155,7 @@ class ModelAnswer(msgspec.Struct, frozen=True):
     tool_calls: list[ToolCall] = []
     usage: Usage = Usage()
     model: str = ""
+    told: Told | None = None
 
 
 class Embedded(msgspec.Struct, frozen=True):
@@ -147,7 +173,10 @@ class ModelFailure(Exception):
             `garbage`, `interrupted`, `no_funds` or `crashed`.
         retryable: the same request may be made again, later.
         retry_after_ms: how long the endpoint asks to be left alone, or None.
+        told: what it says of its limits, or None.
     """
+
+    told: Told | None = None
 
     def __init__(self, kind: str, message: str, *, retryable: bool, retry_after_ms: int | None = None) -> None:
         super().__init__(message)

@@ -19,6 +19,12 @@ class Answer(NamedTuple):
     size_bytes: int
     tokens: int
     """That asking again would take."""
+    owner: int = 0
+    """Whose answer it was: it goes where that one's content is forgotten."""
+    seq: int = 0
+    """The entry that names it."""
+    cost_usd_micros: int = 0
+    """That asking again would cost."""
 
 
 class Answers:
@@ -34,8 +40,8 @@ class Answers:
         self.hits = self.misses = self.spared = self.bytes = 0
         self._bytes_max = bytes_max
         self._answers: OrderedDict[tuple[int, bytes], Answer] = OrderedDict()
-        self._named: dict[tuple[int, bytes], dict[bytes, None]] = {}
-        """By tenant and digest of an answer, what was asked."""
+        self._owned: dict[tuple[int, int], dict[bytes, None]] = {}
+        """By tenant and owner, what was asked."""
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -57,21 +63,34 @@ class Answers:
         if answer.size_bytes > self._bytes_max:
             return
         self._answers[tenant, asked] = answer
-        self._named.setdefault((tenant, answer.digest), {})[asked] = None
+        self._owned.setdefault((tenant, answer.owner), {})[asked] = None
         self.bytes += answer.size_bytes
         while self.bytes > self._bytes_max or len(self._answers) > ENTRIES_MAX:
             self._drop(next(iter(self._answers)))
 
-    def forget(self, tenant: int, digest: bytes) -> None:
-        """The content of an answer is destroyed."""
-        for asked in self._named.pop((tenant, digest), {}):
-            self.bytes -= self._answers.pop((tenant, asked)).size_bytes
+    def lost(self, tenant: int, asked: bytes) -> None:
+        """What was just found can be read no more: it was no hit."""
+        answer = self._answers.get((tenant, asked))
+        if answer is not None:
+            self.hits, self.misses, self.spared = self.hits - 1, self.misses + 1, self.spared - answer.tokens
+            self._drop((tenant, asked))
+
+    def forget(self, tenant: int, owner: int) -> None:
+        """The content of one owner is destroyed."""
+        for asked in list(self._owned.get((tenant, owner), ())):
+            self._drop((tenant, asked))
+
+    def clear(self, bytes_max: int) -> None:
+        """Nothing is held any more, and from now on so many bytes at most; what was counted stays."""
+        self._answers.clear()
+        self._owned.clear()
+        self.bytes, self._bytes_max = 0, bytes_max
 
     def _drop(self, name: tuple[int, bytes]) -> None:
         answer = self._answers.pop(name, None)
         if answer is not None:
             self.bytes -= answer.size_bytes
-            named = self._named[name[0], answer.digest]
-            del named[name[1]]
-            if not named:
-                del self._named[name[0], answer.digest]
+            owned = self._owned[name[0], answer.owner]
+            del owned[name[1]]
+            if not owned:
+                del self._owned[name[0], answer.owner]

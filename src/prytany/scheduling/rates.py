@@ -64,6 +64,8 @@ class Rates:
     """
 
     def __init__(self, limits: Limits = NO_LIMITS, window_ns: int = WINDOW_NS) -> None:
+        self.limits = limits
+        """What the operator says."""
         self.requests = Pace(limits.requests_per_minute, window_ns)
         self.tokens = Pace(limits.tokens_per_minute, window_ns)
         self.refusals = 0
@@ -148,12 +150,17 @@ class Rates:
             self._pauses += 1
 
     def told(self, now_ns: int, *, requests: Told | None = None, tokens: Told | None = None) -> None:
-        """What headers said. Nothing left is a pause until there is some; a limit below the known one is the limit."""
-        for pace, told in ((self.requests, requests), (self.tokens, tokens)):
+        """What headers said. Nothing left is a pause until there is some; a limit below the operator's is the limit,
+        until another is said."""
+        for pace, told, said in (
+            (self.requests, requests, self.limits.requests_per_minute),
+            (self.tokens, tokens, self.limits.tokens_per_minute),
+        ):
             if told is None:
                 continue
-            if told.limit and (pace.learned or not pace.limit or told.limit < pace.limit):
-                pace.limit, pace.share_ppm, pace.learned = told.limit, PPM, False
+            limit = min(told.limit, said) if said else told.limit
+            if limit and (pace.learned or limit != pace.limit):
+                pace.limit, pace.share_ppm, pace.learned = limit, PPM, False
             if told.left == 0 and told.reset_ns:
                 self.paused_ns = max(self.paused_ns, now_ns + min(told.reset_ns, self._window_ns))
 

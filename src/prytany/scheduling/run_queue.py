@@ -261,7 +261,7 @@ class RunQueue:
 
     def told(self, limits: Limits) -> None:
         """The operator says something else from now on; what was learned of the old limits is forgotten."""
-        self.limits, self.at_once = limits, limits.concurrency
+        self.limits, self.at_once, self.rates.limits = limits, limits.concurrency, limits
         for pace, limit in (
             (self.rates.requests, limits.requests_per_minute),
             (self.rates.tokens, limits.tokens_per_minute),

@@ -45,6 +45,8 @@ class Wanted(msgspec.Struct):
     """The most tokens that its prompt can have."""
     needs: tuple[str, ...] | None = None
     """Features of a model without which it is no use; None where that was not looked at."""
+    same: bytes = b""
+    """Calls of a tenant that have the same here, and not "", may be one; see `twins`."""
     asked: bool = False
     """It waited for a budget, and is the one of those who wait for it that was asked again."""
 

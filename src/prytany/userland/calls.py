@@ -250,7 +250,7 @@ class Calls:
         Args:
             messages: role and content, OpenAI's chat form; pictures as `image` parts or `data:` addresses.
             model: the model's name; the default one when empty.
-            options: max_tokens, temperature, seed, stop, schema, tools, stream.
+            options: max_tokens, temperature, seed, stop, schema, tools, stream; `fresh`: it is asked anew.
             context: one's own: the model is asked it and `messages`; it keeps both and the answer, if there is one.
 
         Errors: EBUSY, EDQUOT, EINVAL, EIO, EMODEL, ENOENT, EPERM.

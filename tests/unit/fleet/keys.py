@@ -42,6 +42,7 @@ SOUND: dict[str, Any] = {
             "prices": {"input": 1, "output": 2.5, "cached": 0.5}, "tools": "schema",
             "limits": {"concurrency": 4, "requests_per_minute": 60, "tokens_per_minute": 9000}, "policy": "fair_share",
             "preempts": "undelivered", "fallback": ["near"],
+            "spares": {"twins": True, "answers_bytes": 1000, "same_at_zero": True},
             "routes": [
                 {"model": "near", "qos": ["background", "utility"], "prompt_min": 5, "prompt_max": 9,
                  "budget_below": "20%"},

@@ -40,7 +40,8 @@ SOUND: dict[str, Any] = {
             "driver": "openai", "base_url": "http://x/v1", "model": "m", "key": {"secret": "k"},
             "prices": {"input": 1.0, "output": 1.0, "cached": 0.5}, "tools": "schema",
             "limits": {"concurrency": 1, "requests_per_minute": 60, "tokens_per_minute": 100},
-            "policy": "fair_share", "preempts": "undelivered", "fallback": ["m"],
+            "policy": "fair_share", "preempts": "undelivered",
+            "spares": {"twins": True, "answers_bytes": 9, "same_at_zero": True}, "fallback": ["m"],
             "routes": [
                 {"model": "m", "qos": ["utility"], "prompt_min": 1, "prompt_max": 9, "budget_below": "5%"},
                 {"model": "m", "qos": "utility"},

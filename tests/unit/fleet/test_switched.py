@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
+from prytany.drivers.models.scripted import ScriptedModel
 from prytany.ports.model import (
     Embedded,
     ModelAnswer,
@@ -244,3 +245,17 @@ def test_of_fleets_that_are_gone_nothing_is_remembered() -> None:
         drivers.told_with[number] = {"HOOK": "secret"}
     drivers.forget_all_but([2])
     assert (drivers.skills, drivers.told_with) == ({(2, "a"): b"digest"}, {2: {"HOOK": "secret"}})
+
+
+def test_another_driver_is_another_edition_and_other_terms_are_not() -> None:
+    async def switching() -> list[int]:
+        first, second = (Opened(ScriptedModel(), Form(driver="scripted"), None, stamp) for stamp in (1, 2))
+        model = SwitchedModel(first, Terms())
+        editions = [model.features.edition]
+        for opened, terms in ((first, Terms(concurrency=3)), (second, Terms()), (first, Terms())):
+            model.switch(opened, terms)
+            editions.append(model.features.edition)
+        await asyncio.sleep(0)  # noqa: TID251 what is left is closed
+        return editions
+
+    assert asyncio.run(switching()) == [0, 0, 1, 2]

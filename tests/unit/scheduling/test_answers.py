@@ -31,16 +31,36 @@ def test_another_answer_to_the_same_takes_its_place() -> None:
     answers.keep(0, b"q", Answer(b"a", 10, 1))
     answers.keep(0, b"q", Answer(b"b", 20, 1))
     assert answers.bytes == 20
-    answers.forget(0, b"a")
     assert answers.find(0, b"q") == Answer(b"b", 20, 1)
 
 
-def test_what_is_forgotten_is_found_by_nothing_that_was_asked() -> None:
+def test_what_an_owner_said_goes_with_that_owner() -> None:
     answers = Answers(100)
     for asked in (b"1", b"2"):
-        answers.keep(0, asked, Answer(b"same", 10, 1))
-    answers.keep(1, b"1", Answer(b"same", 10, 1))
-    answers.forget(0, b"same")
-    assert [answers.find(0, b"1"), answers.find(0, b"2")] == [None, None]
+        answers.keep(0, asked, Answer(b"same", 10, 1, owner=7))
+    answers.keep(0, b"3", Answer(b"same", 10, 1, owner=8))
+    answers.keep(1, b"1", Answer(b"same", 10, 1, owner=7))
+    answers.keep(0, b"2", Answer(b"newer", 20, 1, owner=8))
+    answers.forget(0, 7)
+    answers.forget(0, 7)
+    assert [answers.find(0, asked) is not None for asked in (b"1", b"2", b"3")] == [False, True, True]
     assert answers.find(1, b"1") is not None
-    assert answers.bytes == 10
+    assert answers.bytes == 40
+
+
+def test_what_was_found_and_can_be_read_no_more_was_no_hit() -> None:
+    answers = Answers(100)
+    answers.keep(0, b"q", Answer(b"a", 10, 70))
+    assert answers.find(0, b"q") is not None
+    answers.lost(0, b"q")
+    answers.lost(0, b"q")
+    assert (answers.hits, answers.misses, answers.spared, answers.bytes, len(answers)) == (0, 1, 0, 0, 0)
+
+
+def test_where_all_is_cleared_the_counts_stay() -> None:
+    answers = Answers(100)
+    answers.keep(0, b"q", Answer(b"a", 10, 70))
+    assert answers.find(0, b"q") is not None
+    answers.clear(5)
+    answers.keep(0, b"q", Answer(b"a", 10, 70))
+    assert (answers.hits, answers.bytes, len(answers)) == (1, 0, 0)

@@ -78,12 +78,14 @@ def test_a_refusal_of_the_first_calls_is_a_pause_and_no_limit() -> None:
     assert (rates.requests.limit, rates.tokens.limit) == (0, 0)
 
 
-def test_headers_lower_a_limit_and_never_raise_it() -> None:
+def test_headers_lower_a_limit_and_raise_it_no_higher_than_the_operator_does() -> None:
     rates = Rates(Limits(requests_per_minute=600))
     rates.told(SECOND_NS, requests=Told(limit=480), tokens=Told(limit=1_000))
     assert (rates.requests.limit, rates.tokens.limit) == (480, 1_000)
     rates.told(SECOND_NS, requests=Told(limit=10_000))
-    assert rates.requests.limit == 480
+    assert rates.requests.limit == 600
+    rates.told(SECOND_NS, tokens=Told(limit=2_000), requests=Told(left=3))
+    assert (rates.requests.limit, rates.tokens.limit) == (600, 2_000)
 
 
 def test_nothing_left_is_a_pause_of_at_most_a_window() -> None:

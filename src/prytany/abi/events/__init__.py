@@ -52,7 +52,18 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import HELD, PREEMPTED, PUT_ASIDE, ModelQueued, ModelReserved, ModelUsed
+from prytany.abi.events.model import (
+    HELD,
+    KEPT,
+    PREEMPTED,
+    PUT_ASIDE,
+    TWIN,
+    ModelKept,
+    ModelQueued,
+    ModelReserved,
+    ModelSpared,
+    ModelUsed,
+)
 from prytany.abi.events.notice import (
     AgentStormed,
     ChannelDeclared,
@@ -88,8 +99,10 @@ from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, Too
 
 __all__ = [
     "HELD",
+    "KEPT",
     "PREEMPTED",
     "PUT_ASIDE",
+    "TWIN",
     "UPCASTERS",
     "AgentDeclared",
     "AgentStormed",
@@ -133,8 +146,10 @@ __all__ = [
     "MessageReturned",
     "MessageSent",
     "MessageTaken",
+    "ModelKept",
     "ModelQueued",
     "ModelReserved",
+    "ModelSpared",
     "ModelUsed",
     "Node",
     "NoticeDelivered",

@@ -47,7 +47,7 @@ from prytany.abi.events.message import (
     MessageSent,
     MessageTaken,
 )
-from prytany.abi.events.model import ModelQueued, ModelReserved, ModelUsed
+from prytany.abi.events.model import ModelKept, ModelQueued, ModelReserved, ModelSpared, ModelUsed
 from prytany.abi.events.notice import (
     AgentStormed,
     ChannelDeclared,
@@ -103,8 +103,10 @@ Event = (
     | CallDoubted
     | CallSettled
     | CallsDenied
+    | ModelKept
     | ModelQueued
     | ModelReserved
+    | ModelSpared
     | ModelUsed
     | ContextOpened
     | ContextAppended

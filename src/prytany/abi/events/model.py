@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from prytany.abi.events.digest import Digest
+
 
 class ModelReserved(msgspec.Struct, array_like=True, frozen=True, tag="model.reserved/1"):
     """The most that one attempt at call `n` can take, set aside while the call is open. It stands in the entry of the
@@ -35,6 +37,34 @@ class ModelQueued(msgspec.Struct, array_like=True, frozen=True, tag="model.queue
     cost_usd_micros: int
     priced: bool | None
     endpoint: str
+
+
+KEPT, TWIN = "kept", "twin"
+"""What answers a call that was not asked: an answer that was kept, or that of the same call of another."""
+
+
+class ModelSpared(msgspec.Struct, array_like=True, frozen=True, tag="model.spared/1"):
+    """Call `n` has its answer, and its model was not asked for it. It took nothing."""
+
+    pid: int
+    n: int
+    model: str
+    endpoint: str
+    by: str
+    """`KEPT` or `TWIN`."""
+    tokens: int
+    """That asking took the one who was asked."""
+    cost_usd_micros: int
+
+
+class ModelKept(msgspec.Struct, array_like=True, frozen=True, tag="model.kept/1"):
+    """The answer to call `n` is kept for those who ask the same, for as long as nobody forgets it: as its endpoint gave
+    it, without what a context or a stream made of it. It stands in the entry of the call's end."""
+
+    pid: int
+    n: int
+    endpoint: str
+    answer: Digest
 
 
 HELD = "held"

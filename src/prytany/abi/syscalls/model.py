@@ -15,7 +15,12 @@ CALLS = (
                 "role and content, OpenAI's chat form; pictures as `image` parts or `data:` addresses",
             ),
             Argument("model", "str", "the model's name; the default one when empty", ""),
-            Argument("options", "dict[str, Any]", "max_tokens, temperature, seed, stop, schema, tools, stream", {}),
+            Argument(
+                "options",
+                "dict[str, Any]",
+                "max_tokens, temperature, seed, stop, schema, tools, stream; `fresh`: it is asked anew",
+                {},
+            ),
             Argument(
                 "context",
                 "int",

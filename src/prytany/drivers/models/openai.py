@@ -20,7 +20,8 @@ from prytany.abi import limits
 from prytany.drivers.models import openai_wire as wire
 from prytany.drivers.models.failures import failure, from_exception, from_status, host_of
 from prytany.drivers.models.prices import Prices, listed_cost_usd_micros, listed_prices
-from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
+from prytany.drivers.models.told import read_told
+from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Told, Usage
 
 if TYPE_CHECKING:
     from pyreqwest.client import Client
@@ -104,12 +105,13 @@ class OpenAINative:
     async def chat(self, request: ModelRequest) -> ModelAnswer:
         """One whole answer; raises ModelFailure."""
         body = wire.encode_request(request, self._model, stream=False, max_tokens_field=self._max_tokens_field)
-        answer = wire.decode(await self._post("/chat/completions", body))
+        received, told = await self._post_told("/chat/completions", body)
+        answer = wire.decode(received)
         if not answer.choices:
             raise failure("garbage", "an answer without a choice")
         fold = wire.Fold()
         fold.add(answer)
-        return fold.finish(self._cost(fold.usage, fold.cached_tokens))
+        return fold.finish(self._cost(fold.usage, fold.cached_tokens), told)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelAnswer, None]:
         """Pieces of text as they come, and the whole answer last; raises ModelFailure, `interrupted` if it is cut."""
@@ -117,6 +119,7 @@ class OpenAINative:
         fold = wire.Fold()
         done = strange = False
         async with self._open("/chat/completions", body) as response:
+            told = read_told(response.get_header_all)
             async for raw in read_lines(response):
                 line = self._strike(raw)
                 if line.startswith(b"error:"):  # llama.cpp's way to fail within a stream
@@ -134,7 +137,7 @@ class OpenAINative:
             if strange:
                 raise failure("garbage", "what answers is not a stream of events")
             raise failure("interrupted", "the stream ended before the answer did")
-        yield fold.finish(self._cost(fold.usage, fold.cached_tokens))
+        yield fold.finish(self._cost(fold.usage, fold.cached_tokens), told)
 
     async def embed(self, texts: list[str]) -> Embedded:
         """One vector a text; raises ModelFailure."""
@@ -157,11 +160,15 @@ class OpenAINative:
         return listed_cost_usd_micros(usage, self._model, self._base_url, cached_tokens)
 
     async def _post(self, path: str, body: bytes) -> bytes:
+        return (await self._post_told(path, body))[0]
+
+    async def _post_told(self, path: str, body: bytes) -> tuple[bytes, Told | None]:
         # As `_open`, without a context manager of ours around the client's: this is on the way of every call.
         try:
             async with self._request(path, body, WHOLE_AHEAD_BYTES).build_streamed() as response:
                 await self._check(response)
-                return self._strike(await _read(response, limits.RESULT_BYTES_MAX))
+                received = await _read(response, limits.RESULT_BYTES_MAX)
+                return self._strike(received), read_told(response.get_header_all)
         except ModelFailure:
             raise
         except Exception as error:
@@ -200,7 +207,9 @@ class OpenAINative:
     async def _check(self, response: Response) -> None:
         if response.status != 200:
             text = self._strike(await _read(response, ERROR_BYTES_MAX, cut=True))
-            raise from_status(response.status, response.get_header, text)
+            refusal = from_status(response.status, response.get_header, text)
+            refusal.told = read_told(response.get_header_all)
+            raise refusal
 
     def _connect(self) -> Client:
         if self._client is None:

@@ -15,7 +15,7 @@ import msgspec
 
 from prytany.abi import limits
 from prytany.drivers.models.failures import failure, kind_of, read_error_object
-from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, ToolCall, Usage
+from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, Told, ToolCall, Usage
 
 FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter"})
 TOOL_CALLS_MAX = 128  # in one answer
@@ -218,7 +218,7 @@ class Fold:
         if self._bytes > limits.RESULT_BYTES_MAX or calls > TOOL_CALLS_MAX:
             raise too_big()
 
-    def finish(self, cost_usd_micros: int | None = None) -> ModelAnswer:
+    def finish(self, cost_usd_micros: int | None = None, told: Told | None = None) -> ModelAnswer:
         """The whole answer."""
         calls = [
             ToolCall(call["id"] or f"call_{place}", call["name"], call["arguments"])
@@ -226,7 +226,7 @@ class Fold:
         ]
         finish = self._finish if self._finish in FINISHES and self._finish else "stop"
         usage = msgspec.structs.replace(self.usage, cost_usd_micros=cost_usd_micros)
-        return ModelAnswer("".join(self._pieces), "tool_calls" if calls else finish, calls, usage, self._model)
+        return ModelAnswer("".join(self._pieces), "tool_calls" if calls else finish, calls, usage, self._model, told)
 
 
 def too_big() -> ModelFailure:

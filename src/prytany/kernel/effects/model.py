@@ -26,10 +26,11 @@ from prytany.kernel.effects.stream import Pieces, interrupted
 from prytany.kernel.giving_way import AttemptTurn, GaveWay
 from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import CANCELLED, ModelTurns
+from prytany.kernel.outcome import Sparing as Asked
 from prytany.kernel.requests import Chat, chat_of, needs_in
 from prytany.kernel.reserve import MAY_HAVE_WORKED, NOTHING, charge, put_aside, refused, settle
 from prytany.ports.clock import Clock
-from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
+from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
 from prytany.process.process import OpenCall, Process
 from prytany.scheduling.run_queue import Used
 
@@ -39,6 +40,14 @@ NOT_THERE = frozenset({"no_model", "too_long"})
 """This model cannot answer, however often it is asked; another may."""
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 """Of a call that has its end already; it goes nowhere."""
+
+
+class Sparing(Asked, Protocol):
+    """Who else gets an answer: `model_sparing`, as effects see it."""
+
+    def answered(self, process: Process, n: int, text: str, finished: Finished) -> Finished:
+        """An endpoint answered call `n`, with the whole `text`; gives what is recorded with its end."""
+        ...
 
 
 class Owner(Protocol):
@@ -52,6 +61,11 @@ class Owner(Protocol):
     @property
     def model_turns(self) -> ModelTurns:
         """Who waits for models."""
+        ...
+
+    @property
+    def model_sparing(self) -> Sparing:
+        """Which calls need not be made."""
         ...
 
     def endpoint_name(self, process: Process, name: str) -> str:
@@ -86,6 +100,8 @@ class Answered(NamedTuple):
     usage: Usage
     asked: Any
     said: Any
+    told: Told | None = None
+    """What it says of its limits."""
 
 
 class _Tries:
@@ -146,12 +162,13 @@ class ModelEffects:
             request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 
         stream = partial(self._pieces, process.pid, n, process.open[n].seq) if chat.stream else None
-        generation, answerer = Generation(request, stream), ""
+        generation, answerer, text = Generation(request, stream), "", ""
 
         async def once(model: Model, turn: AttemptTurn) -> Answered:
-            nonlocal answerer
+            nonlocal answerer, text
             answerer = model.name
             answer = await generation.attempt(model, turn)
+            text = answer.text
             # In a context a streamed text is kept whole: its pieces are not what the chain names.
             return _answered(model, request, answer, streamed=chat.stream and not chat.context)
 
@@ -159,10 +176,13 @@ class ModelEffects:
             finished = await self._ask(process, n, chat.model, needs, once, generation)
         finally:
             generation.drop()
-        if finished.errno or not chat.context:
+        if finished.errno:
+            return finished
+        finished = self._owner.model_sparing.answered(process, n, text, finished)
+        if not chat.context:
             return finished
         value, appended = self._contexts.answered(process, n, finished.value, answerer)
-        return finished._replace(value=value, events=appended)
+        return finished._replace(value=value, events=(*finished.events, *appended))
 
     async def embed(self, process: Process, n: int, args: Any) -> Finished:
         """One vector a text, as little-endian float32."""
@@ -176,7 +196,7 @@ class ModelEffects:
     def _pieces(self, pid: int, n: int, key: int) -> Pieces:
         def record(value: bytes) -> None:
             self._owner.piece(pid, n, value)
-            self._owner.model_turns.delivered(key)
+            self._owner.model_turns.endpoints.delivered(key)
 
         return Pieces(self._clock, record, lambda: self._owner.room(pid), self._owner.lost)
 
@@ -197,20 +217,21 @@ class ModelEffects:
             if model is None:
                 return _gone(named or process.model)
             reserved, used = call.reserved, CANCELLED
-            turn = AttemptTurn(is_up=partial(turns.turn_is_up, call.seq))
+            turn = AttemptTurn(is_up=partial(turns.endpoints.turn_is_up, call.seq))
             ended: GaveWay | ModelFailure
+            told: Told | None = None
             began_ns = self._began_ns[pid, n] = self._clock.now_ns()
             try:
                 answered = await turns.giving_way.attempt(call.seq, model, turn, once)
             except GaveWay as way:
                 ended, used = way, _gave_way(way)
             except ModelFailure as error:
-                ended, used = error, _sent_away(error)
+                ended, used, told = error, _sent_away(error), error.told
             except Exception as error:
                 ended = ModelFailure("crashed", f"the driver failed: {type(error).__name__}", retryable=False)
                 used = _sent_away(ended)
             else:
-                took_us = self._took_us(began_ns)
+                took_us, told = self._took_us(began_ns), answered.told
                 before = generation.charged if generation is not None else NOTHING
                 content = (answered.asked, answered.said)
                 settled = settle(pid, n, reserved, model, answered.usage, content, took_us, before)
@@ -219,7 +240,7 @@ class ModelEffects:
             finally:
                 if self._began_ns.get((pid, n)) == began_ns:  # else the number is another call's by now
                     del self._began_ns[pid, n]
-                turns.over(call.seq, used)
+                turns.over(call.seq, used, told)
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             charged = _charged(pid, n, call, model, ended, self._took_us(began_ns))
@@ -324,7 +345,9 @@ def _answered(model: Model, request: ModelRequest, answer: ModelAnswer, *, strea
         pack([value, answer.text])  # as it will be
     except (UnicodeEncodeError, OverflowError):
         raise ModelFailure("garbage", "the answer is not text", retryable=False) from None
-    return Answered(value, answer.usage, request.messages, [answer.text, calls] if answer.text or calls else None)
+    return Answered(
+        value, answer.usage, request.messages, [answer.text, calls] if answer.text or calls else None, answer.told
+    )
 
 
 def pack_vectors(vectors: list[list[float]], count: int) -> list[bytes]:

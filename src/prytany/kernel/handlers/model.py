@@ -21,13 +21,13 @@ def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
     needs = chat.needs()
     if not a.context:
         endpoint, model = _model(k, p, a.model, "model_chat", lambda: chat_bound(chat), needs)
-        turn = k.model_turns.ask(p, n, reserve_chat(p.pid, n, endpoint, model, chat), needs)
+        turn = k.model_sparing.ask(p, n, chat, None, reserve_chat(p.pid, n, endpoint, model, chat), needs)
         return Opened(0, (turn.event,), work=chat, turn=turn)
     head = require_head(k, p, a.context, "model_chat")
     before, needs = context_bound(head), needs_in(needs, head.images)
     endpoint, model = _model(k, p, a.model, "model_chat", lambda: before + chat_bound(chat), needs)
     asked = ask_in(k, p, n, a.messages, a.context)
-    turn = k.model_turns.ask(p, n, reserve_chat(p.pid, n, endpoint, model, chat, before), needs)
+    turn = k.model_sparing.ask(p, n, chat, head, reserve_chat(p.pid, n, endpoint, model, chat, before), needs)
     return Opened(a.context, (turn.event, asked), work=chat, turn=turn)
 
 

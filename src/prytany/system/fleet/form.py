@@ -23,6 +23,7 @@ from prytany.system.fleet.form_terms import (
     Preempts,
     Route,
     RunBudgeted,
+    Spares,
 )
 
 PROMPT = "prompt"
@@ -131,6 +132,7 @@ class Model(Form, frozen=True):
         ]
         | None
     ) = None
+    spares: Annotated[Spares | None, Meta(description="which calls need not be made; all are by default")] = None
     fallback: Annotated[list[Name] | None, Meta(description="who stands in while it cannot be asked, in order")] = None
     routes: Annotated[list[Route] | None, Meta(description="which calls go to another model; the first that fits")] = (
         None

@@ -36,6 +36,9 @@ Preempts = Literal["never", "saved", "undelivered"]
 """As `scheduling.preemption` has them."""
 
 
+ANSWERS_BYTES_MAX = 1 << 40
+
+
 class Limits(Form, frozen=True):
     """What may be asked of an endpoint."""
 
@@ -46,6 +49,19 @@ class Limits(Form, frozen=True):
     tokens_per_minute: (
         Annotated[int, Meta(ge=1, le=PER_MINUTE_MAX, description="tokens within any minute, asked and answered")] | None
     ) = None
+
+
+class Spares(Form, frozen=True):
+    """Which calls need not be made, because the same is being asked or was."""
+
+    twins: Annotated[bool, Meta(description="of identical calls under way one is asked, and all are answered")] = False
+    answers_bytes: (
+        Annotated[int, Meta(ge=1, le=ANSWERS_BYTES_MAX, description="of answers that are kept for who asks the same")]
+        | None
+    ) = None
+    same_at_zero: Annotated[
+        bool, Meta(description="any answer at temperature 0 will do for all, though the model may not repeat itself")
+    ] = False
 
 
 class Route(Form, frozen=True):

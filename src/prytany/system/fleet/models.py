@@ -12,7 +12,7 @@ import msgspec
 from prytany.abi.errors import Einval, KernelError
 from prytany.ports.model import Model
 from prytany.system.fleet.form import Model as Form
-from prytany.system.fleet.form_terms import Limits
+from prytany.system.fleet.form_terms import Limits, Spares
 from prytany.system.fleet.keyless import KeylessModel
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.secrets import read_secret
@@ -65,7 +65,7 @@ def ready_models(
     known = {model.opened.by: model.opened for model in kept.values()}
     for name, form in fleet.models.items():
         plain = msgspec.structs.replace(
-            form, limits=None, policy=None, preempts=None, routes=None, fallback=None,
+            form, limits=None, policy=None, preempts=None, spares=None, routes=None, fallback=None,
             prices=form.prices if form.driver == "openai" else None,
         )  # fmt: skip
         key, why = None, ""
@@ -85,13 +85,16 @@ def ready_models(
 
 def terms_of(form: Form) -> Terms:
     """What is said around a model's driver, in the fleet's names."""
-    limits = form.limits or Limits()
+    limits, spares = form.limits or Limits(), form.spares or Spares()
     return Terms(
         concurrency=limits.concurrency or 0,
         requests_per_minute=limits.requests_per_minute or 0,
         tokens_per_minute=limits.tokens_per_minute or 0,
         policy=form.policy or "",
         preempts=form.preempts or "",
+        coalesce=spares.twins,
+        answers_bytes=spares.answers_bytes or 0,
+        same_at_zero=spares.same_at_zero,
         prices=form.prices.known if form.prices and form.driver != "openai" else None,
         routes=tuple(route.known for route in form.routes or ()),
         fallback=tuple(form.fallback or ()),

@@ -78,6 +78,9 @@ class Terms(msgspec.Struct, frozen=True):
     """Of a driver that knows of none itself."""
     routes: tuple[ModelRoute, ...] = ()
     fallback: tuple[str, ...] = ()
+    coalesce: bool = False
+    answers_bytes: int = 0
+    same_at_zero: bool = False
 
     def around(self, found: ModelFeatures) -> ModelFeatures:
         """What a driver can do, with what is said of it. As much as it can work on at once is asked of it, at most."""
@@ -88,6 +91,9 @@ class Terms(msgspec.Struct, frozen=True):
             self.tokens_per_minute or own.tokens_per_minute,
             self.policy or own.policy,
             self.preempts or own.preempts,
+            self.coalesce or own.coalesce,
+            self.answers_bytes or own.answers_bytes,
+            self.same_at_zero or own.same_at_zero,
         )
         return msgspec.structs.replace(
             found, limits=limits, routes=self.routes, fallback=self.fallback, prices=self.prices or found.prices
@@ -104,13 +110,14 @@ class SwitchedModel:
         self._features: tuple[ModelFeatures, Terms, ModelFeatures] | None = None
         """The driver's, what is said around it, and both together: asked for several times a call."""
         self._before: list[Opened] = []
-        self._inside = 0
+        self._edition = self._inside = 0
         self._left = asyncio.Event()
 
     def switch(self, opened: Opened, terms: Terms) -> None:
         """What is asked from now on is asked of `opened`."""
         if opened is not self.opened:
-            before, self.opened = self.opened, opened
+            before, self.opened, self._features = self.opened, opened, None
+            self._edition += 1
             opened.take()
             before.leave()
             self._before = [*(one for one in self._before if one.asked), before]
@@ -127,7 +134,8 @@ class SwitchedModel:
         found, terms = self.opened.model.features, self.terms
         known = self._features
         if known is None or known[0] is not found or known[1] is not terms:
-            known = self._features = found, terms, terms.around(found)
+            around = msgspec.structs.replace(terms.around(found), edition=self._edition)
+            known = self._features = found, terms, around
         return known[2]
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:
