@@ -56,8 +56,10 @@ def until_sleeping(run: subprocess.Popen[str], home: Path) -> None:
     for line in run.stderr:
         if "sleeper" in line and "starts" in line:
             break
-    while not any(row["state"] == "waiting" and row["reason"] == "timer" for row in rows("ps", home=home)):
+    states: list[tuple[str, str]] = []
+    while ("waiting", "timer") not in states or any(state != "waiting" for state, _ in states):
         assert run.poll() is None
+        states = [(row["state"], row["reason"]) for row in rows("ps", home=home)]
 
 
 def test_a_running_fleet_is_looked_at_waited_for_and_killed_from_outside(tmp_path: Path) -> None:

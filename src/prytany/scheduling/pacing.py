@@ -56,6 +56,7 @@ class Pace:
         self.used = 0
         self.strict = self.learned = False
         self._window_ns = window_ns
+        self._slot_ns = min(SLOT_NS, window_ns >> 8)
         self._paid_ns = 0
         """When all that began is paid off."""
         self._mean = 0
@@ -72,10 +73,10 @@ class Pace:
 
         What is larger than the limit may begin when nothing else is in the window: it would wait for ever otherwise.
         """
+        if not self.limit:
+            return now_ns
         self._forget(now_ns)
         allowed = self.allowed
-        if not allowed:
-            return now_ns
         ready_ns, excess = max(now_ns, self._paid_ns), self.used + amount - allowed
         if excess > 0:
             for slot in self._slots:
@@ -87,12 +88,13 @@ class Pace:
 
     def take(self, amount: int, now_ns: int) -> Slot:
         """`amount` begins now, whatever `ready_ns` says. Gives where it is counted, for `correct`."""
-        self._forget(now_ns)
         self.used += amount
         self._mean += amount - (self._mean >> MEMORY_SHIFT)
-        self._pay(amount, max(now_ns - self._credit_ns, self._paid_ns))
+        if self.limit:
+            self._pay(amount, max(now_ns - self._credit_ns, self._paid_ns))
         slot = self._slots[-1] if self._slots else None
-        if slot is None or now_ns - slot.first_ns >= min(SLOT_NS, self._window_ns >> 8):
+        if slot is None or now_ns - slot.first_ns >= self._slot_ns:
+            self._forget(now_ns)
             slot = Slot(now_ns, now_ns, 0)
             self._slots.append(slot)
         slot.last_ns = now_ns
@@ -109,7 +111,8 @@ class Pace:
         if slot.last_ns:
             slot.amount += more
             self.used += more
-        self._pay(more, self._paid_ns)
+        if self.limit:
+            self._pay(more, self._paid_ns)
 
     def within_window(self, now_ns: int) -> int:
         """What began within the window."""

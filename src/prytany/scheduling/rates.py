@@ -82,6 +82,8 @@ class Rates:
     def ready_ns(self, tokens: int, now_ns: int) -> int:
         """The earliest time at which a call of that many tokens may begin: `now_ns`, or later."""
         soonest_ns = max(now_ns, self.paused_ns)
+        if not (self.requests.limit or self.tokens.limit):
+            return soonest_ns
         return max(soonest_ns, self.requests.ready_ns(1, now_ns), self.tokens.ready_ns(tokens, now_ns))
 
     def take(self, tokens: int, now_ns: int) -> Taken:

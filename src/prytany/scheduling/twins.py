@@ -105,9 +105,17 @@ class TwinScheduler(Scheduler):
         """As a scheduler's. Those that are the same, and wait for their turn, wait for this one from here on."""
         super().begun(key, now_ns)
         wanted = super().get(key)
-        if wanted is None or not wanted.same:
-            return
-        name = _name(wanted)
+        if wanted is not None and wanted.same:
+            self._is_asked(wanted, now_ns)
+
+    def admit(self, wanted: Wanted, now_ns: int) -> None:
+        """As a scheduler's; the same from there on."""
+        super().admit(wanted, now_ns)
+        if wanted.same:
+            self._is_asked(wanted, now_ns)
+
+    def _is_asked(self, wanted: Wanted, now_ns: int) -> None:
+        name, key = _name(wanted), wanted.call.key
         group = self._groups.setdefault(name, Group())
         group.waiting.pop(key, None)
         if group.asked:
