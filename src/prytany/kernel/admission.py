@@ -1,8 +1,8 @@
-"""Admission: when an effect that was asked for may begin.
+"""Admission: when a tool that was asked for may begin.
 
-The step between the gate and the intent's effect. Today it holds one check, the turns at resources; slots, rates and
-budgets have their place beside it, and what is admitted has all of them at once. Nothing begins before the entry that
-says so (`tool.started`) is durable: so a call that still waits when the machine stops is not in doubt, it waits on.
+The step between the gate and the intent's effect, for tools: the turns at resources. That of models, with places,
+rates and budgets at once, is `model_turns`. Nothing begins before the entry that says so (`tool.started`) is durable:
+so a call that still waits when the machine stops is not in doubt, it waits on.
 """
 
 from __future__ import annotations
