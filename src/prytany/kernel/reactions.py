@@ -366,7 +366,6 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.CallsDenied: Reactions.on_denied,
     ev.ModelReserved: Reactions.on_reserved,
     ev.ProcessScheduled: Reactions.on_scheduled,
-    ev.ContentForgotten: lambda self, entry, e: self._k.model_sparing.forgotten(e.pid),
     ev.ProcessSignalled: Reactions.on_signalled,
     ev.ProcessReady: Reactions.on_ready,
     ev.ProcessContinued: Reactions.on_ready,

@@ -9,6 +9,7 @@ from prytany.abi import events as ev
 from prytany.kernel.effects import Effects
 from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.ledger import Durable
+from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.model_turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
@@ -19,6 +20,7 @@ class Core(Protocol):
     """The kernel, as these reactions see it."""
 
     effects: Effects
+    model_sparing: ModelSparing
     model_turns: ModelTurns
     exceeding: Exceeding
     notices: Notices
@@ -55,6 +57,7 @@ def reaped(k: Core, entry: Durable, e: ev.ProcessReaped) -> None:
 def forgotten(k: Core, entry: Durable, e: ev.ContentForgotten) -> None:
     """What it said is nowhere any more, in memory neither."""
     k.effects.contexts.let_go(e.pid)
+    k.model_sparing.forgotten(e.pid)
 
 
 def redeclared(k: Core, entry: Durable, e: ev.AgentDeclared | ev.AgentWithdrawn) -> None:
