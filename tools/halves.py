@@ -18,11 +18,20 @@ NONE_COLLECTED = 5
 """Pytest's exit status where nothing is to be done."""
 
 
+WAITING = ("surfaces", "unit/drivers", "unit/runtime", "unit/system")
+"""What starts processes, below `tests`, and waits for them."""
+
+
 def halves() -> tuple[list[str], list[str]]:
     """The folders and files of tests, without loss: what is added goes to the second by itself."""
-    found = sorted(path for path in (ROOT / "tests").iterdir() if path.name not in ("__pycache__",))
-    names = [str(path.relative_to(ROOT)) for path in found if path.is_dir() or path.name.startswith("test_")]
-    return ["tests/surfaces"], [name for name in names if name != "tests/surfaces"]
+    tests = ROOT / "tests"
+    parts = [part for path in tests.iterdir() for part in (path.iterdir() if path.name == "unit" else [path])]
+    names = sorted(
+        str(part.relative_to(tests))
+        for part in parts
+        if part.name != "__pycache__" and (part.is_dir() or part.name.startswith("test_"))
+    )
+    return [f"tests/{name}" for name in WAITING], [f"tests/{name}" for name in names if name not in WAITING]
 
 
 def main() -> int:
