@@ -101,6 +101,7 @@ def test_a_talk_on_a_terminal(folder: Path) -> None:
         person.until("> ")
         person.type("Speak slowly.\n")
         person.until("slowly.\r\n")
+        until_asked(folder / "home")
         person.type(b"\x03")
         person.until("[interrupted]")
         person.until("> ")

@@ -25,7 +25,6 @@ from prytany.cli.bringing import resolved
 from prytany.cli.failure import advised
 from prytany.cli.heeded import asked_by_nobody, only_at_begin
 from prytany.cli.last import last_notices
-from prytany.cli.may_spend import tell_may_spend
 from prytany.cli.run import Terms
 from prytany.cli.talking import talk_with
 from prytany.cli.text import note
@@ -123,8 +122,10 @@ async def _begin(client: Client, fleet: str, agent: str, manner: Manner, *, own:
         fleet, agent, user_of(manner.user), kept=manner.kept, grace_ms=manner.grace_ms, tags=manner.tags,
         budget=manner.budget,
     )  # fmt: skip
-    await tell_may_spend(client, [row.session], manner.as_json, session=row.session)
-    return await talk_with(client, row.session, after, manner.as_json, manner.say, session=True, own=own)
+    accounts = await client.budgets(row.session)
+    return await talk_with(
+        client, row.session, after, manner.as_json, manner.say, session=True, own=own, accounts=accounts
+    )
 
 
 def attach_to(home: Path, manner: Manner, pid: int) -> int:

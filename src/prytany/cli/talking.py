@@ -11,16 +11,17 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from prytany.abi import limits
-from prytany.abi.control import Said
+from prytany.abi.control import AccountRow, Said
 from prytany.abi.errors import Eintr, Einval, Eio, Esrch, KernelError, error_of
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command
 from prytany.cli.failure import INTERRUPTED, advised
 from prytany.cli.lines import Lines, all_of_input, checked
+from prytany.cli.may_spend import say_accounts
 from prytany.cli.outlet import Untaken
 from prytany.cli.screen import Screen
 from prytany.cli.slash import carry_out, command_of, refused
@@ -38,7 +39,16 @@ LEAVING_S = 0.5
 
 
 async def talk_with(
-    client: Client, pid: int, after: int, as_json: bool, say: str | None, *, session: bool, own: bool, recalls: int = 0
+    client: Client,
+    pid: int,
+    after: int,
+    as_json: bool,
+    say: str | None,
+    *,
+    session: bool,
+    own: bool,
+    recalls: int = 0,
+    accounts: Sequence[AccountRow] | None = None,
 ) -> int:
     """Talk until the lines end or the process does; the exit code.
 
@@ -51,6 +61,7 @@ async def talk_with(
         session: there is one.
         own: the kernel lives in this process.
         recalls: what was heard up to there is only for a person at a terminal.
+        accounts: what a session that has just begun may spend, to be said at its start.
     """
     screen = Screen(as_json, command("incidents", client.home), alone=say is not None,
                     why=command(f"why {format_pid(Pid(pid))}", client.home))  # fmt: skip
@@ -60,7 +71,7 @@ async def talk_with(
         after = recalls
     talk = Talk(client, pid, after, screen, session=session, own=own)
     try:
-        return await _Conversation(talk, lines).run(say)
+        return await _Conversation(talk, lines).run(say, accounts)
     finally:
         lines.close()
 
@@ -89,7 +100,7 @@ class _Conversation:
         self._untaken = False
         """A signal was heeded by a write that waited; the loop hears of it as well, and later."""
 
-    async def run(self, say: str | None) -> int:
+    async def run(self, say: str | None, accounts: Sequence[AccountRow] | None = None) -> int:
         """Until the lines end, the process does, or somebody has enough; the exit code."""
         loop = asyncio.get_running_loop()
         talk = self._talk
@@ -103,6 +114,8 @@ class _Conversation:
         try:
             if say is None:
                 _greet(talk, talk.screen.as_json)
+            if accounts is not None:  # said when signals are heeded: whoever waits for a word may send one
+                say_accounts(accounts, talk.pid, talk.screen.as_json, session=talk.pid)
             first: list[asyncio.Future[Any]] = [speaker, listener]
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if listener.done() and not speaker.done():
