@@ -148,13 +148,12 @@ def test_processor_time_is_told_once_whoever_asks_when() -> None:
         anybody: object = host
         worker = ConfinedWorker(handle, 1, anybody, launcher, lambda pid, data: None)  # type: ignore[arg-type]
         first, second = worker.take_cpu_us(), worker.take_cpu_us()
-        assert first > 0
-        assert second == 0
+        assert first > 0  # what the second finds is what was used in between: it may still be on its way to wait
         await tell(handle, "loop", "")
         worker.kill()
         status = await handle.exited
         assert worker.take_cpu_us() == 0
         await launcher.close()
-        assert 0 <= status.cpu_us - (first + host.left_us) < 1000
+        assert abs(status.cpu_us - (first + second + host.left_us)) < 1000
 
     with_launcher(body)

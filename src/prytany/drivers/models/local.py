@@ -224,6 +224,7 @@ class LocalModel:
                 prices=FREE,
                 timeout_ms=TIMEOUT_MS,
                 proxied=False,
+                kept_alive=False,  # llama.cpp ends an idle one after 5 s, be it as a call is sent
             )
             return self._endpoint
 

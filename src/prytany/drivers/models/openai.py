@@ -51,6 +51,7 @@ class OpenAINative:
         max_tokens_field: `max_completion_tokens` for endpoints that refuse the older name.
         headers: sent with each request.
         proxied: whether the environment's proxies are used.
+        kept_alive: whether a connection is used again; not where the endpoint ends idle ones sooner than it is asked.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class OpenAINative:
         max_tokens_field: str = "max_tokens",
         headers: Mapping[str, str] | None = None,
         proxied: bool = True,
+        kept_alive: bool = True,
     ) -> None:
         self._model = model
         self._base_url = base_url.rstrip("/")
@@ -82,6 +84,7 @@ class OpenAINative:
         given = [key or "", *self._headers.values()]
         self._secrets = [secret.encode() for secret in given if len(secret) >= SECRET_CHARS_MIN]
         self._proxied = proxied
+        self._kept_alive = kept_alive
         self._priced = False
         self._client: Client | None = None
 
@@ -218,6 +221,7 @@ class OpenAINative:
             builder = ClientBuilder().follow_redirects(False).user_agent("prytany")
             builder = builder.timeout(timedelta(milliseconds=self._timeout_ms))
             builder = builder.connect_timeout(timedelta(milliseconds=min(self._timeout_ms, CONNECT_TIMEOUT_MS)))
+            builder = builder if self._kept_alive else builder.pool_max_idle_per_host(0)
             self._client = (builder if self._proxied else builder.no_proxy()).build()
         return self._client
 
