@@ -23,7 +23,7 @@ env: $(UV) ## make .venv with everything that is locked
 test: env ## the gate: format, lint, types, imports, generated files, fast tests
 	@$(RUN) python -m tools.gate
 
-test-full: env ## the gate with the slow sweeps
+test-full: env ## the gate with the slow sweeps, and coverage by branch
 	@$(RUN) python -m tools.gate --full
 
 test-pythons: $(UV) ## the fast tests on each Python that is promised, as far as uv finds them

@@ -3,7 +3,7 @@
 People, hooks and CI run this one script, so that what passes on one machine passes on the next.
 
     python -m tools.gate             all checks, fast tests
-    python -m tools.gate --full      all checks, all tests
+    python -m tools.gate --full      all checks, all tests, with coverage by branch
     python -m tools.gate mypy pytest only these, in the gate's order
     python -m tools.gate --list      what there is
 """
@@ -41,6 +41,8 @@ def checks(*, full: bool) -> list[Check]:
     """The whole gate, cheapest first."""
     python = [sys.executable]
     pytest = [*python, "-m", "tools.halves"]
+    covered = [[*python, "-m", "coverage", "erase"], [*pytest, "--coverage", "-m", "slow or not slow"],
+               [*python, "-m", "coverage", "report"]]  # fmt: skip
     generate = [[*python, "-m", "tools.generate", "--check"]] if importlib.util.find_spec("tools.generate") else []
     return [
         Check("format", "ruff format", [[tool("ruff"), "format", "--check", "."]]),
@@ -49,15 +51,7 @@ def checks(*, full: bool) -> list[Check]:
         Check("pyright", "types of the product, by a second reader", [[tool("pyright"), "--warnings"]]),
         Check("imports", "who may import whom", [[tool("lint-imports"), "--no-cache", "--no-logo"]]),
         Check("generated", "generated files are up to date", generate),
-        Check(
-            "pytest",
-            "all tests, with branch coverage" if full else "fast tests, with branch coverage",
-            [
-                [*python, "-m", "coverage", "erase"],
-                [*pytest, "-m", "slow or not slow"] if full else pytest,
-                [*python, "-m", "coverage", "report"],
-            ],
-        ),
+        Check("pytest", "all tests, with branch coverage" if full else "fast tests", covered if full else [pytest]),
     ]
 
 

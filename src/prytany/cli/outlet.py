@@ -1,10 +1,15 @@
 """Standard output that somebody may not take: a write to it stands still, and the loop heeds no signal meanwhile.
 
-Python itself looks for signals while a write waits. So who is told to end in the middle of one is heeded there.
+Python looks for signals between its steps, so who is told to end while output waits is heeded there. A signal that
+comes just before a call of the system would not be seen until that returns: so nothing waits in a write, but in short
+looks at whether there is room for one.
 """
 
 from __future__ import annotations
 
+import io
+import os
+import select
 import signal
 import sys
 from types import FrameType
@@ -13,6 +18,10 @@ from prytany.drivers.clocks.system import SystemClock
 
 STUCK_NS = 1_000_000_000
 """From then on Ctrl-C means a write that waits, and not the answer that it is a part of."""
+LOOK_MS = 100
+"""So late a signal may be seen that came between two steps of Python."""
+ROOM_BYTES = 512
+"""What certainly goes into a pipe or a terminal that has room at all: the least PIPE_BUF that POSIX allows."""
 
 
 class Untaken(Exception):
@@ -34,12 +43,17 @@ class Outlet:
 
     def write(self, text: str) -> None:
         """Write it at once. Raises OSError, and Untaken where a signal comes that ends this, or has just come."""
-        if self._unheeded not in (0, signal.SIGINT):
-            raise Untaken(self._unheeded)
         self._since_ns = self._clock.now_ns()
         try:
-            sys.stdout.write(text)
+            if self._unheeded not in (0, signal.SIGINT):
+                raise Untaken(self._unheeded)
             sys.stdout.flush()
+            try:
+                number = sys.stdout.fileno()
+            except io.UnsupportedOperation:  # not a file: it takes everything
+                sys.stdout.write(text)
+            else:
+                _write(number, text.encode(sys.stdout.encoding, sys.stdout.errors or "strict"))
         finally:
             self._since_ns = 0
 
@@ -53,3 +67,12 @@ class Outlet:
     def heeded(self) -> None:
         """The loop has come to it."""
         self._unheeded = 0
+
+
+def _write(number: int, data: bytes) -> None:
+    room = select.poll()
+    room.register(number, select.POLLOUT)
+    rest = memoryview(data)
+    while rest:
+        if room.poll(LOOK_MS):
+            rest = rest[os.write(number, rest[:ROOM_BYTES]) :]
