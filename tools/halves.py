@@ -20,7 +20,7 @@ NONE_COLLECTED = 5
 """Pytest's exit status where nothing is to be done."""
 
 
-WAITING = ("surfaces", "unit/drivers", "unit/runtime", "unit/system")
+WAITING = ("surfaces",)
 """What starts processes, below `tests`, and waits for them."""
 
 
