@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from prytany.abi import control
@@ -9,7 +10,7 @@ from prytany.abi.budgets import Bounds
 from prytany.abi.errors import Eio
 
 
-class SchedulingClient:
+class SchedulingClient(ABC):
     """Part of `Client`."""
 
     async def queues(self) -> list[control.QueueRow]:
@@ -70,5 +71,5 @@ class SchedulingClient:
         found: control.Scheduled = await self._ask(control.ScheduleProcess(pid, qos, weight, deadline_ms))
         return found
 
-    async def _ask(self, command: control.Command) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    async def _ask(self, command: control.Command) -> Any: ...

@@ -13,6 +13,7 @@ reference, and compares all that a reader shows after each.
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,12 @@ def everything(reader: Reader) -> tuple[object, ...]:
     return shown
 
 
-class StoreSuite:
+class StoreSuite(ABC):
     """What every store has to do."""
 
+    @abstractmethod
     def open(self, folder: Path) -> Store:
         """Open the store that lies, or will lie, in `folder`."""
-        raise NotImplementedError
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Any:

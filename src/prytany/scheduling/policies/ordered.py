@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from prytany.scheduling.call import Call
@@ -9,16 +10,16 @@ from prytany.scheduling.policies.policy import Moment
 from prytany.scheduling.ranked import Ranked
 
 
-class Ordered:
+class Ordered(ABC):
     """Calls by `rank`, which a policy of this kind defines."""
 
     def __init__(self) -> None:
         self._calls: dict[int, Call] = {}
         self._order: Ranked[int] = Ranked()
 
+    @abstractmethod
     def rank(self, call: Call, at: Moment) -> Any:
         """Where it stands; the lowest is first."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -38,16 +39,16 @@ class Ordered:
         key = self._order.first()
         return None if key is None else self._calls[key]
 
+    @abstractmethod
     def because(self, call: Call, at: Moment) -> str:
         """See `Policy`; each says it in its own words."""
-        raise NotImplementedError
 
     def begin(self, call: Call, at: Moment) -> None:
         """See `Policy`."""
         self.withdraw(call)
 
-    def admit(self, call: Call) -> None:
+    def admit(self, call: Call) -> None:  # noqa: B027 - nothing changes
         """See `Policy`."""
 
-    def settle(self, call: Call, prompt: int, completion: int) -> None:
+    def settle(self, call: Call, prompt: int, completion: int) -> None:  # noqa: B027 - nothing changes
         """See `Policy`: it changes nothing here."""
