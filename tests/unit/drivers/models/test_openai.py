@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from prytany.abi import limits
 from prytany.drivers.models.failures import RETRYABLE, parse_retry_after_ms
 from prytany.drivers.models.openai import OpenAINative
 from prytany.drivers.models.prices import Prices, listed_cost_usd_micros
 from prytany.drivers.models.scripted import Rule, ScriptedCall, ScriptedModel
-from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelRequest, ToolSpec, Usage
+from prytany.ports.model import Allowance, Embedded, ModelAnswer, ModelFailure, ModelRequest, Told, ToolSpec, Usage
 from prytany.testing.model_endpoint import Fault, ModelEndpoint
 
 T = TypeVar("T")
@@ -189,6 +190,20 @@ def test_retry_after_is_read_in_each_of_its_forms(headers: dict[str, str], wait_
 def test_a_rate_limit_says_how_long_to_wait() -> None:
     error, _ = run(ask(Fault.refusal(429, retry_after="3")))
     assert error.retry_after_ms == 3_000
+
+
+SAID = {"x-ratelimit-limit-requests": "60", "X-RateLimit-Remaining-Tokens": "0", "x-ratelimit-reset-tokens": "1m30s"}
+TOLD = Told(Allowance(limit=60), Allowance(left=0, reset_ns=90 * 10**9))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_an_endpoint_says_of_its_limits_comes_with_an_answer_and_with_a_refusal(stream: bool) -> None:
+    *_, answer, _ = run(ask(Fault(headers=SAID), stream=stream))
+    assert answer.told == TOLD
+    error, _ = run(ask(replace(Fault.refusal(429), headers=SAID), stream=stream))
+    assert error.told == TOLD
+    *_, answer, _ = run(ask(stream=stream))
+    assert answer.told is None
 
 
 def test_the_key_is_sent_and_shown_nowhere() -> None:
