@@ -41,8 +41,7 @@ def checks(*, full: bool) -> list[Check]:
     """The whole gate, cheapest first."""
     python = [sys.executable]
     pytest = [*python, "-m", "tools.halves"]
-    covered = [[*python, "-m", "coverage", "erase"], [*pytest, "--coverage", "-m", "slow or not slow"],
-               [*python, "-m", "coverage", "report"]]  # fmt: skip
+    covered = [[*python, "-m", "coverage", "erase"], [*pytest, "--coverage"], [*python, "-m", "coverage", "report"]]
     generate = [[*python, "-m", "tools.generate", "--check"]] if importlib.util.find_spec("tools.generate") else []
     return [
         Check("format", "ruff format", [[tool("ruff"), "format", "--check", "."]]),
@@ -51,7 +50,8 @@ def checks(*, full: bool) -> list[Check]:
         Check("pyright", "types of the product, by a second reader", [[tool("pyright"), "--warnings"]]),
         Check("imports", "who may import whom", [[tool("lint-imports"), "--no-cache", "--no-logo"]]),
         Check("generated", "generated files are up to date", generate),
-        Check("pytest", "all tests, with branch coverage" if full else "fast tests", covered if full else [pytest]),
+        Check("pytest", "fast tests, with branch coverage" if full else "fast tests", covered if full else [pytest]),
+        *([Check("slow", "the slow sweeps", [[*pytest, "-m", "slow"]])] if full else []),
     ]
 
 
