@@ -7,9 +7,8 @@ of it was delivered meanwhile. Who is told before the attempt has begun does not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
 
 from prytany.ports.model import Model, Usage
 from prytany.ports.turns import Turn, takes_turns
@@ -35,20 +34,33 @@ class AttemptTurn(Turn):
     """Somebody more urgent asked for it."""
 
 
+class _UnderWay(NamedTuple):
+    model: Model
+    turn: AttemptTurn
+    task: asyncio.Task[object] | None
+
+
 class GivingWay:
     """The attempts under way, by the keys of their calls."""
 
     def __init__(self) -> None:
-        self._tell: dict[int, Callable[[], None]] = {}
+        self._under_way: dict[int, _UnderWay] = {}
         self._early: set[int] = set()
 
     def tell(self, key: int) -> None:
         """Call `key` is to give way."""
-        tell = self._tell.get(key)
-        if tell is None:
+        under_way = self._under_way.get(key)
+        if under_way is None:
             self._early.add(key)
-        else:
-            tell()
+            return
+        model, turn, task = under_way
+        if turn.asked:
+            return
+        turn.asked = True
+        if takes_turns(model):
+            turn.give_way()
+        elif task is not None:
+            task.cancel()
 
     def forget(self, key: int) -> None:
         """The call is closed."""
@@ -61,31 +73,14 @@ class GivingWay:
         if key in self._early:
             self._early.discard(key)
             raise GaveWay(None, asked=True)
-        with self._told(key, model, turn):
-            try:
-                return await once(model, turn)
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                # Cancelled to give way, and by nobody else: then it is not to end, but to wait for another turn.
-                if turn.asked and not takes_turns(model) and task is not None and task.uncancel() == 0:
-                    raise GaveWay(None, asked=True) from None
-                raise
-
-    @contextmanager
-    def _told(self, key: int, model: Model, turn: AttemptTurn) -> Generator[None]:
         task = asyncio.current_task()
-
-        def tell() -> None:
-            if turn.asked:
-                return
-            turn.asked = True
-            if takes_turns(model):
-                turn.give_way()
-            elif task is not None:
-                task.cancel()
-
-        self._tell[key] = tell
+        self._under_way[key] = _UnderWay(model, turn, task)
         try:
-            yield
+            return await once(model, turn)
+        except asyncio.CancelledError:
+            # Cancelled to give way, and by nobody else: then it is not to end, but to wait for another turn.
+            if turn.asked and not takes_turns(model) and task is not None and task.uncancel() == 0:
+                raise GaveWay(None, asked=True) from None
+            raise
         finally:
-            del self._tell[key]
+            del self._under_way[key]

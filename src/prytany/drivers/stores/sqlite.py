@@ -32,9 +32,10 @@ _CHECKPOINT_PAGES = 2_000  # 16 MB of log: rare enough to be cheap, small enough
 _PAGE_BYTES = 8_192  # fewer frames a commit than 4,096; more would make a lone entry dear
 _BUSY_MS = 5_000
 _SNAPSHOTS_KEPT = 2
-_INSERT_ROW = "INSERT INTO rows VALUES(?, ?, ?, ?)"
-_ROWS_AT_ONCE = 32  # each step of a statement gives up the interpreter's lock; fewer steps, a third less time
-_INSERT_ROWS = "INSERT INTO rows VALUES" + ",".join(["(?, ?, ?, ?)"] * _ROWS_AT_ONCE)
+_ROWS_AT_ONCE = 32
+# Each step of a statement gives up the interpreter's lock, and waits for it again while the loop is busy: so all rows
+# of a group go in one step, which is a transaction of its own where there is nothing beside them.
+_INSERT_ROWS = ["INSERT INTO rows VALUES" + ",".join(["(?, ?, ?, ?)"] * rows) for rows in range(_ROWS_AT_ONCE + 1)]
 _INSERT_BODY = "INSERT INTO bodies VALUES(?, ?, ?, ?) ON CONFLICT(tenant, digest) DO NOTHING"
 _INSERT_SNAPSHOT = "INSERT INTO snapshots(seq, hash, version, state, digest) VALUES(?, ?, ?, ?, ?)"
 _DROP_SNAPSHOTS = "DELETE FROM snapshots WHERE id NOT IN (SELECT id FROM snapshots ORDER BY id DESC LIMIT ?)"
@@ -142,11 +143,13 @@ class SqliteStore:
     def _write(self, rows: Sequence[Row], bodies: Sequence[Body]) -> None:
         cursor = self._cursor
         try:
+            if rows and not bodies and len(rows) <= _ROWS_AT_ONCE:
+                cursor.execute(_INSERT_ROWS[len(rows)], tuple(chain.from_iterable(rows)))
+                return
             cursor.execute("BEGIN IMMEDIATE")
-            whole = len(rows) // _ROWS_AT_ONCE * _ROWS_AT_ONCE
-            for start in range(0, whole, _ROWS_AT_ONCE):
-                cursor.execute(_INSERT_ROWS, tuple(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])))
-            cursor.executemany(_INSERT_ROW, rows[whole:])
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                group = rows[start : start + _ROWS_AT_ONCE]
+                cursor.execute(_INSERT_ROWS[len(group)], tuple(chain.from_iterable(group)))
             if bodies:
                 cursor.executemany(_INSERT_BODY, bodies)
             cursor.execute("COMMIT")
