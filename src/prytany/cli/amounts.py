@@ -19,7 +19,7 @@ A_MINUTE = "/min"
 FIELDS = {"tokens": "tokens", "usd": "usd_micros", "calls": "calls", "wall": "wall_ms", "processor": "processor_ms"}
 KEYS = {key: field for key, field in FIELDS.items() if field in Bounds.__struct_fields__}
 """As people write them, to the names that bounds have."""
-EXAMPLE = "write it as tokens=10000, usd=1.5, calls=20 or wall=10m; a minute's as tokens/min=5000"
+EXAMPLE = "write it as tokens=10000, usd=1.5, calls=20, wall=10m or processor=5m; a minute's as tokens/min=5000"
 MICROS = 1_000_000
 
 

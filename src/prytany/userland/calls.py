@@ -67,7 +67,7 @@ class Calls:
             tools: by name; never more than the caller's; None is what the caller has.
             qos: its class of service; never above the caller's; empty is what it has by itself.
             weight: its share beside others of its class; never above the caller's; 0 is that.
-            budget: of it and all below it: tokens, usd, calls, wall_s, and per_minute of the first three.
+            budget: of it and all below it: tokens, usd, calls, wall_s, processor_s, and per_minute of the first three.
 
         Errors: EACCES, EAGAIN, ENOENT, EPERM.
         """

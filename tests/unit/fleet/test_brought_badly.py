@@ -25,7 +25,7 @@ SOUND: dict[str, Any] = {
             "name": "one", "kind": "chat", "about": "talks", "model": "m", "tools": ["t.buy"], "unveil": {"/f/d": "r"},
             "spawns": ["two"], "restarts": 1, "service": False, "tags": ["night"], "qos": "background", "weight": 2,
             "bytes_per_second": 1000,
-            "budget": {"tokens": 9, "usd": 0.5, "calls": 3, "wall_s": 60.0, "of": "process",
+            "budget": {"tokens": 9, "usd": 0.5, "calls": 3, "wall_s": 60.0, "processor_s": 5.0, "of": "process",
                        "per_minute": {"tokens": 9, "usd": 0.5, "calls": 3}},
             "chat": {
                 "instruction": "hi", "turns": 2, "answer": {"type": "object"}, "temperature": 0.5, "max_tokens": 5,
@@ -60,6 +60,7 @@ WRONG: tuple[Any, ...] = (
     None, True, -1, 1 << 40, 1.5, float("nan"), float("inf"), "", "\x1b[2J", "a\0b", "no such", "../up", "x" * 500_000,
     b"", b"\xff", [], [None], ["no such"], {}, {"": ""}, {"no such": "x"}, {"/f": "rwx"}, {1: 2},
     {"a": {"type": "strng"}}, {"tokens": 0}, {"usd": float("nan")}, {"wall_s": float("inf")},
+    {"processor_s": float("nan")},
     {"per_minute": {"usd": float("nan")}}, {"of": "tree"}, [{"model": "m"}], [{"model": "e", "qos": 0}],
     [{"model": "m", "qos": []}], [{"model": "m", "budget_below": "0%"}], ["m", "m"], ["e"], ["m"] * 10_000,
     [{"model": "m", "qos": "utility"}] * 10_000,

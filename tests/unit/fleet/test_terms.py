@@ -92,7 +92,11 @@ def test_what_is_wrong_with_a_model_is_said_with_its_place(tmp_path: Path, keys:
 @pytest.mark.parametrize(
     ("budget", "said"),
     [
-        ("{}", "say what it bounds: `tokens`, `usd`, `calls`, `wall_s`, or `per_minute`; or write `unlimited`"),
+        (
+            "{}",
+            "say what it bounds: `tokens`, `usd`, `calls`, `wall_s`, `processor_s`, or `per_minute`; or write"
+            " `unlimited`",
+        ),
         ("{per_minute: {}}", "say what it bounds"),
         ("{of: tree}", "say what it bounds"),
         ("none", "`unlimited` is wanted, and this is 'none'"),
@@ -113,6 +117,8 @@ def test_what_is_wrong_with_a_model_is_said_with_its_place(tmp_path: Path, keys:
         ("{calls: true}", "a whole number is wanted, and this is 'true'"),
         ("{calls: 0}", "0 is too little"),
         ("{wall_s: 0}", "is too little"),
+        ("{processor_s: 0}", "is too little"),
+        ("{per_minute: {processor_s: 60}}", "there is no such key"),
         ("{wall_s: 1h}", "a number is wanted, and this is '1h'"),
         ("{wall: 60}", "there is no such key"),
         ("{tokens: 5, of: run}", "is wanted, and this is 'run'"),
@@ -207,8 +213,10 @@ def test_what_an_agent_does_not_say_is_as_the_defaults_say(tmp_path: Path) -> No
 
 
 def test_budgets_are_counted_in_the_kernels_units(tmp_path: Path) -> None:
-    fleet = loaded(tmp_path, f"{ONE}budget: {{usd: 0.25, wall_s: 1.5, per_minute: {{calls: 3, usd: 0.0001}}}}")
-    assert known_budget(fleet.budget) == Budget(Bounds(-1, 250_000, -1, 1_500), Bounds(-1, 100, 3))
+    fleet = loaded(
+        tmp_path, f"{ONE}budget: {{usd: 0.25, wall_s: 1.5, processor_s: 2, per_minute: {{calls: 3, usd: 0.0001}}}}"
+    )
+    assert known_budget(fleet.budget) == Budget(Bounds(-1, 250_000, -1, 1_500, 2_000), Bounds(-1, 100, 3))
     assert known_budget("unlimited") == Budget()
     assert known_budget(None) is None
 

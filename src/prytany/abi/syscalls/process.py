@@ -32,7 +32,7 @@ CALLS = (
             Argument(
                 "budget",
                 "dict[str, Any] | None",
-                "of it and all below it: tokens, usd, calls, wall_s, and per_minute of the first three",
+                "of it and all below it: tokens, usd, calls, wall_s, processor_s, and per_minute of the first three",
                 None,
             ),
         ),

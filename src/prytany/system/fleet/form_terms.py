@@ -123,14 +123,17 @@ class RunBudget(PerMinute, frozen=True):
     wall_s: (
         Annotated[float, Meta(ge=0.001, le=WALL_S_MAX, description="seconds from its begin on, downtime too")] | None
     ) = None
+    processor_s: (
+        Annotated[float, Meta(ge=0.001, le=WALL_S_MAX, description="seconds of the processor, of workers")] | None
+    ) = None
     per_minute: Annotated[PerMinute | None, Meta(description="within any minute")] = None
 
     @property
     def bounds(self) -> Bounds:
         """As the kernel counts, in total."""
         found = super().bounds
-        wall_ms = NONE if self.wall_s is None else round(self.wall_s * 1_000)
-        return Bounds(found.tokens, found.usd_micros, found.calls, wall_ms)
+        wall_ms, processor_ms = (NONE if s is None else round(s * 1_000) for s in (self.wall_s, self.processor_s))
+        return Bounds(found.tokens, found.usd_micros, found.calls, wall_ms, processor_ms)
 
     @property
     def known(self) -> Known:

@@ -88,7 +88,7 @@ def _budget(
 ) -> Found:  # fmt: skip
     if isinstance(budget, RunBudget):
         minute = budget.per_minute
-        money = (budget.usd, budget.wall_s, minute.usd if minute is not None else None)
+        money = (budget.usd, budget.wall_s, budget.processor_s, minute.usd if minute is not None else None)
         if not all(math.isfinite(amount or 0) for amount in money):
             yield path, "an amount is no number"
             return

@@ -64,7 +64,8 @@ def budget_faults(budget: RunBudgeted | AgentBudgeted | None, path: Path) -> Fou
     if not isinstance(budget, RunBudget):
         return
     if budget.known == RunBudget().known:
-        yield path, "say what it bounds: `tokens`, `usd`, `calls`, `wall_s`, or `per_minute`; or write `unlimited`"
+        keys = "`tokens`, `usd`, `calls`, `wall_s`, `processor_s`, or `per_minute`"
+        yield path, f"say what it bounds: {keys}; or write `unlimited`"
 
 
 class Asks(NamedTuple):
