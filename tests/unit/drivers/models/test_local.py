@@ -138,7 +138,7 @@ def test_a_process_that_hangs_is_replaced_at_the_call_after_the_one_that_was_giv
             assert hung is not None
             os.kill(hung, signal.SIGSTOP)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(model.chat(CAPITAL), 0.1)
+                await asyncio.wait_for(model.chat(CAPITAL), 0.5)  # long enough that it was sent
             return (await model.chat(CAPITAL)).text, model.pid != hung
         finally:
             await model.close()
