@@ -86,6 +86,7 @@ def main() -> int:
     if unknown := set(options.names) - {check.name for check in gate}:
         parser.error(f"no such check: {', '.join(sorted(unknown))}")
     environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles everything anew
     begun = perf_counter()
     for check in gate:
         if options.names and check.name not in options.names:
