@@ -20,10 +20,12 @@ def accounts_of(state: ShardState, process: Process) -> Sequence[str]:
     known, table = state.budgets.accounts, state.table
     if not known:
         return ()
-    names = [process_account(process.pid)]
-    above: Process | None = process
-    while above is not None:
-        names.append(tree_account(above.pid))
-        above = table.get(above.parent) or table.get(above.above)
+    names, above = [process_account(process.pid), tree_account(process.pid)], process
+    while above.parent or above.above:
+        nearest = table.get(above.parent) or table.get(above.above)
+        if nearest is None:
+            break
+        names.append(tree_account(nearest.pid))
+        above = nearest
     names += (run_account(process.run), tenant_account(TENANT))
     return [name for name in names if name in known]

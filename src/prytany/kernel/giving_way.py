@@ -7,13 +7,10 @@ of it was delivered meanwhile. Who is told before the attempt has begun does not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
 
 from prytany.ports.model import Model, Usage
 from prytany.ports.turns import Turn, takes_turns
-
-T = TypeVar("T")
 
 
 class GaveWay(Exception):
@@ -28,59 +25,66 @@ class GaveWay(Exception):
 
 
 class AttemptTurn(Turn):
-    """A turn that knows why it ends."""
+    """A turn that knows whose it is, and why it ends.
+
+    Args:
+        model: who is asked.
+        is_up: as a turn's.
+        task: who makes the attempt.
+    """
 
     asked = False
     """Somebody more urgent asked for it."""
 
+    def __init__(self, model: Model, is_up: Callable[[int], bool], task: asyncio.Task[object] | None) -> None:
+        super().__init__(is_up=is_up)
+        self._model = model
+        self._task = task
 
-class _UnderWay(NamedTuple):
-    model: Model
-    turn: AttemptTurn
-    task: asyncio.Task[object] | None
+    def ask(self) -> None:
+        """Somebody more urgent asks for it."""
+        if self.asked:
+            return
+        self.asked = True
+        if takes_turns(self._model):
+            self.give_way()
+        elif self._task is not None:
+            self._task.cancel()
+
+    def was_taken(self) -> bool:
+        """Whether its task was cancelled for that, and by nobody else: then it is not to end, but to wait for another
+        turn. Asked once, when it is cancelled."""
+        taken = self.asked and not takes_turns(self._model)
+        return taken and self._task is not None and self._task.uncancel() == 0
 
 
 class GivingWay:
     """The attempts under way, by the keys of their calls."""
 
     def __init__(self) -> None:
-        self._under_way: dict[int, _UnderWay] = {}
+        self._under_way: dict[int, AttemptTurn] = {}
         self._early: set[int] = set()
 
     def tell(self, key: int) -> None:
         """Call `key` is to give way."""
-        under_way = self._under_way.get(key)
-        if under_way is None:
+        turn = self._under_way.get(key)
+        if turn is None:
             self._early.add(key)
-            return
-        model, turn, task = under_way
-        if turn.asked:
-            return
-        turn.asked = True
-        if takes_turns(model):
-            turn.give_way()
-        elif task is not None:
-            task.cancel()
+        else:
+            turn.ask()
 
     def forget(self, key: int) -> None:
         """The call is closed."""
         self._early.discard(key)
 
-    async def attempt(
-        self, key: int, model: Model, turn: AttemptTurn, once: Callable[[Model, AttemptTurn], Awaitable[T]]
-    ) -> T:  # fmt: skip
-        """What `once` gives. Raises what it raises, and GaveWay."""
+    def begins(self, key: int, turn: AttemptTurn) -> None:
+        """An attempt is about to begin. Raises GaveWay, and then it does not."""
         if key in self._early:
             self._early.discard(key)
             raise GaveWay(None, asked=True)
-        task = asyncio.current_task()
-        self._under_way[key] = _UnderWay(model, turn, task)
-        try:
-            return await once(model, turn)
-        except asyncio.CancelledError:
-            # Cancelled to give way, and by nobody else: then it is not to end, but to wait for another turn.
-            if turn.asked and not takes_turns(model) and task is not None and task.uncancel() == 0:
-                raise GaveWay(None, asked=True) from None
-            raise
-        finally:
+        self._under_way[key] = turn
+
+    def ended(self, key: int, turn: AttemptTurn) -> None:
+        """It is over, if it began."""
+        if self._under_way.get(key) is turn:
             del self._under_way[key]

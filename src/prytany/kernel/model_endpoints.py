@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -35,12 +34,19 @@ class ModelEndpoints:
         self._scheduler = scheduler
         self._said: dict[str, ModelLimits] = {}
         """What each endpoint's operator said when that was last looked at."""
+        self._features: dict[str, ModelFeatures] = {}
+        """Where that was read; the same again says the same."""
 
     def open(self, endpoint: str) -> RunQueue:
         """The queue of an endpoint, with what its operator says of it now."""
-        model = self._k.endpoint(endpoint)
-        said = _said(model.features) if model is not None else self._said.get(endpoint, ModelLimits())
-        known = self._said.get(endpoint)
+        model, known = self._k.endpoint(endpoint), self._said.get(endpoint)
+        if model is not None:
+            features = model.features
+            if self._features.get(endpoint) is features:
+                return self._scheduler.queues[endpoint]
+            self._features[endpoint], said = features, _said(features)
+        else:
+            said = known or ModelLimits()
         if known == said:
             return self._scheduler.queues[endpoint]
         self._said[endpoint] = said
@@ -95,7 +101,6 @@ def _allowance(said: Allowance | None) -> Heard | None:
     return None if said is None else Heard(said.limit, said.left, said.reset_ns)
 
 
-@lru_cache(256)
 def _said(features: ModelFeatures) -> ModelLimits:
     """What an operator says, and what follows from what the model is where nothing is said."""
     said = features.limits

@@ -51,6 +51,8 @@ class ModelRoutes:
         if features.routes:
             left = left_permille(self._k.ledger.state.budgets, accounts_of(self._k.ledger.state, process))
             name = routed(name, features.routes, process.qos, prompt(), left)
+        elif not features.fallback:
+            return name
         return self.instead(name, needs)
 
     def instead(self, name: str, needs: Collection[str]) -> str:

@@ -189,6 +189,8 @@ class ModelSparing:
     def closed(self, pid: int, n: int, seq: int, errno: str) -> None:
         """Entry `seq`, which is durable, ended call `n`. Those who wait for its answer get it."""
         turns = self._k.model_turns
+        if not turns.asking:
+            return
         key = turns.key_of(pid, n)
         asking = turns.asking.get(key)
         if asking is None or (given := asking.answer) is None:

@@ -240,9 +240,10 @@ class ModelTurns:
         self.anew.discard(key)
         self._between.pop(key, None)
         self.giving_way.forget(key)
-        now_ns = self._k.ledger.now_ns()
-        if self.scheduler.cancel(key, now_ns) is None:
-            self.scheduler.settled(key, CANCELLED, now_ns)
+        if self.scheduler.get(key) is not None:
+            now_ns = self._k.ledger.now_ns()
+            if self.scheduler.cancel(key, now_ns) is None:
+                self.scheduler.settled(key, CANCELLED, now_ns)
         self.fill_soon()
 
     def key_of(self, pid: int, n: int) -> int:

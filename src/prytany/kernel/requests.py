@@ -90,6 +90,8 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
 
     def needs(self) -> list[str]:
         """The features of an endpoint without which it cannot be asked. A stream can be done without."""
+        if not self.images and not self.request.tools and self.request.schema is None:
+            return []
         wanted = {"images": self.images, "tools": self.request.tools, "json_schema": self.request.schema is not None}
         return [feature for feature, needed in wanted.items() if needed]
 
@@ -111,7 +113,11 @@ def check_messages(messages: list[dict[str, Any]], call: str) -> int:
         checked = msgspec.convert(messages, list[_Message], builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise Einval(f"the messages do not fit: {error}", call=call) from None
-    return sum(_check_message(message, call) for message in checked)
+    images = 0
+    for message in checked:
+        if message.content.__class__ is not str:
+            images += _check_message(message, call)
+    return images
 
 
 def chat_of(args: Any) -> Chat:

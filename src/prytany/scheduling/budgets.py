@@ -122,9 +122,14 @@ class Budgets(msgspec.Struct):
 
     def reserved(self, pid: int, n: int, accounts: Sequence[str], amount: Amount, now_ns: int) -> None:
         """Fold a reservation: in all of the accounts. An earlier one of the same call is given back."""
-        self.released(pid, n)
+        calls = self.held.get(pid)
+        if calls is None:
+            calls = self.held[pid] = {}
+        elif n in calls:
+            self.charged(pid, n, NOTHING)
+            calls = self.held.setdefault(pid, {})
         second = now_ns // SECOND_NS
-        self.held.setdefault(pid, {})[n] = Held(list(accounts), amount, second)
+        calls[n] = Held(list(accounts), amount, second)
         for name in accounts:
             if (account := self.accounts.get(name)) is not None:
                 account.reserved += amount
@@ -140,7 +145,8 @@ class Budgets(msgspec.Struct):
             if (account := self.accounts.get(name)) is not None:
                 account.reserved -= held.amount
                 account.spent += used
-                _correct(account, held.second, used - held.amount)
+                if account.recent:
+                    _correct(account, held.second, used - held.amount)
 
     def processed(self, accounts: Sequence[str], processor_us: int) -> None:
         """Fold what workers took of the processor."""

@@ -44,7 +44,7 @@ class GivingWay:
     def began(self, call: Call) -> None:
         """It runs from here on."""
         self._calls[call.key] = call
-        if self._may_yield(call):
+        if self.preempts is not Preempts.NEVER and self._may_yield(call):
             left = -call.completion if self.preempts is Preempts.SAVED else -call.begun_ns
             self._order.put(call.key, (-call.qos, left))
 
@@ -62,7 +62,7 @@ class GivingWay:
 
     def ended(self, key: int) -> None:
         """It runs no more."""
-        if self._calls.pop(key, None) is not None:
+        if self._calls.pop(key, None) is not None and self._order:
             self._order.drop(key)
 
     def to(self, waits: Call) -> Call | None:

@@ -110,14 +110,16 @@ def _in_account(name: str, account: Account, amount: Amount, now_ns: int) -> Ver
         return Verdict(BREACH, name, "wall_ms", account.total.wall_ms)
     if account.total.processor_ms != NONE and account.processor_us > account.total.processor_ms * 1000:
         return Verdict(BREACH, name, "processor_ms", account.total.processor_ms)
-    waits = FITS
-    for kind in KINDS:
-        wanted, bound = amount.of(kind), account.total.of(kind)
+    waits, total, had, held = FITS, account.total, account.spent, account.reserved
+    for kind, wanted, bound, spent, reserved in (  # by name and not by `of`: this is on the way of every call
+        ("tokens", amount.tokens, total.tokens, had.tokens, held.tokens),
+        ("usd_micros", amount.usd_micros, total.usd_micros, had.usd_micros, held.usd_micros),
+        ("calls", amount.calls, total.calls, had.calls, held.calls),
+    ):
         if bound != NONE and wanted:
-            spent = account.spent.of(kind)
             if spent + wanted > bound:
                 return Verdict(BREACH, name, kind, bound, max(0, bound - spent))
-            if spent + account.reserved.of(kind) + wanted > bound:
+            if spent + reserved + wanted > bound:
                 waits = Verdict(LATER, name, kind, bound, account.left(kind), waits.at_ns)
     if account.minute != UNBOUNDED:
         for kind in KINDS:

@@ -169,7 +169,8 @@ class OpenAINative:
         # As `_open`, without a context manager of ours around the client's: this is on the way of every call.
         try:
             async with self._request(path, body, WHOLE_AHEAD_BYTES).build_streamed() as response:
-                await self._check(response)
+                if response.status != 200:
+                    raise await self._refusal(response)
                 received = await _read(response, limits.RESULT_BYTES_MAX)
                 return self._strike(received), read_told(response.get_header_all)
         except ModelFailure:
@@ -187,7 +188,8 @@ class OpenAINative:
         """An answer with status 200 whose body is still to be read; everything else is a ModelFailure."""
         try:
             async with self._request(path, body, STREAM_AHEAD_BYTES).build_streamed() as response:
-                await self._check(response)
+                if response.status != 200:
+                    raise await self._refusal(response)
                 yield response
         except ModelFailure:
             raise
@@ -207,12 +209,12 @@ class OpenAINative:
             builder = builder.header("Authorization", f"Bearer {self._key}", is_sensitive=True)
         return builder.body_bytes(body).streamed_read_buffer_limit(ahead_bytes)
 
-    async def _check(self, response: Response) -> None:
-        if response.status != 200:
-            text = self._strike(await _read(response, ERROR_BYTES_MAX, cut=True))
-            refusal = from_status(response.status, response.get_header, text)
-            refusal.told = read_told(response.get_header_all)
-            raise refusal
+    async def _refusal(self, response: Response) -> ModelFailure:
+        """What an answer with another status than 200 says."""
+        text = self._strike(await _read(response, ERROR_BYTES_MAX, cut=True))
+        refusal = from_status(response.status, response.get_header, text)
+        refusal.told = read_told(response.get_header_all)
+        return refusal
 
     def _connect(self) -> Client:
         if self._client is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple, Self
 
 from prytany.drivers.models.failures import utc_now
 from prytany.ports.model import Allowance, Told
@@ -28,22 +29,40 @@ Header = Callable[[str], Sequence[str]]
 """All values of a header, by its name in small letters."""
 
 
+class _Names(NamedTuple):
+    """The headers that speak of one quantity."""
+
+    limit: tuple[str, str]
+    left: tuple[str, str]
+    reset: tuple[str, str]
+
+    @classmethod
+    def of(cls, quantity: str) -> Self:
+        """As OpenAI names them, and as Anthropic does."""
+        said = ("limit", "remaining", "reset")
+        return cls(*((f"x-ratelimit-{what}-{quantity}", f"anthropic-ratelimit-{quantity}-{what}") for what in said))
+
+
+REQUESTS, TOKENS = _Names.of("requests"), _Names.of("tokens")
+
+
 def read_told(header: Header, now: Callable[[], datetime] = utc_now) -> Told | None:
     """What the headers of an answer, or of a refusal, say; None where they say nothing that can be believed."""
-    requests, tokens = _allowance(header, "requests", now), _allowance(header, "tokens", now)
+    requests, tokens = _allowance(header, REQUESTS, now), _allowance(header, TOKENS, now)
     return None if requests is None and tokens is None else Told(requests, tokens)
 
 
-def _allowance(header: Header, of: str, now: Callable[[], datetime]) -> Allowance | None:
-    limit = _number(_one(header, f"x-ratelimit-limit-{of}", f"anthropic-ratelimit-{of}-limit"))
-    left = _number(_one(header, f"x-ratelimit-remaining-{of}", f"anthropic-ratelimit-{of}-remaining"))
+def _allowance(header: Header, names: _Names, now: Callable[[], datetime]) -> Allowance | None:
+    limit_text, left_text = _one(header, names.limit), _one(header, names.left)
+    if not limit_text and not left_text:  # as most endpoints do, at each of their answers
+        return None
+    limit, left = _number(limit_text), _number(left_text)
     if limit is None and left is None:
         return None
-    text = _one(header, f"x-ratelimit-reset-{of}", f"anthropic-ratelimit-{of}-reset")
-    return Allowance(limit or 0, -1 if left is None else left, _until_ns(text, now))
+    return Allowance(limit or 0, -1 if left is None else left, _until_ns(_one(header, names.reset), now))
 
 
-def _one(header: Header, *names: str) -> str:
+def _one(header: Header, names: tuple[str, str]) -> str:
     """The value of the first of those headers that is there; "" where it comes twice."""
     for name in names:
         if values := header(name):

@@ -6,7 +6,7 @@ there. Any other that is to give way is ended, and what it generated is lost.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from prytany.kernel.effects.stream import Pieces
@@ -59,13 +59,13 @@ class Generation:
             pieces.flush()
         return answer
 
-    async def _answer(self, model: Model, turn: AttemptTurn) -> ModelAnswer | Aside:
+    def _answer(self, model: Model, turn: AttemptTurn) -> Awaitable[ModelAnswer | Aside]:
         if takes_turns(model):
             turn.aside = self._aside
-            return await self._last(model.turn(self.request, turn))
+            return self._last(model.turn(self.request, turn))
         if self._pieces is not None and model.features.streaming:
-            return await self._last(model.stream(self.request))
-        return await model.chat(self.request)
+            return self._last(model.stream(self.request))
+        return model.chat(self.request)
 
     async def _last(self, items: AsyncGenerator[str | ModelAnswer | Aside, None]) -> ModelAnswer | Aside:
         """What a stream ends with; its pieces are on their way. Raises ModelFailure."""

@@ -208,8 +208,8 @@ class ModelEffects:
         call = process.open.get(n)
         if call is None or call.reserved is None:
             return CLOSED
-        pid, turns = process.pid, self._owner.model_turns
-        tries = _Tries(self._owner.endpoint_name(process, named), needs)
+        pid, turns, task = process.pid, self._owner.model_turns, asyncio.current_task()
+        tries: _Tries | None = None
         while process.open.get(n) is call:
             if self.held:
                 await self._stand(process, n)
@@ -217,14 +217,20 @@ class ModelEffects:
             if model is None:
                 return _gone(named or process.model)
             reserved, used = call.reserved, CANCELLED
-            turn = AttemptTurn(is_up=partial(turns.endpoints.turn_is_up, call.seq))
+            turn = AttemptTurn(model, partial(turns.endpoints.turn_is_up, call.seq), task)
             ended: GaveWay | ModelFailure
             told: Told | None = None
             began_ns = self._began_ns[pid, n] = self._clock.now_ns()
             try:
-                answered = await turns.giving_way.attempt(call.seq, model, turn, once)
+                turns.giving_way.begins(call.seq, turn)
+                answered = await once(model, turn)
             except GaveWay as way:
                 ended, used = way, _gave_way(way)
+            except asyncio.CancelledError:
+                if not turn.was_taken():
+                    raise
+                ended = GaveWay(None, asked=True)
+                used = _gave_way(ended)
             except ModelFailure as error:
                 ended, used, told = error, _sent_away(error), error.told
             except Exception as error:
@@ -240,10 +246,13 @@ class ModelEffects:
             finally:
                 if self._began_ns.get((pid, n)) == began_ns:  # else the number is another call's by now
                     del self._began_ns[pid, n]
+                turns.giving_way.ended(call.seq, turn)
                 turns.over(call.seq, used, told)
             if process.open.get(n) is not call:
                 break  # it was closed, and this attempt charged, while it failed
             charged = _charged(pid, n, call, model, ended, self._took_us(began_ns))
+            if tries is None:
+                tries = _Tries(self._owner.endpoint_name(process, named), needs)
             pause_ns = 0
             if isinstance(ended, ModelFailure):
                 if call.pieces:

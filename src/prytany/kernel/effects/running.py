@@ -8,7 +8,7 @@ in the same place. None of these is in doubt after a crash; an effect that would
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +32,11 @@ from prytany.ports.files import Files
 from prytany.ports.model import Model
 from prytany.ports.tool import Tools
 from prytany.process.process import Process
+
+Effect = Callable[[Process, int, Any], Awaitable[Any]]
+"""Of an open call, by its process, its number and its arguments; what it gives is the result."""
+ENDLESS = frozenset({"message_receive", "message_call"})
+"""Calls whose subject is the time at which they are given up; 0 for never."""
 
 
 class Outside(NamedTuple):
@@ -77,12 +82,12 @@ class Effects:
         self.contexts = contexts.held
         self.paced = Paced(outside.clock, owner)
         self.models = ModelEffects(outside.clock, owner, contexts)
-        self._effects: dict[str, Callable[[Process, int, Any], Awaitable[Any] | None]] = {
+        self._effects: dict[str, Effect] = {
             "process_spawn": ProcessEffects(owner).spawn,
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
             "model_chat": self.models.chat,
-            "message_receive": self._deadline,
-            "message_call": self._deadline,
+            "message_receive": self._expire,
+            "message_call": self._expire,
             "model_embed": self.models.embed,
             "context_read": contexts.read,
             "context_fork": contexts.fork,
@@ -92,12 +97,8 @@ class Effects:
             "file_list": lambda p, n, a: outside.files.list(p.unveil, a.path),
         }
 
-    def _deadline(self, process: Process, n: int, args: Any) -> Awaitable[None] | None:
-        deadline_ns = process.open[n].subject
-        return self._expire(deadline_ns) if deadline_ns else None
-
-    async def _expire(self, deadline_ns: int) -> None:
-        await self._outside.clock.sleep_until(deadline_ns)
+    async def _expire(self, process: Process, n: int, args: Any) -> None:
+        await self._outside.clock.sleep_until(process.open[n].subject)
         raise Etimedout("nothing came in time")
 
     def has(self, call: str) -> bool:
@@ -106,17 +107,14 @@ class Effects:
 
     def start(self, process: Process, n: int, call: str, args: Any) -> None:
         """Begin the effect of an open call; a call that waits for another event has none."""
-        effect = self._effects.get(call)
-        if effect is not None and n not in self._tasks.get(process.pid, ()):
-            awaited = effect(process, n, args)
-            if awaited is not None:
-                task = asyncio.get_running_loop().create_task(self._run(process, n, call, awaited))
-                if isinstance(awaited, Coroutine):  # cancelled before its first step, it would never be awaited
-                    task.add_done_callback(lambda done: awaited.close())
-                own = self._tasks.get(process.pid)
-                if own is None:
-                    own = self._tasks[process.pid] = {}
-                own[n] = task
+        effect, own = self._effects.get(call), self._tasks.get(process.pid)
+        if effect is None or (own is not None and n in own):
+            return
+        if call in ENDLESS and not process.open[n].subject:
+            return  # it waits as long as it takes
+        if own is None:
+            own = self._tasks[process.pid] = {}
+        own[n] = asyncio.get_running_loop().create_task(self._run(process, n, call, effect, args))
 
     def begun(self) -> Iterator[tuple[int, int]]:
         """The calls whose effects are under way: process and number."""
@@ -156,11 +154,11 @@ class Effects:
         await self.contexts.close()
         await self.paced.close()
 
-    async def _run(self, process: Process, n: int, call: str, effect: Awaitable[Any]) -> None:
+    async def _run(self, process: Process, n: int, call: str, effect: Effect, args: Any) -> None:
         made = Finished(None)
         try:
             try:
-                answer = await effect
+                answer = await effect(process, n, args)
                 made = answer if isinstance(answer, Finished) else Finished(answer)
                 value, errno = pack(made.value), made.errno
                 if len(value) > limits.RESULT_BYTES_MAX:

@@ -160,11 +160,15 @@ class FairShare:
 
     def _rest(self, agent: int) -> None:
         # Whoever would be lifted anyway when it comes back need not be known any more.
-        if agent not in self._under_way:
-            self._resting.put(agent, self._counters[agent])
         least = self._waiting.first()
         floor = self._left if least is None else self._counters[least]
-        while (behind := self._resting.first()) is not None and self._counters[behind] <= floor:
+        if agent not in self._under_way:
+            if self._counters[agent] > floor:
+                self._resting.put(agent, self._counters[agent])
+            else:
+                self._resting.drop(agent)
+                del self._counters[agent]
+        while self._resting and (behind := self._resting.first()) is not None and self._counters[behind] <= floor:
             self._resting.drop(behind)
             del self._counters[behind]
 
