@@ -63,6 +63,14 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bytes_per_second: int = 0
 
 
+class Leaving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model that the file names no more, and that somebody may still ask."""
+
+    model: Model
+    secret: Secret | None = None
+    """Where its key is from."""
+
+
 class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A fleet, whole. It holds where secrets are from, and no secret."""
 
@@ -80,6 +88,8 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Of each run that begins with one of its agents."""
     marks: dict[str, str] = {}
     """As it is recorded: what tells the values of its variables from others; see `variables`."""
+    leaving: dict[str, Leaving] = {}
+    """As it is recorded: models that it named before; see `leaving`."""
 
 
 def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[str] = ()) -> ResolvedFleet:

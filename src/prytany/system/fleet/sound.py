@@ -50,7 +50,7 @@ def unpack_fleet(packed: bytes) -> ResolvedFleet:
         raise Einval(f"this is no resolved fleet: {visible(str(error)[:SAID_CHARS_MAX])}") from None
     for path, what in _faults(fleet):
         raise Einval(f"this is no resolved fleet: {show_path(path)}: {what}")
-    return msgspec.structs.replace(fleet, marks={})  # who keeps it says them
+    return msgspec.structs.replace(fleet, marks={}, leaving={})  # who keeps it says them
 
 
 def _faults(fleet: ResolvedFleet) -> Found:
