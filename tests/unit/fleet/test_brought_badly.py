@@ -49,6 +49,7 @@ SOUND: dict[str, Any] = {
         },
     },
     "budget": {"tokens": 9, "wall_s": 60.0, "per_minute": {"calls": 3}},
+    "up_budget": {"tokens": 5, "calls/min": 2},
     "secrets": {"k": {"env": "KEY"}, "l": {"file": "s"}, "c": {"credential": "c"}},
     "tools": {"t": "/f/t.py"}, "folders": {"d": "/f/d"},
     "notify": [

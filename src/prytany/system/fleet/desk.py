@@ -133,7 +133,7 @@ class FleetDesk:
         """Raises Einval where money is to bound agents that ask the model of the run, and that has no price."""
         for agent in fleet.agents.values():
             if not agent.model:
-                budgets = known_budget(fleet.budget), known_budget(agent.budget)
+                budgets = fleet.run_budget, known_budget(agent.budget)
                 check_price(self._kernel, self._model, budgets)
 
     def _let_go_of_models(self) -> None:
