@@ -52,6 +52,7 @@ from prytany.system.fleet.models import is_of_fleet
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.memory import watch_memory
+from prytany.system.model_prices import look_up_prices
 from prytany.system.opening import Opened, open_journal, store_errors
 from prytany.system.removal import watch_home
 from prytany.system.tools import open_tools
@@ -215,6 +216,7 @@ class Shard:
             )  # fmt: skip
             self.drivers.tools.update(loaded)
             bring_back(self.kernel, self.drivers)
+            await look_up_prices(self.drivers.models.values())
             self.kernel.begin(__version__, os.getpid())
             priority.come_first()
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))

@@ -37,6 +37,7 @@ from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.fleet.variables import marks_of
 from prytany.system.logs import Logs
+from prytany.system.model_prices import look_up_prices
 from prytany.system.programs import find_program
 from prytany.system.tools import load_tools
 
@@ -103,6 +104,7 @@ class Prepared:
                     behind["tools", name].append("secrets of its text of then")
             self._models = ready_models(fleet, kept, environment, lenient=self._lenient)
             self._left = ready_anew(self._kernel, self.number, before, kept, environment)
+            await look_up_prices(ready.opened.model for ready in self._models.values())
             self._agents = list(agents_of(fleet, self._names, find))
         except BaseException:
             await self.drop()

@@ -95,7 +95,7 @@ class FleetDesk:
                 await kernel.ledger.wait_entry(after)
 
     async def _bring(self, command: control.BringFleet, uid: int, *, lenient: bool = False) -> control.Plan:
-        fleet = unpack_fleet(command.fleet)
+        fleet = await asyncio.to_thread(unpack_fleet, command.fleet)  # it may have to look up prices
         async with self._bringing:
             there = self._kernel.fleets.staying(fleet.name)
             variables, number = self._drivers.variables, there.number if there else 0
