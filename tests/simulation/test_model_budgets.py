@@ -176,6 +176,86 @@ def test_the_time_of_a_budget_is_up_whether_or_not_anything_is_asked() -> None:
     check(shard)
 
 
+async def steps(proc: Process) -> str:
+    """Works without a model: a step a second."""
+    for _ in range(20):
+        await proc.sleep(1)
+        await proc.calls.nop(b"step")
+    return "done"
+
+
+def stepped(shard: VirtualShard) -> int:
+    return sum(event.call == "nop" for event in shard.events(ev.CallDone))
+
+
+IS_UP = "budget: the time of run:1 is up"
+
+
+def test_who_is_continued_after_its_time_was_up_stops_again_at_once_until_there_is_more() -> None:
+    shard = shard_of({"steps": steps})
+
+    async def live(kernel: Kernel) -> Any:
+        shard.spawn(kernel, "steps", budget=Budget(Bounds(tokens=100, wall_ms=5_500)))
+        await passes(6)
+        process = kernel.table.require(1)
+        assert process.reason == IS_UP
+        for _ in range(3):
+            kernel.operator.signal(1, Signal.CONT, uid=0)
+            await passes(4)
+            assert (process.state, process.reason) == (State.STOPPED, IS_UP)
+        kernel.exceeding.add("run:1", Bounds(tokens=5), uid=0)
+        await passes(4)
+        assert process.reason == IS_UP, "what it has more of is not time"
+        before = stepped(shard)
+        kernel.exceeding.add("run:1", Bounds(wall_ms=1_000), uid=0)
+        await passes(4)
+        assert process.reason == IS_UP, "nor is that enough: it was up for longer"
+        assert stepped(shard) == before <= 6
+        kernel.exceeding.add("run:1", Bounds(wall_ms=60_000), uid=0)
+        return (await kernel.operator.wait_ended(1))["result"]
+
+    assert shard.run(live) == "done"
+    assert stepped(shard) == 20
+    check(shard)
+
+
+def test_who_was_continued_when_no_kernel_ran_or_whose_time_was_up_then_does_not_go_on() -> None:
+    shard = shard_of({"steps": steps})
+
+    async def live(kernel: Kernel) -> Any:
+        for wall_ms in (5_500, 8_500):
+            shard.spawn(kernel, "steps", budget=Budget(Bounds(wall_ms=wall_ms)))
+        await passes(6)
+        kernel.operator.signal(1, Signal.CONT, uid=0)
+
+    async def goes_on(kernel: Kernel) -> Any:
+        await passes(20)
+        return [kernel.table.require(pid).reason for pid in (1, 2)]
+
+    shard.run(live)
+    shard.loop.run_until_complete(passes(10))
+    before = stepped(shard)
+    assert shard.run(goes_on) == [IS_UP, IS_UP.replace("1", "2")]
+    assert stepped(shard) == before
+    check(shard)
+
+
+def test_who_begins_below_an_account_whose_time_is_up_does_not_begin() -> None:
+    shard = shard_of({"steps": steps})
+
+    async def live(kernel: Kernel) -> Any:
+        kernel.exceeding.grant("tenant:0", Budget(Bounds(wall_ms=2_000)), uid=0)
+        await passes(3)
+        shard.spawn(kernel, "steps", budget=Budget())
+        await passes(3)
+        assert stepped(shard) == 0
+        assert kernel.table.require(1).reason == "budget: the time of tenant:0 is up"
+        kernel.exceeding.add("tenant:0", Bounds(wall_ms=100_000), uid=0)
+        return (await kernel.operator.wait_ended(1))["result"]
+
+    assert shard.run(live) == "done"
+
+
 def test_what_was_reaped_has_no_account_and_a_run_has_the_default() -> None:
     shard = shard_of()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -143,6 +144,70 @@ def test_an_attempt_that_is_not_begun_when_its_process_is_stopped_twice_in_a_mom
     shard.run(crash)
     shard.run(live)
     assert [event.cause for event in shard.events(ev.ModelUsed)] == ["lost", ""]
+    check(shard)
+
+
+class Timed(Ill):
+    """Knows when it was asked, in seconds."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.times: list[tuple[str, float]] = []
+
+    async def chat(self, request: Any) -> Any:
+        """See `NumbersModel`."""
+        self.times.append((str(request.messages[-1]["content"]).split(" ", 2)[2], asyncio.get_running_loop().time()))
+        return await super().chat(request)
+
+
+STOPS = [[(10, 10.5)], [(10, 10.5), (12, 12.5), (14, 14.5)], [(10, 80)]]
+
+
+@pytest.mark.parametrize("stops", STOPS, ids=str)
+def test_a_pause_before_a_further_attempt_is_not_cut_short_by_who_stops_and_goes_on(
+    stops: list[tuple[float, float]],
+) -> None:
+    model = Timed("m", limited())
+    model.kind, model.retry_after_ms = "unreachable", 60_000
+    shard = shard_of(model)
+
+    async def live(kernel: Kernel) -> Any:
+        pid, now = shard.spawn(kernel, "asks", "first", 1), 0.0
+        for stop, cont in stops:
+            await passes(stop - now)
+            kernel.operator.signal(pid, Signal.STOP, uid=0)
+            model.kind = ""
+            await passes(cont - stop)
+            kernel.operator.signal(pid, Signal.CONT, uid=0)
+            now = cont
+        other = shard.spawn(kernel, "asks", "second", 1)
+        await kernel.operator.wait_ended(other)
+        return (await kernel.operator.wait_ended(pid))["result"]
+
+    assert shard.run(live) == ["10 100 first 0"]
+    first, again_ = (at for name, at in model.times if name == "first 0")
+    assert max(60, stops[-1][1] - 1) < again_ - first < max(75, stops[-1][1] + 15)
+    assert (model.times[1][0] == "second 0") == (stops[-1][1] < 60), "nobody waits behind who pauses"
+    check(shard)
+
+
+def test_who_is_killed_in_the_pause_before_a_further_attempt_leaves_nothing() -> None:
+    model = Timed("m", limited())
+    model.kind, model.retry_after_ms = "unreachable", 60_000
+    shard = shard_of(model)
+
+    async def live(kernel: Kernel) -> Any:
+        pid = shard.spawn(kernel, "asks", "first", 1)
+        await passes(10)
+        for signal in (Signal.STOP, Signal.CONT, Signal.KILL):
+            kernel.operator.signal(pid, signal, uid=0)
+        model.kind = ""
+        await passes(100)
+        other = shard.spawn(kernel, "asks", "second", 1)
+        return (await kernel.operator.wait_ended(other))["result"]
+
+    assert shard.run(live) == ["10 100 second 0"]
+    assert [name for name, _ in model.times] == ["first 0", "second 0"]
     check(shard)
 
 

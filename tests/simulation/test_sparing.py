@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from prytany.abi import events as ev
-from prytany.abi.errors import KernelError
+from prytany.abi.errors import Einval, Emodel, KernelError
 from prytany.abi.signals import Signal
 from prytany.kernel.forgetting import forget_all
 from prytany.kernel.model_sparing import Spared
@@ -137,6 +137,27 @@ def test_an_answer_that_is_kept_answers_at_once_with_all_that_it_said() -> None:
     assert spared(fleet).missed == 2
     assert [e.by for e in events(fleet, ev.ModelSpared)] == ["kept"]
     assert len(events(fleet, ev.ModelReserved)) == 3
+
+
+def test_who_says_fresh_asks_anew_by_every_way_there_is() -> None:
+    async def root(proc: Process) -> Any:
+        told = [await proc.llm("q"), await proc.llm("q"), await proc.llm("q", fresh=True)]
+        told.append((await proc.chat("q", fresh=True)).text)
+        told.append(await proc.llm("q", fresh=True, stream=True))
+        talk = proc.conversation()
+        told += [await talk.llm("q"), await proc.conversation().llm("q", fresh=True)]
+        with pytest.raises(Einval):
+            await proc.llm("q", fresh="yes")  # type: ignore[call-overload]
+        shape = {"type": "object"}
+        with pytest.raises(Emodel):
+            await proc.ask("q", shape)
+        with pytest.raises(Emodel):
+            await proc.ask("q", shape, fresh=True)
+        return told
+
+    told, fleet = run(root, Slow(streaming=True, json_schema=True))
+    assert told == [f"answer {n} to q" for n in (1, 1, 2, 3, 4, 4, 5)]
+    assert fleet.model.asked == {"q": 7}
 
 
 def test_in_a_context_the_chain_gets_question_and_answer_as_ever() -> None:

@@ -10,18 +10,29 @@ from pathlib import Path
 import msgspec
 
 from prytany.abi import control
+from prytany.abi.budgets import Budget
+from prytany.abi.errors import Einval
 from prytany.cli.trusting import path_of
 from prytany.system.fleet.loading import load_fleet
 from prytany.system.fleet.resolved import ResolvedFleet, resolve
+from prytany.system.fleet.said_budget import said_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def resolved(target: Path, tags: Sequence[str] = ()) -> ResolvedFleet:
-    """The fleet of a file, or of a folder that holds one; all of its agents have these tags. Raises FleetError, Enoent,
-    Einval."""
+def resolved(target: Path, tags: Sequence[str] = (), budget: Budget | None = None) -> ResolvedFleet:
+    """The fleet of a file, or of a folder that holds one; all of its agents have these tags, and each run of it that
+    budget, over what the file says. Raises FleetError, Enoent, Einval."""
     path = path_of(target)
-    return resolve(load_fleet(path).fleet, path.absolute().parent, {}, tags)
+    fleet = resolve(load_fleet(path).fleet, path.absolute().parent, {}, tags)
+    if budget is None:
+        return fleet
+    from prytany.system.fleet.sound import up_budget_faults
+
+    said = msgspec.structs.replace(fleet, up_budget=said_of(budget))
+    for what in up_budget_faults(said):
+        raise Einval(f"--budget: {what}")
+    return said
 
 
 def bring_command(

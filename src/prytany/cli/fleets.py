@@ -78,6 +78,7 @@ fleet.section("Commands", check, show, schema)
 @options.of_fleet
 @options.running
 @options.running_of
+@options.budget
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option(
     "--keep-ended",
@@ -95,17 +96,19 @@ fleet.section("Commands", check, show, schema)
 def up(
     context: click.Context, target: Path, home: Path | None, model: str, running: int,
     running_of: dict[int, int], unconfined: bool,
-    tags: tuple[str, ...], trust: bool, dry_run: bool, keep_ended: float, drain: int, plain: bool, as_json: bool,
+    tags: tuple[str, ...], budgets: tuple[str, ...], trust: bool, dry_run: bool, keep_ended: float, drain: int,
+    plain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a fleet up, so that its agents can be talked to.
 
     Where a kernel runs in the home, what changes is applied to it: what the file says and what lies behind it. Else one
     runs here, until Ctrl-C or TERM: then it drains, and a second one stops it at once. HUP lets it look at the file
-    again.
+    again. With --budget, each run that begins while the fleet is up may spend that, until it is brought without.
     """
     from prytany.cli.held import held
 
     with held() as hang_ups:
+        from prytany.cli.amounts import read_bounds
         from prytany.cli.home import find_home
         from prytany.cli.run import Terms
         from prytany.cli.up import bring_up
@@ -119,6 +122,7 @@ def up(
             plain=plain,
             tags=tags,
             keep_ended_days=keep_ended,
+            budget=read_bounds(budgets, "--budget") if budgets else None,
             running_of=running_of,
         )
         given = options.given(context)

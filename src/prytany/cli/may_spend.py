@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prytany.abi.control import AccountRow
@@ -32,6 +33,23 @@ def say_may_spend(shard: Shard, pid: int, as_json: bool) -> None:
     fleet, agent = (state.fleets.fleets[member.fleet].name, member.agent) if member is not None else ("", "")
     if (found := of_table(state, p.program, fleet, agent)) is not None:
         note(f"earlier runs of it: {words_of_estimate(found)}", as_json, run=pid, estimate=found)
+
+
+def say_estimates(found: Callable[[str], Estimate | None], fleet: str, agents: Iterable[str], as_json: bool) -> None:
+    """Of agents of a fleet that is brought up, what earlier runs took that began with them."""
+    known = [(agent, one) for agent in agents if (one := found(agent)) is not None]
+    for agent, one in known[:SHOWN]:
+        name = f"{fleet}.{agent}"
+        note(f"earlier runs of {name}: {words_of_estimate(one)}", as_json, agent=name, estimate=one)
+
+
+def say_of_fleet(shard: Shard, fleet: str, agents: Sequence[str], begun: Sequence[int], as_json: bool) -> None:
+    """Of a fleet that is brought up here: of the runs that begin with it, and of its other agents."""
+    for pid in begun[:SHOWN]:
+        say_may_spend(shard, pid, as_json)
+    names = {shard.kernel.table.require(pid).name for pid in begun}
+    found = partial(of_table, shard.kernel.ledger.state, "", fleet)
+    say_estimates(found, fleet, [agent for agent in agents if agent not in names], as_json)
 
 
 async def tell_may_spend(client: Client, pids: Sequence[int], as_json: bool, **facts: int) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from prytany.abi.control import CallRow, PaceRow, QueueRow
+from prytany.abi.control import CallRow, PaceRow, QueueRow, SparedRow
 from prytany.abi.ids import Pid, format_pid
 from prytany.cli.attached import command, duration, with_client
 from prytany.cli.table import Column, Line, table
-from prytany.cli.text import json_line, safe, say
+from prytany.cli.text import json_line, safe, say, size_said
+from prytany.cli.totals import money
 from prytany.client import Client
 
 QUEUES = (
@@ -23,17 +24,26 @@ CALLS = (
     Column("WAITED", right=True), Column("TOKENS", right=True), Column("AGENT", long=True),
     Column("WAITS FOR", long=True),
 )  # fmt: skip
+SPARED = (
+    Column("NOT ASKED", long=True), Column("TWINS WAIT", right=True), Column("TWINS", right=True),
+    Column("HITS", right=True), Column("MISSES", right=True), Column("KEPT", right=True), Column("BYTES", right=True),
+    Column("TOKENS SPARED", right=True), Column("COST SPARED", right=True),
+)  # fmt: skip
 CALLS_SHOWN = 20
 
 
 def show_queues(home: Path, as_json: bool) -> None:
-    """A line a model that was asked: who waits, what is in flight, its rates, refusals and breaker."""
+    """A line a model that was asked: who waits, what is in flight, its rates, refusals and breaker; and what was not
+    asked, of those whose calls may be spared."""
     rows = _look(home)
     if as_json:
         for row in rows:
             print(json_line(row))
         return
     for line in table(QUEUES, [Line(_cells(row), "red" if row.breaker == "open" else "") for row in rows]):
+        print(line)
+    spared = [Line(_spared_cells(row, row.spared)) for row in rows if row.spared is not None]
+    for line in table(SPARED, spared) if spared else ():
         print(line)
     _say_what_is_missing(rows, home)
 
@@ -79,6 +89,15 @@ def _cells(row: QueueRow) -> list[str]:
     ]  # fmt: skip
 
 
+def _spared_cells(row: QueueRow, spared: SparedRow) -> list[str]:
+    most = f" of {size_said(spared.answers_bytes_max)}" if spared.answers_bytes_max else ""
+    return [
+        name_of(row), str(spared.waiting), f"{spared.twins:,}", f"{spared.hits:,}", f"{spared.misses:,}",
+        f"{spared.answers:,}", f"{size_said(spared.answers_bytes)}{most}", f"{spared.tokens:,}",
+        money(spared.cost_usd_micros),
+    ]  # fmt: skip
+
+
 def name_of(row: QueueRow) -> str:
     """What people call a model: as its fleets do, or as it calls itself."""
     return ", ".join(row.names) or row.endpoint or row.model or "the default"
@@ -114,6 +133,8 @@ def _order(row: QueueRow) -> Iterator[str]:
         )
         until = f", for {duration(row.ready_ns - row.now_ns)}" if row.ready_ns > row.now_ns else ""
         yield safe(f"  it waits for: {row.waits_for}{until}" if row.waits_for else "  it begins now")
+    if row.spared is not None and row.spared.waiting:
+        yield f"  {row.spared.waiting} more wait for the answer to the same call, which is under way"
     if row.parked:
         yield f"  {row.parked} of those that wait do so for a budget"
     if row.calls:

@@ -15,7 +15,7 @@ from prytany.abi.limits import RESERVE_BYTES
 from prytany.cli.attached import command, duration, with_client
 from prytany.cli.going_on import go_on
 from prytany.cli.reader import open_reader
-from prytany.cli.text import json_line, processes, safe, say
+from prytany.cli.text import json_line, processes, safe, say, size_said
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
 from prytany.system.opening import store_errors
@@ -129,13 +129,3 @@ def _fleet(rows: list[FleetRow]) -> str:
     told = f"; notices by {', '.join(labels)}" if labels else ""
     count = processes(sum(row.processes for row in rows))
     return f"{last.name} ({'up' if last.stays else up}): {count}; agents {', '.join(last.agents)}{told}"
-
-
-def size_said(size: int) -> str:
-    """A number of bytes, for people."""
-    scaled = float(size)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if scaled < 1000:
-            return f"{scaled:.0f} {unit}" if unit == "bytes" else f"{scaled:.1f} {unit}"
-        scaled /= 1000
-    return f"{scaled:.1f} TB"

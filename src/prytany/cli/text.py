@@ -35,6 +35,16 @@ def processes(count: int) -> str:
     return f"{count} process{'' if count == 1 else 'es'}"
 
 
+def size_said(size: int) -> str:
+    """A number of bytes, for people."""
+    scaled = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if scaled < 1000:
+            return f"{scaled:.0f} {unit}" if unit == "bytes" else f"{scaled:.1f} {unit}"
+        scaled /= 1000
+    return f"{scaled:.1f} TB"
+
+
 def json_line(value: object) -> str:
     """`value` as one line of JSON; what JSON does not have is written as text."""
     try:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -19,7 +20,7 @@ from prytany.cli.failure import advised
 from prytany.cli.heeded import asked_by_nobody, only_at_begin
 from prytany.cli.held import HangUps
 from prytany.cli.leftovers import end_leftovers
-from prytany.cli.may_spend import SHOWN, say_may_spend, tell_may_spend
+from prytany.cli.may_spend import say_estimates, say_of_fleet, tell_may_spend
 from prytany.cli.others import Others
 from prytany.cli.plan import show_plan
 from prytany.cli.run import UNCONFINED, Terms, open_shard, progress_of
@@ -28,6 +29,7 @@ from prytany.cli.text import json_line, note, safe
 from prytany.cli.trusting import trusted
 from prytany.client import Client
 from prytany.drivers.clocks.system import SystemClock
+from prytany.system.estimating import of_rows
 from prytany.system.fleet.comparing import compare
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.trust import remember
@@ -92,9 +94,13 @@ def bring_up(
     """Bring a fleet up; the exit code. Where a kernel runs, it is told; else one runs here until it is stopped, and
     then drains for so many seconds; at each HUP it looks at the file again. `given` are the options that were typed."""
     manager = ServiceManager.take(os.environ)
-    fleet = resolved(target, terms.tags)
+    fleet = resolved(target, terms.tags, terms.budget)
     digest = trusted(fleet, (), terms.home, trust, terms.as_json)
     opened = asyncio.Event()
+
+    async def tell_estimates(client: Client) -> None:
+        rows = await client.ps()
+        say_estimates(partial(of_rows, rows, "", fleet.name), fleet.name, fleet.agents, terms.as_json)
 
     async def there() -> int | None:
         try:
@@ -103,6 +109,8 @@ def bring_up(
             return None
         try:
             if not client.live:
+                if dry_run:
+                    await tell_estimates(client)
                 return None
             only_at_begin(OF_KERNEL, given, terms.home, terms.as_json)
             if digest:
@@ -110,12 +118,14 @@ def bring_up(
             plan = await client.bring_fleet(bring_command(fleet, dry_run=dry_run))
             show_plan(plan, terms.as_json)
             await tell_may_spend(client, plan.started, terms.as_json)
+            if not plan.empty:
+                await tell_estimates(client)
             return 0
         finally:
             await client.close()
 
     def again() -> tuple[ResolvedFleet, str]:
-        fleet = resolved(target, terms.tags)
+        fleet = resolved(target, terms.tags, terms.budget)
         return fleet, trusted(fleet, (), terms.home, trust, ask=False)
 
     async def here() -> int:
@@ -131,8 +141,7 @@ def bring_up(
             async def bring() -> None:
                 plan = await up.come_back(fleet, digest)
                 show_plan(plan, terms.as_json, was_down=True)
-                for pid in plan.started[:SHOWN]:
-                    say_may_spend(up.shard, pid, terms.as_json)
+                say_of_fleet(up.shard, fleet.name, list(fleet.agents), plan.started, terms.as_json)
                 note(f"home {terms.home}  (look at it with: {command('ps', terms.home)})", terms.as_json)
 
             return await up.stay(bring, again, hang_ups, drain_s)

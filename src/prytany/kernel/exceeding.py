@@ -3,7 +3,8 @@
 A process that no budget can pay for stops with its reason, and keeps what it has; its parent is told by CHLD, and
 people by a notice. When somebody adds to the account, everybody who was stopped for want of it goes on, and asks again.
 
-An account's time is up whether or not anybody asks for anything: one alarm rings for the first of them.
+An account's time is up whether or not anybody asks for anything: one alarm rings for the first of them. Who is begun
+or continued where it is up stops again in the same step, before anything of it runs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from prytany.ports.clock import Clock
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.budgets import Budgets
-from prytany.scheduling.spending import BREACH, Verdict
+from prytany.scheduling.spending import BREACH, Verdict, time_breach
 
 REASON = "budget: "
 """What the reason of a process begins with that was stopped for one."""
@@ -73,9 +74,10 @@ class Exceeding:
         """When the time of accounts is up, by time; one that has another by now is passed over."""
 
     def begin(self) -> None:
-        """A kernel goes on: what was bounded in time still is."""
+        """A kernel goes on: what was bounded in time still is, and whose time was up meanwhile does not go on."""
         for name in self._k.budgets.accounts:
             self.look(name)
+        self._ring()
 
     def look(self, name: str) -> None:
         """An account was bounded anew."""
@@ -83,6 +85,14 @@ class Exceeding:
         if account is not None and account.ends_ns:
             heapq.heappush(self._ends, (account.ends_ns, name))
             self._alarm.set(self._ends[0][0])
+
+    def goes_on(self, process: Process) -> bool:
+        """Whether a process that was begun or continued may run: else its time was up before, and it stops again."""
+        verdict = time_breach(self._k.budgets, accounts_of(self._k.ledger.state, process), self._k.ledger.now_ns())
+        if verdict is None or not process.alive or process.state is State.STOPPED:
+            return True
+        self._k.ledger.commit(exceeded(self._k.table, process, verdict), {}, reserve=True)
+        return False
 
     async def close(self) -> None:
         """Nobody is stopped any more."""

@@ -120,10 +120,6 @@ class ModelSparing:
             len(answers), answers.bytes,
         )  # fmt: skip
 
-    def endpoints(self) -> list[str]:
-        """Where calls may be spared, and were made."""
-        return sorted(self._books)
-
     def waits_for(self, process: Process, n: int) -> tuple[int, int] | None:
         """Whose answer open call `n` waits for: process and number; None where it waits for no other call."""
         scheduler = self._k.model_turns.scheduler

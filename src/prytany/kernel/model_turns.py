@@ -27,6 +27,7 @@ from prytany.kernel.giving_way import GivingWay
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.model_endpoints import ModelEndpoints
 from prytany.kernel.model_routes import ModelRoutes
+from prytany.kernel.pauses import Pauses
 from prytany.kernel.reserve import begins, elsewhere, waits
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, Told
@@ -86,7 +87,7 @@ class ModelTurns:
 
     def __init__(self, kernel: Core, clock: Clock) -> None:
         self._k = kernel
-        self._clock = clock
+        self._pauses = Pauses(clock)
         self.scheduler = TwinScheduler(kernel.ledger.state.budgets)
         self.endpoints = ModelEndpoints(kernel, self.scheduler)
         self.giving_way = GivingWay()
@@ -179,10 +180,10 @@ class ModelTurns:
         self.fill_soon()
 
     def offer(self, process: Process, n: int, needs: tuple[str, ...] | None = None) -> None:
-        """An open call that the journal says is queued waits from here on; one that does already stays where it is.
-        It goes to who stands in for its endpoint only where its `needs` are known."""
+        """An open call that the journal says is queued waits from here on; one that does already stays where it is, and
+        one that pauses does when that is over. Only where its `needs` are known it goes to who stands in."""
         call = process.open[n]
-        if call.reserved is None or self.scheduler.get(call.seq) is not None:
+        if call.reserved is None or call.seq in self._pauses or self.scheduler.get(call.seq) is not None:
             return
         had = self._between.pop(call.seq, None)
         wanted = self._wanted(process, n, call.seq, call.reserved, had.needs if had is not None else needs)
@@ -193,15 +194,14 @@ class ModelTurns:
         self._offer(wanted, self._k.ledger.now_ns())
 
     async def again(self, process: Process, n: int, pause_ns: int) -> None:
-        """Return when a further attempt at open call `n`, which is recorded as queued, may begin; it does not wait for
-        its turn before the pause is over."""
+        """Return when a further attempt at open call `n`, which is queued, may begin: its turn is after the pause."""
         call = process.open.get(n)
         if call is None:
             return
         turn = self._retrying[call.seq] = asyncio.get_running_loop().create_future()
         try:
             if pause_ns:
-                await self._clock.sleep_until(self._clock.now_ns() + pause_ns)
+                await self._pauses.rest(call.seq, pause_ns)
             if process.open.get(n) is call and process.state is not State.STOPPED:
                 self.offer(process, n)
             await turn

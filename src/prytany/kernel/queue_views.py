@@ -4,10 +4,11 @@ runs."""
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from prytany.abi.control import CALLS_SHOWN_MAX, ROWS_MAX, CallRow, PaceRow, QueueRow
+from prytany.abi.control import CALLS_SHOWN_MAX, ROWS_MAX, CallRow, PaceRow, QueueRow, SparedRow
 from prytany.abi.qos import Qos
 from prytany.kernel.state import ShardState
 from prytany.process.process import OpenCall, Process
@@ -17,6 +18,7 @@ from prytany.scheduling.run_queue import RunQueue
 from prytany.scheduling.scheduler import Wanted
 
 if TYPE_CHECKING:  # who only looks at a home does without
+    from prytany.kernel.model_sparing import ModelSparing
     from prytany.kernel.model_turns import ModelTurns
     from prytany.ports.model import Model
 
@@ -27,6 +29,11 @@ class Live(Protocol):
     @property
     def model_turns(self) -> ModelTurns:
         """Who waits for models."""
+        ...
+
+    @property
+    def model_sparing(self) -> ModelSparing:
+        """Which calls were not made."""
         ...
 
     def endpoint(self, name: str) -> Model | None:
@@ -76,7 +83,7 @@ def _of_kernel(state: ShardState, live: Live, now_ns: int) -> list[QueueRow]:
     waiting: dict[str, list[Wanted]] = {name: [] for name in scheduler.queues}
     for wanted in scheduler.waiting():
         waiting[wanted.endpoint].append(wanted)
-    names = _names(state)
+    names, following = _names(state), Counter(wanted.endpoint for wanted in scheduler.following())
     rows: list[QueueRow] = []
     for name, queue in scheduler.queues.items():
         model, rates = live.endpoint(name), queue.rates
@@ -90,6 +97,7 @@ def _of_kernel(state: ShardState, live: Live, now_ns: int) -> list[QueueRow]:
             breaker=queue.breaker.state(now_ns).value, breaker_cause=queue.breaker.cause,
             breaker_since_ns=queue.breaker.since_ns, served=queue.served, service_us=queue.service_ns // 1000,
             calls=_oldest(state, live, found, now_ns), now_ns=now_ns,
+            spared=_spared(live, name, model, following[name]),
         )  # fmt: skip
         moment = queue.moment(now_ns)
         first = queue.policy.first(moment)
@@ -99,6 +107,18 @@ def _of_kernel(state: ShardState, live: Live, now_ns: int) -> list[QueueRow]:
             row.waits_for, row.ready_ns = queue.waits_for(now_ns), queue.when(now_ns) or 0
         rows.append(row)
     return rows
+
+
+def _spared(live: Live, endpoint: str, model: Model | None, waiting: int) -> SparedRow | None:
+    found, said = live.model_sparing.spared(endpoint), model.features.limits if model is not None else None
+    kept_max = said.answers_bytes if said is not None else 0
+    if not kept_max and not (said is not None and said.coalesce) and not waiting and not found.kept and not found.twins:
+        return None
+    return SparedRow(
+        waiting=waiting, twins=found.twins, hits=found.kept, misses=found.missed, tokens=found.tokens,
+        cost_usd_micros=found.cost_usd_micros, answers=found.held, answers_bytes=found.held_bytes,
+        answers_bytes_max=kept_max,
+    )  # fmt: skip
 
 
 def _oldest(state: ShardState, live: Live, found: list[Wanted], now_ns: int) -> list[CallRow]:

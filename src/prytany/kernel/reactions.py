@@ -272,6 +272,8 @@ class Reactions:
     def on_ready(self, entry: Durable, e: ev.ProcessReady | ev.ProcessContinued) -> None:
         """Somebody wants to run."""
         process = self._k.table.get(e.pid)
+        if process is not None and not self._k.exceeding.goes_on(process):
+            return
         if process is not None and process.state is State.RUNNING:
             self.begin_open(process, entry.seq)
             if not process.idle:

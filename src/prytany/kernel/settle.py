@@ -1,10 +1,11 @@
 """Settling: what a person decides where the kernel cannot go on by itself, as the events that it leads to.
 
-An incident is `(pid, kind, n)`. Those of a call (`bad_key`, `no_funds`: a model call that waits; `doubt`: an effect
-that may have happened before a crash) are settled by doing it again, by skipping it, or by giving its result. That of
-a process (n 0; `replay`: its program asks for something else than it did; `record`: what brings it back is missing or
-damaged; `worker`: none can be started; `fault`: the kernel failed at it) by going on or by ending it. That of a call
-which nobody waits for any more (`abandoned`, n below 0) by skipping it: whoever asked has ended, or gone on without it.
+An incident is `(pid, kind, n)`. Those of a call (`bad_key`, `no_funds`, `not_there`: a model call that waits; `doubt`:
+an effect that may have happened before a crash) are settled by doing it again, by skipping it, or by giving its
+result. That of a process (n 0; `replay`: its program asks for something else than it did; `record`: what brings it
+back is missing or damaged; `worker`: none can be started; `fault`: the kernel failed at it) by going on or by ending
+it. That of a call which nobody waits for any more (`abandoned`, n below 0) by skipping it: whoever asked has ended, or
+gone on without it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from prytany.process.incidents import ABANDONED
 from prytany.process.process import OpenCall, Process
 from prytany.process.table import Table
 
-TRIED_AGAIN = frozenset({"bad_key", "no_funds"})
+TRIED_AGAIN = frozenset({"bad_key", "no_funds", "not_there"})
 """Kinds that a kernel tries again when it starts: they come up again if they must."""
 CHOICES = ("retry", "skip", "give")
 MODEL_CALLS = frozenset({"model_chat"})

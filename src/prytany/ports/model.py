@@ -170,7 +170,7 @@ class ModelFailure(Exception):
 
     Attributes:
         kind: `unreachable`, `timeout`, `rate_limited`, `overloaded`, `bad_key`, `bad_request`, `no_model`, `too_long`,
-            `garbage`, `interrupted`, `no_funds` or `crashed`.
+            `garbage`, `interrupted`, `no_funds`, `not_there` (its driver cannot be opened now) or `crashed`.
         retryable: the same request may be made again, later.
         retry_after_ms: how long the endpoint asks to be left alone, or None.
         told: what it says of its limits, or None.

@@ -94,6 +94,15 @@ def processor_breach(budgets: Budgets, accounts: Sequence[str], more_us: Mapping
     return None
 
 
+def time_breach(budgets: Budgets, accounts: Sequence[str], now_ns: int) -> Verdict | None:
+    """The first of `accounts` whose time is up, or whose bound of processor time is passed: nobody goes on there."""
+    for name in accounts:
+        account = budgets.accounts.get(name)
+        if account is not None and account.ends_ns and now_ns >= account.ends_ns:
+            return Verdict(BREACH, name, "wall_ms", account.total.wall_ms)
+    return processor_breach(budgets, accounts, {})
+
+
 def left_permille(budgets: Budgets, accounts: Sequence[str]) -> int:
     """What is left of the tightest bound, in thousandths; 1000 without any. Routes look at it."""
     least = 1_000

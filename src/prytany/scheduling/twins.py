@@ -16,6 +16,8 @@ first is asked: a failure is nobody else's.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from prytany.scheduling.budgets import Budgets
@@ -87,6 +89,10 @@ class TwinScheduler(Scheduler):
         """The key of the call whose answer call `key` waits for; 0 for none."""
         name = self._following.get(key)
         return 0 if name is None else self._groups[name].asked
+
+    def following(self) -> Iterator[Wanted]:
+        """Those that wait for another."""
+        return (self._groups[name].followers[key] for key, name in self._following.items())
 
     # What happens.
 

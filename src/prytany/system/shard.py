@@ -48,9 +48,11 @@ from prytany.system.fleet.bringing import bring_back, environment_of, tools_of, 
 from prytany.system.fleet.desk import FleetDesk
 from prytany.system.fleet.drivers import Drivers
 from prytany.system.fleet.lacking import GIVE, may_lack
+from prytany.system.fleet.models import is_of_fleet
 from prytany.system.logs import Logs
 from prytany.system.lookups import Programs
 from prytany.system.memory import watch_memory
+from prytany.system.model_prices import look_up_prices
 from prytany.system.opening import Opened, open_journal, store_errors
 from prytany.system.removal import watch_home
 from prytany.system.tools import open_tools
@@ -109,8 +111,7 @@ def _open(path: Path, notes: list[str], *, create: bool) -> tuple[Home, Roster, 
 
 def _live_models(state: ShardState) -> set[str]:
     """The recorded models of the runs that go on, by their roots: children have the same."""
-    of_fleets = state.fleets.models
-    return {p.model for p in state.table.processes.values() if p.alive and p.pid == p.run and p.model not in of_fleets}
+    return {p.model for p in state.table.processes.values() if p.alive and p.pid == p.run and not is_of_fleet(p.model)}
 
 
 def _facts(home: str, confined: bool, running_max: int, models: list[str], *, runs: bool) -> Facts:
@@ -215,6 +216,7 @@ class Shard:
             )  # fmt: skip
             self.drivers.tools.update(loaded)
             bring_back(self.kernel, self.drivers)
+            await look_up_prices(self.drivers.models.values())
             self.kernel.begin(__version__, os.getpid())
             priority.come_first()
             self._disk = asyncio.ensure_future(watch_disk(self.kernel, self.home.path))

@@ -38,20 +38,20 @@ class Asking:
     def llm(
         self, prompt: Prompt, *, system: str = ..., model: str = ..., schema: Schema | None = ...,
         max_tokens: int | None = ..., temperature: float | None = ..., seed: int | None = ...,
-        stop: Sequence[str] | None = ..., stream: Literal[False] = ...,
+        stop: Sequence[str] | None = ..., fresh: bool = ..., stream: Literal[False] = ...,
     ) -> Coroutine[Any, Any, str]: ...  # fmt: skip
 
     @overload
     def llm(
         self, prompt: Prompt, *, system: str = ..., model: str = ..., schema: Schema | None = ...,
         max_tokens: int | None = ..., temperature: float | None = ..., seed: int | None = ...,
-        stop: Sequence[str] | None = ..., stream: Literal[True],
+        stop: Sequence[str] | None = ..., fresh: bool = ..., stream: Literal[True],
     ) -> TextStream: ...  # fmt: skip
 
     def llm(
         self, prompt: Prompt, *, system: str = "", model: str = "", schema: Schema | None = None,
         max_tokens: int | None = None, temperature: float | None = None, seed: int | None = None,
-        stop: Sequence[str] | None = None, stream: bool = False,
+        stop: Sequence[str] | None = None, fresh: bool = False, stream: bool = False,
     ) -> Coroutine[Any, Any, str] | TextStream:  # fmt: skip
         """Ask the model: `await` gives its text; with `stream=True`, `async for` gives it as it comes.
 
@@ -64,6 +64,7 @@ class Asking:
             temperature: 0 and up; the model's own default when there is none.
             seed: where the model can repeat itself.
             stop: texts at which the answer ends.
+            fresh: it is asked, whatever was answered to the same before or is about to be.
             stream: the answer is wanted piece by piece. The call is made at once.
 
         Raises:
@@ -72,7 +73,7 @@ class Asking:
         """
         options = _options(
             schema=schema, max_tokens=max_tokens, temperature=temperature, seed=seed,
-            stop=None if stop is None else list(stop),
+            stop=None if stop is None else list(stop), fresh=fresh or None,
         )  # fmt: skip
         messages = _messages(prompt, system)
         if stream:
@@ -85,7 +86,7 @@ class Asking:
     async def chat(
         self, prompt: Prompt, *, system: str = "", model: str = "", tools: Sequence[Mapping[str, Any]] = (),
         schema: Schema | None = None, max_tokens: int | None = None, temperature: float | None = None,
-        seed: int | None = None, stop: Sequence[str] | None = None,
+        seed: int | None = None, stop: Sequence[str] | None = None, fresh: bool = False,
     ) -> Answer:  # fmt: skip
         """Ask the model, and give its whole answer: text, tool calls, why it stopped, and what it took.
 
@@ -99,6 +100,7 @@ class Asking:
             temperature: 0 and up.
             seed: where the model can repeat itself.
             stop: texts at which the answer ends.
+            fresh: as for `llm`.
 
         Raises:
             Einval: the model has no tools, pictures or schemas; `detail["feature"]` says which.
@@ -108,12 +110,13 @@ class Asking:
         options = _options(
             schema=schema, max_tokens=max_tokens, temperature=temperature, seed=seed,
             stop=None if stop is None else list(stop), tools=[dict(tool) for tool in tools] or None,
+            fresh=fresh or None,
         )  # fmt: skip
         return read_answer(await self.calls.model_chat(_messages(prompt, system), model, options))
 
     async def ask(
         self, prompt: Prompt, schema: Schema, *, system: str = "", model: str = "", max_tokens: int | None = None,
-        temperature: float | None = None, seed: int | None = None,
+        temperature: float | None = None, seed: int | None = None, fresh: bool = False,
     ) -> Any:  # fmt: skip
         """Ask the model for an object of `schema`, a JSON Schema, and give it, read.
 
@@ -122,8 +125,9 @@ class Asking:
             Einval: the model takes no schemas.
         """
         answer = await self.chat(
-            prompt, system=system, model=model, schema=schema, max_tokens=max_tokens, temperature=temperature, seed=seed
-        )
+            prompt, system=system, model=model, schema=schema, max_tokens=max_tokens, temperature=temperature,
+            seed=seed, fresh=fresh,
+        )  # fmt: skip
         return answer.json()
 
     async def embed(self, texts: Sequence[str], *, model: str = "") -> list[list[float]]:

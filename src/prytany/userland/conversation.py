@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
     seed: int | None
     stop: Sequence[str] | None
     tools: Sequence[Mapping[str, Any]]
+    fresh: bool
 
 
 class Said(NamedTuple):
@@ -105,7 +106,8 @@ class Conversation:
 
         Args:
             prompt: a question, or messages in OpenAI's chat form; none at all where the last message is a question.
-            options: `model`, `schema`, `max_tokens`, `temperature`, `seed`, `stop`, `tools`, as for `Process.chat`.
+            options: `model`, `schema`, `max_tokens`, `temperature`, `seed`, `stop`, `tools`, `fresh`, as for
+                `Process.chat`.
 
         Raises:
             Ebusy: another call of this conversation is in flight.

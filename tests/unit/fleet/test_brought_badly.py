@@ -49,6 +49,7 @@ SOUND: dict[str, Any] = {
         },
     },
     "budget": {"tokens": 9, "wall_s": 60.0, "per_minute": {"calls": 3}},
+    "up_budget": {"tokens": 5, "calls/min": 2},
     "secrets": {"k": {"env": "KEY"}, "l": {"file": "s"}, "c": {"credential": "c"}},
     "tools": {"t": "/f/t.py"}, "folders": {"d": "/f/d"},
     "notify": [
@@ -118,7 +119,7 @@ def names_of(form: Any) -> set[str]:
 
 def test_the_sound_one_is_taken_and_has_every_field() -> None:
     assert unpack_fleet(packed()).name == "small"
-    kept = {"marks"}  # the kernel's own, whatever a client says
+    kept = {"marks", "leaving"}  # the kernel's own, whatever a client says
     assert names_of(types.type_info(ResolvedFleet)) - kept == {str(place[-1]) for place in FIELDS}
     assert (
         unpack_fleet(msgspec.msgpack.encode(msgspec.structs.replace(unpack_fleet(packed()), marks={"A": "b"}))).marks

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from prytany.abi.errors import Einval
-from prytany.abi.syscalls import SYSCALLS
+from prytany.abi.syscalls import SYSCALLS, Syscall
+from prytany.abi.values import pack
 from prytany.kernel.trap import decode_arguments
 
 ODD = {
@@ -27,3 +31,24 @@ def test_odd_arguments_are_an_error_of_the_call(odd: str) -> None:
             decode_arguments(call.name, ODD[odd])
         except Einval:
             continue
+
+
+OF_TYPE: dict[str, Any] = {"b": b"", "i": 0, "s": "", "l": [], "d": {}, "A": None}
+"""A value of each type of the table, by its first letter."""
+
+
+def fitting(call: Syscall) -> list[Any]:
+    """Arguments of a call, all of them."""
+    return [OF_TYPE[argument.type[0]] for argument in call.arguments]
+
+
+@pytest.mark.parametrize("call", SYSCALLS, ids=lambda call: call.name)
+def test_every_call_takes_as_many_arguments_as_the_table_says_and_no_others(call: Syscall) -> None:
+    whole = fitting(call)
+    needed = sum(argument.default is msgspec.NODEFAULT for argument in call.arguments)
+    for count in range(needed, len(whole) + 1):
+        args = decode_arguments(call.name, pack(whole[:count]))
+        assert [getattr(args, argument.name) for argument in call.arguments[:count]] == whole[:count]
+    for wrong in (*(whole[:count] for count in range(needed)), [*whole, None], [*whole, *range(1_000)]):
+        with pytest.raises(Einval):
+            decode_arguments(call.name, pack(wrong))

@@ -78,6 +78,7 @@ from prytany.abi.control.scheduling import (
     ScheduleProcess,
     SchedulingCommand,
     SchedulingLook,
+    SparedRow,
 )
 from prytany.abi.control.sessions import (
     SESSION_ENDED,
@@ -185,6 +186,7 @@ __all__ = [
     "SettleIncident",
     "ShrinkJournal",
     "SignalProcess",
+    "SparedRow",
     "StartAgent",
     "Status",
     "Unbounded",

@@ -104,6 +104,27 @@ class PaceRow(msgspec.Struct, kw_only=True):
     """Nobody named the limit: it was guessed from a refusal."""
 
 
+class SparedRow(msgspec.Struct, kw_only=True):
+    """Calls of one model that were not made, since the kernel began."""
+
+    waiting: int = 0
+    """Calls that wait now for the answer of another, which is under way, and for no turn."""
+    twins: int = 0
+    """Calls that the answer of another answered."""
+    hits: int = 0
+    """Calls that a kept answer answered."""
+    misses: int = 0
+    """Calls that none was kept for."""
+    tokens: int = 0
+    """That twins and hits would have taken."""
+    cost_usd_micros: int = 0
+    answers: int = 0
+    """That are kept now."""
+    answers_bytes: int = 0
+    answers_bytes_max: int = 0
+    """0 where none are kept."""
+
+
 class QueueRow(msgspec.Struct, kw_only=True):
     """The queue of one model. Where no kernel runs, only what the journal says of it is there."""
 
@@ -147,6 +168,8 @@ class QueueRow(msgspec.Struct, kw_only=True):
     calls: list[CallRow] = []
     """The CALLS_SHOWN_MAX oldest."""
     now_ns: int
+    spared: SparedRow | None = None
+    """None where no call is spared, or no kernel runs."""
 
 
 class AccountRow(msgspec.Struct, kw_only=True):

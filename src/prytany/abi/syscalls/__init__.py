@@ -14,7 +14,7 @@ __all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall
 
 COMMON_ERRORS: dict[str, str] = {
     "EPERM": "the call's class is not in the caller's pledge; or there is no such call",
-    "EINVAL": "an argument is missing, of the wrong type, or too large",
+    "EINVAL": "an argument is missing, of the wrong type, or too large, or there are too many",
     "EAGAIN": "too many of the caller's calls are in flight",
     "EDQUOT": "a share of the journal is used up; `cause` says whether the process's, its tenant's, or its history's",
     "EIO": "content that the journal named is missing or was forgotten; or a driver failed, or gave too large a result",

@@ -46,7 +46,7 @@ _TYPES: dict[str, Any] = {
 
 
 def arguments_type(call: Syscall) -> type[msgspec.Struct]:
-    """The array-like record that the arguments of `call` decode to."""
+    """The array-like record that the arguments of `call` decode to; one argument too many is no form of it."""
     fields: list[Any] = []
     for a in call.arguments:
         if a.default is msgspec.NODEFAULT:
@@ -55,4 +55,4 @@ def arguments_type(call: Syscall) -> type[msgspec.Struct]:
             fields.append((a.name, _TYPES[a.type], msgspec.field(default_factory=dict)))
         else:
             fields.append((a.name, _TYPES[a.type], a.default))
-    return msgspec.defstruct(call.name, fields, array_like=True, frozen=True)
+    return msgspec.defstruct(call.name, fields, array_like=True, frozen=True, forbid_unknown_fields=True)

@@ -100,9 +100,9 @@ class OpenAINative:
     def features(self) -> ModelFeatures:
         """What it can do, as far as the operator says; its prices are looked up when they are first wanted."""
         if not self._priced:
-            self._priced = True
             prices = self._prices or listed_prices(self._model, self._base_url)
             self._features = msgspec.structs.replace(self._features, prices=prices)
+            self._priced = True  # last: it may be looked up in a thread
         return self._features
 
     async def chat(self, request: ModelRequest) -> ModelAnswer:

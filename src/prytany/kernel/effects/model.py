@@ -35,7 +35,7 @@ from prytany.process.process import OpenCall, Process
 from prytany.scheduling.run_queue import Used
 
 BACKOFF_NS = 250_000_000
-NEEDS_A_PERSON = frozenset({"bad_key", "no_funds"})
+NEEDS_A_PERSON = frozenset({"bad_key", "no_funds", "not_there"})
 NOT_THERE = frozenset({"no_model", "too_long"})
 """This model cannot answer, however often it is asked; another may."""
 CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")

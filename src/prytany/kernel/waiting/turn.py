@@ -22,6 +22,9 @@ def at_model(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     wanted, queue = scheduler.get(call.seq), scheduler.queues.get(call.reserved.endpoint)
     if wanted is None or queue is None or not scheduler.waits(call.seq):
         return Cause("turn", f"a pause before the next attempt at {model}: the last one failed", call.queued_ns)
+    if (other := look.live.model_sparing.waits_for(p, n)) is not None:
+        text = f"the answer of {model} to the same call of {named(look, other[0])}, which was asked"
+        return Cause("model", text, call.queued_ns, leads=other[:1] if other[0] != p.pid else ())
     return Cause("turn", f"its turn at {model}: {_place(look, queue, wanted)}", call.queued_ns, help_)
 
 

@@ -28,6 +28,8 @@ from prytany.system.fleet.channels import couriers_back, forms_of, open_couriers
 from prytany.system.fleet.comparing import CHANGED, compare
 from prytany.system.fleet.drivers import Drivers, runs_with
 from prytany.system.fleet.form_terms import AgentBudget, known_budget
+from prytany.system.fleet.keyless import AbsentModel
+from prytany.system.fleet.leaving import leaving_of, let_go_when_left, ready_anew, ready_leaving
 from prytany.system.fleet.meaning import FindProgram
 from prytany.system.fleet.models import ReadyModel, name_of, names_of, ready_models
 from prytany.system.fleet.older import older_whole
@@ -35,6 +37,7 @@ from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.fleet.variables import marks_of
 from prytany.system.logs import Logs
+from prytany.system.model_prices import look_up_prices
 from prytany.system.programs import find_program
 from prytany.system.tools import load_tools
 
@@ -69,6 +72,9 @@ class Prepared:
         self._tools: dict[str, PythonTools] = {}
         self._older: dict[str, PythonTools] = {}
         self._models: dict[str, ReadyModel] = {}
+        self._left: dict[str, ReadyModel] = {}
+        """That could not be had so far, of those that it names no more."""
+        self._before: ResolvedFleet | None = None
         self._agents: list[Agent] = []
         self._skills: dict[str, bytes] = {}
         self._environment: Mapping[str, str] = {}
@@ -83,7 +89,7 @@ class Prepared:
         fleet, drivers = self.fleet, self._drivers
         self._told_with = secrets_now(fleet, environment, {} if self._lenient else None)
         self._environment = environment
-        before = resolved_of(self._kernel, self.number) if self.number else None
+        before = self._before = resolved_of(self._kernel, self.number) if self.number else None
         had, named = drivers.told_with.get(self.number, {}), secrets_named(before) if before is not None else set[str]()
         other = [name for name, value in self._told_with.items() if name in named and had.get(name) != value]
         behind = {("secret", name): ["value"] for name in other}
@@ -97,17 +103,19 @@ class Prepared:
                     self._older.update(whole)
                     behind["tools", name].append("secrets of its text of then")
             self._models = ready_models(fleet, kept, environment, lenient=self._lenient)
+            self._left = ready_anew(self._kernel, self.number, before, kept, environment)
+            await look_up_prices(ready.opened.model for ready in self._models.values())
             self._agents = list(agents_of(fleet, self._names, find))
         except BaseException:
             await self.drop()
             raise
         self._marks = marks_of(self._variables(), environment, self._kernel.digest)
         self.new_marks = before is not None and before.marks != self._marks
-        for name, ready in self._models.items():
+        for name, ready in {**self._left, **self._models}.items():
             self._compare_model(name, ready, kept.get(name), behind)
         self._compare_agents(before, behind)
         self.changes = compare(before, fleet, behind)
-        if before is not None and not self.changes and msgspec.structs.replace(before, marks={}) != fleet:
+        if before is not None and not self.changes and msgspec.structs.replace(before, marks={}, leaving={}) != fleet:
             self.changes = [Change(sign=CHANGED, kind="fleet", name=fleet.name, what=["how it is written"])]
 
     async def _load(
@@ -152,6 +160,9 @@ class Prepared:
             behind["secret", has.key.secret] = ["value"]
         if had_stamp != has_stamp and had.file == has.file:
             behind["model", name] = ["what its file holds"]
+        was_absent, is_absent = (isinstance(one.opened.model, AbsentModel) for one in (kept, ready))
+        if was_absent and not is_absent and kept.opened.by == ready.opened.by:
+            behind["model", name] = ["it can be asked"]
 
     def _compare_agents(self, before: ResolvedFleet | None, behind: dict[tuple[str, str], list[str]]) -> None:
         fleets = self._kernel.fleets.fleets
@@ -189,32 +200,33 @@ class Prepared:
         """Bring it; its number. Nothing is changed where that raises KernelError, and it is still to be dropped."""
         kernel, fleet, drivers = self._kernel, self.fleet, self._drivers
         number = self.number or kernel.fleets.next_number
-        recorded = msgspec.structs.replace(fleet, marks=self._marks)
+        leaving = leaving_of(kernel, number, self._before, fleet)
+        recorded = msgspec.structs.replace(fleet, marks=self._marks, leaving=leaving)
         kernel.fleet_operator.declare(
             fleet.name, self._agents, models=names_of(fleet, number), tools=list(fleet.tools.values()),
             resolved=msgspec.msgpack.encode(recorded), uid=uid, stays=stays, number=self.number,
-            channels=forms_of(fleet), budget=known_budget(fleet.budget),
+            channels=forms_of(fleet), budget=fleet.run_budget,
             known={tool for path in fleet.tools.values() for tool in self._names(path)},
         )  # fmt: skip
         for path, tools in self._tools.items():
             drivers.replace_tools(kernel, path, tools)
         for key, tools in self._older.items():
             drivers.replace_older(key, tools)
-        for name, ready in self._models.items():
+        for name, ready in {**self._left, **self._models}.items():
             switch(kernel, drivers, number, name, ready)
         open_couriers(drivers.couriers, kernel, number, fleet, self._environment)
         drivers.told_with[number] = self._told_with
         drivers.skills.update({(number, name): digest for name, digest in self._skills.items()})
-        self._tools, self._older, self._models = {}, {}, {}
+        self._tools, self._older, self._models, self._left = {}, {}, {}, {}
         return number
 
     async def drop(self) -> None:
         """Let go of what was loaded and opened for it."""
         tools, self._tools, self._older = [*self._tools.values(), *self._older.values()], {}, {}
-        models, self._models = self._models, {}
+        models, self._models, self._left = [*self._models.values(), *self._left.values()], {}, {}
         for loaded in tools:
             await loaded.close()
-        for ready in models.values():
+        for ready in models:
             if not ready.opened.asked:
                 await ready.opened.close()
 
@@ -275,8 +287,8 @@ def bring_back(kernel: Kernel, drivers: Drivers) -> None:
     """Open the models and couriers of the fleets that are in the journal; of one that is down and of which nothing
     lives, the couriers alone, for what is still to be told.
 
-    A fleet that is up comes back without a key that is gone, so that one fleet keeps no other from it; `lacking` says
-    which.
+    A fleet that is up comes back without a key or a model's file that is gone, so that one fleet keeps no other from
+    it; `lacking` says which.
 
     Raises:
         KernelError: a model cannot be opened.
@@ -291,6 +303,10 @@ def bring_back(kernel: Kernel, drivers: Drivers) -> None:
         stays = kernel.fleets.fleets[number].stays
         for name, ready in ready_models(fleet, {}, environment, lenient=stays).items():
             switch(kernel, drivers, number, name, ready)
+        left = ready_leaving(kernel, number, fleet, open_models(drivers, number), environment)
+        for name, ready in left.items():
+            switch(kernel, drivers, number, name, ready)
+        let_go_when_left(kernel, drivers, number, left)
         drivers.told_with[number] = secrets_now(fleet, environment, {})  # what it cannot tell now waits
         for agent in fleet.agents.values():
             if agent.chat is not None and agent.chat.skills:

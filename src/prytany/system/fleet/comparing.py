@@ -14,7 +14,7 @@ import msgspec
 from prytany.abi.control import Change
 from prytany.system.fleet.channels import label_of
 from prytany.system.fleet.form import Notice
-from prytany.system.fleet.form_terms import RunBudgeted
+from prytany.system.fleet.form_terms import RunBudgeted, form_of
 from prytany.system.fleet.resolved import ResolvedFleet
 
 ADDED, CHANGED, REMOVED = "+", "~", "-"
@@ -73,7 +73,10 @@ class _Frame(msgspec.Struct, frozen=True):
 
 
 def _frame(fleet: ResolvedFleet) -> _Frame:
-    return _Frame(fleet.entry, fleet.folder, fleet.folders, fleet.budget)
+    budget = fleet.run_budget
+    return _Frame(
+        fleet.entry, fleet.folder, fleet.folders, form_of(budget) if fleet.up_budget and budget else fleet.budget
+    )
 
 
 def _one(kind: str, name: str, before: Any, after: Any, behind: Behind) -> Iterator[Change]:

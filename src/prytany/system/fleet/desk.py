@@ -95,7 +95,7 @@ class FleetDesk:
                 await kernel.ledger.wait_entry(after)
 
     async def _bring(self, command: control.BringFleet, uid: int, *, lenient: bool = False) -> control.Plan:
-        fleet = unpack_fleet(command.fleet)
+        fleet = await asyncio.to_thread(unpack_fleet, command.fleet)  # it may have to look up prices
         async with self._bringing:
             there = self._kernel.fleets.staying(fleet.name)
             variables, number = self._drivers.variables, there.number if there else 0
@@ -133,7 +133,7 @@ class FleetDesk:
         """Raises Einval where money is to bound agents that ask the model of the run, and that has no price."""
         for agent in fleet.agents.values():
             if not agent.model:
-                budgets = known_budget(fleet.budget), known_budget(agent.budget)
+                budgets = fleet.run_budget, known_budget(agent.budget)
                 check_price(self._kernel, self._model, budgets)
 
     def _let_go_of_models(self) -> None:

@@ -3,7 +3,7 @@ calls go, and what may be spent."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -159,6 +159,25 @@ class AgentBudget(RunBudget, frozen=True):
 
 RunBudgeted = RunBudget | Literal["unlimited"]
 AgentBudgeted = AgentBudget | Literal["unlimited"]
+
+
+def form_of(budget: Known) -> RunBudgeted:
+    """A budget of the kernel's as a file has it, to be shown."""
+    if budget == Known():
+        return "unlimited"
+    total, minute = (_amounts(bounds) for bounds in (budget.total, budget.minute))
+    return RunBudget(**total, per_minute=PerMinute(**minute) if minute else None)
+
+
+def _amounts(bounds: Bounds) -> dict[str, Any]:
+    said = {"tokens": bounds.tokens, "calls": bounds.calls}
+    scaled = {
+        "usd": (bounds.usd_micros, 1e6),
+        "wall_s": (bounds.wall_ms, 1e3),
+        "processor_s": (bounds.processor_ms, 1e3),
+    }
+    whole = {key: value for key, value in said.items() if value != NONE}
+    return whole | {key: value / unit for key, (value, unit) in scaled.items() if value != NONE}
 
 
 def known_budget(said: RunBudgeted | AgentBudgeted | None) -> Known | None:

@@ -17,7 +17,7 @@ from prytany.kernel.kernel import Kernel
 from prytany.system.fleet.bringing import open_models, resolved_of
 from prytany.system.fleet.channels import secrets_now
 from prytany.system.fleet.drivers import Drivers
-from prytany.system.fleet.keyless import KeylessModel
+from prytany.system.fleet.keyless import AbsentModel
 
 GIVE = "give what is missing, and bring the fleet again, with `prytany up`: it goes on without until then"
 
@@ -36,8 +36,8 @@ def lacking(kernel: Kernel, drivers: Drivers) -> list[str]:
     found = list(_of_tools(drivers))
     for number, fleet in kernel.fleets.fleets.items():
         for name, model in open_models(drivers, number).items():
-            if isinstance(keyless := model.opened.model, KeylessModel):
-                found.append(f"the model {name} of the fleet {fleet.name} cannot be asked: {keyless.why}")
+            if isinstance(absent := model.opened.model, AbsentModel):
+                found.append(f"the model {name} of the fleet {fleet.name} cannot be asked: {absent.why}")
         if fleet.stays and fleet.channels:
             without: dict[str, str] = {}
             with contextlib.suppress(KernelError, msgspec.MsgspecError):  # the record of it is damaged

@@ -13,7 +13,7 @@ from prytany.abi.errors import Einval, KernelError
 from prytany.ports.model import Model
 from prytany.system.fleet.form import Model as Form
 from prytany.system.fleet.form_terms import Limits, Spares
-from prytany.system.fleet.keyless import KeylessModel
+from prytany.system.fleet.keyless import AbsentModel
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.secrets import read_secret
 from prytany.system.fleet.switched import Opened, SwitchedModel, Terms
@@ -40,6 +40,11 @@ def name_of(number: int, name: str) -> str:
     return f"{number}/{name}"
 
 
+def is_of_fleet(name: str) -> bool:
+    """Whether the kernel's name of a model is one of a fleet's, be the fleet or the model there or not."""
+    return name.partition("/")[0].isdecimal()
+
+
 def names_of(fleet: ResolvedFleet, number: int) -> dict[str, str]:
     """By the fleet's name of each model, the kernel's."""
     return {name: name_of(number, name) for name in fleet.models}
@@ -56,7 +61,8 @@ def ready_models(
         fleet: as it is brought.
         kept: those that are open; a driver stays where nothing changed that it was opened by.
         environment: where secrets are taken from.
-        lenient: go without a key that cannot be had: who asks that model waits for a person.
+        lenient: go without a key that cannot be had, and without a model that could be opened and cannot any more: who
+            asks it waits for a person.
 
     Raises:
         Enoent, Eacces, Einval: a secret cannot be had, or a model's file cannot be used.
@@ -68,17 +74,18 @@ def ready_models(
             form, limits=None, policy=None, preempts=None, spares=None, routes=None, fallback=None,
             prices=form.prices if form.driver == "openai" else None,
         )  # fmt: skip
-        key, why = None, ""
+        absent, key = None, None
         try:
             key = _key(fleet, form, environment)
         except KernelError as error:
             if not lenient:
                 raise
-            why = error.message
+            absent = AbsentModel(name, "bad_key", error.message)
         by = (plain, key, _stamp(form.file))
-        if (opened := known.get(by)) is None:
-            model = KeylessModel(name, why) if why else _forced(form, _open(name, form, key))
-            opened = known[by] = Opened(model, *by)
+        if (opened := known.get(by)) is None or (absent is None and isinstance(opened.model, AbsentModel)):
+            there = kept.get(name)
+            had = not kept or (there is not None and there.opened.by[0] == plain)  # else the file says something new
+            opened = known[by] = Opened(absent or _model(name, form, key, lenient=lenient and had), *by)
         ready[name] = ReadyModel(opened, terms_of(form))
     return ready
 
@@ -99,6 +106,15 @@ def terms_of(form: Form) -> Terms:
         routes=tuple(route.known for route in form.routes or ()),
         fallback=tuple(form.fallback or ()),
     )
+
+
+def _model(name: str, form: Form, key: str | None, *, lenient: bool) -> Model:
+    try:
+        return _forced(form, _open(name, form, key))
+    except KernelError as error:
+        if not lenient:
+            raise
+        return AbsentModel(name, "not_there", error.message)
 
 
 def _forced(form: Form, model: Model) -> Model:

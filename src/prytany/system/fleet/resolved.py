@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 
+from prytany.abi.budgets import Budget
 from prytany.abi.errors import Enoent
 from prytany.abi.names import check_tags
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
-from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted
+from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted, known_budget
 from prytany.system.fleet.meaning import entry_of, instruction_file, kind_of, model_of
 from prytany.system.fleet.notifying import program_of
+from prytany.system.fleet.said_budget import with_said
 
 INSTRUCTION_BYTES_MAX = 256 << 10
 TURNS = 30
@@ -63,6 +65,14 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bytes_per_second: int = 0
 
 
+class Leaving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model that the file names no more, and that somebody may still ask."""
+
+    model: Model
+    secret: Secret | None = None
+    """Where its key is from."""
+
+
 class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A fleet, whole. It holds where secrets are from, and no secret."""
 
@@ -78,8 +88,17 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     notify: list[Notice] = []
     budget: RunBudgeted | None = None
     """Of each run that begins with one of its agents."""
+    up_budget: dict[str, int] = {}
+    """What `up --budget` said of it, over `budget`; see `said_budget`."""
     marks: dict[str, str] = {}
     """As it is recorded: what tells the values of its variables from others; see `variables`."""
+    leaving: dict[str, Leaving] = {}
+    """As it is recorded: models that it named before; see `leaving`."""
+
+    @property
+    def run_budget(self) -> Budget | None:
+        """What each run may spend that begins with one of its agents; None where nobody said anything."""
+        return with_said(known_budget(self.budget), self.up_budget)
 
 
 def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[str] = ()) -> ResolvedFleet:

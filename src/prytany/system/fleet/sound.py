@@ -26,6 +26,7 @@ from prytany.system.fleet.form_terms import AgentBudgeted, RunBudget, RunBudgete
 from prytany.system.fleet.meaning import ENDPOINT_KEYS, no_address
 from prytany.system.fleet.notifying import notice_faults
 from prytany.system.fleet.resolved import Chat, ResolvedAgent, ResolvedFleet
+from prytany.system.fleet.said_budget import in_money, said_faults
 from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
 from prytany.system.wording import visible
 
@@ -50,7 +51,7 @@ def unpack_fleet(packed: bytes) -> ResolvedFleet:
         raise Einval(f"this is no resolved fleet: {visible(str(error)[:SAID_CHARS_MAX])}") from None
     for path, what in _faults(fleet):
         raise Einval(f"this is no resolved fleet: {show_path(path)}: {what}")
-    return msgspec.structs.replace(fleet, marks={})  # who keeps it says them
+    return msgspec.structs.replace(fleet, marks={}, leaving={})  # who keeps it says them
 
 
 def _faults(fleet: ResolvedFleet) -> Found:
@@ -76,10 +77,23 @@ def _faults(fleet: ResolvedFleet) -> Found:
         if agent.name != name:
             yield ("agents", name, "name"), "it is another one than it stands at"
         yield from _agent(fleet, agent, ("agents", name))
-    asks = {name: asks_of(a.kind, a.model, a.pledge, a.spawns, fleet.models) for name, a in fleet.agents.items()}
+    asks = _asks(fleet)
     for name, agent in fleet.agents.items():
         yield from _budget(fleet, agent.budget, [name], asks, ("agents", name, "budget"))
     yield from _budget(fleet, fleet.budget, fleet.agents, asks, ("budget",))
+    yield from ((("up_budget",), what) for what in up_budget_faults(fleet))
+
+
+def up_budget_faults(fleet: ResolvedFleet) -> Iterator[str]:
+    """What is wrong with what `up --budget` said of it; its agents and models are sound."""
+    yield from said_faults(fleet.up_budget)
+    if in_money(fleet.up_budget):
+        asks = _asks(fleet)
+        yield from (what for _, what in price_faults(RunBudget(usd=1.0), fleet.agents, asks, fleet.models, ()))
+
+
+def _asks(fleet: ResolvedFleet) -> dict[str, Asks]:
+    return {name: asks_of(a.kind, a.model, a.pledge, a.spawns, fleet.models) for name, a in fleet.agents.items()}
 
 
 def _budget(
