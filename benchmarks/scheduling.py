@@ -14,8 +14,9 @@ calls an agent.
 `interactive`: 8 slots, a background flood of ten times the capacity: p99 of interactive calls from asking to the end of
 the answer, over the same alone (`p99_ratio`), at several loads of interactive ones.
 
-`fairness`: 50 agents that always wait, one asks ten times more, for an hour: Jain's index of tokens served (`jain`),
-the worst difference of weighted tokens since all of them wait, over the published bound (`bound_ratio`).
+`fairness`: 50 agents that always wait, one asks ten times more, for an hour, and all allow `ALLOWED` times the tokens
+that an answer has at most, as agents do: Jain's index of tokens served (`jain`), the worst difference of weighted
+tokens since all of them wait (`worst`), over the published bound (`bound_ratio`), of which `constants` are the terms.
 
 `starvation`: an hour of open arrivals at 90 % of 16 slots, in four classes, of 200 agents of which one makes a third of
 the calls, for each policy: calls that had not begun within ten mean service times (`late`), and the worst wait in
@@ -50,6 +51,8 @@ SHORTEST, LONGEST, PROMPT_MAX = 100, 400, 1_000
 MEAN = (SHORTEST + LONGEST) // 2
 SERVICE_NS = MEAN * TOKEN_NS
 HOUR_S = 3_600
+ALLOWED = 10
+FAIR_SLOTS = 8
 AGENTS, CALLS = 200, 5
 REQUESTS = 480
 """A minute: a fifth of what that many agents ask, each with one call of 5 s after the other."""
@@ -126,7 +129,7 @@ def interactive(
 
 
 def fairness(
-    policy: str, *, slots: int = 8, agents: int = 50, seconds: int = HOUR_S, seed: int = 1
+    policy: str, *, slots: int = FAIR_SLOTS, agents: int = 50, seconds: int = HOUR_S, seed: int = 1
 ) -> dict[str, float]:
     """All agents always wait, the first with ten times as many calls; in a whole kernel."""
     chance = random.Random(seed)
@@ -134,7 +137,7 @@ def fairness(
     worst = 0
     many = [20 if agent == 0 else 2 for agent in range(agents)]
     answers = _in_kernel.backlogged(
-        slots, policy, TOKEN_NS, many, lambda: drawn(chance, prompt=PROMPT_MAX), seconds, LONGEST
+        slots, policy, TOKEN_NS, many, lambda: drawn(chance, prompt=PROMPT_MAX), seconds, ALLOWED * LONGEST
     )
     for at_ns, agent, ask in answers:
         tokens[agent] += ask.prompt + ask.completion
@@ -144,7 +147,12 @@ def fairness(
         apart = [now - before for now, before in zip(weighted, base, strict=True)]
         worst = max(worst, max(apart) - min(apart))
     jain = sum(tokens) ** 2 / (agents * sum(taken * taken for taken in tokens))
-    return {"jain": jain, "bound_ratio": worst / published_bound(PROMPT_MAX, slots * (PROMPT_MAX + LONGEST))}
+    return {"jain": jain, "worst": worst, "bound_ratio": worst / published_bound(PROMPT_MAX, under_way_max(slots))}
+
+
+def under_way_max(slots: int) -> int:
+    """M of the published bound: the most tokens that are under way at once."""
+    return slots * (PROMPT_MAX + LONGEST)
 
 
 def starvation(
@@ -187,7 +195,13 @@ def measure() -> dict[str, object]:
         "starvation": {policy: starvation(policy) for policy in POLICIES},
         "budget": budget(),
         "wire": {f"{kind}_{true}": wire(kind, true) for kind in ("fixed", "sliding", "bucket") for true in (1.0, 0.8)},
-        "constants": {"prompt_weight": PROMPT_WEIGHT, "completion_weight": COMPLETION_WEIGHT},
+        "constants": {
+            "prompt_weight": PROMPT_WEIGHT,
+            "completion_weight": COMPLETION_WEIGHT,
+            "prompt_max": PROMPT_MAX,
+            "under_way_max": under_way_max(FAIR_SLOTS),
+            "published_bound": published_bound(PROMPT_MAX, under_way_max(FAIR_SLOTS)),
+        },
     }
 
 

@@ -30,6 +30,8 @@ class Call(msgspec.Struct):
     """When it was first offered; kept when it is offered again, so that nobody ages anew after a refusal."""
     begun_ns: int = 0
     """When its present attempt began; 0 while it waits."""
+    charged: int = 0
+    """What its policy charged its agent as the present attempt began."""
     refusals: int = 0
     """How often the endpoint sent it away."""
     yielded: int = 0

@@ -219,7 +219,7 @@ class RunQueue:
             self.rates.settle(running.taken, prompt + completion)
             running.policy.settle(call, prompt, completion)
         else:
-            running.policy.settle(call, call.prompt, call.completion)
+            running.policy.settle(call, -1, -1)
         if kind in ("rate_limited", "overloaded"):
             self._refused(call, used, now_ns)
         if kind in FAILURES and used.retry_after_ns is None:
