@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterator
 from typing import Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.budgets import Bounds, Budget
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.signals import Signal
-from prytany.kernel.accounts import accounts_of
+from prytany.kernel.accounts import accounts_of, below
 from prytany.kernel.alarm import Alarm
+from prytany.kernel.budget_views import stopped_by
 from prytany.kernel.ledger import Ledger
 from prytany.ports.clock import Clock
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.budgets import Budgets
+from prytany.scheduling.scheduler import Scheduler
 from prytany.scheduling.spending import BREACH, Verdict
 
 REASON = "budget: "
@@ -32,12 +33,26 @@ AT_ONCE = 256
 """Processes that one entry stops."""
 
 
+class Turns(Protocol):
+    """Turns at models, as this sees them."""
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What waits."""
+        ...
+
+
 class Core(Protocol):
     """The kernel, as this sees it."""
 
     ledger: Ledger
     budgets: Budgets
     closing: bool
+
+    @property
+    def model_turns(self) -> Turns:
+        """Who waits for models."""
+        ...
 
     @property
     def table(self) -> Table:
@@ -97,7 +112,10 @@ class Exceeding:
         if not self._there(name):
             raise Enoent(f"nobody is there whose account {name[:40]!r} would be")
         granted = ev.BudgetGranted(name, budget.total, budget.minute, -1 - uid)
+        new = name not in self._k.budgets.accounts
         self._record("budget", name, granted, uid)
+        if new:
+            self._bind(name)
 
     def add(self, name: str, more: Bounds, *, uid: int) -> None:
         """Raise an account's bounds. Whoever was stopped for want of it goes on.
@@ -119,9 +137,18 @@ class Exceeding:
     def _record(self, command: str, name: str, event: ev.BudgetGranted | ev.BudgetAdded, uid: int) -> None:
         kind, _, number = name.partition(":")
         subject = int(number) if kind != "tenant" else 0
-        stopped = [p for p in self._below(name) if p.state is State.STOPPED and p.reason.startswith(REASON)]
+        stopped = [p for p in below(self._k.ledger.state, name) if stopped_by(p) == name]
         events = [ev.ProcessContinued(p.pid) for p in stopped]
         self._k.ledger.commit((ev.OperatorCommanded(uid, command, subject), event, *events), {}, reserve=True)
+
+    def _bind(self, name: str) -> None:
+        """What waits for its turn below a new account was made before there was one, and is to be paid from it."""
+        state, scheduler = self._k.ledger.state, self._k.model_turns.scheduler
+        for process in below(state, name):
+            waiting = [call.seq for call in process.open.values() if call.queued_ns]
+            accounts = accounts_of(state, process) if waiting else ()
+            for key in waiting:
+                scheduler.bound(key, accounts)
 
     def _there(self, name: str) -> bool:
         kind, _, number = name.partition(":")
@@ -132,12 +159,6 @@ class Exceeding:
             return False
         return kind != "run" or process.run == process.pid
 
-    def _below(self, name: str) -> Iterator[Process]:
-        """Those whose calls are set aside in an account. Looks at every process."""
-        for process in list(self._k.table.processes.values()):
-            if process.alive and name in accounts_of(self._k.ledger.state, process):
-                yield process
-
     def _ring(self) -> None:
         now_ns = self._k.ledger.now_ns()
         while self._ends and self._ends[0][0] <= now_ns and not self._k.closing:
@@ -146,7 +167,7 @@ class Exceeding:
             if account is None or account.ends_ns != ends_ns:
                 continue
             verdict = Verdict(BREACH, name, "wall_ms", account.total.wall_ms)
-            goes_on = [p for p in self._below(name) if p.state is not State.STOPPED]
+            goes_on = [p for p in below(self._k.ledger.state, name) if p.state is not State.STOPPED]
             for at in range(0, len(goes_on), AT_ONCE):
                 events = [event for p in goes_on[at : at + AT_ONCE] for event in exceeded(self._k.table, p, verdict)]
                 self._k.ledger.commit(events, {}, reserve=True)

@@ -157,7 +157,7 @@ def test_one_dear_call_is_no_licence_to_be_ahead_for_ever() -> None:
 
 
 def test_a_call_of_which_nobody_knows_what_it_took_stays_charged_as_was_expected() -> None:
-    share, at = FairShare(), Moment(1, SECOND_NS)
+    share = FairShare()
     call = Call(1, 1, prompt=10, completion=100)
     other = Call(2, 1, prompt=10, completion=100)
     share.admit(call)
