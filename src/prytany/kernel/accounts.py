@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from prytany.abi.budgets import process_account, run_account, tenant_account, tree_account
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.state import ShardState
-from prytany.process.process import Process
+from prytany.process.process import Process, State
+
+_STOPPED = re.compile(r"budget: (?:the time of )?((?:process|tree|run|tenant):\d{1,15})\b")
+"""How the reason of a process begins that was stopped for want of an account: the journal says it in these words."""
 
 
 def accounts_of(state: ShardState, process: Process) -> Sequence[str]:
@@ -43,3 +47,10 @@ def below(state: ShardState, name: str) -> Iterator[Process]:
         process = table.get(pid)
         if process is not None and process.alive:
             yield process
+
+
+def stopped_by(process: Process) -> str:
+    """The account for want of which a process is stopped; "" where it is not, or for another reason."""
+    if process.state is not State.STOPPED or (found := _STOPPED.match(process.reason)) is None:
+        return ""
+    return found[1]

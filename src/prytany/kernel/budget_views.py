@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,18 +10,14 @@ import msgspec
 
 from prytany.abi.budgets import KINDS, NONE, Bounds
 from prytany.abi.control import ROWS_MAX, AccountRow
-from prytany.kernel.accounts import accounts_of
+from prytany.kernel.accounts import accounts_of, stopped_by
 from prytany.kernel.letting_go import absent
 from prytany.kernel.state import ShardState
-from prytany.process.process import Process, State
 from prytany.scheduling.budgets import Account, Amount
 from prytany.scheduling.spending import Parked
 
 if TYPE_CHECKING:
     from prytany.kernel.queue_views import Live
-
-_STOPPED = re.compile(r"budget: (?:the time of )?((?:process|tree|run|tenant):\d{1,15})\b")
-"""How the reason of a process begins that was stopped for want of an account: the journal says it in these words."""
 
 
 def account_rows(state: ShardState, pid: int, after: str, live: Live | None, now_ns: int) -> list[AccountRow]:
@@ -44,13 +39,6 @@ def account_row(state: ShardState, name: str, live: Live | None, now_ns: int) ->
     """One account, which there is."""
     parked = live.model_turns.scheduler.parked if live is not None else Parked()
     return _row(state, name, state.budgets.accounts[name], parked, _stopped(state), now_ns)
-
-
-def stopped_by(process: Process) -> str:
-    """The account for want of which a process is stopped; "" where it is not, or for another reason."""
-    if process.state is not State.STOPPED or (found := _STOPPED.match(process.reason)) is None:
-        return ""
-    return found[1]
 
 
 def owner_of(name: str) -> int:

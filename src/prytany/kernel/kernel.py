@@ -359,7 +359,6 @@ class Kernel:
                     self.places.ask(pid, process.qos)
         for process in list(self.table.processes.values()):
             if process.state is State.STOPPED:
-                self.recovery.charge_lost(process)
                 self.reactions.begin_deadlines(process)
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
