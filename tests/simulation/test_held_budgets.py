@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from prytany.abi import events as ev
 from prytany.abi.budgets import Bounds, Budget, run_account, tree_account
 from prytany.abi.signals import Signal
-from prytany.kernel.accounts import accounts_of
+from prytany.kernel.accounts import accounts_of, below
 from prytany.kernel.kernel import Kernel
-from prytany.ports.model import ModelFeatures, ModelLimits
+from prytany.ports.model import ModelAnswer, ModelFeatures, ModelLimits, ModelRequest, Usage
 from prytany.process.process import State
 from prytany.testing.virtual_shard import NumbersModel, VirtualShard, passes
 from prytany.userland.process import Process
@@ -179,3 +180,59 @@ def test_what_a_kernel_died_over_keeps_nothing_set_aside_while_its_process_is_st
     shard.run(live)
     assert shard.run(goes_on) == 1
     assert check(shard).lost == 1
+
+
+class Greedy(NumbersModel):
+    """Says more than it was allowed."""
+
+    async def chat(self, request: ModelRequest) -> ModelAnswer:
+        """See `NumbersModel`."""
+        answer = await super().chat(request)
+        return msgspec.structs.replace(answer, usage=Usage(10, 5_000))
+
+
+async def starts(proc: Process) -> int:
+    others = [await proc.spawn("sleeps"), await proc.spawn("asks", 1)]
+    for pid in others:
+        await proc.wait(pid)
+    return 1
+
+
+def test_what_an_endpoint_takes_beyond_is_a_debt_that_stops_all_below_the_account() -> None:
+    model = Greedy("m", ModelFeatures())
+    SHARDS.append(VirtualShard({"starts": starts, "asks": asks, "sleeps": sleeps}, {"m": model}))
+    shard = SHARDS[-1]
+
+    async def live(kernel: Kernel) -> Any:
+        pid = shard.spawn(kernel, "starts", budget=FREE)
+        apart = shard.spawn(kernel, "sleeps", budget=FREE)
+        kernel.exceeding.grant(tree_account(pid), Budget(Bounds(tokens=1_000)), uid=0)
+        await passes(10)
+        family = [p for p in kernel.table.processes.values() if p.run == pid and p.alive]
+        assert len(family) >= 2
+        assert all(p.reason == f"budget: tree:{pid} has 0 of 1000 tokens left" for p in family)
+        assert kernel.table.require(apart).state is State.RUNNING
+        assert kernel.budgets.accounts[tree_account(pid)].debt("tokens") == 4_010
+        kernel.exceeding.add(tree_account(pid), Bounds(tokens=5_000), uid=0)
+        return (await kernel.operator.wait_ended(pid))["result"]
+
+    assert shard.run(live) == 1
+
+
+def test_who_stands_below_an_account_is_found_by_its_owner_alone() -> None:
+    shard = shard_of()
+
+    async def live(kernel: Kernel) -> None:
+        first, second = (shard.spawn(kernel, "many", 3, budget=FREE) for _ in range(2))
+        await passes(0.5)
+        state = kernel.ledger.state
+        for name, pids in (
+            (f"process:{first}", {first}),
+            (f"run:{second}", {second, *state.table.require(second).children}),
+            (f"tree:{first}", {first, *state.table.require(first).children}),
+            ("tenant:0", {p.pid for p in state.table.processes.values()}),
+            ("tree:99", set[int]()),
+        ):
+            assert {p.pid for p in below(state, name)} == pids, name
+
+    shard.run(live)

@@ -3,7 +3,8 @@
 A process that no budget can pay for stops with its reason, and keeps what it has; its parent is told by CHLD, and
 people by a notice. When somebody adds to the account, everybody who was stopped for want of it goes on, and asks again.
 
-An account's time is up whether or not anybody asks for anything: one alarm rings for the first of them.
+An account's time is up whether or not anybody asks for anything: one alarm rings for the first of them; and at once
+where an endpoint took more than was set aside, and leaves an account in debt.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from prytany.kernel.ledger import Ledger
 from prytany.ports.clock import Clock
 from prytany.process.process import Process, State
 from prytany.process.table import Table
-from prytany.scheduling.budgets import Budgets
+from prytany.scheduling.budgets import Amount, Budgets
 from prytany.scheduling.scheduler import Scheduler
-from prytany.scheduling.spending import BREACH, Verdict
+from prytany.scheduling.spending import BREACH, Verdict, debts
 
 REASON = "budget: "
 """What the reason of a process begins with that was stopped for one."""
@@ -85,6 +86,8 @@ class Exceeding:
         self._alarm = Alarm(clock, self._ring, kernel.lost)
         self._ends: list[tuple[int, str]] = []
         """When the time of accounts is up, by time; one that has another by now is passed over."""
+        self._owed: list[Verdict] = []
+        """Of accounts that are in debt, and below which nobody was stopped yet."""
 
     def begin(self) -> None:
         """A kernel goes on: what was bounded in time still is."""
@@ -97,6 +100,14 @@ class Exceeding:
         if account is not None and account.ends_ns:
             heapq.heappush(self._ends, (account.ends_ns, name))
             self._alarm.set(self._ends[0][0])
+
+    def overran(self, pid: int, n: int, used: ev.ModelUsed) -> None:
+        """Call `n` took more than was set aside for it, which is about to be recorded: where that leaves an account in
+        debt, all below it stop."""
+        tokens = used.prompt_tokens + used.completion_tokens
+        self._owed += debts(self._k.budgets, pid, n, Amount(tokens, used.cost_usd_micros, 1))
+        if self._owed:
+            self._alarm.set(self._k.ledger.now_ns())
 
     async def close(self) -> None:
         """Nobody is stopped any more."""
@@ -159,15 +170,22 @@ class Exceeding:
         return kind != "run" or process.run == process.pid
 
     def _ring(self) -> None:
-        now_ns = self._k.ledger.now_ns()
+        now_ns, owed = self._k.ledger.now_ns(), self._owed
+        self._owed = []
+        for verdict in owed:
+            self._stop(verdict)
         while self._ends and self._ends[0][0] <= now_ns and not self._k.closing:
             ends_ns, name = heapq.heappop(self._ends)
             account = self._k.budgets.get(name)
-            if account is None or account.ends_ns != ends_ns:
-                continue
-            verdict = Verdict(BREACH, name, "wall_ms", account.total.wall_ms)
-            goes_on = [p for p in below(self._k.ledger.state, name) if p.state is not State.STOPPED]
-            for at in range(0, len(goes_on), AT_ONCE):
-                events = [event for p in goes_on[at : at + AT_ONCE] for event in exceeded(self._k.table, p, verdict)]
-                self._k.ledger.commit(events, {}, reserve=True)
+            if account is not None and account.ends_ns == ends_ns:
+                self._stop(Verdict(BREACH, name, "wall_ms", account.total.wall_ms))
         self._alarm.set(self._ends[0][0] if self._ends else None)
+
+    def _stop(self, verdict: Verdict) -> None:
+        """All who go on below an account."""
+        if verdict.account not in self._k.budgets.accounts or self._k.closing:
+            return
+        goes_on = [p for p in below(self._k.ledger.state, verdict.account) if p.state is not State.STOPPED]
+        for at in range(0, len(goes_on), AT_ONCE):
+            events = [event for p in goes_on[at : at + AT_ONCE] for event in exceeded(self._k.table, p, verdict)]
+            self._k.ledger.commit(events, {}, reserve=True)
