@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from prytany.abi import events as ev
-from prytany.abi.budgets import Bounds, Budget, run_account, tree_account
+from prytany.abi.budgets import AMOUNT_MAX, Bounds, Budget, run_account, tree_account
 from prytany.abi.signals import Signal
 from prytany.kernel.accounts import accounts_of, below
+from prytany.kernel.budget_views import account_rows
 from prytany.kernel.kernel import Kernel
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelLimits, ModelRequest, Usage
 from prytany.process.process import State
@@ -236,3 +237,33 @@ def test_who_stands_below_an_account_is_found_by_its_owner_alone() -> None:
             assert {p.pid for p in below(state, name)} == pids, name
 
     shard.run(live)
+
+
+async def looks(proc: Process) -> Any:
+    return await proc.calls.budget_read()
+
+
+async def gives_what(proc: Process, budget: dict[str, Any]) -> Any:
+    return (await proc.wait(await proc.calls.process_spawn(":looks", [], budget=budget))).result
+
+
+MOST = {"tokens": AMOUNT_MAX, "usd": 1e9, "calls": AMOUNT_MAX, "wall_s": AMOUNT_MAX // 1_000, "processor_s": 1e12}
+
+
+@pytest.mark.parametrize("budget", [MOST, {"wall_s": 1e10}, {"tokens": 0, "calls": 0, "per_minute": {"usd": 0}}])
+def test_the_largest_and_the_least_budgets_can_be_looked_at(budget: dict[str, Any]) -> None:
+    SHARDS.append(VirtualShard({"looks": looks, "gives_what": gives_what}, {"m": NumbersModel("m", ModelFeatures())}))
+    shard = SHARDS[-1]
+
+    async def live(kernel: Kernel) -> Any:
+        pid = shard.spawn(kernel, "gives_what", budget, budget=FREE)
+        await passes(0.0025)  # while the child lives
+        rows = account_rows(kernel.ledger.state, 0, "", None, kernel.now_ns())
+        msgspec.json.decode(msgspec.json.encode(rows))
+        msgspec.msgpack.encode(rows)
+        assert [row.account for row in rows] == ["tree:2"]
+        return (await kernel.operator.wait_ended(pid))["result"]
+
+    [row] = shard.run(live)
+    assert row["account"] == "tree:2"
+    assert row["bounds"].keys() == budget.keys() - {"per_minute"}
