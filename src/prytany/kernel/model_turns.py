@@ -373,7 +373,10 @@ class ModelTurns:
         queue = self.endpoints.open(most.endpoint)
         kind = process.program
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
-        call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
+        call = Call(
+            key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT,
+            kind, most.prompt_tokens, most.completion_tokens, queue.estimates.edition,
+        )  # fmt: skip
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
         asking, accounts = self.asking.get(key), accounts_of(self._k.ledger.state, process)
         same = asking.same if asking is not None else b""
