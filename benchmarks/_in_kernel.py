@@ -1,7 +1,7 @@
 """Who runs next in a whole kernel, in virtual time: inline agents, a journal in memory, a provider in numbers.
 
-Agents ask with texts of four bytes a token and say how much they want at most, which is more than they get; what the
-kernel expects is what it learns. All of its limits are those of the model that it is told of.
+Agents ask with texts of four bytes a token and say how much they want at most, which is more than they get, or leave it
+to the kernel; what that expects is what it learns. All of its limits are those of the model that it is told of.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def lived(shard: VirtualShard, does: Callable[[Kernel], Awaitable[None]]) -> Non
 
 
 def contention(
-    provider: Provider, limits: ModelLimits, asks: Sequence[Sequence[Ask]], most: int, seed: int
+    provider: Provider, limits: ModelLimits, asks: Sequence[Sequence[Ask]], most: int | None, seed: int
 ) -> tuple[Served, float]:
     """Agents that each make their calls one after the other, at once; what was served, and how long it took."""
 

@@ -228,3 +228,27 @@ async def test_a_kernel_that_dies_while_a_generation_is_aside_asks_it_anew_and_c
     causes = sorted(e.cause for e in used(again))
     assert causes == ["", "", "lost", "put_aside"]
     await again.stop()
+
+
+@looped
+async def test_what_another_model_makes_anew_is_charged_whole() -> None:
+    model = OneSlot(saves=True)
+    life = begun(model)
+    behind = start(life, "behind", Qos.BACKGROUND)
+    await life.until(lambda: bool(model.under_way))
+    await some_tokens(life, model, 3)
+    person = start(life, "person", Qos.INTERACTIVE)
+    await life.settled()
+    await some_tokens(life, model, 1)
+    await life.until(lambda: model.under_way == ["person"])
+    other = OneSlot(saves=False)
+    models: Any = life.kernel.outside.models
+    models[""] = other
+    other.let_run()
+    model.let_run()
+    assert (await life.ended(person))["result"] == "p" * TOKENS
+    assert (await life.ended(behind))["result"] == "b" * TOKENS
+    assert [(e.cause, e.prompt_tokens, e.completion_tokens) for e in used(life)] == [
+        ("put_aside", 5, 4), ("", 5, TOKENS), ("", 5, TOKENS)
+    ]  # fmt: skip
+    await life.stop()

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from prytany.abi.budgets import KINDS, NONE, Bounds, process_account, run_account, tenant_account, tree_account
+from prytany.abi.budgets import KINDS, NONE, Bounds
 from prytany.abi.control import ROWS_MAX, AccountRow
+from prytany.kernel.accounts import accounts_of, stopped_by
 from prytany.kernel.letting_go import absent
 from prytany.kernel.state import ShardState
-from prytany.process.process import Process, State
 from prytany.scheduling.budgets import Account, Amount
 from prytany.scheduling.spending import Parked
 
 if TYPE_CHECKING:
     from prytany.kernel.queue_views import Live
-
-TENANT = 0
-_STOPPED = re.compile(r"budget: (?:the time of )?((?:process|tree|run|tenant):\d{1,15})\b")
-"""How the reason of a process begins that was stopped for want of an account: the journal says it in these words."""
 
 
 def account_rows(state: ShardState, pid: int, after: str, live: Live | None, now_ns: int) -> list[AccountRow]:
@@ -44,25 +39,6 @@ def account_row(state: ShardState, name: str, live: Live | None, now_ns: int) ->
     """One account, which there is."""
     parked = live.model_turns.scheduler.parked if live is not None else Parked()
     return _row(state, name, state.budgets.accounts[name], parked, _stopped(state), now_ns)
-
-
-def accounts_of(state: ShardState, process: Process) -> list[str]:
-    """The accounts that the calls of a process are set aside in, the narrowest first."""
-    known = state.budgets.accounts
-    names = [process_account(process.pid)]
-    above: Process | None = process
-    while above is not None:
-        names.append(tree_account(above.pid))
-        above = state.table.get(above.parent)
-    names += (run_account(process.run), tenant_account(TENANT))
-    return [name for name in names if name in known]
-
-
-def stopped_by(process: Process) -> str:
-    """The account for want of which a process is stopped; "" where it is not, or for another reason."""
-    if process.state is not State.STOPPED or (found := _STOPPED.match(process.reason)) is None:
-        return ""
-    return found[1]
 
 
 def owner_of(name: str) -> int:
@@ -109,7 +85,8 @@ def _row(
         debt={kind: account.debt(kind) for kind in kinds if account.debt(kind)},
         minute_used={kind: account.within_minute(kind, now_ns) for kind in minute}, opened_ns=account.opened_ns,
         ends_ns=account.ends_ns, waiting=parked.waiting(name), stopped=stopped.get(name, []),
-        alive=not pid or (process is not None and (process.alive or process.kin > 0)), now_ns=now_ns,
+        alive=not pid or pid in state.table.estates or (process is not None and (process.alive or process.kin > 0)),
+        now_ns=now_ns,
     )  # fmt: skip
 
 

@@ -4,33 +4,43 @@ A process that no budget can pay for stops with its reason, and keeps what it ha
 people by a notice. When somebody adds to the account, everybody who was stopped for want of it goes on, and asks again.
 
 An account's time is up whether or not anybody asks for anything: one alarm rings for the first of them. Who is begun
-or continued where it is up stops again in the same step, before anything of it runs.
+or continued where it is up stops again in the same step, before anything of it runs. The alarm rings at once where an
+endpoint took more than was set aside, and leaves an account in debt.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterator
 from typing import Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.budgets import Bounds, Budget
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.signals import Signal
-from prytany.kernel.accounts import accounts_of
+from prytany.kernel.accounts import accounts_of, below, stopped_by
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.ledger import Ledger
 from prytany.ports.clock import Clock
 from prytany.process.process import Process, State
 from prytany.process.table import Table
-from prytany.scheduling.budgets import Budgets
-from prytany.scheduling.spending import BREACH, Verdict, time_breach
+from prytany.scheduling.budgets import Amount, Budgets
+from prytany.scheduling.scheduler import Scheduler
+from prytany.scheduling.spending import BREACH, Verdict, debts, time_breach
 
 REASON = "budget: "
 """What the reason of a process begins with that was stopped for one."""
 AT_ONCE = 256
 """Processes that one entry stops."""
+
+
+class Turns(Protocol):
+    """Turns at models, as this sees them."""
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What waits."""
+        ...
 
 
 class Core(Protocol):
@@ -39,6 +49,11 @@ class Core(Protocol):
     ledger: Ledger
     budgets: Budgets
     closing: bool
+
+    @property
+    def model_turns(self) -> Turns:
+        """Who waits for models."""
+        ...
 
     @property
     def table(self) -> Table:
@@ -72,6 +87,8 @@ class Exceeding:
         self._alarm = Alarm(clock, self._ring, kernel.lost)
         self._ends: list[tuple[int, str]] = []
         """When the time of accounts is up, by time; one that has another by now is passed over."""
+        self._owed: list[Verdict] = []
+        """Of accounts that are in debt, and below which nobody was stopped yet."""
 
     def begin(self) -> None:
         """A kernel goes on: what was bounded in time still is, and whose time was up meanwhile does not go on."""
@@ -94,6 +111,14 @@ class Exceeding:
         self._k.ledger.commit(exceeded(self._k.table, process, verdict), {}, reserve=True)
         return False
 
+    def overran(self, pid: int, n: int, used: ev.ModelUsed) -> None:
+        """Call `n` took more than was set aside for it, which is about to be recorded: where that leaves an account in
+        debt, all below it stop."""
+        tokens = used.prompt_tokens + used.completion_tokens
+        self._owed += debts(self._k.budgets, pid, n, Amount(tokens, used.cost_usd_micros, 1))
+        if self._owed:
+            self._alarm.set(self._k.ledger.now_ns())
+
     async def close(self) -> None:
         """Nobody is stopped any more."""
         await self._alarm.close()
@@ -107,7 +132,10 @@ class Exceeding:
         if not self._there(name):
             raise Enoent(f"nobody is there whose account {name[:40]!r} would be")
         granted = ev.BudgetGranted(name, budget.total, budget.minute, -1 - uid)
+        new = name not in self._k.budgets.accounts
         self._record("budget", name, granted, uid)
+        if new:
+            self._bind(name)
 
     def add(self, name: str, more: Bounds, *, uid: int) -> None:
         """Raise an account's bounds. Whoever was stopped for want of it goes on.
@@ -129,9 +157,18 @@ class Exceeding:
     def _record(self, command: str, name: str, event: ev.BudgetGranted | ev.BudgetAdded, uid: int) -> None:
         kind, _, number = name.partition(":")
         subject = int(number) if kind != "tenant" else 0
-        stopped = [p for p in self._below(name) if p.state is State.STOPPED and p.reason.startswith(REASON)]
+        stopped = [p for p in below(self._k.ledger.state, name) if stopped_by(p) == name]
         events = [ev.ProcessContinued(p.pid) for p in stopped]
         self._k.ledger.commit((ev.OperatorCommanded(uid, command, subject), event, *events), {}, reserve=True)
+
+    def _bind(self, name: str) -> None:
+        """What waits for its turn below a new account was made before there was one, and is to be paid from it."""
+        state, scheduler = self._k.ledger.state, self._k.model_turns.scheduler
+        for process in below(state, name):
+            waiting = [call.seq for call in process.open.values() if call.queued_ns]
+            accounts = accounts_of(state, process) if waiting else ()
+            for key in waiting:
+                scheduler.bound(key, accounts)
 
     def _there(self, name: str) -> bool:
         kind, _, number = name.partition(":")
@@ -142,22 +179,23 @@ class Exceeding:
             return False
         return kind != "run" or process.run == process.pid
 
-    def _below(self, name: str) -> Iterator[Process]:
-        """Those whose calls are set aside in an account. Looks at every process."""
-        for process in list(self._k.table.processes.values()):
-            if process.alive and name in accounts_of(self._k.ledger.state, process):
-                yield process
-
     def _ring(self) -> None:
-        now_ns = self._k.ledger.now_ns()
+        now_ns, owed = self._k.ledger.now_ns(), self._owed
+        self._owed = []
+        for verdict in owed:
+            self._stop(verdict)
         while self._ends and self._ends[0][0] <= now_ns and not self._k.closing:
             ends_ns, name = heapq.heappop(self._ends)
             account = self._k.budgets.get(name)
-            if account is None or account.ends_ns != ends_ns:
-                continue
-            verdict = Verdict(BREACH, name, "wall_ms", account.total.wall_ms)
-            goes_on = [p for p in self._below(name) if p.state is not State.STOPPED]
-            for at in range(0, len(goes_on), AT_ONCE):
-                events = [event for p in goes_on[at : at + AT_ONCE] for event in exceeded(self._k.table, p, verdict)]
-                self._k.ledger.commit(events, {}, reserve=True)
+            if account is not None and account.ends_ns == ends_ns:
+                self._stop(Verdict(BREACH, name, "wall_ms", account.total.wall_ms))
         self._alarm.set(self._ends[0][0] if self._ends else None)
+
+    def _stop(self, verdict: Verdict) -> None:
+        """All who go on below an account."""
+        if verdict.account not in self._k.budgets.accounts or self._k.closing:
+            return
+        goes_on = [p for p in below(self._k.ledger.state, verdict.account) if p.state is not State.STOPPED]
+        for at in range(0, len(goes_on), AT_ONCE):
+            events = [event for p in goes_on[at : at + AT_ONCE] for event in exceeded(self._k.table, p, verdict)]
+            self._k.ledger.commit(events, {}, reserve=True)

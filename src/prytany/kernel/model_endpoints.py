@@ -78,6 +78,10 @@ class ModelEndpoints:
             return True
         return queue.breaker.ready_ns(now_ns) == now_ns and queue.rates.paused_ns <= now_ns
 
+    def opened_ns(self, endpoint: str) -> int:
+        """When its breaker opened last; 0 for never."""
+        return self._scheduler.queues[endpoint].breaker.since_ns
+
     def turn_is_up(self, key: int, tokens: int) -> bool:
         """Whether the attempt at call `key`, which has generated so many tokens in this turn, lets others."""
         wanted = self._scheduler.get(key)

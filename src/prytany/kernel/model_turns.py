@@ -23,16 +23,16 @@ from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.asking import Asking
 from prytany.kernel.exceeding import exceeded
+from prytany.kernel.fleeing import Core as Fled
+from prytany.kernel.fleeing import flee
 from prytany.kernel.giving_way import GivingWay
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.model_endpoints import ModelEndpoints
-from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.pauses import Pauses
 from prytany.kernel.reserve import begins, elsewhere, waits
 from prytany.ports.clock import Clock
-from prytany.ports.model import Model, Told
+from prytany.ports.model import Told
 from prytany.process.process import Process, Reservation, State
-from prytany.process.table import Table
 from prytany.scheduling.budgets import Amount
 from prytany.scheduling.call import Call
 from prytany.scheduling.run_queue import Used
@@ -56,22 +56,11 @@ class Turn(NamedTuple):
         return type(self.event) is ev.ModelReserved
 
 
-class Core(Protocol):
+class Core(Fled, Protocol):
     """The kernel, as turns see it."""
 
     ledger: Ledger
     closing: bool
-
-    model_routes: ModelRoutes
-
-    @property
-    def table(self) -> Table:
-        """The process table."""
-        ...
-
-    def endpoint(self, name: str) -> Model | None:
-        """The model of which that is the kernel's name."""
-        ...
 
     def lost(self, task: asyncio.Task[None]) -> None:
         """A task has ended; what it raised stops the kernel."""
@@ -164,14 +153,14 @@ class ModelTurns:
         """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step. `told` is
         what its endpoint said of its limits."""
         asking = self.scheduler.get(key) if used.cause else None
-        was_well = asking is not None and self.endpoints.well(asking.endpoint)
+        opened_ns = self.endpoints.opened_ns(asking.endpoint) if asking is not None else 0
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
         if told is not None:
             self.endpoints.heard(wanted.endpoint, told)
-        if was_well and not self.endpoints.well(wanted.endpoint):
-            self._flee(wanted.endpoint)
+        if asking is not None and self.endpoints.opened_ns(wanted.endpoint) != opened_ns:
+            flee(self._k, self, wanted.endpoint)
         if used.cause:
             self._between[key] = wanted
         else:
@@ -207,6 +196,13 @@ class ModelTurns:
             await turn
         finally:
             del self._retrying[call.seq]
+
+    def moved(self, process: Process, n: int, endpoint: str, needs: tuple[str, ...]) -> None:
+        """Open call `n`, which waits for its turn, waits at another endpoint."""
+        self.scheduler.cancel(process.open[n].seq, self._k.ledger.now_ns())
+        self._forget(process.pid, n)
+        self._k.ledger.commit(self.queued_at(process, n, endpoint), {})
+        self.offer(process, n, needs)
 
     def queued_at(self, process: Process, n: int, endpoint: str) -> tuple[ev.Event, ...]:
         """That open call `n` waits for a further attempt, at `endpoint`."""
@@ -350,22 +346,6 @@ class ModelTurns:
         except KernelPanic as error:
             self._k.failed(error, "calls of models cannot begin")
 
-    def _flee(self, endpoint: str) -> None:
-        """An endpoint fails again and again: who waits for it goes to who stands in for it. What an earlier kernel
-        queued stays: what it needs was not looked at here."""
-        moved: list[tuple[Process, int, str, tuple[str, ...]]] = []
-        for wanted in self.scheduler.waiting_at(endpoint):
-            process = self._k.table.get(wanted.call.agent)
-            if wanted.needs is not None and process is not None and wanted.n in process.open:
-                instead = self._k.model_routes.instead(endpoint, wanted.needs)
-                if instead != endpoint:
-                    moved.append((process, wanted.n, instead, wanted.needs))
-        for process, n, instead, needs in moved:
-            self.scheduler.cancel(process.open[n].seq, self._k.ledger.now_ns())
-            self._forget(process.pid, n)
-            self._k.ledger.commit(self.queued_at(process, n, instead), {})
-            self.offer(process, n, needs)
-
     def _begins(self, key: int) -> None:
         self._beginning.add(key)
         if key <= self._k.ledger.begun_at:
@@ -394,7 +374,10 @@ class ModelTurns:
         queue = self.endpoints.open(most.endpoint)
         kind = process.program
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
-        call = Call(key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT)
+        call = Call(
+            key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT,
+            kind, most.prompt_tokens, most.completion_tokens, queue.estimates.edition,
+        )  # fmt: skip
         amount = Amount(most.prompt_tokens + most.completion_tokens, most.cost_usd_micros, 1)
         asking, accounts = self.asking.get(key), accounts_of(self._k.ledger.state, process)
         same = asking.same if asking is not None else b""

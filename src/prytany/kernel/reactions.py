@@ -209,9 +209,10 @@ class Reactions:
                 self._begin(process, n)
 
     def begin_deadlines(self, process: Process) -> None:
-        """After a crash, of a process that is stopped: its times pass as they do while a kernel lives. What else it has
-        open waits until it goes on.
+        """After a crash, of a process that is stopped: its times pass as they do while a kernel lives, and what was
+        lost is paid. What else it has open waits until it goes on.
         """
+        self._k.recovery.charge_lost(process)
         for n, call in list(process.open.items()):
             if call.call in DEADLINES:
                 self._start(process, n)

@@ -76,6 +76,13 @@ class Recovery:
         ledger.commit((*events, turn.event), {})
         turns.made(turn, call.seq, again=True)
 
+    def charge_lost(self, process: Process) -> None:
+        """Charge the attempts that an earlier kernel died over, of a process that is stopped: what they had set aside
+        would be missing to others for as long as it is."""
+        for n in list(process.open):
+            if events := self.lost(process, n):
+                self._k.ledger.commit(events, {})
+
     def lost(self, process: Process, n: int) -> tuple[ev.Event, ...]:
         """What open call `n` is charged that ends before it is begun again, where an earlier kernel died over it."""
         call = process.open[n]

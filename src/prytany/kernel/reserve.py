@@ -108,7 +108,8 @@ def settle(
     pid: int, n: int, reserved: Reservation, model: Model, usage: Usage, content: tuple[Any, Any], took_us: int,
     before: Usage = NOTHING,
 ) -> ev.ModelUsed:  # fmt: skip
-    """An attempt that was answered, as reported; what the report leaves out is estimated, and marked so.
+    """An attempt that was answered, as reported; what the report leaves out, or says to be below nothing, is estimated,
+    and marked so.
 
     Args:
         pid: whose call it is.
@@ -123,9 +124,9 @@ def settle(
     """
     prompt, answer = content
     given, taken = usage.prompt_tokens, usage.completion_tokens
-    estimated = not given or (not taken and answer is not None)
-    given = given or _estimate(prompt)
-    taken = taken or (_estimate(answer) if answer is not None else 0)
+    estimated = given <= 0 or (taken <= 0 and answer is not None)
+    given = given if given > 0 else _estimate(prompt)
+    taken = taken if taken > 0 else _estimate(answer) if answer is not None else 0
     given, taken, cost = min(given, TOKENS_MAX), min(taken, TOKENS_MAX), usage.cost_usd_micros
     if estimated:
         prices = model.features.prices
@@ -135,6 +136,14 @@ def settle(
         min(max(0, (cost or 0) - (before.cost_usd_micros or 0)), TOKENS_MAX), took_us, "", estimated=estimated,
         priced=cost is not None, endpoint=reserved.endpoint,
     )  # fmt: skip
+
+
+def exceeds(used: ev.ModelUsed, reserved: Reservation) -> bool:
+    """Whether more was taken than was set aside."""
+    tokens = used.prompt_tokens + used.completion_tokens
+    return (
+        tokens > reserved.prompt_tokens + reserved.completion_tokens or used.cost_usd_micros > reserved.cost_usd_micros
+    )
 
 
 def put_aside(pid: int, n: int, reserved: Reservation, model: Model, used: Usage, took_us: int) -> ev.ModelUsed:

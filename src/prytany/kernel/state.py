@@ -131,10 +131,15 @@ def _granted(state: ShardState, seq: int, e: ev.BudgetGranted) -> None:
 
 
 def _left(state: ShardState, seq: int, e: ev.ProcessReaped) -> None:
-    """A process has left the table, and its accounts go with it; with a root goes that of its run."""
-    if state.budgets.accounts:
-        for account in (process_account(e.pid), tree_account(e.pid), run_account(e.pid)):
-            state.budgets.closed(account)
+    """A process has left the table, and its accounts go with it; with a root goes that of its run. That of its tree
+    stays for as long as others go on in that."""
+    if not state.budgets.accounts:
+        return
+    for account in (process_account(e.pid), run_account(e.pid)):
+        state.budgets.closed(account)
+    trees = state.table.estates_ended
+    for pid in trees if e.pid in state.table.estates else [e.pid, *trees]:
+        state.budgets.closed(tree_account(pid))
 
 
 def _rooms() -> dict[type, tuple[Room, ...]]:

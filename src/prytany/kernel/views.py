@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 
 from prytany.abi import control, limits
-from prytany.kernel.budget_views import accounts_of
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.letting_go import absent
 from prytany.kernel.notice_views import channel_rows
 from prytany.kernel.pages import Pages
@@ -186,7 +186,7 @@ def inspection(shard: ShardState, pid: int, now_ns: int, quotas: Quotas = DEFAUL
         ended_ns=p.ended_ns, wall_us=_wall_us(p, now_ns), spawned_seq=p.spawned_seq, tail=p.tail,
         ended_seq=p.ended_seq, tags=p.tags, session=p.run if p.run in shard.sessions.sessions else 0,
         qos=qos_name(p.qos), weight=p.weight, deadline_ns=p.deadline_ns, queued_us=_queued_us(p, now_ns),
-        accounts=accounts_of(shard, p),
+        accounts=list(accounts_of(shard, p)),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from prytany.abi.signals import Signal
 from prytany.process.calls import close_all
 from prytany.process.incidents import forget_incident
 from prytany.process.process import Process, State
-from prytany.process.table import Table
+from prytany.process.table import Estate, Table
 
 
 def _spawned(table: Table, seq: int, e: ev.ProcessSpawned) -> None:
@@ -136,16 +136,45 @@ def _reaped(table: Table, seq: int, e: ev.ProcessReaped) -> None:
         (heir.below if heir is not None else table.past).add(took)
     if heir is not None:
         heir.reaped += 1 + process.reaped
-    above = parent or table.processes.get(process.above)
-    if above is not None:
-        above.wards.pop(e.pid, None)
-    for child in (*process.children, *process.wards):
-        # Orphans belong to the kernel from here on, and stay in the trees that they stood in.
-        if (orphan := table.processes.get(child)) is not None:
+    _orphan(table, process)
+
+
+def _orphan(table: Table, process: Process) -> None:
+    """Orphans of a process that was reaped belong to the kernel from here on, and stay in the trees that they stood
+    in; in its own, too, where that was bounded."""
+    upper = process.parent if process.parent in table.processes else process.above
+    holder = table.under(upper)
+    upper = upper if holder is not None else 0
+    if holder is not None:
+        holder.wards.pop(process.pid, None)
+    orphans = [pid for pid in (*process.children, *process.wards) if table.under(pid) is not None]
+    if process.bounded and orphans:
+        estate = table.estates[process.pid] = Estate(upper)
+        if holder is not None:
+            holder.wards[process.pid] = None
+        holder, upper = estate, process.pid
+    for pid in orphans:
+        orphan = table.under(pid)
+        assert orphan is not None
+        orphan.above = upper
+        if isinstance(orphan, Process):
             orphan.parent = 0
-            orphan.above = above.pid if above is not None else 0
-            if above is not None:
-                above.wards[child] = None
+        if holder is not None:
+            holder.wards[pid] = None
+    table.estates_ended = []
+    while isinstance(holder, Estate) and not holder.wards:
+        del table.estates[upper]
+        table.estates_ended.append(upper)
+        ended, upper = upper, holder.above
+        holder = table.under(upper)
+        if holder is not None:
+            holder.wards.pop(ended, None)
+
+
+def _granted(table: Table, seq: int, e: ev.BudgetGranted) -> None:
+    kind, _, number = e.account.partition(":")
+    if kind == "tree" and (process := table.get(int(number))) is not None:
+        process.bounded = True
 
 
 def _forgotten(table: Table, seq: int, e: ev.ContentForgotten) -> None:
@@ -177,6 +206,7 @@ FOLDS: dict[type, Callable[[Table, int, ev.Event], None]] = {
     ev.ProcessScheduled: _scheduled,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
+    ev.BudgetGranted: _granted,  # type: ignore[dict-item]
     ev.ContentForgotten: _forgotten,  # type: ignore[dict-item]
     ev.HomeRestored: _restored,  # type: ignore[dict-item]
     ev.JournalArchived: _archived,  # type: ignore[dict-item]

@@ -226,9 +226,12 @@ class Process(msgspec.Struct, array_like=True):
     """The most urgent class that it may give itself: what it was started with, or an operator said last."""
     weight_most: int = 1
     above: int = 0
-    """Of an orphan: who of those that it descends from is nearest, and still in the table; 0 for nobody."""
+    """Of an orphan: who of those that it descends from is nearest, and still in the table or left a bounded tree; 0 for
+    nobody."""
     wards: dict[int, None] = {}
-    """The orphans of which it is that."""
+    """The orphans of which it is that, and those who left their trees."""
+    bounded: bool = False
+    """Somebody bounded what it and all below it may take."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.

@@ -8,6 +8,16 @@ from prytany.abi.errors import KernelPanic
 from prytany.process.process import Abandoned, Process, Usage
 
 
+class Estate(msgspec.Struct, array_like=True):
+    """What is left of a process that has left the table, where its tree was bounded and goes on: the bound holds for
+    its orphans, and theirs. It ends with the last of them."""
+
+    above: int
+    """As of an orphan."""
+    wards: dict[int, None] = {}
+    """Who stands right below it: orphans, and other estates."""
+
+
 class Table(msgspec.Struct):
     """All processes of a shard, zombies included. Invariant: `ready` holds exactly the ready ones, oldest first."""
 
@@ -38,6 +48,11 @@ class Table(msgspec.Struct):
     bases: dict[int, list[bytes]] = {}
     """The last entries of archives, to the digests of the bases that the journal was to begin with after them."""
 
+    estates: dict[int, Estate] = {}
+    """By the pids of those who left them."""
+    estates_ended: list[int] = []
+    """With whoever was reaped last."""
+
     def get(self, pid: int) -> Process | None:
         """The process, or None when there is none of that pid."""
         return self.processes.get(pid)
@@ -65,3 +80,26 @@ class Table(msgspec.Struct):
                 return True
             process = self.processes.get(process.parent)
         return False
+
+    def above(self, pid: int) -> int:
+        """Who of those that `pid` descends from is nearest, and in the table or has left an estate; 0 for nobody."""
+        process = self.processes.get(pid)
+        if process is not None:
+            return process.parent if process.parent in self.processes else process.above
+        estate = self.estates.get(pid)
+        return estate.above if estate is not None else 0
+
+    def under(self, pid: int) -> Process | Estate | None:
+        """Whoever of that pid can have others below: in the table, or what it left."""
+        return self.processes.get(pid) or self.estates.get(pid)
+
+    def tree(self, pid: int) -> list[int]:
+        """`pid` and all that stand below it, estates among them. Costs as many as there are."""
+        found = [pid]
+        for at in found:
+            holder = self.under(at)
+            if isinstance(holder, Process):
+                found += holder.children
+            if holder is not None:
+                found += holder.wards
+        return found

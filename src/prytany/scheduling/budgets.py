@@ -24,6 +24,7 @@ __all__ = ["KINDS", "NONE", "UNBOUNDED", "Account", "Amount", "Bounds", "Budgets
 
 MINUTE_S = 60
 SECOND_NS = 1_000_000_000
+LAST_NS = (1 << 63) - 1
 
 
 class Amount(msgspec.Struct, array_like=True, frozen=True):
@@ -68,8 +69,9 @@ class Account(msgspec.Struct, array_like=True):
 
     @property
     def ends_ns(self) -> int:
-        """When its time is up; 0 for never."""
-        return self.opened_ns + self.total.wall_ms * 1_000_000 if self.total.wall_ms != NONE else 0
+        """When its time is up; 0 for never. What lies beyond all times that can be told is the last of them."""
+        wall_ms = self.total.wall_ms
+        return min(self.opened_ns + wall_ms * 1_000_000, LAST_NS) if wall_ms != NONE else 0
 
     def left(self, kind: str) -> int:
         """What may still be reserved; `NONE` without a bound. Never negative: a debt is shown by `debt`."""

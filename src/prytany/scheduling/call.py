@@ -26,10 +26,20 @@ class Call(msgspec.Struct):
     deadline_ns: int = 0
     """When it has to begin at the latest, in the kernel's time; 0 where nobody said."""
     tenant: int = 0
+    kind: str = ""
+    """What calls it is like; see `estimate`."""
+    prompt_most: int = 0
+    """The most tokens that its prompt can have; 0 where `prompt` and `completion` are no guesses."""
+    answer_most: int = 0
+    """The same of its answer."""
+    guessed: int = 0
+    """The edition of the estimates by which its tokens were guessed last."""
     offered_ns: int = 0
     """When it was first offered; kept when it is offered again, so that nobody ages anew after a refusal."""
     begun_ns: int = 0
     """When its present attempt began; 0 while it waits."""
+    charged: int = 0
+    """What its policy charged its agent as the present attempt began."""
     refusals: int = 0
     """How often the endpoint sent it away."""
     yielded: int = 0

@@ -35,11 +35,16 @@ class Kind(msgspec.Struct):
 
 
 class Estimates:
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        edition: how often the first call of a kind told what such calls take; guesses of before are bounds.
+    """
 
     def __init__(self, kinds_max: int = KINDS_MAX) -> None:
         self._kinds: OrderedDict[str, Kind] = OrderedDict()
         self._kinds_max = kinds_max
+        self.edition = 0
 
     def __len__(self) -> int:
         return len(self._kinds)
@@ -59,6 +64,7 @@ class Estimates:
         known = self._kinds.get(kind)
         if known is None:
             known = self._kinds[kind] = Kind(UNIT // BYTES_A_TOKEN)
+            self.edition += 1
             if len(self._kinds) > self._kinds_max:
                 self._kinds.popitem(last=False)
         self._kinds.move_to_end(kind)

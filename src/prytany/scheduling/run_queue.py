@@ -219,7 +219,7 @@ class RunQueue:
             self.rates.settle(running.taken, prompt + completion)
             running.policy.settle(call, prompt, completion)
         else:
-            running.policy.settle(call, call.prompt, call.completion)
+            running.policy.settle(call, -1, -1)
         if kind in ("rate_limited", "overloaded"):
             self._refused(call, used, now_ns)
         if kind in FAILURES and used.retry_after_ns is None:
@@ -281,6 +281,10 @@ class RunQueue:
         return not self.at_once or len(self.running) < self.at_once
 
     def _ready_ns(self, call: Call, now_ns: int) -> int | None:
+        if call.guessed != self.estimates.edition and call.prompt_most:
+            # It waits since nobody knew what such calls take, and was counted as the most that it can.
+            call.prompt, call.completion = self.estimates.guess(call.kind, call.prompt_most, call.answer_most)
+            call.guessed = self.estimates.edition
         whole_ns = self.breaker.ready_ns(now_ns)
         return None if whole_ns is None else max(whole_ns, self.rates.ready_ns(call.tokens, now_ns))
 

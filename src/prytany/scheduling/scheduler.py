@@ -234,6 +234,12 @@ class Scheduler:
             self.queues[wanted.endpoint].change((key,), now_ns, qos=qos, weight=weight, deadline_ns=deadline_ns)
             self._look(wanted.endpoint)
 
+    def bound(self, key: int, accounts: Sequence[str]) -> None:
+        """A call that waits stands below these accounts from now on; one that is under way is left alone."""
+        wanted = self.get(key)
+        if wanted is not None and self.waits(key):
+            wanted.accounts = accounts
+
     def added(self, account: str) -> None:
         """An account got more, or is no more, and that is folded."""
         self._given_back((account,))

@@ -112,3 +112,56 @@ def test_what_begins_at_once_counts_as_what_is_offered_and_begins(seed: int) -> 
             long.begin(call, at)
         assert [short.counter(agent) for agent in range(5)] == [long.counter(agent) for agent in range(5)]
         assert short.known == long.known
+
+
+def turns_of(share: FairShare, at: Moment, count: int) -> list[int]:
+    """Whose calls begin, each of 10 and 100 tokens, ended before the next."""
+    begun: list[int] = []
+    for _ in range(count):
+        call = share.first(at)
+        assert call is not None
+        share.begin(call, at)
+        share.settle(call, 10, 100)
+        begun.append(call.agent)
+    return begun
+
+
+def offered(share: FairShare, agent: int, count: int, since: int, at: Moment) -> None:
+    for key in range(since, since + count):
+        share.offer(Call(key, agent, prompt=10, completion=100, offered_ns=at.now_ns), at)
+
+
+def test_what_a_call_may_take_at_most_gives_its_agent_no_turns_of_others() -> None:
+    share, at = FairShare(), Moment(1, SECOND_NS)
+    greedy = Call(1, 1, prompt=10, completion=1 << 24)
+    share.admit(greedy)
+    offered(share, 1, 100, 1_000, at)
+    offered(share, 2, 100, 2_000, at)  # who comes while that is under way is lifted to what it was charged
+    share.settle(greedy, 10, 100)
+    assert 8 <= turns_of(share, at, 20).count(2) <= 12
+
+
+def test_one_dear_call_is_no_licence_to_be_ahead_for_ever() -> None:
+    share, at = FairShare(), Moment(1, SECOND_NS)
+    dear = Call(1, 3, prompt=1_000_000, completion=1)
+    share.admit(dear)
+    share.settle(dear, 1_000_000, 1)
+    for since in range(1_000, 100_000, 1_000):
+        offered(share, 1, 3, since, at)
+        offered(share, 2, 3, since + 10, at)
+        turns_of(share, at, 6)
+    offered(share, 1, 100, 200_000, at)
+    offered(share, 2, 100, 300_000, at)
+    late = Moment(1_000 * SECOND_NS, SECOND_NS, 8)
+    assert turns_of(share, late, 40).count(2) >= 15
+
+
+def test_a_call_of_which_nobody_knows_what_it_took_stays_charged_as_was_expected() -> None:
+    share = FairShare()
+    call = Call(1, 1, prompt=10, completion=100)
+    other = Call(2, 1, prompt=10, completion=100)
+    share.admit(call)
+    share.admit(other)
+    expected = share.counter(1)
+    share.settle(call, -1, -1)
+    assert share.counter(1) == expected == 2 * (10 + 2 * 100)

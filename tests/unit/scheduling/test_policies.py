@@ -135,6 +135,13 @@ def test_the_earliest_deadline_is_first_and_a_far_one_is_no_way_to_starve() -> N
     assert order("earliest_deadline", calls) == [3, 2, 1]
 
 
+def test_a_deadline_that_was_past_when_a_call_was_made_passes_nobody_who_was_due_before_that() -> None:
+    now_ns = 20 * SECOND_NS
+    calls = [Call(1, 1, deadline_ns=now_ns - SECOND_NS, offered_ns=now_ns - 2 * SECOND_NS)]
+    calls += [Call(key, 2, deadline_ns=SECOND_NS, offered_ns=now_ns) for key in range(2, 10)]
+    assert order("earliest_deadline", calls)[0] == 1
+
+
 def test_the_shortest_is_first_until_the_long_one_has_waited() -> None:
     assert order("shortest_first", [Call(1, 1, completion=900), Call(2, 1, completion=90)]) == [2, 1]
     aged = [Call(1, 1, completion=900, offered_ns=SECOND_NS), Call(2, 1, completion=90)]

@@ -277,3 +277,22 @@ def test_an_endpoint_that_takes_fewer_at_once_than_was_said_is_found_out_without
         now_ns += SECOND_NS
         queue.settle(under_way.pop(0), Used(1, 1), now_ns)
     assert refused <= 10 + 2 * 1_000 // 160
+
+
+def test_what_waits_is_counted_anew_when_the_first_of_its_kind_has_told_what_such_calls_take() -> None:
+    queue, now_ns = RunQueue(Limits(0, 0, 6_000)), SECOND_NS
+    first, other = (
+        Call(key, key, prompt=100, completion=4_000, kind="k", prompt_most=400, answer_most=4_000) for key in (1, 2)
+    )
+    plain = Call(3, 3, prompt=100, completion=4_000)
+    queue.admit(first, now_ns)
+    queue.offer(other, now_ns)
+    queue.offer(plain, now_ns)
+    assert queue.next(now_ns) is None
+    queue.estimates.learn("k", 400, 100, 100)
+    queue.settle(1, Used(100, 100), now_ns + SECOND_NS)
+    assert queue.next(now_ns + 3 * SECOND_NS) is other
+    assert (other.prompt, other.completion) == queue.estimates.guess("k", 400, 4_000) != (100, 4_000)
+    queue.begin(other, now_ns + 3 * SECOND_NS)
+    assert queue.when(now_ns + 3 * SECOND_NS) is not None
+    assert (plain.prompt, plain.completion) == (100, 4_000)  # that was no guess

@@ -51,7 +51,7 @@ def parse_retry_after_ms(header: Callable[[str], str | None], now: Callable[[], 
         except ValueError:
             try:
                 date = parsedate_to_datetime(value)
-            except ValueError:
+            except (ValueError, OverflowError):  # the latter of numbers without measure
                 continue
             date = date if date.tzinfo else date.replace(tzinfo=UTC)
             wait_ms = (date - now()).total_seconds() * 1_000

@@ -36,7 +36,8 @@ class Generation:
     async def attempt(self, model: Model, turn: AttemptTurn) -> ModelAnswer:
         """One attempt; the whole answer, with the usage of all turns. Raises ModelFailure, GaveWay."""
         if self._aside is not None and not takes_turns(model):
-            self.drop()  # another model has taken its place
+            self.drop()  # another model has taken its place, and begins anew
+            self.charged = NOTHING
             if self._pieces is not None and self._pieces.text:
                 raise ModelFailure("interrupted", "the model was changed in the midst of the answer", retryable=False)
         if self._aside is None and self._stream is not None:

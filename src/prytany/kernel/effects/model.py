@@ -28,7 +28,7 @@ from prytany.kernel.model_routes import ModelRoutes
 from prytany.kernel.model_turns import CANCELLED, ModelTurns
 from prytany.kernel.outcome import Sparing as Asked
 from prytany.kernel.requests import Chat, chat_of, needs_in
-from prytany.kernel.reserve import MAY_HAVE_WORKED, NOTHING, charge, put_aside, refused, settle
+from prytany.kernel.reserve import MAY_HAVE_WORKED, NOTHING, charge, exceeds, put_aside, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
 from prytany.process.process import OpenCall, Process
@@ -50,6 +50,14 @@ class Sparing(Asked, Protocol):
         ...
 
 
+class Overruns(Protocol):
+    """Budgets that run out, as effects see them."""
+
+    def overran(self, pid: int, n: int, used: ev.ModelUsed) -> None:
+        """Call `n` took more than was set aside for it, which is about to be recorded."""
+        ...
+
+
 class Owner(Protocol):
     """The kernel, as model calls see it."""
 
@@ -61,6 +69,11 @@ class Owner(Protocol):
     @property
     def model_turns(self) -> ModelTurns:
         """Who waits for models."""
+        ...
+
+    @property
+    def exceeding(self) -> Overruns:
+        """What becomes of those who took too much."""
         ...
 
     @property
@@ -242,6 +255,8 @@ class ModelEffects:
                 content = (answered.asked, answered.said)
                 settled = settle(pid, n, reserved, model, answered.usage, content, took_us, before)
                 used = Used(settled.prompt_tokens, settled.completion_tokens)
+                if exceeds(settled, reserved):
+                    self._owner.exceeding.overran(pid, n, settled)
                 return Finished(answered.value, (settled,))
             finally:
                 if self._began_ns.get((pid, n)) == began_ns:  # else the number is another call's by now

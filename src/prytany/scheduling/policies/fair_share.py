@@ -3,14 +3,18 @@
 Each agent has a counter of what it was served: `PROMPT_WEIGHT` a token asked and `COMPLETION_WEIGHT` a token answered,
 over its weight. Whoever has the lowest is next. An agent that comes back is lifted to the lowest of those that wait (or
 to whoever left last, where nobody does), so that nobody saves up turns by asking nothing. A call is charged what it is
-expected to take when it begins, and the difference when it has ended: the paper's variant with length prediction.
+expected to take when it begins, and the difference when it has ended: the paper's variant with length prediction. Of an
+answer no more is expected than `ANSWERS` mean ones: what a caller allows is no prediction, and whoever comes meanwhile
+is lifted to what was charged, so that a call which may take a million tokens and takes a hundred would put them all
+behind its agent by the rest.
 
 Bound (Theorem 4.4): between two agents that always have calls waiting, what they were served differs by at most
 `2 * max(wp * Linput, wq * M)`, with Linput the longest prompt and M the most tokens that can be under way at once.
 `published_bound` computes it.
 
 Ageing: for each `PATIENCE` mean service times that the oldest call of all has waited, its agent may be one call ahead
-of the least served, and still goes first; never by more than half of what is under way. That is a lead, and not a rate:
+of the least served, and still goes first; never by more than half of what is under way. A call is one of the dearest of
+late: what was dearest once is forgotten, or it would be a licence for ever. That is a lead, and not a rate:
 who asks more than its share stays ahead by as much, and is then served as the others. It stays within the bound, since
 calls are charged as they begin: without it, counters differ by a call, and not by all that is under way.
 
@@ -32,6 +36,11 @@ UNIT = 720_720
 """Of a counter, a weighted token; all weights up to 16 divide it."""
 PATIENCE = 2
 """Mean service times."""
+ANSWERS = 2
+FIRST_ANSWER = 256
+"""Tokens of a mean answer, before there was any."""
+MEMORY = 32
+"""How many calls it looks back on, about."""
 
 
 def published_bound(prompt_max: int, under_way_max: int) -> int:
@@ -58,7 +67,9 @@ class FairShare:
         self._left = 0
         """The counter of whoever left last."""
         self._step = 0
-        """The most that one call was charged."""
+        """The most that one call was charged of late."""
+        self._answers = FIRST_ANSWER * MEMORY
+        """Tokens of the mean answer, times `MEMORY`."""
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -107,8 +118,7 @@ class FairShare:
 
     def begin(self, call: Call, at: Moment) -> None:
         """See `Policy`."""
-        agent, charge = call.agent, _charge(call, call.prompt, call.completion)
-        self._step = max(self._step, charge)
+        agent, charge = call.agent, self._expect(call)
         self._counters[agent] += charge
         self._under_way[agent] = self._under_way.get(agent, 0) + 1
         if self._lines.remove(call):
@@ -118,8 +128,7 @@ class FairShare:
 
     def admit(self, call: Call) -> None:
         """See `Policy`."""
-        agent, charge = call.agent, _charge(call, call.prompt, call.completion)
-        self._step = max(self._step, charge)
+        agent, charge = call.agent, self._expect(call)
         self._resting.drop(agent)
         self._left = self._counters[agent] = max(self._counters.get(agent, 0), self._left) + charge
         self._under_way[agent] = self._under_way.get(agent, 0) + 1
@@ -130,8 +139,10 @@ class FairShare:
         agent = call.agent
         if agent not in self._under_way:
             return
-        counter = self._counters[agent] + _charge(call, prompt, completion)
-        self._counters[agent] = counter - _charge(call, call.prompt, call.completion)
+        if prompt >= 0:
+            self._counters[agent] += _charge(call, prompt, completion) - call.charged
+            if completion:
+                self._answers += completion - self._answers // MEMORY
         self._under_way[agent] -= 1
         if not self._under_way[agent]:
             del self._under_way[agent]
@@ -152,6 +163,12 @@ class FairShare:
     def known(self) -> int:
         """Of how many agents it holds a counter."""
         return len(self._counters)
+
+    def _expect(self, call: Call) -> int:
+        """What it is charged as it begins."""
+        charge = call.charged = _charge(call, call.prompt, min(call.completion, ANSWERS * self._answers // MEMORY))
+        self._step = max(charge, self._step - self._step // MEMORY)
+        return charge
 
     def _leave(self, agent: int) -> None:
         self._waiting.drop(agent)

@@ -54,5 +54,6 @@ class Policy(Protocol):
         ...
 
     def settle(self, call: Call, prompt: int, completion: int) -> None:
-        """A call that had begun has ended, and took this many tokens."""
+        """A call that had begun has ended, and took this many tokens; both are -1 where nobody knows: what was expected
+        of it stands."""
         ...

@@ -82,6 +82,10 @@ def test_no_text_is_an_error(number: str, time: str) -> None:
         ({"retry-after": "Sun, 01 Mar 2026 12:00:05 GMT"}, 5_000), ({"retry-after": "-3"}, 0),
         ({"retry-after": "nan"}, None), ({"retry-after": "whenever"}, None), ({"retry-after": "1e300"}, 86_400_000),
         ({"retry-after": "Sun, 01 Mar 99999 12:00:05 GMT"}, None), ({}, None),
+        ({"retry-after": f"Sun, 01 Mar {'9' * 20} 12:00:05 GMT"}, None),
+        ({"retry-after": f"Sun, {'9' * 30} Mar 2026 12:00:05 GMT"}, None),
+        ({"retry-after": f"Sun, 01 Mar 2026 12:00:05 +{'9' * 30}"}, None),
+        ({"retry-after": f"Sun, 01 Mar 2026 {'9' * 30}:00:05 GMT", "retry-after-ms": "x"}, None),
     ],
 )  # fmt: skip
 def test_how_long_to_leave_it_alone_is_read_in_all_its_forms(headers: dict[str, str], after_ms: int | None) -> None:
