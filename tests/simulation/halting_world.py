@@ -122,6 +122,7 @@ class Serves(Asks):
             if self.rng.random() < 0.15:
                 yield [("process_exit", 1, None, {"type": "ValueError", "message": "it fails"})]
             yield from self.is_done(message["message"])
+        yield [("process_exit", 0, None, None)]
 
     def is_done(self, message: int) -> Generator[Calls, tuple[int, Any], None]:
         """With a message, or with its beginning."""
@@ -198,10 +199,10 @@ class HaltingWorld(World):
                     kernel.operator.send(process.pid, "does", None, uid=0)
                 if rng.random() < 0.2:
                     self.shard.version += 1
-                    kernel.operator.upgrade(process.pid, uid=0)
-                    self._did("upgrade")
+                    if kernel.operator.upgrade(process.pid, uid=0):
+                        self._did("upgrade at once")
         if rng.random() < 0.12:
-            self._did("freeze")
+            self._meets(kernel, "freeze")
             freeze(kernel, 0, thaw=False)
         elif rng.random() < 0.5:
             freeze(kernel, 0, thaw=True)
@@ -214,7 +215,7 @@ class HaltingWorld(World):
         """See `World`."""
         if self.rng.random() < 0.4:
             return
-        self._did("drain")
+        self._meets(kernel, "drain")
         draining, rng = Draining(kernel), self.rng
         quiet = asyncio.ensure_future(draining.until_quiet())
         until = asyncio.get_running_loop().time() + rng.choice([0.3, 60, 600])
@@ -237,3 +238,25 @@ class HaltingWorld(World):
 
     def _did(self, what: str) -> None:
         self.done[what] = self.done.get(what, 0) + 1
+
+    def _meets(self, kernel: Kernel, what: str) -> None:
+        """Something is about to be done to calls that wait in these ways."""
+        self._did(what)
+        turns, scheduler = kernel.model_turns, kernel.model_turns.scheduler
+        for process in kernel.table.processes.values():
+            for call in process.open.values():
+                key = call.seq
+                if call.reserved is None:
+                    continue
+                if scheduler.asked_for(key):
+                    self._did(f"{what}: a twin")
+                elif scheduler.parked.account(key):
+                    self._did(f"{what}: parked on a budget")
+                elif scheduler.waits(key):
+                    self._did(f"{what}: queued")
+                elif key in turns._retrying and scheduler.get(key) is None:
+                    self._did(f"{what}: in a pause")
+                elif scheduler.get(key) is not None:
+                    self._did(f"{what}: under way")
+        if self.saving.saved:
+            self._did(f"{what}: put aside")

@@ -367,6 +367,7 @@ class World:
             while journal.durable < journal.head.seq:  # who is not a root goes on meanwhile
                 await journal.wait_durable(journal.head.seq)
             self.live_digest = kernel.ledger.state.digest()
+            await asyncio.sleep(0)  # noqa: TID251 a turn, in which what was cancelled ends
             assert not kernel.closing
             self._nothing_left(kernel)
             return found
@@ -390,8 +391,15 @@ class World:
         assert not turns._keys
         assert not turns._retrying
         assert not turns._beginning
+        assert not turns.asking
+        assert not turns._between
+        assert not turns.giving_way._under_way
+        assert not turns.giving_way._early
         assert not turns.scheduler._wanted
         assert not turns.scheduler.parked._account
+        assert not turns.scheduler._groups
+        assert not turns.scheduler._leads
+        assert not turns.scheduler._following
         for name, queue in turns.scheduler.queues.items():
             assert not queue.running, name
             assert sum(queue.waiting()) == 0, name

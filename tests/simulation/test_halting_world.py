@@ -29,22 +29,16 @@ def one(seed: int) -> HaltingWorld:
         return world
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_nothing_is_lost_and_nothing_asked_twice_wherever_it_halts(seed: int) -> None:
-    one(seed)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12, 1_000))
+@pytest.mark.parametrize("seed", range(20, 1_000))
 def test_nothing_is_lost_and_nothing_asked_twice_in_many_worlds(seed: int) -> None:
     one(seed)
 
 
-def test_worlds_halt_in_all_these_ways() -> None:
-    """Else the others would prove nothing."""
+def test_nothing_is_lost_and_nothing_asked_twice_wherever_it_halts_which_is_in_all_these_ways() -> None:
     done, by, put_aside = dict[str, int](), set[str](), 0
     kinds = set[type]()
-    for seed in range(10):
+    for seed in range(20):
         world = one(seed)
         put_aside += world.saving.put_aside
         for what, count in world.done.items():
@@ -52,7 +46,9 @@ def test_worlds_halt_in_all_these_ways() -> None:
         for entry in world.shard.entries():
             kinds |= {type(event) for event in entry.events}
             by |= {event.by for event in entry.events if isinstance(event, ev.ModelSpared)}
-    assert set(done) == {"freeze", "drain", "quiet", "upgrade", "restore"}
+    ways = ("under way", "queued", "parked on a budget", "a twin", "in a pause")
+    met = {f"{what}: {way}" for what in ("freeze", "drain") for way in ways}
+    assert set(done) >= {"drain", "quiet", "restore", "upgrade at once", "freeze: put aside", *met}
     assert put_aside > 0
     assert by == {"twin", "kept"}
     assert {ev.ProcessUpgraded, ev.ProcessUpgrading, ev.HomeRestored, ev.ModelQueued, ev.BudgetExceeded} <= kinds

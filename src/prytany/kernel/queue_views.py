@@ -17,6 +17,7 @@ from prytany.scheduling.run_queue import RunQueue
 from prytany.scheduling.scheduler import Wanted
 
 if TYPE_CHECKING:  # who only looks at a home does without
+    from prytany.kernel.effects.paced import Paced
     from prytany.kernel.model_turns import ModelTurns
     from prytany.ports.model import Model
 
@@ -27,6 +28,11 @@ class Live(Protocol):
     @property
     def model_turns(self) -> ModelTurns:
         """Who waits for models."""
+        ...
+
+    @property
+    def paced(self) -> Paced:
+        """Who waits for bytes a second."""
         ...
 
     def endpoint(self, name: str) -> Model | None:

@@ -70,10 +70,11 @@ class _Frame(msgspec.Struct, frozen=True):
     folder: str
     folders: dict[str, str]
     budget: RunBudgeted | None
+    bytes_per_second: int
 
 
 def _frame(fleet: ResolvedFleet) -> _Frame:
-    return _Frame(fleet.entry, fleet.folder, fleet.folders, fleet.budget)
+    return _Frame(fleet.entry, fleet.folder, fleet.folders, fleet.budget, fleet.bytes_per_second)
 
 
 def _one(kind: str, name: str, before: Any, after: Any, behind: Behind) -> Iterator[Change]:
