@@ -440,7 +440,7 @@ def test_a_home_that_was_restored_goes_on_telling_under_the_same_ids_and_opens_o
 
     steer(home, crash)
     (before,) = courier.tried
-    restore(home)
+    restore(home.store)
     courier.always = None
 
     async def goes_on(steered: Steered) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi.errors import Eio, KernelError
+from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.kernel.fleets import Agent
 from prytany.kernel.outcome import Program
@@ -123,14 +124,21 @@ class World:
         return [round(at - 0.01) for path, at in self.disk.touched if path.startswith(who)]
 
 
-def declare(steered: Steered, *agents: Agent, number: int = 0) -> int:
+def declare(steered: Steered, *agents: Agent, number: int = 0, rate: int = 0) -> int:
     return steered.kernel.fleet_operator.declare(
-        "small", agents, models={}, tools=[PATH], resolved=b"{}", uid=UID, number=number, stays=True
-    )
+        "small", agents, models={}, tools=[PATH], resolved=b"{}", uid=UID, number=number, stays=True,
+        bytes_per_second=rate,
+    )  # fmt: skip
 
 
-def start(steered: Steered, number: int, name: str, *args: Any) -> int:
-    return steered.kernel.fleet_operator.start(number, name, list(args), {}, uid=UID)
+def start(steered: Steered, number: int, name: str, *args: Any, qos: Qos = Qos.INITIATED) -> int:
+    return steered.kernel.fleet_operator.start(number, name, list(args), {}, uid=UID, qos=qos)
+
+
+def nobody(steered: Steered) -> bool:
+    """Whether nobody waits or is under way."""
+    flows = steered.kernel.paced._flows
+    return (flows._where, flows.next_ns()) == ({}, None)
 
 
 async def passes(seconds: float) -> None:
@@ -206,8 +214,7 @@ def test_a_call_that_is_cancelled_while_it_waits_is_not_made_and_keeps_nobody_wa
         number = declare(steered, agent("gives_up", 10))
         pid = start(steered, number, "gives_up", "g")
         assert (await steered.ended(pid))["result"] == ["ECANCELED"]
-        assert steered.kernel.paced._flows._where == {}
-        assert steered.kernel.paced._flows._busy == {}
+        assert nobody(steered)
 
     world.run(test)
     assert [path for path, _ in world.disk.touched] == ["g0"]
@@ -222,7 +229,7 @@ def test_one_that_is_killed_while_it_waits_leaves_nothing_behind(world: World) -
         await passes(1)
         steered.kernel.operator.signal(pid, Signal.KILL, uid=UID)
         await steered.ended(pid)
-        assert (steered.kernel.paced._flows._where, steered.kernel.paced._flows._busy) == ({}, {})
+        assert nobody(steered)
 
     world.run(test)
     assert world.loop.time() < 5

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from prytany.abi import events as ev
+from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.chain import next_hash
 from prytany.kernel.effects.tool import call_key
 from prytany.kernel.restored import restored_entries
@@ -34,9 +35,9 @@ async def asks(proc: Process) -> Any:
     return await proc.llm("hello")
 
 
-def restore(home: Home) -> None:
+def restore(store: MemoryStore) -> None:
     """What `restore-home` adds to the journal."""
-    reader = home.store.reader()
+    reader = store.reader()
     state, head = fold(reader)
     seq, hash_ = head
     for events in restored_entries(state, ID, head.seq, UID):
@@ -44,7 +45,7 @@ def restore(home: Home) -> None:
         seq, hash_ = seq + 1, next_hash(hash_, record)
         for event in events:
             state.apply(seq, state.table.time_ns, event)
-        home.store.commit([Row(seq, hash_, record, b"")], [])
+        store.commit([Row(seq, hash_, record, b"")], [])
 
 
 def opened(*names: str) -> tuple[Home, CountingTools]:
@@ -65,7 +66,7 @@ def opened(*names: str) -> tuple[Home, CountingTools]:
 
 def test_all_stands_still_and_what_is_not_pure_is_asked_about_begun_or_not() -> None:
     home, tools = opened("shop.ship", "shop.ship", "shop.pay")
-    restore(home)
+    restore(home.store)
     begun = dict(tools.begun)
 
     async def look(kernel: Steered) -> None:
@@ -85,7 +86,7 @@ def test_all_stands_still_and_what_is_not_pure_is_asked_about_begun_or_not() -> 
 
 def test_a_pure_call_and_a_model_call_go_on_with_their_process_alone() -> None:
     home, tools = opened("shop.look")
-    restore(home)
+    restore(home.store)
     begun = tools.begun.total()
 
     async def go_on(kernel: Steered) -> Any:
@@ -117,7 +118,7 @@ def test_an_open_model_call_is_charged_once_and_asked_again_when_its_process_goe
             await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, no time
 
     steer(home, begin)
-    restore(home)
+    restore(home.store)
     home.model.chat = chat  # type: ignore[method-assign]
     home.model.asked = 0
 
@@ -146,7 +147,7 @@ def test_what_a_person_said_of_the_other_home_is_asked_again() -> None:
             await kernel.kernel.ledger.journal.wait_durable(kernel.kernel.ledger.journal.head.seq)
 
     asyncio.run(later())
-    restore(home)
+    restore(home.store)
     begun = tools.begun.total()
 
     async def go_on(kernel: Steered) -> None:

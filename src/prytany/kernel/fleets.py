@@ -79,7 +79,7 @@ class FleetOperator:
     def declare(
         self, name: str, agents: Iterable[Agent], *, models: Mapping[str, str], tools: Sequence[str], resolved: bytes,
         uid: int, stays: bool = False, number: int = 0, channels: Sequence[ChannelForm] = (),
-        known: Collection[str] | None = None, budget: Budget | None = None,
+        known: Collection[str] | None = None, budget: Budget | None = None, bytes_per_second: int = 0,
     ) -> int:  # fmt: skip
         """Bring a fleet, or bring `number` again: what runs goes on as it is, what is started from now on is new.
 
@@ -95,6 +95,7 @@ class FleetOperator:
             channels: by which people are told of it.
             known: the names of all of its tools, where other texts of their files are about to be loaded.
             budget: of each run that begins with one of its agents; None where nothing is said.
+            bytes_per_second: of all its processes together, by files and tools; 0 for any number.
 
         Returns:
             its number.
@@ -112,7 +113,9 @@ class FleetOperator:
         number = number or k.fleets.next_number
         events: list[ev.Event] = [
             ev.OperatorCommanded(uid, f"fleet {name}", 0),
-            ev.FleetDeclared(number, name, k.digest(resolved), dict(models), list(tools), stays, uid, budget),
+            ev.FleetDeclared(
+                number, name, k.digest(resolved), dict(models), list(tools), stays, uid, budget, bytes_per_second
+            ),
         ]
         sources: list[bytes] = []
         for agent in agents:

@@ -18,6 +18,7 @@ from prytany.scheduling.run_queue import RunQueue
 from prytany.scheduling.scheduler import Wanted
 
 if TYPE_CHECKING:  # who only looks at a home does without
+    from prytany.kernel.effects.paced import Paced
     from prytany.kernel.model_sparing import ModelSparing
     from prytany.kernel.model_turns import ModelTurns
     from prytany.ports.model import Model
@@ -34,6 +35,11 @@ class Live(Protocol):
     @property
     def model_sparing(self) -> ModelSparing:
         """Which calls were not made."""
+        ...
+
+    @property
+    def paced(self) -> Paced:
+        """Who waits for bytes a second."""
         ...
 
     def endpoint(self, name: str) -> Model | None:

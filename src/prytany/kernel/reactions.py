@@ -336,6 +336,7 @@ class Reactions:
         """Its calls that wait are put into another order, and it has another share of the machine."""
         if (process := self._k.table.get(e.pid)) is not None:
             self._k.model_turns.scheduled(process)
+            self._k.effects.paced.scheduled(process)
             self._k.places.changed(e.pid, process.qos)
             self._k.workers.weigh(process)
             self.fill()

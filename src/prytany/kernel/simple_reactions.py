@@ -60,7 +60,7 @@ def forgotten(k: Core, entry: Durable, e: ev.ContentForgotten) -> None:
     k.model_sparing.forgotten(e.pid)
 
 
-def redeclared(k: Core, entry: Durable, e: ev.AgentDeclared | ev.AgentWithdrawn) -> None:
+def redeclared(k: Core, entry: Durable, e: ev.FleetDeclared | ev.AgentDeclared | ev.AgentWithdrawn) -> None:
     """It may have another rate."""
     k.effects.paced.changed()
 
@@ -86,6 +86,7 @@ SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.MessageDone: activation_done,
     ev.ProcessReaped: reaped,
     ev.ContentForgotten: forgotten,
+    ev.FleetDeclared: redeclared,
     ev.AgentDeclared: redeclared,
     ev.AgentWithdrawn: redeclared,
     ev.BudgetGranted: bounded,

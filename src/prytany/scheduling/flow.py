@@ -1,13 +1,12 @@
-"""Flow: bytes a second. Whoever has a rate has a bucket; what would flow faster waits, in order, and is never refused.
+"""Flow: bytes a second of a fleet and of its agents. What would flow faster waits for its turn, and is never refused.
 
-A call may begin where what went before is paid off at the rate, but for a second's worth. What it takes is known then.
-What it brings is not: so much is counted as such calls brought of late, at first a second's worth, and it is put right
-when it is there. So many calls at once are not all begun before the first has shown what it costs. Over any time no
-more begins than the rate times that time, two seconds' worth, and what was wrong in what was expected, which is owed.
+A call begins when its agent's meter lets it and, of those for which that is so, when it is its turn at the fleet's
+meter: `sharing` says whose that is, and nobody passes who has it. Either rate may be none. What a call takes is known
+when it begins. What it brings is not: so much is counted as such calls of its agent brought of late, at first a
+second's worth, and it is put right when it is there. So many calls at once are not all begun before the first has shown
+what it costs.
 
-A call that waits is passed by none of the same bucket. Buckets know nothing of each other.
-
-Source: ITU-T I.371, Annex A (generic cell rate algorithm), as virtual scheduling.
+    made ─▶ its agent's line ─▶ the agent's meter ─▶ sharing ─▶ the fleet's meter ─▶ it begins, and counts in both
 """
 
 from __future__ import annotations
@@ -15,170 +14,150 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
-BURST_NS = 1_000_000_000
-SECOND_NS = 1_000_000_000
-KEPT_MIN = 64
-"""Buckets that are kept before those are looked for that nobody needs."""
-MEMORY = 8
-"""What is expected falls by one part in so many of the difference, and rises at once."""
-Call = tuple[int, int]
-"""Process and number."""
+from prytany.scheduling.meter import Meter
+from prytany.scheduling.ranked import Ranked
+from prytany.scheduling.sharing import Agent, Call, Line, Sharing, Wanted
 
 
-class Wanted(NamedTuple):
-    """What a call takes, and whether it brings something."""
+class Flying(NamedTuple):
+    """A call under way whose result is to be counted."""
 
-    size: int
-    """Bytes."""
-    brings: bool
-
-
-class Bucket:
-    """What flows of one kind: when all of it is paid off, who waits, oldest first, and what calls under way were
-    expected to bring."""
-
-    __slots__ = ("expected", "flying", "paid_ns", "rate", "waiting")
-
-    def __init__(self, rate: int) -> None:
-        self.rate = rate
-        self.paid_ns = 0
-        self.expected = rate
-        self.waiting: dict[Call, Wanted] = {}
-        self.flying: dict[Call, int] = {}
-
-    def ready_ns(self, wanted: Wanted) -> int:
-        """From when on it may begin; what costs more than a second's worth, when nothing is owed."""
-        return self.paid_ns - max(0, BURST_NS - self._cost_ns(self._bound(wanted)))
-
-    def begin(self, call: Call, wanted: Wanted, now_ns: int) -> None:
-        """It flows now."""
-        self.paid_ns = max(self.paid_ns, now_ns) + self._cost_ns(self._bound(wanted))
-        if wanted.brings:
-            self.flying[call] = self.expected
-
-    def settle(self, call: Call, brought: int, now_ns: int) -> None:
-        """A call under way has brought so much."""
-        if (expected := self.flying.pop(call, None)) is not None:
-            cost_ns = self._cost_ns(abs(brought - expected))
-            self.paid_ns = max(self.paid_ns, now_ns) + cost_ns if brought > expected else self.paid_ns - cost_ns
-            less = self.expected - brought
-            self.expected = brought if less < 0 else self.expected - less // MEMORY
-
-    def change(self, rate: int, now_ns: int) -> None:
-        """Another rate from now on. What is owed is paid off sooner at a higher one, and no later at a lower one."""
-        if rate > self.rate and (owed_ns := self.paid_ns - now_ns) > 0:
-            self.paid_ns = now_ns + owed_ns * self.rate // rate
-        self.rate = rate
-
-    def _bound(self, wanted: Wanted) -> int:
-        return wanted.size + (self.expected if wanted.brings else 0)
-
-    def _cost_ns(self, size: int) -> int:
-        return size * SECOND_NS // self.rate
+    line: Line
+    expected: int
+    weight: int
 
 
-class Flows:
-    """The buckets of everybody who has a rate, by what names them. Rates are bytes a second, above 0."""
+class Flow:
+    """One fleet's."""
 
-    def __init__(self) -> None:
-        self._buckets: dict[Hashable, Bucket] = {}
-        self._where: dict[int, dict[int, Hashable]] = {}
-        """Who waits or is under way: by process, by call, at which bucket."""
-        self._busy: dict[Hashable, None] = {}
-        """The buckets at which somebody waits."""
-        self._sweep_at = KEPT_MIN
+    def __init__(self, number: int, rate: int) -> None:
+        self.number = number
+        self.meter = Meter(rate)
+        self._agents: dict[Hashable, Agent] = {}
+        self._lines: dict[int, Line] = {}
+        self._waiting: dict[Call, Line] = {}
+        self._flying: dict[Call, Flying] = {}
+        self._later: Ranked[int] = Ranked()
+        """Lines, by when their agents' meters let them."""
+        self._sharing = Sharing()
 
     def __len__(self) -> int:
-        return len(self._buckets)
+        return len(self._waiting)
 
-    def ask(self, of: Hashable, rate: int, call: Call, wanted: Wanted, now_ns: int) -> bool:
-        """Whether a call begins now; else it waits."""
-        bucket = self._bucket(of, rate, now_ns)
-        if bucket.waiting or bucket.ready_ns(wanted) > now_ns:
-            self._wait(of, bucket, call, wanted)
-            return False
-        self._begin(of, bucket, call, wanted, now_ns)
-        return True
+    def agent(self, name: Hashable, rate: int, now_ns: int) -> Agent:
+        """An agent of it, at its rate as it is now."""
+        agent = self._agents.get(name)
+        if agent is None:
+            agent = self._agents[name] = Agent(rate, rate or self.meter.rate)
+        elif agent.meter.rate != rate:
+            agent.meter.change(rate, now_ns)
+        return agent
 
-    def wait(self, of: Hashable, rate: int, call: Call, wanted: Wanted, now_ns: int) -> None:
-        """A call waits that an earlier kernel let wait; in the order in which they were made."""
-        self._wait(of, self._bucket(of, rate, now_ns), call, wanted)
+    def add(self, agent: Agent, qos: int, call: Call, wanted: Wanted) -> None:
+        """A call waits."""
+        line = agent.lines.get(qos)
+        if line is None:
+            line = agent.lines[qos] = self._lines[len(self._lines)] = Line(len(self._lines), agent, qos)
+        line.calls[call] = wanted
+        self._waiting[call] = line
+        if len(line.calls) == 1:
+            self._place(line)
+
+    def next(self, now_ns: int) -> Call | None:
+        """The call that begins now, and does."""
+        line = self._first(now_ns)
+        if line is None or self.meter.ready_ns(line.size) > now_ns:
+            return None
+        call, size = line.head, line.size
+        self._sharing.drop(line)
+        wanted = line.calls.pop(call)
+        del self._waiting[call]
+        line.agent.meter.begin(size, now_ns)
+        self.meter.begin(size, now_ns)
+        self._sharing.begin(line, size, wanted.weight)
+        if wanted.brings:
+            self._flying[call] = Flying(line, line.agent.expected, wanted.weight)
+        if line.calls:
+            self._place(line)
+        return call
+
+    def is_flying(self, call: Call) -> bool:
+        """Whether it is under way, and its result is to be counted."""
+        return call in self._flying
 
     def settle(self, call: Call, brought: int, now_ns: int) -> bool:
-        """A call under way has brought so many bytes; whether somebody may begin for that earlier than was said."""
-        if (of := self._where.get(call[0], {}).get(call[1])) is None:
+        """A call under way has brought so many bytes; whether that is less than it was counted as."""
+        if (flying := self._flying.pop(call, None)) is None:
             return False
-        bucket = self._buckets[of]
-        before_ns = bucket.paid_ns
-        bucket.settle(call, brought, now_ns)
-        self.leave(*call)
-        return bool(bucket.waiting) and bucket.paid_ns < before_ns
+        line, expected, agent = flying.line, flying.expected, flying.line.agent
+        agent.meter.settle(expected, brought, now_ns)
+        self.meter.settle(expected, brought, now_ns)
+        agent.learn(brought)
+        self._sharing.settle(line, brought - expected, flying.weight)
+        for own in agent.lines.values():
+            if own.number in self._later:
+                self._place(own)
+        return brought < expected
 
-    def leave(self, pid: int, n: int) -> None:
-        """That call waits no longer, if it did, or brings nothing more; what it was expected to bring stays counted."""
-        own = self._where.get(pid)
-        if own is not None and (of := own.pop(n, None)) is not None:
-            self._take_out(of, (pid, n))
-            if not own:
-                del self._where[pid]
+    def leave(self, call: Call) -> None:
+        """A call waits no longer, or brings nothing more; what it was expected to bring stays counted."""
+        self._flying.pop(call, None)
+        if (line := self._waiting.pop(call, None)) is not None:
+            was_head = call == line.head
+            del line.calls[call]
+            if was_head:
+                self._sharing.drop(line)
+                self._later.drop(line.number)
+                if line.calls:
+                    self._place(line)
 
-    def leave_all(self, pid: int) -> None:
-        """The same, of all calls of a process."""
-        for n, of in self._where.pop(pid, {}).items():
-            self._take_out(of, (pid, n))
+    def change(self, rate: int, rate_of: Callable[[Hashable], int], now_ns: int) -> None:
+        """Other rates from now on: the fleet's, and its agents', by their names. Looks at all of them."""
+        self.meter.change(rate, now_ns)
+        for name, agent in self._agents.items():
+            agent.meter.change(rate_of(name), now_ns)
+            for line in agent.lines.values():
+                if line.calls:
+                    self._sharing.drop(line)
+                    self._place(line)
 
-    def due(self, now_ns: int, rate_of: Callable[[Hashable], int]) -> list[Call]:
-        """Who begins now, in order; `rate_of` gives the rate as it is now, or 0 for none, and then nobody waits."""
-        found: list[Call] = []
-        for of in list(self._busy):
-            bucket = self._buckets[of]
-            rate = rate_of(of)
-            if rate:
-                bucket.change(rate, now_ns)
-            while bucket.waiting:
-                call, wanted = next(iter(bucket.waiting.items()))
-                if rate and bucket.ready_ns(wanted) > now_ns:
-                    break
-                found.append(call)
-                self.leave(*call)
-                if rate:
-                    self._begin(of, bucket, call, wanted, now_ns)
-        return found
+    def when(self, now_ns: int) -> int | None:
+        """When to ask for the `next`: nobody begins before, as things are. None where nobody waits."""
+        first, later = self._first(now_ns), self._later.first()
+        own_ns = None if later is None else self._later.rank(later)
+        if first is None:
+            return own_ns
+        shared_ns = self.meter.ready_ns(first.size)
+        return shared_ns if own_ns is None else min(shared_ns, own_ns)
 
-    def next_ns(self) -> int | None:
-        """When `due` has somebody next, as rates are now; None where nobody waits."""
-        firsts = (self._buckets[of] for of in self._busy)
-        return min((bucket.ready_ns(next(iter(bucket.waiting.values()))) for bucket in firsts), default=None)
+    def is_new(self, now_ns: int) -> bool:
+        """Whether it is as good as new: nobody waits or is under way, and nothing is owed."""
+        if self._waiting or self._flying or self.meter.paid_ns > now_ns:
+            return False
+        return all(agent.meter.paid_ns <= now_ns for agent in self._agents.values())
 
-    def _bucket(self, of: Hashable, rate: int, now_ns: int) -> Bucket:
-        bucket = self._buckets.get(of)
-        if bucket is None:
-            if len(self._buckets) >= self._sweep_at:
-                self._sweep(now_ns)
-            bucket = self._buckets[of] = Bucket(rate)
-        elif bucket.rate != rate:
-            bucket.change(rate, now_ns)
-        return bucket
+    def standing(self, call: Call, now_ns: int) -> tuple[Call, int, int, bool] | None:
+        """Of a call that waits: which call begins before it, or itself where it is next; from when on; the rate that
+        holds that one, and whether it is its agent's. None where it does not wait."""
+        if (line := self._waiting.get(call)) is None:
+            return None
+        own_ns, rate = line.agent.meter.ready_ns(line.size), line.agent.meter.rate
+        if own_ns > max(now_ns, self.meter.ready_ns(line.size)):
+            return line.head, own_ns, rate, True
+        first = self._first(now_ns) or line
+        return first.head, self.meter.ready_ns(first.size), self.meter.rate, False
 
-    def _sweep(self, now_ns: int) -> None:
-        """Forget the buckets that are as good as new."""
-        for of, bucket in list(self._buckets.items()):
-            if not (bucket.waiting or bucket.flying) and bucket.paid_ns <= now_ns:
-                del self._buckets[of]
-        self._sweep_at = max(KEPT_MIN, 2 * len(self._buckets))
+    def _place(self, line: Line) -> None:
+        self._later.put(line.number, line.agent.meter.ready_ns(line.size))
 
-    def _begin(self, of: Hashable, bucket: Bucket, call: Call, wanted: Wanted, now_ns: int) -> None:
-        bucket.begin(call, wanted, now_ns)
-        if wanted.brings:
-            self._where.setdefault(call[0], {})[call[1]] = of
-
-    def _wait(self, of: Hashable, bucket: Bucket, call: Call, wanted: Wanted) -> None:
-        bucket.waiting[call] = wanted
-        self._where.setdefault(call[0], {})[call[1]] = of
-        self._busy[of] = None
-
-    def _take_out(self, of: Hashable, call: Call) -> None:
-        bucket = self._buckets[of]
-        bucket.flying.pop(call, None)
-        if bucket.waiting.pop(call, None) is not None and not bucket.waiting:
-            del self._busy[of]
+    def _first(self, now_ns: int) -> Line | None:
+        """Whose turn it is, of those whose agents' meters let them."""
+        while True:
+            while (number := self._later.first()) is not None and self._later.rank(number) <= now_ns:
+                self._later.drop(number)
+                self._sharing.put(self._lines[number])
+            line = self._sharing.first()
+            if line is None or line.agent.meter.ready_ns(line.size) <= now_ns:
+                return line
+            self._sharing.drop(line)  # another class of its agent was served meanwhile
+            self._place(line)

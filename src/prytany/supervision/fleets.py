@@ -34,6 +34,8 @@ class Fleet(msgspec.Struct, array_like=True):
     """By agent; kept only where there are channels."""
     budget: Budget | None = None
     """Of each run that begins with one of its agents; None where nothing is said."""
+    bytes_per_second: int = 0
+    """Of all its processes together; 0 for any number."""
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True):
@@ -99,12 +101,21 @@ class Fleets(msgspec.Struct):
         """Fold a fleet that is brought, or brought again."""
         fleet = self.fleets.get(e.fleet)
         if fleet is None:
-            self.fleets[e.fleet] = Fleet(e.fleet, e.name, e.resolved, e.models, e.tools, e.stays, budget=e.budget)
+            self.fleets[e.fleet] = Fleet(
+                e.fleet,
+                e.name,
+                e.resolved,
+                e.models,
+                e.tools,
+                e.stays,
+                budget=e.budget,
+                bytes_per_second=e.bytes_per_second,
+            )
             self.next_number = max(self.next_number, e.fleet + 1)
         else:
             self._forget_models(fleet)
             fleet.resolved, fleet.models, fleet.tools, fleet.stays = e.resolved, e.models, e.tools, e.stays
-            fleet.budget = e.budget
+            fleet.budget, fleet.bytes_per_second = e.budget, e.bytes_per_second
         self.models.update(dict.fromkeys(e.models.values(), e.fleet))
 
     def agent_declared(self, seq: int, e: ev.AgentDeclared) -> None:

@@ -58,6 +58,7 @@ SOUND: dict[str, Any] = {
                  "restarts": 0, "tags": ["all"], "qos": "initiated", "weight": 1, "bytes_per_second": 1_000_000,
                  "budget": {"tokens": 1000, "usd": 0.5, "calls": 3, "wall_s": 60, "processor_s": 5, "of": "tree",
                             "per_minute": {"tokens": 100, "usd": 0.1, "calls": 1}}},
+    "bytes_per_second": 2_000_000,
     "budget": {"tokens": 100000, "usd": 5, "calls": 300, "wall_s": 3600.5, "processor_s": 600.5,
                "per_minute": {"tokens": 100, "usd": 0.1, "calls": 1}},
     "notify": [

@@ -25,6 +25,8 @@ class FleetDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.dec
     uid: int
     budget: Budget | None = None
     """Of each run that begins with one of its agents; None for what a run has of which nothing is said."""
+    bytes_per_second: int = 0
+    """That all its processes together may read and write by files and tools; 0 for any number."""
 
 
 class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_declared/1"):

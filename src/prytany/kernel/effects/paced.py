@@ -1,15 +1,16 @@
-"""Bytes a second: which file and tool calls of an agent begin now, and which wait for their turn at its rate.
+"""Bytes a second: which file and tool calls begin now, and which wait for their turn at a rate.
 
-The rate is the agent's, as its fleet declares it, for all its processes and what they spawn together: whoever starts
-more of itself gets no more. That a call waits is an event in the entry that opens it, and that it does no longer is
-another; so it is seen where processes are listed, gives its place up meanwhile, and waits on after a crash. The queue
-itself is not recorded: it is the open calls that wait, in the order of their entries.
+A rate is an agent's, or that of its whole fleet, as its file declares them, for all their processes and what they
+spawn together: whoever starts more of itself gets no more. Whose turn it is at them, `scheduling.flow` says. That a
+call waits is an event in the entry that opens it, and that it does no longer is another; so it is seen where processes
+are listed, gives its place up meanwhile, and waits on after a crash. The queue itself is not recorded: it is the open
+calls that wait, in the order of their entries.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol, cast
 
 from prytany.abi import events as ev
@@ -17,7 +18,8 @@ from prytany.abi.values import pack
 from prytany.ports.clock import Clock
 from prytany.process.process import Process
 from prytany.process.table import Table
-from prytany.scheduling.flow import Flows, Wanted
+from prytany.scheduling.flows import Flows, Rated, Standing
+from prytany.scheduling.sharing import Wanted
 from prytany.supervision.fleets import Fleets
 
 WRITING = "file_write"
@@ -75,11 +77,11 @@ class Paced:
             taken: what flows with it: bytes, or what is packed for a tool.
             brings: whether its result is counted.
         """
-        of, rate = self._rate(process.pid)
-        if not rate:
+        rated = self._rated(process)
+        if rated is None:
             return ()
-        wanted = Wanted(size_of(taken), brings)
-        if self._flows.ask(of, rate, (process.pid, n), wanted, self._k.now_ns()):
+        wanted = Wanted(size_of(taken), brings, process.weight)
+        if self._flows.ask(rated, (process.pid, n), wanted, self._k.now_ns()):
             return ()
         self._set_timer()
         return (ev.CallPaced(process.pid, n, True),)
@@ -91,15 +93,37 @@ class Paced:
 
     def left(self, pid: int, n: int) -> None:
         """A call has ended."""
-        self._flows.leave(pid, n)
+        if self._flows:
+            self._flows.leave(pid, n, self._k.now_ns())
+            self._set_timer()
 
     def left_all(self, pid: int) -> None:
         """A process has ended, or begun again."""
-        self._flows.leave_all(pid)
+        if self._flows:
+            self._flows.leave_all(pid, self._k.now_ns())
+            self._set_timer()
 
     def changed(self) -> None:
-        """An agent has another rate."""
+        """A fleet or an agent has another rate."""
+        if self._flows:
+            self._flows.change(self._rates_of, self._k.now_ns())
+            self._release()
+
+    def scheduled(self, process: Process) -> None:
+        """It has another class or weight: so have its calls that wait."""
+        if not self._flows:
+            return
+        now_ns = self._k.now_ns()
+        for n in self._flows.of(process.pid):
+            call = process.open.get(n)
+            if call is not None and call.paced and self._flows.standing(process.pid, n, now_ns) is not None:
+                self._flows.leave(process.pid, n, now_ns)
+                self._wait(process, n, now_ns)
         self._release()
+
+    def standing(self, pid: int, n: int) -> Standing | None:
+        """What a call waits for; None where it does not wait here."""
+        return self._flows.standing(pid, n, self._k.now_ns())
 
     def come_back(self) -> None:
         """What waited when the last kernel ended waits on, in order."""
@@ -108,10 +132,7 @@ class Paced:
         ]
         now_ns = self._k.now_ns()
         for _, process, n in sorted(waited, key=lambda one: one[0]):
-            of, rate = self._rate(process.pid)
-            if (args := self._k.arguments(process, n)) is not None:
-                wanted = Wanted(size_of(taken_by(args)), process.open[n].call != WRITING)
-                self._flows.wait(of, rate or 1, (process.pid, n), wanted, now_ns)
+            self._wait(process, n, now_ns)
         self._release()
 
     async def close(self) -> None:
@@ -120,26 +141,37 @@ class Paced:
             self._timer.cancel()
             await asyncio.gather(self._timer, return_exceptions=True)
 
-    def _rate(self, pid: int) -> tuple[Hashable, int]:
-        member = self._k.fleets.members.get(pid)
-        if member is None:
-            return None, 0
-        of = (member.fleet, member.agent)
-        return of, self._rate_of(of)
+    def _wait(self, process: Process, n: int, now_ns: int) -> None:
+        if (args := self._k.arguments(process, n)) is not None:
+            rated = self._rated(process) or Rated(None, None, 0, 0, process.qos)
+            wanted = Wanted(size_of(taken_by(args)), process.open[n].call != WRITING, process.weight)
+            self._flows.wait(rated, (process.pid, n), wanted, now_ns)
 
-    def _rate_of(self, of: Hashable) -> int:
-        if of is None:
-            return 0
-        number, name = cast("tuple[int, str]", of)
-        fleet = self._k.fleets.fleets.get(number)
-        agent = fleet.agents.get(name) if fleet is not None else None
-        return agent.bytes_per_second if agent is not None else 0
+    def _rated(self, process: Process) -> Rated | None:
+        """Who it belongs to, with their rates; None where there are none. Costs a look where it is of no fleet."""
+        member = self._k.fleets.members.get(process.pid)
+        if member is None:
+            return None
+        fleet = self._k.fleets.fleets[member.fleet]
+        agent = fleet.agents.get(member.agent)
+        agent_rate = agent.bytes_per_second if agent is not None else 0
+        if not (agent_rate or fleet.bytes_per_second):
+            return None
+        return Rated(member.fleet, member.agent, fleet.bytes_per_second, agent_rate, process.qos)
+
+    def _rates_of(self, number: Hashable) -> tuple[int, Callable[[Hashable], int]]:
+        """A fleet's rate, and its agents' by name; none where it is gone."""
+        fleet = self._k.fleets.fleets.get(cast("int", number))
+        if fleet is None:
+            return 0, lambda name: 0
+        agents = fleet.agents
+        return fleet.bytes_per_second, lambda name: agents[str(name)].bytes_per_second if name in agents else 0
 
     def _release(self) -> None:
         """Let those begin whose turn it is."""
         if self._k.closing:
             return
-        due = self._flows.due(self._k.now_ns(), self._rate_of)
+        due = self._flows.due(self._k.now_ns())
         table = self._k.table
         events: list[ev.Event] = []
         for pid, n in due:
@@ -154,7 +186,11 @@ class Paced:
     def _set_timer(self) -> None:
         """One for all of them, for the first."""
         until_ns = self._flows.next_ns()
-        if until_ns is None or (self._timer is not None and not self._timer.done() and self._until_ns <= until_ns):
+        if (
+            until_ns is None
+            or self._k.closing
+            or (self._timer is not None and not self._timer.done() and self._until_ns <= until_ns)
+        ):
             return
         if self._timer is not None and self._timer is not asyncio.current_task():
             self._timer.cancel()

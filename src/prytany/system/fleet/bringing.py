@@ -205,7 +205,7 @@ class Prepared:
         kernel.fleet_operator.declare(
             fleet.name, self._agents, models=names_of(fleet, number), tools=list(fleet.tools.values()),
             resolved=msgspec.msgpack.encode(recorded), uid=uid, stays=stays, number=self.number,
-            channels=forms_of(fleet), budget=fleet.run_budget,
+            channels=forms_of(fleet), budget=fleet.run_budget, bytes_per_second=fleet.bytes_per_second,
             known={tool for path in fleet.tools.values() for tool in self._names(path)},
         )  # fmt: skip
         for path, tools in self._tools.items():

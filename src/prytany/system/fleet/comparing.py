@@ -70,13 +70,13 @@ class _Frame(msgspec.Struct, frozen=True):
     folder: str
     folders: dict[str, str]
     budget: RunBudgeted | None
+    bytes_per_second: int
 
 
 def _frame(fleet: ResolvedFleet) -> _Frame:
     budget = fleet.run_budget
-    return _Frame(
-        fleet.entry, fleet.folder, fleet.folders, form_of(budget) if fleet.up_budget and budget else fleet.budget
-    )
+    shown = form_of(budget) if fleet.up_budget and budget else fleet.budget
+    return _Frame(fleet.entry, fleet.folder, fleet.folders, shown, fleet.bytes_per_second)
 
 
 def _one(kind: str, name: str, before: Any, after: Any, behind: Behind) -> Iterator[Change]:

@@ -279,4 +279,16 @@ class Fleet(Form, frozen=True, kw_only=True):
     budget: Annotated[
         RunBudgeted | None, Meta(description="what each run that begins with one of its agents may spend")
     ] = None
+    bytes_per_second: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=limits.BYTES_PER_SECOND_MAX,
+                description="that all its processes share, by files and tools: interactive ones first, and each agent "
+                "as much as another; what is beyond waits",
+            ),
+        ]
+        | None
+    ) = None
     notify: Annotated[list[Notice], Meta(description="who is told of what needs a person")] = []

@@ -90,6 +90,8 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Of each run that begins with one of its agents."""
     up_budget: dict[str, int] = {}
     """What `up --budget` said of it, over `budget`; see `said_budget`."""
+    bytes_per_second: int = 0
+    """Of all its processes together; 0 for any number."""
     marks: dict[str, str] = {}
     """As it is recorded: what tells the values of its variables from others; see `variables`."""
     leaving: dict[str, Leaving] = {}
@@ -129,6 +131,7 @@ def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[
         folders=named,
         notify=[_notice(notice, folder) for notice in fleet.notify],
         budget=fleet.budget,
+        bytes_per_second=fleet.bytes_per_second or 0,
     )
 
 

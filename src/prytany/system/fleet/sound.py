@@ -61,6 +61,7 @@ def _faults(fleet: ResolvedFleet) -> Found:
         yield ("agents",), "there is none"
     if fleet.entry and fleet.entry not in fleet.agents:
         yield ("entry",), "there is no such agent"
+    yield from _rate(("bytes_per_second",), fleet.bytes_per_second)
     for part in ("agents", "models", "secrets", "tools", "folders"):
         yield from _names((part,), getattr(fleet, part))
     yield from _places(("tools",), fleet.tools.values())
@@ -108,6 +109,11 @@ def _budget(
             return
     yield from budget_faults(budget, path)
     yield from price_faults(budget, of, asks, fleet.models, path)
+
+
+def _rate(path: tuple[str, ...], rate: int) -> Found:
+    if not 0 <= rate <= limits.BYTES_PER_SECOND_MAX:
+        yield path, f"it is from 0 (none) to {limits.BYTES_PER_SECOND_MAX}"
 
 
 def _names(path: tuple[str, ...], names: Iterable[str]) -> Found:
@@ -171,8 +177,7 @@ def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) ->
         yield (*path, "qos"), f"it is one of {', '.join(QOS)}"
     if not 1 <= agent.weight <= WEIGHT_MAX:
         yield (*path, "weight"), f"it is from 1 to {WEIGHT_MAX}"
-    if not 0 <= agent.bytes_per_second <= limits.BYTES_PER_SECOND_MAX:
-        yield (*path, "bytes_per_second"), f"it is from 0 (none) to {limits.BYTES_PER_SECOND_MAX}"
+    yield from _rate((*path, "bytes_per_second"), agent.bytes_per_second)
     yield from _places((*path, "python"), filter(None, [agent.python]))
     if agent.chat is not None:
         yield from _chat(agent.chat, (*path, "chat"))
