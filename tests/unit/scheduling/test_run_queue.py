@@ -277,3 +277,24 @@ def test_an_endpoint_that_takes_fewer_at_once_than_was_said_is_found_out_without
         now_ns += SECOND_NS
         queue.settle(under_way.pop(0), Used(1, 1), now_ns)
     assert refused <= 10 + 2 * 1_000 // 160
+
+
+def test_a_call_takes_what_the_first_ones_take_before_any_of_them_has_ended() -> None:
+    queue = RunQueue(Limits(2))
+    for key in (1, 2):
+        queue.admit(Call(key, key, Qos.BACKGROUND, 10, 10), SECOND_NS)
+    assert queue.moment(SECOND_NS).service_ns == SECOND_NS
+    assert queue.moment(11 * SECOND_NS).service_ns == 10 * SECOND_NS
+    queue.settle(1, Used(10, 10), 11 * SECOND_NS)
+    queue.settle(2, Used(10, 10), 11 * SECOND_NS)
+    assert queue.service_ns == (4 + 10 + 10) * SECOND_NS // 6
+    assert queue.moment(90 * SECOND_NS).service_ns == queue.service_ns
+
+
+def test_who_hangs_does_not_change_what_was_learned_of_many_answers() -> None:
+    queue = RunQueue(Limits(2))
+    queue.admit(Call(1, 1, Qos.BACKGROUND, 10, 10), SECOND_NS)
+    for key in range(2, 100):
+        queue.admit(Call(key, 2, Qos.BACKGROUND, 10, 10), SECOND_NS)
+        queue.settle(key, Used(10, 10), 3 * SECOND_NS)
+    assert abs(queue.moment(900 * SECOND_NS).service_ns - 2 * SECOND_NS) < SECOND_NS // 5
