@@ -346,3 +346,32 @@ def test_commands_that_mean_no_budget_are_refused_and_change_nothing(tmp_path: P
         assert (kept.total, kept.minute) == ({"tokens": 5, "usd_micros": 7}, {"tokens": 9})
 
     with_home(tmp_path / "home", body)
+
+
+def test_what_is_bounded_otherwise_is_told_how_to_be_bounded_in_that(tmp_path: Path) -> None:
+    async def body(here: Here) -> None:
+        pid = here.start("rests", budget=Budget(Bounds(tokens=5)))
+        await here.until(pid, "waiting")
+        for amount, advised in (("wall=5m", "--set wall=1h"), ("usd=1", "--set usd=N"), ("calls=1", "--set calls=N")):
+            told = await here.command("budget", str(pid), "--add", amount)
+            assert told.code == 2
+            assert f"prytany budget {pid} {advised}" in told.err
+        here.shard.kernel.operator.signal(pid, Signal.KILL, uid=0)
+        await here.shard.kernel.operator.wait_ended(pid)
+
+    with_home(tmp_path / "home", body)
+
+
+def test_the_time_of_what_has_ended_stands_still(tmp_path: Path) -> None:
+    async def body(here: Here) -> None:
+        pid = here.start("rests", budget=Budget(Bounds(wall_ms=3_600_000)))
+        await here.until(pid, "waiting")
+        here.shard.kernel.operator.signal(pid, Signal.KILL, uid=0)
+        await here.shard.kernel.operator.wait_ended(pid)
+        (account,) = await here.client.budgets()
+        (ended,) = [row for row in await here.rows("ps", "--all") if row["pid"] == pid]
+        assert not account.alive
+        assert account.now_ns == ended["ended_ns"]
+        assert account.spent["wall_ms"] == (account.now_ns - account.opened_ns) // 1_000_000
+
+    with_home(tmp_path / "home", body)
