@@ -27,14 +27,16 @@ FREE = Budget()
 
 
 class Ill(NumbersModel):
-    """Fails with `kind` while it is set."""
+    """Fails with `kind` while it is set, at most so many `times`."""
 
     kind = ""
     retry_after_ms: int | None = None
+    times = 1_000
 
     def fails(self, question: str) -> None:
         """See `NumbersModel`."""
-        if self.kind:
+        if self.kind and self.times:
+            self.times -= 1
             raise ModelFailure(self.kind, "ill", retryable=True, retry_after_ms=self.retry_after_ms)
 
 
@@ -332,6 +334,33 @@ def test_one_that_opened_the_breaker_does_not_wait_for_it() -> None:
     assert len(shard.run(spawn_all(shard, 3))) == 3
     assert shard.loop.time() < 60
     check(shard)
+
+
+@pytest.mark.parametrize(("kind", "after_ms", "asked_most"), [
+    ("rate_limited", 3_600_000, 1), ("overloaded", 3_600_000, 1), ("overloaded", 1_000, 8), ("rate_limited", None, 8),
+])  # fmt: skip
+def test_one_that_wants_to_be_left_alone_for_long_is_stood_in_for(
+    kind: str, after_ms: int | None, asked_most: int
+) -> None:
+    m, b, c = chained()
+    m.kind, m.retry_after_ms, m.times = kind, after_ms, 20
+    shard = shard_of(m, b, c, objects=objects)
+    assert len(shard.run(spawn_all(shard, 6, "objects"))) == 6
+    assert shard.loop.time() < 120
+    assert sum(m.asked.values()) <= asked_most
+    assert {event.endpoint for event in shard.events(ev.ModelUsed) if not event.cause} <= {"b", "c"}
+    check(shard)
+
+
+def test_a_pause_within_a_minute_is_waited_for_and_so_is_a_long_one_where_nobody_stands_in() -> None:
+    m, b, c = chained()
+    alone = Ill("m", limited())
+    for model, models, after_ms in ((m, (m, b, c), 20_000), (alone, (alone,), 3_600_000)):
+        model.kind, model.retry_after_ms, model.times = "rate_limited", after_ms, 1
+        shard = shard_of(*models)
+        assert shard.run(spawn_all(shard, 1, "whoever")) == ["m"]
+        assert shard.loop.time() >= after_ms / 1_000
+        check(shard)
 
 
 def test_a_crash_between_one_and_its_stand_in_changes_nothing() -> None:

@@ -176,9 +176,12 @@ def test_who_waits_for_a_model_sees_its_place_and_is_brought_forward(tmp_path: P
         assert [call.pid for call in row.calls] == [second, third]
         assert kinds(await here.client.why(third)) == [(third, "turn")]
         assert f"process {second}" in (await here.client.why(third))[0].text
+        assert (await here.client.why(third))[0].help == [f"schedule {third} --qos interactive", "sched"]
+        assert (await here.client.why(second))[0].help == ["sched"]  # it is next: no class brings it forward
         assert kinds(await here.client.why(first)) == [(first, "model")]
         told = await here.command("schedule", str(third), "--qos", "interactive", "--weight", "3", "--deadline", "1h")
         assert told.out.startswith(f"process {third}: interactive, weight 3, a deadline in ")
+        assert (await here.client.why(third))[0].help == ["sched"]
         (row,) = await here.client.queues()
         assert row.next is not None
         assert (row.next.pid, row.next.qos, row.next.weight) == (third, "interactive", 3)
@@ -223,6 +226,34 @@ def test_a_call_that_waits_for_what_another_has_set_aside_says_for_which_budget(
         assert cause.help[0].startswith(f"budget {third} --account tenant --add tokens=")
         here.model.let.set()
         for pid in (first, second, third):
+            await here.end(pid)
+
+    with_home(tmp_path / "home", body, Held(at_once=3))
+
+
+@pytest.mark.parametrize(("minute", "needs", "more"), [
+    (Bounds(calls=1), "0 of 1 calls a minute; it needs 1 call", "calls/min=2"),
+    (Bounds(tokens=1_200), "it needs 1,1", "tokens/min=3000"),
+])  # fmt: skip
+def test_a_call_that_waits_for_a_minute_to_pass_says_of_what_and_how_to_widen_it(
+    minute: Bounds, needs: str, more: str, tmp_path: Path
+) -> None:
+    async def body(here: Here) -> None:
+        await here.client.grant_budget(0, "tenant", Bounds(), minute)
+        first = here.start("asks", "first")
+        await turns_until(lambda: here.model.asked)
+        second = here.start("asks", "second")
+        await here.until(second, "waiting")
+        (cause,) = await here.client.why(second)
+        assert cause.kind == "budget"
+        assert needs in cause.text
+        assert "by what is bounded a minute" in cause.text
+        assert cause.help == [f"budget {second} --account tenant --set {more}"]
+        told = await here.command(*cause.help[0].split())
+        assert told.out.startswith("tenant:0 may take "), told.err
+        await turns_until(lambda: len(here.model.asked) == 2)
+        here.model.let.set()
+        for pid in (first, second):
             await here.end(pid)
 
     with_home(tmp_path / "home", body, Held(at_once=3))
@@ -313,5 +344,34 @@ def test_commands_that_mean_no_budget_are_refused_and_change_nothing(tmp_path: P
         assert here.shard.kernel.ledger.journal.head.seq == before
         kept = await here.client.grant_budget(pid, "", Bounds(KEPT, 7, KEPT, KEPT), Bounds(tokens=9))
         assert (kept.total, kept.minute) == ({"tokens": 5, "usd_micros": 7}, {"tokens": 9})
+
+    with_home(tmp_path / "home", body)
+
+
+def test_what_is_bounded_otherwise_is_told_how_to_be_bounded_in_that(tmp_path: Path) -> None:
+    async def body(here: Here) -> None:
+        pid = here.start("rests", budget=Budget(Bounds(tokens=5)))
+        await here.until(pid, "waiting")
+        for amount, advised in (("wall=5m", "--set wall=1h"), ("usd=1", "--set usd=N"), ("calls=1", "--set calls=N")):
+            told = await here.command("budget", str(pid), "--add", amount)
+            assert told.code == 2
+            assert f"prytany budget {pid} {advised}" in told.err
+        here.shard.kernel.operator.signal(pid, Signal.KILL, uid=0)
+        await here.shard.kernel.operator.wait_ended(pid)
+
+    with_home(tmp_path / "home", body)
+
+
+def test_the_time_of_what_has_ended_stands_still(tmp_path: Path) -> None:
+    async def body(here: Here) -> None:
+        pid = here.start("rests", budget=Budget(Bounds(wall_ms=3_600_000)))
+        await here.until(pid, "waiting")
+        here.shard.kernel.operator.signal(pid, Signal.KILL, uid=0)
+        await here.shard.kernel.operator.wait_ended(pid)
+        (account,) = await here.client.budgets()
+        (ended,) = [row for row in await here.rows("ps", "--all") if row["pid"] == pid]
+        assert not account.alive
+        assert account.now_ns == ended["ended_ns"]
+        assert account.spent["wall_ms"] == (account.now_ns - account.opened_ns) // 1_000_000
 
     with_home(tmp_path / "home", body)

@@ -21,6 +21,11 @@ COLUMNS = (
     Column("SET ASIDE", right=True), Column("LEFT", right=True), Column("A MINUTE", right=True),
     Column("NAME", long=True), Column("STATE", long=True),
 )  # fmt: skip
+ADDED = {
+    "tokens": ("tokens=10000", 10_000), "usd_micros": ("usd=1", 1_000_000), "calls": ("calls=10", 10),
+    "wall_ms": ("wall=1h", 3_600_000), "processor_ms": ("processor=1m", 60_000),
+}  # fmt: skip
+"""What is proposed to be added of each, and how much that is."""
 WORDS = {"tokens": "tokens", "usd_micros": "money", "calls": "calls", "wall_ms": "time", "processor_ms": "processor"}
 
 
@@ -49,7 +54,8 @@ def show_budgets(home: Path, pid_text: str, as_json: bool, *, every: bool) -> No
             stand = "is" if len(row.stopped) == 1 else "are"
             say(f"{processes(len(row.stopped))} {stand} stopped for want of {row.account}; let go on with: {add}")
     if not shown:
-        ended = f"; {len(rows)} are of what has ended, see: {command('budget --all', home)}" if rows else ""
+        accounts = "1 account is" if len(rows) == 1 else f"{len(rows)} accounts are"
+        ended = f"; {accounts} of what has ended, see: {command('budget --all', home)}" if rows else ""
         say(f"nothing is bounded{ended}")
 
 
@@ -124,20 +130,27 @@ def _minute(row: AccountRow, kind: str) -> str:
 
 def _state(row: AccountRow) -> str:
     parts: list[str] = []
-    if row.ends_ns:
+    if row.ends_ns and row.alive:
         left = row.ends_ns - row.now_ns
         parts.append(f"until {duration(left)} from now" if left > 0 else "its time is up")
     if row.waiting:
-        parts.append(f"{row.waiting} calls wait")
+        parts.append("1 call waits" if row.waiting == 1 else f"{row.waiting} calls wait")
     if row.stopped:
         parts.append(f"{processes(len(row.stopped))} stopped")
     return ", ".join(parts)
 
 
 def _example(row: AccountRow) -> str:
+    """What lets go on whom it stopped: enough to pay what is owed, and something to go on with."""
     if row.ends_ns and row.ends_ns <= row.now_ns:
         return "wall=1h"
-    kind = min(row.left, key=lambda kind: row.left[kind] / max(1, row.total[kind]), default="tokens")
-    return {"usd_micros": "usd=1", "calls": "calls=10", "wall_ms": "wall=1h", "processor_ms": "processor=1m"}.get(
-        kind, "tokens=10000"
-    )
+    if not row.debt:
+        kind = min(row.left, key=lambda kind: row.left[kind] / max(1, row.total[kind]), default="tokens")
+        return ADDED.get(kind, ADDED["tokens"])[0]
+    parts: list[str] = []
+    for kind, owed in row.debt.items():
+        more, step = ADDED.get(kind, ADDED["tokens"])
+        name, _, _ = more.partition("=")
+        whole = -(-owed // step) + 1
+        parts.append(f"{name}={whole if kind == 'usd_micros' else whole * step}")
+    return ",".join(parts)

@@ -82,7 +82,9 @@ def run(
     check_terms(arg, model, python)
     folders, unveiled = unveil_for_run(input, output, target, place, tools, unveil)
     kwargs = given_arguments(arg, folders)
-    terms = Terms(place, model, running, unconfined, as_json, tools, plain, tags=tags, budget=budget)
+    terms = Terms(
+        place, model, running, unconfined, as_json, tools, plain, tags=tags, budget=budget, running_of=running_of
+    )  # fmt: skip
     context.exit(run_program(terms, target, kwargs, unveiled, python))
 
 

@@ -68,6 +68,9 @@ def _row(
 ) -> AccountRow:
     pid, total = owner_of(name), bounded(account.total)
     process = state.table.get(pid)
+    alive = not pid or pid in state.table.estates or (process is not None and (process.alive or process.kin > 0))
+    if process is not None and not alive:
+        now_ns = process.ended_ns or now_ns  # its time and its minutes stand still
     kinds = [kind for kind in KINDS if kind in total]
     left = {kind: account.left(kind) for kind in kinds}
     if "wall_ms" in total:
@@ -85,8 +88,7 @@ def _row(
         debt={kind: account.debt(kind) for kind in kinds if account.debt(kind)},
         minute_used={kind: account.within_minute(kind, now_ns) for kind in minute}, opened_ns=account.opened_ns,
         ends_ns=account.ends_ns, waiting=parked.waiting(name), stopped=stopped.get(name, []),
-        alive=not pid or pid in state.table.estates or (process is not None and (process.alive or process.kin > 0)),
-        now_ns=now_ns,
+        alive=alive, now_ns=now_ns,
     )  # fmt: skip
 
 

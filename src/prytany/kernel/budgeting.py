@@ -62,14 +62,16 @@ def add(k: Core, pid: int, of: str, more: Bounds, *, uid: int) -> str:
         there = ", ".join(accounts_of(k.ledger.state, k.operator.process(pid))) if pid else ""
         error = Enoent(f"{name} is not bounded, so nothing can be added to it")
         error.add_note(
-            f"bounded are: {there}; name one with --account" if there else f"bound it with: {_set(shown, of)}"
+            f"bounded are: {there}; name one with --account"
+            if there
+            else f"bound it with: {_set(shown, of, next(iter(bounded(more)), 'tokens'))}"
         )
         raise error
     had = bounded(account.total)
     for key, value in bounded(more).items():
         if value > 0 and key not in had:
             other = Einval(f"{name} is not bounded in {_word(key)}; it is in {', '.join(map(_word, had)) or 'nothing'}")
-            other.add_note(f"bound it with: {_set(shown, of)}")
+            other.add_note(f"bound it with: {_set(shown, of, key)}")
             raise other
         if had.get(key, 0) + max(0, value) > AMOUNT_MAX:
             raise Einval(f"{name} would have more than {AMOUNT_MAX} {_word(key)}: that is no bound")
@@ -91,6 +93,7 @@ def _word(key: str) -> str:
     return {"usd_micros": "usd", "wall_ms": "wall", "processor_ms": "processor"}.get(key, key)
 
 
-def _set(pid: str, of: str) -> str:
-    words = ["prytany budget", pid, f"--account {of}" if of else "", "--set tokens=N"]
+def _set(pid: str, of: str, key: str) -> str:
+    amount = {"wall_ms": "wall=1h", "processor_ms": "processor=5m"}.get(key, f"{_word(key)}=N")
+    words = ["prytany budget", pid, f"--account {of}" if of else "", f"--set {amount}"]
     return " ".join(filter(None, words))

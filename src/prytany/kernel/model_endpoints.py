@@ -71,9 +71,12 @@ class ModelEndpoints:
         return queue is not None and (any(queue.waiting()) or bool(queue.running))
 
     def well(self, endpoint: str) -> bool:
-        """Whether an endpoint can be asked now, as far as is known: it does not fail again and again."""
+        """Whether an endpoint can be asked now, as far as is known: it does not fail, or send calls away, again and
+        again, and has not asked to be left alone for more than a minute."""
         queue = self._scheduler.queues.get(endpoint)
         now_ns = self._k.ledger.now_ns()
+        if queue is not None and queue.rates.away(now_ns):
+            return False
         if queue is None or queue.breaker.state(now_ns) is State.CLOSED:
             return True
         return queue.breaker.ready_ns(now_ns) == now_ns and queue.rates.paused_ns <= now_ns

@@ -34,6 +34,8 @@ SHARE_PPM_MIN = 10_000
 PAUSE_NS = 500_000_000
 PAUSES_MAX = 6
 """Doublings of the pause where an endpoint refuses and does not say for how long."""
+AWAY_PAUSES = 5
+"""Pauses one after the other, with nothing answered in between, after which an endpoint is as good as gone."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -143,6 +145,12 @@ class Rates:
         """Whether so much began within the last minute that a refusal may be for that."""
         paces = (self.requests, self.tokens)
         return any(pace.limit and pace.within_window(now_ns) * PPM >= NEAR_PPM * pace.allowed for pace in paces)
+
+    def away(self, now_ns: int) -> bool:
+        """Whether it wants to be left alone for longer than any limit of a minute could explain, or has said so again
+        and again: who can go elsewhere does better there."""
+        left_ns = self.paused_ns - now_ns
+        return left_ns > self._window_ns or (left_ns > 0 and self._pauses >= AWAY_PAUSES)
 
     def pause(self, now_ns: int) -> None:
         """Nobody begins for a while, which doubles until a call is answered."""

@@ -36,6 +36,9 @@ QUEUE_MAX = 100_000
 SERVICE_NS = 1_000_000_000
 """Of a call, before any has ended."""
 SERVICE_MEMORY = 32
+"""Answers that the mean time of a call looks back over."""
+SERVICE_GUESSED = 4
+"""For how many answers that guess stands."""
 CROWDED_PPM = 750_000
 RISE = 4
 """An endpoint that had too many at once is asked for one more, each time that it answered so many times as many."""
@@ -84,7 +87,11 @@ class RunQueue:
         self._waiting: dict[int, Call] = {}
         self._leaving: set[int] = set()
         self._by_qos = [0] * len(Qos)
-        self._service_ns = SERVICE_NS * SERVICE_MEMORY
+        self._service_ns = SERVICE_NS * SERVICE_GUESSED
+        self._timed = SERVICE_GUESSED
+        """Answers that are in that sum."""
+        self._begun_ns = 0
+        """The sum of the times at which those began that are under way."""
         self._queue_max = queue_max
 
     # What is asked.
@@ -176,11 +183,15 @@ class RunQueue:
     @property
     def service_ns(self) -> int:
         """The mean time that a call takes, of late."""
-        return max(1, self._service_ns // SERVICE_MEMORY)
+        return max(1, self._service_ns // self._timed)
 
     def moment(self, now_ns: int) -> Moment:
-        """What policies are told."""
-        return Moment(now_ns, self.service_ns, len(self.running))
+        """What policies are told. Until enough was answered to know better, a call takes what those that are under way
+        have taken by now, at least: else nobody would have patience with the first long ones."""
+        service_ns, count = self.service_ns, len(self.running)
+        if count and self._timed < SERVICE_MEMORY:
+            service_ns = max(service_ns, now_ns - self._begun_ns // count)
+        return Moment(now_ns, service_ns, count)
 
     # What happens.
 
@@ -212,6 +223,7 @@ class RunQueue:
         if running is None:
             return None
         call, kind = running.call, used.cause
+        self._begun_ns -= call.begun_ns
         self._giving_way.ended(key)
         self._leaving.discard(key)
         if kind not in UNKNOWN:
@@ -273,6 +285,7 @@ class RunQueue:
 
     def _begun(self, call: Call, now_ns: int) -> None:
         call.begun_ns = now_ns
+        self._begun_ns += now_ns
         self.breaker.begun(call.key)
         self._giving_way.began(call)
         self.running[call.key] = Running(call, self.rates.take(call.tokens, now_ns), self.policy)
@@ -296,7 +309,11 @@ class RunQueue:
         self.served += 1
         self.rates.succeeded(call.begun_ns, now_ns)
         took_ns = max(1, now_ns - call.begun_ns)
-        self._service_ns += took_ns - self._service_ns // SERVICE_MEMORY
+        if self._timed < SERVICE_MEMORY:
+            self._timed += 1
+            self._service_ns += took_ns
+        else:
+            self._service_ns += took_ns - self._service_ns // SERVICE_MEMORY
         most = self.limits.concurrency
         if self.at_once and (not most or self.at_once < most) and self.served - self._risen >= RISE * self.at_once:
             self.at_once, self._risen = self.at_once + 1, self.served

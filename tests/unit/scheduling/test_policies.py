@@ -159,3 +159,21 @@ def test_classes_let_what_has_waited_long_in_every_other_time() -> None:
     calls = [Call(key, key, Qos.UTILITY, offered_ns=17 * SECOND_NS) for key in range(1, 5)]
     calls += [Call(1_000 + key, 9, Qos.INTERACTIVE) for key in range(4)]
     assert [key < 1_000 for key in order("classes", calls, under_way=4)] == [False, True] * 4
+
+
+def test_a_class_that_has_most_of_what_is_under_way_does_not_go_before_a_person_however_long_it_has_waited() -> None:
+    policy, at = POLICIES["classes"](), Moment(100 * SECOND_NS, SECOND_NS, 2)
+    under_way = [Call(key, key, Qos.BACKGROUND, 10, 10) for key in (1, 2)]
+    for call in under_way:
+        policy.admit(call)
+    policy.offer(Call(3, 3, Qos.BACKGROUND, 10, 10, offered_ns=SECOND_NS), at)
+    policy.offer(Call(4, 4, Qos.INTERACTIVE, 10, 10, offered_ns=99 * SECOND_NS), at)
+    first = policy.first(at)
+    assert first is not None
+    assert first.key == 4
+    assert policy.because(first, at).startswith("interactive is the highest class that waits")
+    policy.settle(under_way[0], 10, 10)
+    policy.admit(Call(5, 5, Qos.INTERACTIVE, 10, 10))  # half is not most of it
+    first = policy.first(at)
+    assert first is not None
+    assert first.key == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prytany.scheduling.pacing import PPM, WINDOW_NS
-from prytany.scheduling.rates import CUT_PPM, PAUSE_NS, Limits, Rates, Told
+from prytany.scheduling.rates import AWAY_PAUSES, CUT_PPM, PAUSE_NS, Limits, Rates, Told
 
 SECOND_NS = 1_000_000_000
 
@@ -94,3 +94,20 @@ def test_nothing_left_is_a_pause_of_at_most_a_window() -> None:
     assert rates.ready_ns(1, SECOND_NS) == 4 * SECOND_NS
     rates.told(SECOND_NS, tokens=Told(left=0, reset_ns=10**18))
     assert rates.ready_ns(1, SECOND_NS) <= SECOND_NS + WINDOW_NS
+
+
+def test_an_endpoint_is_away_where_it_names_more_than_a_minute_or_refuses_again_and_again() -> None:
+    rates = Rates()
+    rates.refused(SECOND_NS, SECOND_NS, 59 * SECOND_NS)
+    assert not rates.away(SECOND_NS)
+    rates.refused(SECOND_NS, SECOND_NS, 61 * SECOND_NS)
+    assert rates.away(SECOND_NS)
+    assert not rates.away(rates.paused_ns)  # it may be asked again
+    rates, now_ns = Rates(), SECOND_NS
+    for _ in range(AWAY_PAUSES):
+        assert not rates.away(now_ns)
+        now_ns = rates.paused_ns + 1
+        rates.refused(now_ns, now_ns)
+    assert rates.away(now_ns)
+    rates.succeeded(now_ns, now_ns)
+    assert not rates.away(now_ns)

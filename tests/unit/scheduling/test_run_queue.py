@@ -296,3 +296,24 @@ def test_what_waits_is_counted_anew_when_the_first_of_its_kind_has_told_what_suc
     queue.begin(other, now_ns + 3 * SECOND_NS)
     assert queue.when(now_ns + 3 * SECOND_NS) is not None
     assert (plain.prompt, plain.completion) == (100, 4_000)  # that was no guess
+
+
+def test_a_call_takes_what_the_first_ones_take_before_any_of_them_has_ended() -> None:
+    queue = RunQueue(Limits(2))
+    for key in (1, 2):
+        queue.admit(Call(key, key, Qos.BACKGROUND, 10, 10), SECOND_NS)
+    assert queue.moment(SECOND_NS).service_ns == SECOND_NS
+    assert queue.moment(11 * SECOND_NS).service_ns == 10 * SECOND_NS
+    queue.settle(1, Used(10, 10), 11 * SECOND_NS)
+    queue.settle(2, Used(10, 10), 11 * SECOND_NS)
+    assert queue.service_ns == (4 + 10 + 10) * SECOND_NS // 6
+    assert queue.moment(90 * SECOND_NS).service_ns == queue.service_ns
+
+
+def test_who_hangs_does_not_change_what_was_learned_of_many_answers() -> None:
+    queue = RunQueue(Limits(2))
+    queue.admit(Call(1, 1, Qos.BACKGROUND, 10, 10), SECOND_NS)
+    for key in range(2, 100):
+        queue.admit(Call(key, 2, Qos.BACKGROUND, 10, 10), SECOND_NS)
+        queue.settle(key, Used(10, 10), 3 * SECOND_NS)
+    assert abs(queue.moment(900 * SECOND_NS).service_ns - 2 * SECOND_NS) < SECOND_NS // 5

@@ -8,6 +8,7 @@ Source: OpenAI's chat completions API; the answers of llama.cpp's server.
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from prytany.ports.model import ModelAnswer, ModelFailure, ModelRequest, Told, T
 FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter"})
 TOOL_CALLS_MAX = 128  # in one answer
 MODEL_CHARS_MAX = 256  # of the name that an endpoint gives itself
+TOKENS_SAID_MAX = 1 << 40  # of one answer; who says more says nothing
 
 
 class _Function(msgspec.Struct):
@@ -46,21 +48,12 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-
-
 class WireAnswer(msgspec.Struct):
     """A whole answer or one chunk of a stream: the fields that are read."""
 
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: Any = None
+    """As it came: an answer is one whatever it says that it took; see `_tokens`."""
     model: str | None = None
     error: Any = None
 
@@ -72,7 +65,7 @@ class _Vector(msgspec.Struct):
 
 class _Vectors(msgspec.Struct):
     data: list[_Vector]
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 _answer = msgspec.json.Decoder(WireAnswer)
@@ -158,7 +151,7 @@ def decode_vectors(body: bytes, count: int) -> tuple[list[list[float]], Usage]:
     vectors = answer.data
     if sorted(vector.index for vector in vectors) != list(range(count)):
         raise failure("garbage", "not one vector a text")
-    used = Usage(max(0, (answer.usage or _Usage()).prompt_tokens or 0))
+    used = Usage(_tokens(answer.usage, "prompt_tokens"))
     return [vector.embedding for vector in sorted(vectors, key=lambda vector: vector.index)], used
 
 
@@ -184,8 +177,8 @@ class Fold:
         self._model = (answer.model or self._model)[:MODEL_CHARS_MAX]
         if answer.usage is not None:
             used = answer.usage
-            self.usage = Usage(max(0, used.prompt_tokens or 0), max(0, used.completion_tokens or 0))
-            self.cached_tokens = max(0, (used.prompt_tokens_details or _Details()).cached_tokens or 0)
+            self.usage = Usage(_tokens(used, "prompt_tokens"), _tokens(used, "completion_tokens"))
+            self.cached_tokens = _tokens(used, "prompt_tokens_details", "cached_tokens")
         text = ""
         for choice in answer.choices or []:
             message = choice.message or choice.delta
@@ -227,6 +220,15 @@ class Fold:
         finish = self._finish if self._finish in FINISHES and self._finish else "stop"
         usage = msgspec.structs.replace(self.usage, cost_usd_micros=cost_usd_micros)
         return ModelAnswer("".join(self._pieces), "tool_calls" if calls else finish, calls, usage, self._model, told)
+
+
+def _tokens(said: Any, *path: str) -> int:
+    """A count of what an endpoint says that an answer took; 0, which is not said, for what is no count."""
+    for key in path:
+        said = cast("dict[str, Any]", said).get(key) if isinstance(said, dict) else None
+    if isinstance(said, float) and 0 <= said <= TOKENS_SAID_MAX:
+        said = math.ceil(said)
+    return said if type(said) is int and 0 <= said <= TOKENS_SAID_MAX else 0
 
 
 def too_big() -> ModelFailure:

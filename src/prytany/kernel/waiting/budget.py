@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prytany.abi.budgets import NONE
+from prytany.abi.budgets import KINDS, NONE
 from prytany.abi.ids import Pid, format_pid
 from prytany.kernel.accounts import stopped_by
 from prytany.kernel.budget_views import owner_of
@@ -14,6 +14,7 @@ from prytany.scheduling.words import span
 
 ADDED = {"tokens": 10_000, "usd_micros": 1_000_000, "calls": 10}
 """What is proposed to be added, at least."""
+WORDS = {"tokens": "tokens", "usd_micros": "dollars", "calls": "calls"}
 
 
 def stopped(look: Look, p: Process) -> Cause | None:
@@ -44,17 +45,23 @@ def parked(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     until = "until calls under way give back what they do not take"
     if verdict.a_minute and verdict.at_ns:
         until = f"for {span(verdict.at_ns - look.now_ns)} at most, by what is bounded a minute"
-    text = f"the budget {_of(name, account, look.now_ns)}; it needs {wanted.amount.tokens:,} tokens, {until}{also}"
+    kind = verdict.kind if verdict.kind in KINDS else "tokens"
+    needs = f"{_amount(kind, wanted.amount.of(kind))} {'call' if kind == 'calls' else WORDS[kind]}"
+    text = f"the budget {_of(name, account, look.now_ns)}; it needs {needs}, {until}{also}"
     first = scheduler.parked.first(name)
     before = scheduler.get(first) if first is not None and first != call.seq else None
     if before is not None:
         text += f"; process {format_pid(Pid(before.call.agent))} is asked first"
-    return Cause("budget", text, call.queued_ns, help=(_add(p, account, look.now_ns, of=name),))
+    if verdict.a_minute and verdict.account == name:
+        help_ = f"{_whose(p, name)} --set {_key(kind)}/min={_plain(kind, verdict.bound + wanted.amount.of(kind))}"
+    else:
+        help_ = _add(p, account, look.now_ns, of=name)
+    return Cause("budget", text, call.queued_ns, help=(help_,))
 
 
 def _of(name: str, account: Account, now_ns: int) -> str:
     parts: list[str] = []
-    for kind, word in (("tokens", "tokens"), ("usd_micros", "dollars"), ("calls", "calls")):
+    for kind, word in WORDS.items():
         if (bound := account.total.of(kind)) != NONE:
             owed = f", and owes {_amount(kind, account.debt(kind))}" if account.debt(kind) else ""
             parts.append(f"{_amount(kind, account.left(kind))} of {_amount(kind, bound)} {word}{owed}")
@@ -76,9 +83,6 @@ def _amount(kind: str, value: int) -> str:
 
 def _add(p: Process, account: Account, now_ns: int, of: str = "") -> str:
     """The command that lets it go on: it adds what its open calls can take, and what is owed."""
-    words = ["budget", format_pid(Pid(p.pid))]
-    if of and owner_of(of) in (0, p.pid, p.run):
-        words.append(f"--account {of.partition(':')[0]}")
     most = [call.reserved for call in p.open.values() if call.reserved is not None]
     needs = {
         "tokens": sum(m.prompt_tokens + m.completion_tokens for m in most),
@@ -90,13 +94,23 @@ def _add(p: Process, account: Account, now_ns: int, of: str = "") -> str:
         if bound == NONE or account.left(kind) - account.debt(kind) >= need:
             continue
         wanted = max(ADDED[kind], need + account.debt(kind) - account.left(kind))
-        found.append(f"--add {'usd' if kind == 'usd_micros' else kind}={_plain(kind, wanted)}")
+        found.append(f"--add {_key(kind)}={_plain(kind, wanted)}")
     if (bound := account.total.processor_ms) != NONE and account.processor_us >= bound * 1_000:
         found.append(f"--add processor={60 + (account.processor_us - bound * 1_000) // 1_000_000}s")
     if account.ends_ns and account.ends_ns <= now_ns:
         late_s = (now_ns - account.ends_ns) // 1_000_000_000
         found.append(f"--add wall={late_s + 600}s")
-    return " ".join([*words, *(found or ["--set unlimited"])])
+    return " ".join([_whose(p, of), *(found or ["--set unlimited"])])
+
+
+def _whose(p: Process, of: str) -> str:
+    """The command for a budget of it: the one that stopped it, or the one that is named."""
+    command = f"budget {format_pid(Pid(p.pid))}"
+    return f"{command} --account {of.partition(':')[0]}" if of and owner_of(of) in (0, p.pid, p.run) else command
+
+
+def _key(kind: str) -> str:
+    return "usd" if kind == "usd_micros" else kind
 
 
 def _plain(kind: str, value: int) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.qos import Qos
 from prytany.kernel.queue_views import qos_name
 from prytany.kernel.waiting.edge import Cause, Look, named
 from prytany.process.process import OpenCall, Process
+from prytany.scheduling.call import Call
 from prytany.scheduling.run_queue import RunQueue
 from prytany.scheduling.scheduler import Wanted
 from prytany.scheduling.words import span
@@ -25,7 +27,10 @@ def at_model(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     if (other := look.live.model_sparing.waits_for(p, n)) is not None:
         text = f"the answer of {model} to the same call of {named(look, other[0])}, which was asked"
         return Cause("model", text, call.queued_ns, leads=other[:1] if other[0] != p.pid else ())
-    return Cause("turn", f"its turn at {model}: {_place(look, queue, wanted)}", call.queued_ns, help_)
+    first = queue.policy.first(queue.moment(look.now_ns))
+    forward = p.qos != Qos.INTERACTIVE and (first is None or first.key != wanted.call.key)
+    text = f"its turn at {model}: {_place(look, queue, wanted, first)}"
+    return Cause("turn", text, call.queued_ns, help_ if forward else help_[1:])
 
 
 def under_way(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
@@ -35,8 +40,7 @@ def under_way(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     return Cause("model", f"the answer of {call.reserved.model}, which was asked", call.opened_ns)
 
 
-def _place(look: Look, queue: RunQueue, wanted: Wanted) -> str:
-    first = queue.policy.first(queue.moment(look.now_ns))
+def _place(look: Look, queue: RunQueue, wanted: Wanted, first: Call | None) -> str:
     counts = [f"{count} {qos_name(qos)}" for qos, count in enumerate(queue.waiting()) if count]
     line = f"{qos_name(wanted.call.qos)}, one of {', '.join(counts) or 'none'} that wait"
     if first is None:

@@ -3,12 +3,14 @@
 A class of which the oldest call has waited longer than its patience is overdue. While higher classes wait as well, one
 turn in `TURNS` goes to the most overdue class, and all others to the highest class that waits; from `URGENT` mean
 service times on, every turn. Where more wait in the overdue class than could be answered within `FLOOD` of them, that
-is a flood, and no ageing would help it: then it is one turn in `TURNS_OF_A_FLOOD`. So background work that comes at ten
-times the capacity takes next to nothing from a person, and background work that has its place is not kept waiting by a
-busy hour.
+is a flood, and no ageing would help it: then it is one turn in `TURNS_OF_A_FLOOD`. A class that makes up more than half
+of what is under way is not overdue: it has its share, and whoever is more urgent goes before it. So background work
+that comes at ten times the capacity takes next to nothing from a person, and background work that has its place is not
+kept waiting by a busy hour.
 
-Bound: at any load a class that waits gets at least a share of `1 / TURNS_OF_A_FLOOD` of what begins, divided by the
-overdue classes, and all that the higher ones leave. Inside a class the bound of fair share holds.
+Bound: at any load a class that waits has more than half of what is under way, or gets at least a share of
+`1 / TURNS_OF_A_FLOOD` of what begins, divided by the overdue classes, and all that the higher ones leave. Inside a
+class the bound of fair share holds.
 
 Source: classes of Grand Central Dispatch; the reserved share is the bandwidth control of Linux's real-time scheduler
 (`sched_rt_runtime_us`: 95 % by default), counted in turns.
@@ -34,6 +36,7 @@ class Classes:
 
     def __init__(self) -> None:
         self._shares = [FairShare() for _ in Qos]
+        self._under_way = [0] * len(Qos)
         self._passed = 0
         """Turns that an overdue class was passed over, since one was not."""
 
@@ -75,14 +78,17 @@ class Classes:
         elif top is not None and self._overdue(at, top) is not None:
             self._passed = min(self._passed + 1, TURNS_OF_A_FLOOD)
         self._shares[call.qos].begin(call, at)
+        self._under_way[call.qos] += 1
 
     def admit(self, call: Call) -> None:
         """See `Policy`."""
         self._shares[call.qos].admit(call)
+        self._under_way[call.qos] += 1
 
     def settle(self, call: Call, prompt: int, completion: int) -> None:
         """See `Policy`."""
         self._shares[call.qos].settle(call, prompt, completion)
+        self._under_way[call.qos] -= 1
 
     def waiting(self) -> list[int]:
         """How many wait, by class."""
@@ -100,9 +106,11 @@ class Classes:
         return next((qos for qos, share in enumerate(self._shares) if len(share)), None)
 
     def _overdue(self, at: Moment, top: int) -> int | None:
-        """The class below `top` that waits longest beyond its patience."""
-        found, beyond = None, 0
+        """The class below `top` that waits longest beyond its patience, and has not its share."""
+        found, beyond, under_way = None, 0, sum(self._under_way)
         for qos in range(top + 1, len(self._shares)):
+            if 2 * self._under_way[qos] > under_way:
+                continue
             oldest = self._shares[qos].oldest()
             if oldest is not None:
                 late_ns = at.now_ns - oldest.offered_ns - PATIENCE[qos] * at.service_ns

@@ -44,3 +44,23 @@ def test_the_name_that_a_model_gives_itself_is_cut() -> None:
     fold = wire.Fold()
     fold.add(wire.decode(json.dumps({"model": "m" * (1 << 20), "choices": []}).encode()))
     assert len(fold.finish().model) == wire.MODEL_CHARS_MAX
+
+
+@pytest.mark.parametrize(("usage", "tokens"), [
+    (None, (0, 0, 0)), ({}, (0, 0, 0)), ([], (0, 0, 0)), ("12", (0, 0, 0)), (7, (0, 0, 0)),
+    ({"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 3}}, (9, 4, 3)),
+    ({"prompt_tokens": 9.0, "completion_tokens": 3.2, "prompt_tokens_details": None}, (9, 4, 0)),
+    ({"prompt_tokens": "ten", "completion_tokens": None, "prompt_tokens_details": 5}, (0, 0, 0)),
+    ({"prompt_tokens": -9, "completion_tokens": -0.5, "prompt_tokens_details": {"cached_tokens": "3"}}, (0, 0, 0)),
+    ({"prompt_tokens": True, "completion_tokens": {"a": 1}}, (0, 0, 0)),
+    ({"prompt_tokens": 10**30, "completion_tokens": 10**18}, (0, 0, 0)),
+    ({"prompt_tokens": 1e300, "completion_tokens": 12}, (0, 12, 0)),
+])  # fmt: skip
+def test_an_answer_is_one_whatever_it_says_that_it_took(usage: Any, tokens: tuple[int, int, int]) -> None:
+    fold, body = wire.Fold(), {"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}], "usage": usage}
+    fold.add(wire.decode(json.dumps(body).encode()))
+    answered = fold.finish()
+    assert answered.text == "Yes."
+    assert (answered.usage.prompt_tokens, answered.usage.completion_tokens, fold.cached_tokens) == tokens
+    vectors = {"data": [{"embedding": [1.0], "index": 0}], "usage": usage}
+    assert wire.decode_vectors(json.dumps(vectors).encode(), 1)[1].prompt_tokens == tokens[0]
