@@ -154,11 +154,11 @@ class Timed(Ill):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.times: list[tuple[str, float]] = []
+        self.at: list[tuple[str, float]] = []
 
     async def chat(self, request: Any) -> Any:
         """See `NumbersModel`."""
-        self.times.append((str(request.messages[-1]["content"]).split(" ", 2)[2], asyncio.get_running_loop().time()))
+        self.at.append((str(request.messages[-1]["content"]).split(" ", 2)[2], asyncio.get_running_loop().time()))
         return await super().chat(request)
 
 
@@ -187,9 +187,9 @@ def test_a_pause_before_a_further_attempt_is_not_cut_short_by_who_stops_and_goes
         return (await kernel.operator.wait_ended(pid))["result"]
 
     assert shard.run(live) == ["10 100 first 0"]
-    first, again_ = (at for name, at in model.times if name == "first 0")
+    first, again_ = (at for name, at in model.at if name == "first 0")
     assert max(60, stops[-1][1] - 1) < again_ - first < max(75, stops[-1][1] + 15)
-    assert (model.times[1][0] == "second 0") == (stops[-1][1] < 60), "nobody waits behind who pauses"
+    assert (model.at[1][0] == "second 0") == (stops[-1][1] < 60), "nobody waits behind who pauses"
     check(shard)
 
 
@@ -209,7 +209,7 @@ def test_who_is_killed_in_the_pause_before_a_further_attempt_leaves_nothing() ->
         return (await kernel.operator.wait_ended(other))["result"]
 
     assert shard.run(live) == ["10 100 second 0"]
-    assert [name for name, _ in model.times] == ["first 0", "second 0"]
+    assert [name for name, _ in model.at] == ["first 0", "second 0"]
     check(shard)
 
 

@@ -1,8 +1,8 @@
 """Fleeing: an endpoint fails again and again, and who waits for it goes to who stands in for it.
 
-Each time that its breaker opens, and so each time that it was asked in vain: who stands in may have been ill when it
-opened first, and be well by now. Costs a look at all that waits, where anybody stands in; a breaker opens seldom, and
-less often each time.
+Each time that its breaker opens, and so each time that it was asked in vain, and when it wants to be left alone for
+long: who stands in may have been ill when it opened first, and be well by now. Costs a look at all that waits, where
+anybody stands in; a breaker opens seldom, and less often each time.
 """
 
 from __future__ import annotations

@@ -81,9 +81,11 @@ class ModelEndpoints:
             return True
         return queue.breaker.ready_ns(now_ns) == now_ns and queue.rates.paused_ns <= now_ns
 
-    def opened_ns(self, endpoint: str) -> int:
-        """When its breaker opened last; 0 for never."""
-        return self._scheduler.queues[endpoint].breaker.since_ns
+    def illness(self, endpoint: str) -> tuple[int, bool]:
+        """What says that an endpoint is not well, to be compared: when its breaker opened last, and whether it wants to
+        be left alone for long."""
+        queue = self._scheduler.queues.get(endpoint)
+        return (queue.breaker.since_ns, queue.rates.away(self._k.ledger.now_ns())) if queue is not None else (0, False)
 
     def turn_is_up(self, key: int, tokens: int) -> bool:
         """Whether the attempt at call `key`, which has generated so many tokens in this turn, lets others."""

@@ -153,13 +153,13 @@ class ModelTurns:
         """The attempt at call `key` has ended, or will never be made; what it took is recorded in this step. `told` is
         what its endpoint said of its limits."""
         asking = self.scheduler.get(key) if used.cause else None
-        opened_ns = self.endpoints.opened_ns(asking.endpoint) if asking is not None else 0
+        illness = self.endpoints.illness(asking.endpoint) if asking is not None else None
         wanted = self.scheduler.settled(key, used, self._k.ledger.now_ns())
         if wanted is None:
             return
         if told is not None:
             self.endpoints.heard(wanted.endpoint, told)
-        if asking is not None and self.endpoints.opened_ns(wanted.endpoint) != opened_ns:
+        if illness is not None and self.endpoints.illness(wanted.endpoint) != illness:
             flee(self._k, self, wanted.endpoint)
         if used.cause:
             self._between[key] = wanted
