@@ -232,11 +232,11 @@ class ModelTurns:
         if not own:
             del self._keys[pid]
         self._beginning.discard(key)
-        self.asking.pop(key, None)
+        asking = self.asking.pop(key, None)
         self.anew.discard(key)
         self._between.pop(key, None)
         self.giving_way.forget(key)
-        if self.scheduler.get(key) is not None:
+        if asking is not None or self.scheduler.get(key) is not None:  # else it was settled, and nobody waits for it
             now_ns = self._k.ledger.now_ns()
             if self.scheduler.cancel(key, now_ns) is None:
                 self.scheduler.settled(key, CANCELLED, now_ns)
