@@ -177,3 +177,42 @@ def test_a_class_that_has_most_of_what_is_under_way_does_not_go_before_a_person_
     first = policy.first(at)
     assert first is not None
     assert first.key == 3
+
+
+def test_who_steps_back_is_not_served_more_where_all_wait_long() -> None:
+    """A queue in which everybody waits twenty times as long as a call takes, as one does that is bound a minute."""
+    policy, at_ns, served = POLICIES["classes"](), 1_000 * SECOND_NS, dict.fromkeys(range(20), 0)
+    qos = {agent: Qos.UTILITY if agent else Qos.BACKGROUND for agent in served}
+    for agent in served:
+        policy.offer(Call(agent, agent, qos[agent], 10, 10, offered_ns=at_ns), Moment(at_ns, SECOND_NS // 2))
+    for turn in range(1, 401):
+        at_ns += SECOND_NS
+        at = Moment(at_ns, SECOND_NS // 2)
+        call = policy.first(at)
+        assert call is not None
+        policy.begin(call, at)
+        policy.settle(call, 10, 10)
+        served[call.agent] += 1
+        policy.offer(Call(100 + turn, call.agent, call.qos, 10, 10, offered_ns=at_ns), at)
+    background = served.pop(0)
+    assert 10 <= background <= min(served.values())
+
+
+def test_a_backlog_of_one_agent_keeps_no_lower_class_waiting() -> None:
+    """Of the class above, one agent has calls that wait for ever, and others are answered at once."""
+    policy, at_ns, began = POLICIES["classes"](), 1_000 * SECOND_NS, list[int]()
+    for key in range(500):
+        policy.offer(Call(key, 1, Qos.UTILITY, 10, 10, offered_ns=SECOND_NS), Moment(at_ns, SECOND_NS))
+    policy.offer(Call(1_000, 9, Qos.BACKGROUND, 10, 10, offered_ns=at_ns), Moment(at_ns, SECOND_NS))
+    while 1_000 not in began and len(began) < 100:
+        at_ns += SECOND_NS
+        at = Moment(at_ns, SECOND_NS)
+        for agent in (2, 3, 4):
+            key = 10_000 + 10 * len(began) + agent
+            policy.offer(Call(key, agent, Qos.UTILITY, 10, 10, offered_ns=at_ns), at)
+        call = policy.first(at)
+        assert call is not None
+        policy.begin(call, at)
+        policy.settle(call, 10, 10)
+        began.append(call.key)
+    assert 1_000 in began[:60]

@@ -1,16 +1,17 @@
 """The default: the classes in their order, fair share inside each, and ageing across them.
 
-A class of which the oldest call has waited longer than its patience is overdue. While higher classes wait as well, one
-turn in `TURNS` goes to the most overdue class, and all others to the highest class that waits; from `URGENT` mean
-service times on, every turn. Where more wait in the overdue class than could be answered within `FLOOD` of them, that
-is a flood, and no ageing would help it: then it is one turn in `TURNS_OF_A_FLOOD`. A class that makes up more than half
-of what is under way is not overdue: it has its share, and whoever is more urgent goes before it. So background work
-that comes at ten times the capacity takes next to nothing from a person, and background work that has its place is not
-kept waiting by a busy hour.
+A class of which the oldest call has waited longer than its patience, and longer than who would be next of the highest
+class that waits, is overdue: where there is less than all ask for, everybody waits, and who is less urgent not least.
+While higher classes wait as well, one turn in `TURNS` goes to the most overdue class, and all others to the highest
+class that waits; from `URGENT` mean service times on, every turn. Where more wait in the overdue class than could be
+answered within `FLOOD` of them, that is a flood, and no ageing would help it: then it is one turn in
+`TURNS_OF_A_FLOOD`. A class that makes up more than half of what is under way is not overdue: it has its share, and
+whoever is more urgent goes before it. So background work that comes at ten times the capacity takes next to nothing
+from a person, and background work that has its place is not kept waiting by a busy hour.
 
-Bound: at any load a class that waits has more than half of what is under way, or gets at least a share of
-`1 / TURNS_OF_A_FLOOD` of what begins, divided by the overdue classes, and all that the higher ones leave. Inside a
-class the bound of fair share holds.
+Bound: at any load a class that waits has more than half of what is under way, or waits no longer than who is served
+before it, or gets at least a share of `1 / TURNS_OF_A_FLOOD` of what begins, divided by the overdue classes; and all
+that the higher ones leave. Inside a class the bound of fair share holds.
 
 Source: classes of Grand Central Dispatch; the reserved share is the bandwidth control of Linux's real-time scheduler
 (`sched_rt_runtime_us`: 95 % by default), counted in turns.
@@ -106,13 +107,16 @@ class Classes:
         return next((qos for qos, share in enumerate(self._shares) if len(share)), None)
 
     def _overdue(self, at: Moment, top: int) -> int | None:
-        """The class below `top` that waits longest beyond its patience, and has not its share."""
+        """The class below `top` that waits longest beyond its patience: longer than who is next of `top`, and without
+        its share."""
         found, beyond, under_way = None, 0, sum(self._under_way)
+        urgent = self._shares[top].first(at)
+        assert urgent is not None
         for qos in range(top + 1, len(self._shares)):
             if 2 * self._under_way[qos] > under_way:
                 continue
             oldest = self._shares[qos].oldest()
-            if oldest is not None:
+            if oldest is not None and oldest.offered_ns < urgent.offered_ns:
                 late_ns = at.now_ns - oldest.offered_ns - PATIENCE[qos] * at.service_ns
                 if late_ns > beyond:
                     found, beyond = qos, late_ns
