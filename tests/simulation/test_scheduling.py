@@ -5,11 +5,17 @@ The benchmark of the same name prints them for an hour of each.
 
 from __future__ import annotations
 
+from random import Random  # noqa: TID251 seeded
+
 import pytest
 
 from benchmarks import scheduling
 from benchmarks._on_the_wire import wire
+from prytany.scheduling.call import Qos
 from prytany.scheduling.policies import POLICIES
+from prytany.scheduling.rates import Limits
+from prytany.scheduling.run_queue import RunQueue
+from prytany.testing.model_traffic import SECOND_NS, Ask, Provider, Traffic
 
 
 @pytest.mark.parametrize("kind", ["fixed", "sliding", "bucket"])
@@ -36,6 +42,24 @@ def test_a_person_hardly_feels_a_flood_and_the_slots_are_busy(load: float) -> No
     found = scheduling.interactive(load, seconds=240)
     assert found["p99_ratio"] <= 2
     assert found["utilisation"] >= 0.9
+
+
+@pytest.mark.parametrize("flood", [0.9, 5.0])
+def test_a_person_who_asks_little_does_not_wait_behind_long_work_that_is_late(flood: float) -> None:
+    """Interactive calls of 0.4 s, and background ones of 20 s, at more than the capacity."""
+    chance, slots = Random(1), 8
+    traffic = Traffic(RunQueue(Limits(slots)), Provider())
+    for qos, tokens, load in ((Qos.INTERACTIVE, 20, 0.3), (Qos.BACKGROUND, 1_000, flood)):
+        at_ns = 0
+        while at_ns < 600 * SECOND_NS:
+            at_ns += int(chance.expovariate(load * slots / (tokens * scheduling.TOKEN_NS)))
+            traffic.add(at_ns, scheduling.script([Ask(1, tokens, qos)]), at_ns)
+    traffic.run(600 * SECOND_NS)
+    waits = sorted(s.begun_ns - s.made_ns for s in traffic.served if s.ask.qos is Qos.INTERACTIVE)
+    begun = [s for s in traffic.served if s.ask.qos is Qos.BACKGROUND]
+    assert len(waits) > 3_000
+    assert waits[len(waits) * 99 // 100] < 30 * SECOND_NS  # slots are not taken away; one is free each 2.5 s
+    assert len(begun) > 100  # and that does not starve
 
 
 @pytest.mark.parametrize("policy", ["classes", "fair_share"])

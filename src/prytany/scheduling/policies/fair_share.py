@@ -190,5 +190,10 @@ class FairShare:
             del self._counters[behind]
 
 
+def cost_of(prompt: int, completion: int) -> int:
+    """What tokens weigh."""
+    return PROMPT_WEIGHT * prompt + COMPLETION_WEIGHT * completion
+
+
 def _charge(call: Call, prompt: int, completion: int) -> int:
-    return (PROMPT_WEIGHT * prompt + COMPLETION_WEIGHT * completion) * UNIT // call.weight
+    return cost_of(prompt, completion) * UNIT // call.weight

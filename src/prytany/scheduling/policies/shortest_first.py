@@ -13,7 +13,7 @@ Source: Smith, "Various optimizers for single-stage production", Naval Research 
 from __future__ import annotations
 
 from prytany.scheduling.call import Call
-from prytany.scheduling.policies.fair_share import COMPLETION_WEIGHT, PROMPT_WEIGHT
+from prytany.scheduling.policies.fair_share import cost_of
 from prytany.scheduling.policies.ordered import Ordered
 from prytany.scheduling.policies.policy import Moment
 from prytany.scheduling.words import span
@@ -50,8 +50,3 @@ class ShortestFirst(Ordered):
             f"it is expected to take {call.tokens} tokens, and was asked {span(at.now_ns - call.offered_ns)} ago:"
             " of the shortest and the oldest it comes first"
         )
-
-
-def cost_of(prompt: int, completion: int) -> int:
-    """What tokens weigh."""
-    return PROMPT_WEIGHT * prompt + COMPLETION_WEIGHT * completion
