@@ -248,7 +248,7 @@ def test_who_was_paused_meanwhile_makes_its_call_when_it_goes_on(world: World) -
         assert (await steered.ended(pid))["result"] == [SIZE] * 4
 
     world.run(test)
-    assert world.seconds("r") == [0, 20, 20, 21]
+    assert world.seconds("r") == [0, 20, 21, 22]
 
 
 def test_a_rate_that_is_raised_lets_those_go_on_who_wait(world: World) -> None:

@@ -11,6 +11,7 @@ from prytany.abi import events as ev
 from prytany.abi.control import CauseRow
 from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
+from prytany.kernel.freezing import freeze
 from prytany.kernel.handlers.schedule import schedule
 from prytany.kernel.waiting.explain import explain
 from prytany.process.process import PACED, State
@@ -86,7 +87,10 @@ def test_a_person_s_calls_pass_and_it_is_seen_who_waits_and_why(world: World) ->
             "8 calls of the fleet wait"
         )
         assert first.help == [f"schedule {night} --qos interactive"]
-        assert "it is interactive, and next, in 0.6 s" in why(steered, person)[0].text
+        first, second, *_ = why(steered, person)
+        assert first.text.endswith("; it is interactive, and next, in 0.6 s")
+        assert second.text.endswith("; it is interactive, and its call 1 is next, in 0.6 s; 8 calls of the fleet wait")
+        assert second.help == []
         assert explain(steered.kernel.ledger.state, night, None, 0)[0].text == f"its turn by {PACED}"
         for pid in (person, night):
             await steered.ended(pid)
@@ -194,3 +198,21 @@ def test_rates_hold_for_a_fleet_by_its_number_and_for_nobody_else(world: World) 
         assert world.loop.time() < 1
 
     world.run(test)
+
+
+def test_those_that_were_frozen_do_not_all_begin_at_once_when_they_are_thawed(world: World) -> None:
+
+    async def test(steered: Steered) -> None:
+        number = declare(steered, agent("reads", 0), rate=RATE)
+        pids = [start(steered, number, "reads", f"{n}.", 2) for n in range(5)]
+        await passes(0.5)
+        freeze(steered.kernel, UID, thaw=False)
+        await passes(100)
+        assert len(world.disk.touched) == 1
+        freeze(steered.kernel, UID, thaw=True)
+        for pid in pids:
+            assert (await steered.ended(pid))["result"] == [SIZE] * 2
+        assert nobody(steered)
+
+    world.run(test)
+    assert [round(at - 0.5) for _, at in world.disk.touched] == [0, *range(100, 109)]

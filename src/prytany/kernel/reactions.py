@@ -229,6 +229,7 @@ class Reactions:
     def _start(self, process: Process, n: int) -> None:
         call = process.open[n]
         if call.paced:
+            self._k.effects.paced.go_on(process, n)
             return
         if call.call == "tool_call":
             self._k.admission.start(process.pid, n)
@@ -292,6 +293,7 @@ class Reactions:
         """A worker is taken away."""
         self._k.workers.kill(e.pid)
         self._k.model_turns.stopped(e.pid)
+        self._k.effects.paced.stopped(e.pid)
         self._k.places.release(e.pid)
         self.fill()
 

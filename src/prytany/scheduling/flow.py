@@ -63,10 +63,10 @@ class Flow:
         if len(line.calls) == 1:
             self._place(line)
 
-    def next(self, now_ns: int) -> Call | None:
-        """The call that begins now, and does."""
+    def next(self, now_ns: int, only: Call | None = None) -> Call | None:
+        """The call that begins now, and does; where that is `only`, if that is said."""
         line = self._first(now_ns)
-        if line is None or self.meter.ready_ns(line.size) > now_ns:
+        if line is None or self.meter.ready_ns(line.size) > now_ns or only not in (None, line.head):
             return None
         call, size = line.head, line.size
         self._sharing.drop(line)

@@ -58,10 +58,8 @@ class Flows:
         """Whether a call begins now; else it waits."""
         flow = self._flow(rated, now_ns)
         agent = flow.agent(rated.agent, rated.agent_rate, now_ns)
-        due_ns = flow.when(now_ns)
         flow.add(agent, rated.qos, call, wanted)
-        # Others that are due begin by `due`, by which that is recorded of them.
-        begins = (due_ns is None or due_ns > now_ns) and flow.next(now_ns) == call
+        begins = flow.next(now_ns, call) is not None  # others that are due begin by `due`, and that is recorded
         if not begins or wanted.brings:
             self._where.setdefault(call[0], {})[call[1]] = flow
         if len(flow):
@@ -97,9 +95,13 @@ class Flows:
         for n in list(self._where.get(pid, ())):
             self.leave(pid, n, now_ns)
 
-    def of(self, pid: int) -> list[int]:
-        """The calls of a process that wait or are under way."""
-        return list(self._where.get(pid, ()))
+    def has(self, pid: int, n: int) -> bool:
+        """Whether that call waits, or is under way and to be counted."""
+        return n in self._where.get(pid, ())
+
+    def waiting_of(self, pid: int) -> list[int]:
+        """The calls of a process that wait."""
+        return [n for n, flow in self._where.get(pid, {}).items() if not flow.is_flying((pid, n))]
 
     def due(self, now_ns: int) -> list[Call]:
         """Who begins now, in order."""

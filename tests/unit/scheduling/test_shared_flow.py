@@ -150,6 +150,15 @@ def test_one_that_leaves_lets_the_next_one_begin() -> None:
     assert (flows.next_ns(), list(flows._where)) == (None, [])
 
 
+def test_a_call_that_is_made_while_another_is_due_waits_behind_it() -> None:
+    flows = Flows()
+    full(flows)
+    flows.ask(of("a"), (1, 1), takes(10), 0)
+    assert not flows.ask(of("b", Qos.BACKGROUND), (2, 1), takes(10), S // 2)
+    assert flows.next_ns() == S // 100
+    assert flows.due(S // 2) == [(1, 1), (2, 1)]
+
+
 def test_fleets_know_nothing_of_each_other() -> None:
     flows = Flows()
     full(flows)
@@ -178,7 +187,8 @@ def test_no_rate_is_overshot_and_nobody_waits_for_ever(steps: list[tuple[int, st
     left: set[int] = set()
     for n, (later, agent, qos, size, brings, dice) in enumerate(steps):
         now_ns += later
-        settle(flows.due(now_ns))
+        if dice % 3:  # else it is late
+            settle(flows.due(now_ns))
         call = (dice, n)
         if flows.ask(of(agent, qos, rate=RATES[agent]), call, Wanted(0 if brings else size, brings), now_ns):
             settle([call])

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 from prytany.abi import events as ev
 from prytany.abi.values import pack
 from prytany.ports.clock import Clock
-from prytany.process.process import Process
+from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.flows import Flows, Rated, Standing
 from prytany.scheduling.sharing import Wanted
@@ -81,10 +81,9 @@ class Paced:
         if rated is None:
             return ()
         wanted = Wanted(size_of(taken), brings, process.weight)
-        if self._flows.ask(rated, (process.pid, n), wanted, self._k.now_ns()):
-            return ()
+        begins = self._flows.ask(rated, (process.pid, n), wanted, self._k.now_ns())
         self._set_timer()
-        return (ev.CallPaced(process.pid, n, True),)
+        return () if begins else (ev.CallPaced(process.pid, n, True),)
 
     def brought(self, pid: int, n: int, value: bytes) -> None:
         """An effect has its result, or its error. Costs a look where nobody has a rate."""
@@ -114,12 +113,26 @@ class Paced:
         if not self._flows:
             return
         now_ns = self._k.now_ns()
-        for n in self._flows.of(process.pid):
-            call = process.open.get(n)
-            if call is not None and call.paced and self._flows.standing(process.pid, n, now_ns) is not None:
-                self._flows.leave(process.pid, n, now_ns)
+        for n in self._flows.waiting_of(process.pid):
+            self._flows.leave(process.pid, n, now_ns)
+            if n in process.open:
                 self._wait(process, n, now_ns)
         self._release()
+
+    def stopped(self, pid: int) -> None:
+        """A process was stopped: what of it waits does so no longer, until it goes on; else its turn would come
+        meanwhile, and all that stood still would begin at once."""
+        if not self._flows:
+            return
+        for n in self._flows.waiting_of(pid):
+            self._flows.leave(pid, n, self._k.now_ns())
+        self._set_timer()
+
+    def go_on(self, process: Process, n: int) -> None:
+        """Open call `n` waits again, if it does not."""
+        if not self._flows.has(process.pid, n):
+            self._wait(process, n, self._k.now_ns())
+            self._release()
 
     def standing(self, pid: int, n: int) -> Standing | None:
         """What a call waits for; None where it does not wait here."""
@@ -127,9 +140,8 @@ class Paced:
 
     def come_back(self) -> None:
         """What waited when the last kernel ended waits on, in order."""
-        waited = [
-            (call.seq, p, n) for p in self._k.table.processes.values() for n, call in p.open.items() if call.paced
-        ]
+        going = (p for p in self._k.table.processes.values() if p.state is not State.STOPPED)
+        waited = [(call.seq, p, n) for p in going for n, call in p.open.items() if call.paced]
         now_ns = self._k.now_ns()
         for _, process, n in sorted(waited, key=lambda one: one[0]):
             self._wait(process, n, now_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prytany.abi.ids import Pid, format_pid
+from prytany.abi.qos import Qos
 from prytany.kernel.queue_views import qos_name
 from prytany.kernel.waiting.edge import Cause, Look, named
 from prytany.process.process import PACED, OpenCall, Process
@@ -22,8 +23,11 @@ def paced(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     text = f"{PACED}: {_whose(look, p, standing)}; it is {qos_name(p.qos)}, and"
     if standing.first == (p.pid, n):
         return Cause("bytes", f"{text} next, {when}")
-    text = f"{text} {named(look, standing.first[0])} is next, {when}; {standing.waiting} calls of the fleet wait"
-    return Cause("bytes", text, help=(f"schedule {format_pid(Pid(p.pid))} --qos interactive",))
+    pid, number = standing.first
+    first = f"its call {number}" if pid == p.pid else named(look, pid)
+    text = f"{text} {first} is next, {when}; {standing.waiting} calls of the fleet wait"
+    helps = pid != p.pid and not standing.own and p.qos != Qos.INTERACTIVE
+    return Cause("bytes", text, help=(f"schedule {format_pid(Pid(p.pid))} --qos interactive",) * helps)
 
 
 def _whose(look: Look, p: Process, standing: Standing) -> str:
