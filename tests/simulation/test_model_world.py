@@ -46,7 +46,7 @@ def test_attempts_begin_once_and_end_once_in_many_worlds(seed: int) -> None:
 def test_worlds_have_what_they_are_to_have() -> None:
     """Else the others would prove nothing."""
     causes, kinds, lives = set[str](), set[type](), 0
-    for seed in range(14):
+    for seed in range(20):
         world = one(seed)
         lives += world.shard.lives
         for entry in world.shard.entries():

@@ -88,7 +88,6 @@ ENDS: list[tuple[str, Fault, str, int]] = [
     ("NaN", json_answer(b"NaN"), "garbage", 4),
     ("a lone surrogate", json_answer(b'"\\ud800"'), "garbage", 4),
     ("a lone surrogate in bytes", json_answer(b'"\xed\xa0\x80"'), "garbage", 4),
-    ("a usage beyond all bounds", json_answer(b'"hi"', b'{"prompt_tokens":%d}' % 10**30), "garbage", 1),
     ("a huge answer", json_answer(b'"%s"' % (b"x" * (limits.RESULT_BYTES_MAX + 1))), "garbage", 1),
     ("500", Fault.refusal(500, message=f"no such key {KEY}"), "overloaded", 4),
     ("400", Fault.refusal(400, message=f"Bearer {KEY} was given"), "bad_request", 1),
@@ -208,10 +207,11 @@ def test_an_endpoint_that_sends_the_key_back_does_not_get_it_into_the_journal(tm
     assert_no_key(tmp_path / "h")
 
 
-def test_a_usage_that_is_not_reported_is_estimated_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", [b"{}", b'{"prompt_tokens":%d}' % 10**30, b'{"prompt_tokens":"ten"}', b"[]"])
+def test_a_usage_that_is_not_reported_or_is_none_is_estimated_and_says_so(said: bytes, tmp_path: Path) -> None:
     async def main() -> None:
         async with ModelEndpoint() as endpoint, shard(tmp_path / "h", driver(endpoint)) as opened:
-            endpoint.faults.append(json_answer(b'"a word or two"'))
+            endpoint.faults.append(json_answer(b'"a word or two"', said))
             pid = spawn(opened)
             await ended(opened, pid)
             usage = opened.kernel.table.require(pid).usage
