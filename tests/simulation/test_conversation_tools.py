@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from prytany.kernel.reserve import IMAGE_TOKENS, context_bound
+from prytany.kernel.models.reserve import IMAGE_TOKENS, context_bound
 from prytany.kernel.state import fold
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, ToolCall, Usage
 from prytany.userland.asking import image

@@ -1,7 +1,7 @@
 """Admission: when a tool that was asked for may begin.
 
 The step between the gate and the intent's effect, for tools: the turns at resources. That of models, with places,
-rates and budgets at once, is `model_turns`. Nothing begins before the entry that says so (`tool.started`) is durable:
+rates and budgets at once, is `models.turns`. Nothing begins before the entry that says so (`tool.started`) is durable:
 so a call that still waits when the machine stops is not in doubt, it waits on.
 """
 

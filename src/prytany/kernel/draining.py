@@ -18,7 +18,7 @@ from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
-from prytany.kernel.model_turns import ModelTurns
+from prytany.kernel.models.turns import ModelTurns
 from prytany.kernel.places import Places
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.reactions import DEADLINES, MODELS

@@ -9,10 +9,10 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.ipc.mailbox import Post
-from prytany.kernel.model_routes import ModelRoutes
-from prytany.kernel.model_turns import ModelTurns, Turn
+from prytany.kernel.models.requests import Chat
+from prytany.kernel.models.routes import ModelRoutes
+from prytany.kernel.models.turns import ModelTurns, Turn
 from prytany.kernel.quotas import Quotas
-from prytany.kernel.requests import Chat
 from prytany.kernel.toolbox import Toolbox
 from prytany.memory.context import Head
 from prytany.memory.contexts import Contexts
@@ -103,7 +103,7 @@ class Sessions(Protocol):
 
 
 class Sparing(Protocol):
-    """Which calls of models need not be made: `model_sparing`, as handlers see it."""
+    """Which calls of models need not be made: `models.sparing`, as handlers see it."""
 
     def ask(
         self, process: Process, n: int, chat: Chat, head: Head | None, most: ev.ModelReserved, needs: list[str]

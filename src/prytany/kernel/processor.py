@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from prytany.abi import events as ev
-from prytany.kernel.accounts import accounts_of
-from prytany.kernel.exceeding import exceeded
+from prytany.kernel.budgets.accounts import accounts_of
+from prytany.kernel.budgets.exceeding import exceeded
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
-from prytany.kernel.model_turns import ModelTurns
+from prytany.kernel.models.turns import ModelTurns
 from prytany.kernel.places import Places
 from prytany.kernel.workers import Workers
 from prytany.ports.clock import Clock

@@ -15,9 +15,9 @@ from prytany.abi import events as ev
 from prytany.abi.values import pack
 from prytany.kernel.effects.stream import interrupted
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.model_turns import ModelTurns
-from prytany.kernel.requests import chat_of
-from prytany.kernel.reserve import charge, context_bound, reserve_chat, reserve_embed
+from prytany.kernel.models.requests import chat_of
+from prytany.kernel.models.reserve import charge, context_bound, reserve_chat, reserve_embed
+from prytany.kernel.models.turns import ModelTurns
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process, Reservation

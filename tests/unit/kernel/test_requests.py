@@ -9,8 +9,8 @@ import pytest
 from prytany.abi import limits
 from prytany.abi.errors import Einval, Eperm
 from prytany.drivers.models.scripted import ScriptedModel
-from prytany.kernel.requests import read_chat
-from prytany.kernel.reserve import IMAGE_TOKENS, reserve_chat
+from prytany.kernel.models.requests import read_chat
+from prytany.kernel.models.reserve import IMAGE_TOKENS, reserve_chat
 from prytany.kernel.trap import decode_arguments
 
 USER = {"role": "user", "content": "hello"}

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from prytany.kernel.effects.stream import Pieces
-from prytany.kernel.giving_way import AttemptTurn, GaveWay
+from prytany.kernel.models.giving_way import AttemptTurn, GaveWay
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Usage
 from prytany.ports.turns import Aside, takes_turns
 

@@ -23,12 +23,12 @@ from prytany.kernel.effects.context import ContextEffects
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.generation import Generation
 from prytany.kernel.effects.stream import Pieces, interrupted
-from prytany.kernel.giving_way import AttemptTurn, GaveWay
-from prytany.kernel.model_routes import ModelRoutes
-from prytany.kernel.model_turns import CANCELLED, ModelTurns
+from prytany.kernel.models.giving_way import AttemptTurn, GaveWay
+from prytany.kernel.models.requests import Chat, chat_of, needs_in
+from prytany.kernel.models.reserve import MAY_HAVE_WORKED, NOTHING, charge, exceeds, put_aside, refused, settle
+from prytany.kernel.models.routes import ModelRoutes
+from prytany.kernel.models.turns import CANCELLED, ModelTurns
 from prytany.kernel.outcome import Sparing as Asked
-from prytany.kernel.requests import Chat, chat_of, needs_in
-from prytany.kernel.reserve import MAY_HAVE_WORKED, NOTHING, charge, exceeds, put_aside, refused, settle
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
 from prytany.process.process import OpenCall, Process
@@ -43,7 +43,7 @@ CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 
 
 class Sparing(Asked, Protocol):
-    """Who else gets an answer: `model_sparing`, as effects see it."""
+    """Who else gets an answer: `models.sparing`, as effects see it."""
 
     def answered(self, process: Process, n: int, text: str, finished: Finished) -> Finished:
         """An endpoint answered call `n`, with the whole `text`; gives what is recorded with its end."""

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Ebusy, Edquot, Einval, Enoent, Eperm
+from prytany.kernel.models.requests import check_messages
 from prytany.kernel.outcome import Context, Done, Opened
-from prytany.kernel.requests import check_messages
 from prytany.memory.context import Added, Head, assistant_message, chain, message_bytes, root_of
 from prytany.memory.contexts import Contexts
 from prytany.process.process import Process

@@ -7,9 +7,9 @@ from typing import Any
 
 from prytany.abi.errors import Einval, Enoent
 from prytany.kernel.handlers.context import ask_in, require_head
+from prytany.kernel.models.requests import chat_of, check_texts, needs_in
+from prytany.kernel.models.reserve import chat_bound, context_bound, prompt_bound, reserve_chat, reserve_embed
 from prytany.kernel.outcome import Context, Opened
-from prytany.kernel.requests import chat_of, check_texts, needs_in
-from prytany.kernel.reserve import chat_bound, context_bound, prompt_bound, reserve_chat, reserve_embed
 from prytany.ports.model import Model
 from prytany.process.process import Process
 

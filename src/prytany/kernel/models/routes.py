@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from prytany.kernel.accounts import accounts_of
+from prytany.kernel.budgets.accounts import accounts_of
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.model_endpoints import ModelEndpoints
+from prytany.kernel.models.endpoints import ModelEndpoints
 from prytany.ports.model import Model
 from prytany.process.process import Process
 from prytany.scheduling.routes import routed, stands_in

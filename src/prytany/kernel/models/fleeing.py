@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from prytany.kernel.model_routes import ModelRoutes
-from prytany.kernel.requests import chat_of, needs_in
+from prytany.kernel.models.requests import chat_of, needs_in
+from prytany.kernel.models.routes import ModelRoutes
 from prytany.memory.contexts import Contexts
 from prytany.ports.model import Model
 from prytany.process.process import Process

@@ -14,7 +14,7 @@ from typing import Any
 
 from prytany.abi import events as ev
 from prytany.abi.values import pack
-from prytany.kernel.requests import Chat
+from prytany.kernel.models.requests import Chat
 from prytany.memory.context import Head
 from prytany.ports.model import Model, Usage
 from prytany.process.process import Reservation

@@ -26,12 +26,12 @@ from prytany.abi import limits
 from prytany.abi.errors import KernelError
 from prytany.abi.values import pack
 from prytany.abi.wire import UNREADABLE
-from prytany.kernel.asking import Asking, Given
 from prytany.kernel.effects.finished import Finished
 from prytany.kernel.handlers.context import Keeper, answer_in
 from prytany.kernel.ledger import TENANT, Ledger
-from prytany.kernel.model_turns import ModelTurns, Turn
-from prytany.kernel.requests import Chat
+from prytany.kernel.models.asking import Asking, Given
+from prytany.kernel.models.requests import Chat
+from prytany.kernel.models.turns import ModelTurns, Turn
 from prytany.memory.context import Head
 from prytany.ports.model import Model
 from prytany.ports.store import StoreError

@@ -19,8 +19,8 @@ from prytany.scheduling.scheduler import Wanted
 
 if TYPE_CHECKING:  # who only looks at a home does without
     from prytany.kernel.effects.paced import Paced
-    from prytany.kernel.model_sparing import ModelSparing
-    from prytany.kernel.model_turns import ModelTurns
+    from prytany.kernel.models.sparing import ModelSparing
+    from prytany.kernel.models.turns import ModelTurns
     from prytany.ports.model import Model
 
 

@@ -19,17 +19,17 @@ from typing import NamedTuple, Protocol
 from prytany.abi import events as ev
 from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
-from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
-from prytany.kernel.asking import Asking
-from prytany.kernel.exceeding import exceeded
-from prytany.kernel.fleeing import Core as Fled
-from prytany.kernel.fleeing import flee
-from prytany.kernel.giving_way import GivingWay
+from prytany.kernel.budgets.accounts import accounts_of
+from prytany.kernel.budgets.exceeding import exceeded
 from prytany.kernel.ledger import TENANT, Ledger
-from prytany.kernel.model_endpoints import ModelEndpoints
-from prytany.kernel.pauses import Pauses
-from prytany.kernel.reserve import begins, elsewhere, waits
+from prytany.kernel.models.asking import Asking
+from prytany.kernel.models.endpoints import ModelEndpoints
+from prytany.kernel.models.fleeing import Core as Fled
+from prytany.kernel.models.fleeing import flee
+from prytany.kernel.models.giving_way import GivingWay
+from prytany.kernel.models.pauses import Pauses
+from prytany.kernel.models.reserve import begins, elsewhere, waits
 from prytany.ports.clock import Clock
 from prytany.ports.model import Told
 from prytany.process.process import Process, Reservation, State
@@ -93,7 +93,7 @@ class ModelTurns:
         self._retrying: dict[int, asyncio.Future[None]] = {}
         """The effects that wait to make a further attempt, by key."""
         self.asking: dict[int, Asking] = {}
-        """The calls that may be spared, by key; see `model_sparing`."""
+        """The calls that may be spared, by key; see `sparing`."""
         self._alarm = Alarm(clock, self.fill, kernel.lost)
         self._filling: asyncio.Handle | None = None
 
