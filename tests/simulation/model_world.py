@@ -21,7 +21,7 @@ from prytany.abi.errors import KernelError
 from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.abi.wire import PIECE
-from prytany.kernel.budgets.exceeding import REASON
+from prytany.kernel.exceeding import REASON
 from prytany.kernel.handlers.schedule import schedule
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start

@@ -11,8 +11,8 @@ import pytest
 from prytany.abi import events as ev
 from prytany.abi.budgets import AMOUNT_MAX, Bounds, Budget, run_account, tree_account
 from prytany.abi.signals import Signal
-from prytany.kernel.budgets.accounts import accounts_of, below
-from prytany.kernel.budgets.views import account_rows
+from prytany.kernel.accounts import accounts_of, below
+from prytany.kernel.budget_views import account_rows
 from prytany.kernel.kernel import Kernel
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelLimits, ModelRequest, Usage
 from prytany.process.process import State

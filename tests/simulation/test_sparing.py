@@ -13,7 +13,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Einval, Emodel, KernelError
 from prytany.abi.signals import Signal
 from prytany.kernel.forgetting import forget_all
-from prytany.kernel.models.sparing import Spared
+from prytany.kernel.model_sparing import Spared
 from prytany.ports.model import (
     Allowance,
     ModelAnswer,

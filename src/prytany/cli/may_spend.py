@@ -24,7 +24,7 @@ SHOWN = 10
 
 def say_may_spend(shard: Shard, pid: int, as_json: bool) -> None:
     """Of a run that has just begun here."""
-    from prytany.kernel.budgets.views import account_rows
+    from prytany.kernel.budget_views import account_rows
 
     kernel = shard.kernel
     state, p = kernel.ledger.state, kernel.table.require(pid)

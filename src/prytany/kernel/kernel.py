@@ -18,11 +18,11 @@ from prytany.abi.errors import Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack_error
 from prytany.journal.bodies import Stored
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.admission import Admission
-from prytany.kernel.budgets.accounts import accounts_of
-from prytany.kernel.budgets.exceeding import Exceeding
 from prytany.kernel.effects import Effects, Outside
 from prytany.kernel.effects.finished import Finished
+from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.faults import contain, panic
 from prytany.kernel.finding import Finding
 from prytany.kernel.fleets import FleetOperator
@@ -32,8 +32,8 @@ from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.live import Live
 from prytany.kernel.losses import lose
+from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.models.routes import ModelRoutes
-from prytany.kernel.models.sparing import ModelSparing
 from prytany.kernel.models.turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.operator import Operator

@@ -103,7 +103,7 @@ class Sessions(Protocol):
 
 
 class Sparing(Protocol):
-    """Which calls of models need not be made: `models.sparing`, as handlers see it."""
+    """Which calls of models need not be made: `model_sparing`, as handlers see it."""
 
     def ask(
         self, process: Process, n: int, chat: Chat, head: Head | None, most: ev.ModelReserved, needs: list[str]

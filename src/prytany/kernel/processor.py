@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from prytany.abi import events as ev
-from prytany.kernel.budgets.accounts import accounts_of
-from prytany.kernel.budgets.exceeding import exceeded
+from prytany.kernel.accounts import accounts_of
+from prytany.kernel.exceeding import exceeded
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.live import Live
 from prytany.kernel.models.turns import ModelTurns

@@ -10,14 +10,14 @@ from prytany.abi import events as ev
 from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
-from prytany.kernel.budgets.exceeding import Exceeding
 from prytany.kernel.effects import Effects
+from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.letting_in import LettingIn
-from prytany.kernel.models.sparing import ModelSparing
+from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.models.turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places

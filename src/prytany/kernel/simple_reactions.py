@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
-from prytany.kernel.budgets.exceeding import Exceeding
 from prytany.kernel.effects import Effects
+from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.ledger import Durable
-from prytany.kernel.models.sparing import ModelSparing
+from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.models.turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places

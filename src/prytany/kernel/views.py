@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from itertools import islice
 
 from prytany.abi import control, limits
-from prytany.kernel.budgets.accounts import accounts_of
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.letting_go import absent
-from prytany.kernel.models.views import qos_name
 from prytany.kernel.notice_views import channel_rows
 from prytany.kernel.pages import Pages
+from prytany.kernel.queue_views import qos_name
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
 from prytany.kernel.totals import below_row, tree_of, usage_row

@@ -14,9 +14,9 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.freezing import freeze
-from prytany.kernel.models.views import Live
 from prytany.kernel.notice_views import notice_rows, undelivered
 from prytany.kernel.pages import Pages
+from prytany.kernel.queue_views import Live
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows

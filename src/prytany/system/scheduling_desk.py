@@ -8,9 +8,9 @@ from prytany.abi import control
 from prytany.abi import events as ev
 from prytany.abi.errors import Esrch
 from prytany.abi.ids import Pid, format_pid
-from prytany.kernel.budgets import granting
-from prytany.kernel.budgets.views import account_row, account_rows
-from prytany.kernel.models.views import Live, qos_name, queue_rows
+from prytany.kernel import budgeting
+from prytany.kernel.budget_views import account_row, account_rows
+from prytany.kernel.queue_views import Live, qos_name, queue_rows
 from prytany.kernel.state import ShardState
 from prytany.kernel.waiting.explain import explain
 
@@ -37,10 +37,10 @@ def carry_out_scheduling(kernel: Kernel, command: Act, uid: int) -> object:
 
     match command:
         case control.AddBudget():
-            name = granting.add(kernel, command.pid, command.of, command.more, uid=uid)
+            name = budgeting.add(kernel, command.pid, command.of, command.more, uid=uid)
         case control.GrantBudget():
             budget = Budget(command.total, command.minute)
-            name = granting.grant(kernel, command.pid, command.of, budget, uid=uid)
+            name = budgeting.grant(kernel, command.pid, command.of, budget, uid=uid)
         case control.ScheduleProcess():
             return _schedule(kernel, command, uid)
     return account_row(kernel.ledger.state, name, None if kernel.idle else kernel, kernel.now_ns())

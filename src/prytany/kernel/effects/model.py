@@ -43,7 +43,7 @@ CLOSED = Finished(["the call was closed meanwhile", {}], errno="ECANCELED")
 
 
 class Sparing(Asked, Protocol):
-    """Who else gets an answer: `models.sparing`, as effects see it."""
+    """Who else gets an answer: `model_sparing`, as effects see it."""
 
     def answered(self, process: Process, n: int, text: str, finished: Finished) -> Finished:
         """An endpoint answered call `n`, with the whole `text`; gives what is recorded with its end."""

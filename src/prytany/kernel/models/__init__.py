@@ -1,1 +1,1 @@
-"""Calls of models: which model one goes to, whose turn it is, what it may take, and which need not be made."""
+"""Calls of models: what is asked, what it may take, which model it goes to, and whose turn it is there."""

@@ -1,4 +1,4 @@
-"""What is known of a model call that may be spared, or may spare others: see `sparing`."""
+"""What is known of a model call that may be spared, or may spare others: see `model_sparing`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Asking(msgspec.Struct):
     endpoint: str
     """Who is to be asked."""
     number: int
-    """Of the model that was there; see `sparing.Book`."""
+    """Of the model that was there; see `model_sparing.Book`."""
     name: bytes
     """The digest of all that its answer depends on."""
     same: bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from prytany.kernel.budgets.accounts import accounts_of
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.models.endpoints import ModelEndpoints
 from prytany.ports.model import Model

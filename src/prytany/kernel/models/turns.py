@@ -19,9 +19,9 @@ from typing import NamedTuple, Protocol
 from prytany.abi import events as ev
 from prytany.abi.errors import Eagain, KernelPanic
 from prytany.abi.qos import Qos
+from prytany.kernel.accounts import accounts_of
 from prytany.kernel.alarm import Alarm
-from prytany.kernel.budgets.accounts import accounts_of
-from prytany.kernel.budgets.exceeding import exceeded
+from prytany.kernel.exceeding import exceeded
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.models.asking import Asking
 from prytany.kernel.models.endpoints import ModelEndpoints
@@ -93,7 +93,7 @@ class ModelTurns:
         self._retrying: dict[int, asyncio.Future[None]] = {}
         """The effects that wait to make a further attempt, by key."""
         self.asking: dict[int, Asking] = {}
-        """The calls that may be spared, by key; see `sparing`."""
+        """The calls that may be spared, by key; see `model_sparing`."""
         self._alarm = Alarm(clock, self.fill, kernel.lost)
         self._filling: asyncio.Handle | None = None
 

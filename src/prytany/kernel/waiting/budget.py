@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prytany.abi.budgets import KINDS, NONE
 from prytany.abi.ids import Pid, format_pid
-from prytany.kernel.budgets.accounts import stopped_by
-from prytany.kernel.budgets.views import owner_of
+from prytany.kernel.accounts import stopped_by
+from prytany.kernel.budget_views import owner_of
 from prytany.kernel.waiting.edge import Cause, Look
 from prytany.process.process import OpenCall, Process
 from prytany.scheduling.budgets import Account

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from prytany.abi.ids import Pid, format_pid
-from prytany.kernel.models.views import Live
+from prytany.kernel.queue_views import Live
 from prytany.kernel.state import ShardState
 from prytany.process.process import OpenCall, Process
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 from prytany.abi.control import CAUSES_MAX, CauseRow
 from prytany.kernel.letting_go import absent
-from prytany.kernel.models.views import Live
+from prytany.kernel.queue_views import Live
 from prytany.kernel.state import ShardState
 from prytany.kernel.waiting import budget, calls, others, rate, resource, state, turn
 from prytany.kernel.waiting.edge import Cause, Look, OfCall, OfProcess

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.qos import Qos
-from prytany.kernel.models.views import qos_name
+from prytany.kernel.queue_views import qos_name
 from prytany.kernel.waiting.edge import Cause, Look, named
 from prytany.process.process import PACED, OpenCall, Process
 from prytany.scheduling.flows import Standing

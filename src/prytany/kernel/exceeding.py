@@ -18,8 +18,8 @@ from prytany.abi import events as ev
 from prytany.abi.budgets import Bounds, Budget
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.signals import Signal
+from prytany.kernel.accounts import accounts_of, below, stopped_by
 from prytany.kernel.alarm import Alarm
-from prytany.kernel.budgets.accounts import accounts_of, below, stopped_by
 from prytany.kernel.ledger import Ledger
 from prytany.ports.clock import Clock
 from prytany.process.process import Process, State

@@ -18,9 +18,9 @@ from prytany.abi.budgets import (
 from prytany.abi.control import ACCOUNT_KINDS
 from prytany.abi.errors import Einval, Enoent, Esrch
 from prytany.abi.ids import Pid, format_pid
-from prytany.kernel.budgets.accounts import accounts_of, stopped_by
-from prytany.kernel.budgets.exceeding import Exceeding
-from prytany.kernel.budgets.views import bounded
+from prytany.kernel.accounts import accounts_of, stopped_by
+from prytany.kernel.budget_views import bounded
+from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.operator import Operator
 

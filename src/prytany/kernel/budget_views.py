@@ -10,14 +10,14 @@ import msgspec
 
 from prytany.abi.budgets import KINDS, NONE, Bounds
 from prytany.abi.control import ROWS_MAX, AccountRow
-from prytany.kernel.budgets.accounts import accounts_of, stopped_by
+from prytany.kernel.accounts import accounts_of, stopped_by
 from prytany.kernel.letting_go import absent
 from prytany.kernel.state import ShardState
 from prytany.scheduling.budgets import Account, Amount
 from prytany.scheduling.spending import Parked
 
 if TYPE_CHECKING:
-    from prytany.kernel.models.views import Live
+    from prytany.kernel.queue_views import Live
 
 
 def account_rows(state: ShardState, pid: int, after: str, live: Live | None, now_ns: int) -> list[AccountRow]:

@@ -19,7 +19,7 @@ from prytany.scheduling.scheduler import Wanted
 
 if TYPE_CHECKING:  # who only looks at a home does without
     from prytany.kernel.effects.paced import Paced
-    from prytany.kernel.models.sparing import ModelSparing
+    from prytany.kernel.model_sparing import ModelSparing
     from prytany.kernel.models.turns import ModelTurns
     from prytany.ports.model import Model
 

@@ -1,1 +1,0 @@
-"""Budgets as the kernel keeps them: who stands below one, who stops for want of one, and what people see and change."""
