@@ -8,7 +8,6 @@ from prytany.abi import control
 from prytany.abi import events as ev
 from prytany.abi.errors import Esrch
 from prytany.abi.ids import Pid, format_pid
-from prytany.kernel import budgeting
 from prytany.kernel.budget_views import account_row, account_rows
 from prytany.kernel.queue_views import Live, qos_name, queue_rows
 from prytany.kernel.state import ShardState
@@ -34,6 +33,7 @@ def look_at_scheduling(command: control.SchedulingLook, state: ShardState, live:
 def carry_out_scheduling(kernel: Kernel, command: Act, uid: int) -> object:
     """What one that changes something is answered with. Raises KernelError."""
     from prytany.abi.budgets import Budget
+    from prytany.kernel import budgeting
 
     match command:
         case control.AddBudget():

@@ -31,7 +31,7 @@ from prytany.kernel.models.turns import CANCELLED, ModelTurns
 from prytany.kernel.outcome import Sparing as Asked
 from prytany.ports.clock import Clock
 from prytany.ports.model import Model, ModelAnswer, ModelFailure, ModelRequest, Told, Usage
-from prytany.process.process import OpenCall, Process
+from prytany.process.process import OpenCall, Process, Reservation
 from prytany.scheduling.run_queue import Used
 
 BACKOFF_NS = 250_000_000
@@ -268,20 +268,30 @@ class ModelEffects:
             charged = _charged(pid, n, call, model, ended, self._took_us(began_ns))
             if tries is None:
                 tries = _Tries(self._owner.endpoint_name(process, named), needs)
-            pause_ns = 0
-            if isinstance(ended, ModelFailure):
-                if call.pieces:
-                    return Finished(interrupted(call.pieces, ended.kind), (charged,), errno="EMODEL")
-                if ended.kind in NEEDS_A_PERSON:
-                    self._owner.note((charged, ev.IncidentOpened(pid, ended.kind, n)))
-                    # Until a person has seen to it, or it is cancelled.
-                    await asyncio.get_running_loop().create_future()
-                if not self._goes_on(tries, reserved.endpoint, ended):
-                    return _unanswered(call.call, model, ended, tries.made, charged)
-                pause_ns = tries.pause_ns(ended)
-            self._owner.note((charged, *turns.queued_at(process, n, tries.endpoint or reserved.endpoint)))
-            await turns.again(process, n, pause_ns)
+            finished = await self._further(process, n, reserved, model, ended, charged, tries)
+            if finished is not None:
+                return finished
         return CLOSED
+
+    async def _further(
+        self, process: Process, n: int, reserved: Reservation, model: Model, ended: GaveWay | ModelFailure,
+        charged: ev.ModelUsed, tries: _Tries,
+    ) -> Finished | None:  # fmt: skip
+        """What call `n` ends with after an attempt that has no answer; None when a further one is to be made now."""
+        pid, call, turns, pause_ns = process.pid, process.open[n], self._owner.model_turns, 0
+        if isinstance(ended, ModelFailure):
+            if call.pieces:
+                return Finished(interrupted(call.pieces, ended.kind), (charged,), errno="EMODEL")
+            if ended.kind in NEEDS_A_PERSON:
+                self._owner.note((charged, ev.IncidentOpened(pid, ended.kind, n)))
+                # Until a person has seen to it, or it is cancelled.
+                await asyncio.get_running_loop().create_future()
+            if not self._goes_on(tries, reserved.endpoint, ended):
+                return _unanswered(call.call, model, ended, tries.made, charged)
+            pause_ns = tries.pause_ns(ended)
+        self._owner.note((charged, *turns.queued_at(process, n, tries.endpoint or reserved.endpoint)))
+        await turns.again(process, n, pause_ns)
+        return None
 
     def _goes_on(self, tries: _Tries, endpoint: str, failure: ModelFailure) -> bool:
         """Whether another attempt is made after one at `endpoint`, and where."""
