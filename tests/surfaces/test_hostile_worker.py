@@ -117,7 +117,8 @@ def test_calls_after_an_exit_change_nothing(seen: Seen) -> None:
 
 
 def test_a_worker_that_never_reads_is_held_back_and_can_be_killed(seen: Seen) -> None:
-    assert limits.BACKLOG_BYTES < seen.backlog < limits.BACKLOG_BYTES * 2
+    # What it had asked before it was held back comes on top; on a slow disk that is more.
+    assert limits.BACKLOG_BYTES < seen.backlog < limits.BACKLOG_BYTES * 4
     assert seen.ends["never reads"]["signal"] == 9
 
 

@@ -154,7 +154,8 @@ class Process(Asking, Comforts):
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
-        restarts: int = 0, tools: list[str] | None = None, **kwargs: Any,
+        restarts: int = 0, tools: list[str] | None = None, qos: str = "", weight: int = 0,
+        budget: dict[str, Any] | None = None, **kwargs: Any,
     ) -> int:  # fmt: skip
         """Start a child and answer its pid; it runs when there is a place for it.
 
@@ -165,6 +166,10 @@ class Process(Asking, Comforts):
             pledge: narrower than what it declares; never more than the caller's own.
             restarts: how many times the kernel restarts it when it fails.
             tools: narrower than the caller's own; an empty list is none.
+            qos: its class of service, never above the caller's: interactive, initiated, utility or background.
+            weight: its share beside others of its class, never above the caller's.
+            budget: what it and all below it may take: `{"tokens": 10_000, "usd": 0.5, "calls": 20, "wall_s": 60}`, and
+                `processor_s`; the first three within a minute too, in `per_minute`.
             kwargs: its keyword arguments; plain data.
 
         Raises:
@@ -172,15 +177,16 @@ class Process(Asking, Comforts):
             Eperm: it would have more than its parent, or `proc` is not pledged.
             Eagain: there are too many processes, or children of this one.
         """
-        return await self._spawning(program, args, name, pledge, restarts, tools, kwargs)
+        has = (name, None if pledge is None else pledge.split(), restarts, tools)
+        return await self._spawning(program, args, kwargs, has, (qos, weight, budget))
 
     def _spawning(
-        self, program: Callable[..., Any] | str, args: Sequence[Any], name: str, pledge: str | None, restarts: int,
-        tools: list[str] | None, kwargs: Mapping[str, Any],
+        self, program: Callable[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any],
+        has: tuple[object, ...], takes: tuple[object, ...],
     ) -> Awaitable[int]:  # fmt: skip
         target = program if isinstance(program, str) else f":{program.__qualname__}"
-        classes = None if pledge is None else pledge.split()
-        return self._call("process_spawn", (target, list(args), kwargs, name, classes, restarts, tools))
+        # What is not said is not recorded: journals of before have calls without it.
+        return self._call("process_spawn", (target, list(args), kwargs, *has, *(takes if any(takes) else ())))
 
     async def wait(self, pid: int) -> Exit:
         """Wait until a child has ended, and take it off the table. Raises Echild where there is none, or no more."""
@@ -188,9 +194,10 @@ class Process(Asking, Comforts):
 
     async def run(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
-        restarts: int = 0, tools: list[str] | None = None, **kwargs: Any,
+        restarts: int = 0, tools: list[str] | None = None, qos: str = "", weight: int = 0,
+        budget: dict[str, Any] | None = None, **kwargs: Any,
     ) -> Any:  # fmt: skip
-        """Spawn a child, wait for it, and answer its result. `pledge`, `restarts` and `tools` are as for `spawn`.
+        """Spawn a child, wait for it, and answer its result. What is not said here is as for `spawn`.
 
         Whoever cancels this, a time limit for one, ends the child, since nobody else knows of it: it gets TERM, has
         `TIDY_S` seconds to tidy up, and then KILL. What a child started otherwise than by `run` lives on.
@@ -198,7 +205,8 @@ class Process(Asking, Comforts):
         Raises:
             ChildFailed: it ended without one.
         """
-        pid, spawning = 0, self._spawning(program, args, name, pledge, restarts, tools, kwargs)
+        has = (name, None if pledge is None else pledge.split(), restarts, tools)
+        pid, spawning = 0, self._spawning(program, args, kwargs, has, (qos, weight, budget))
         try:
             pid = await spawning
             ended = await self.wait(pid)

@@ -372,7 +372,8 @@ class ModelTurns:
         self, process: Process, n: int, key: int, most: ev.ModelReserved | Reservation, needs: tuple[str, ...] | None
     ) -> Wanted:  # fmt: skip
         queue = self.endpoints.open(most.endpoint)
-        kind = process.program
+        # Of an embedding there is no answer to learn the length of; one program makes both.
+        kind = process.program if most.completion_tokens else f"{process.program} embeds"
         prompt, completion = queue.estimates.guess(kind, most.prompt_tokens, most.completion_tokens)
         call = Call(
             key, process.pid, Qos(process.qos), prompt, completion, process.weight, process.deadline_ns, TENANT,
