@@ -14,7 +14,13 @@ from prytany.ports import memory
 OF_BUDGET = "budget: "
 """How the reason of a process begins that is stopped for want of one."""
 
-MORE = {"of a dollar": "usd=1", " calls ": "calls=10", "the time of": "wall=1h", "of processor": "processor=1m"}
+MORE = {
+    " of $": "usd=1",
+    "of a dollar": "usd=1",
+    " calls ": "calls=10",
+    "the time of": "wall=1h",
+    "of processor": "processor=1m",
+}
 """What is proposed to be added, by what the reason says; else tokens."""
 
 

@@ -46,9 +46,15 @@ class Verdict(NamedTuple):
             return f"budget: the time of {self.account} is up"
         if self.kind == "processor_ms":
             return f"budget: {self.account} has used its {self.bound / 1000:g} s of processor"
-        unit = {"usd_micros": "millionths of a dollar"}.get(self.kind, self.kind)
         span = " a minute" if self.a_minute else ""
-        return f"budget: {self.account} has {self.left} of {self.bound} {unit}{span} left"
+        if self.kind == "usd_micros":
+            return f"budget: {self.account} has {_dollars(self.left)} of {_dollars(self.bound)}{span} left"
+        return f"budget: {self.account} has {self.left} of {self.bound} {self.kind}{span} left"
+
+
+def _dollars(micros: int) -> str:
+    """To the last millionth, which is what a budget counts."""
+    return "$" + f"{micros // 1_000_000}.{micros % 1_000_000:06d}".rstrip("0").rstrip(".")
 
 
 FITS = Verdict()

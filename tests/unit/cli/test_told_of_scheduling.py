@@ -22,7 +22,8 @@ def _lines(*events: ev.Event) -> list[str]:
 
 @pytest.mark.parametrize(("reason", "more"), [
     ("budget: run:3 has 0 of 9 tokens left", "tokens=10000"),
-    ("budget: run:3 has 0 of 9 millionths of a dollar left", "usd=1"),
+    ("budget: run:3 has 0 of 9 millionths of a dollar left", "usd=1"),  # as journals of before say it
+    ("budget: run:3 has $0 of $0.000009 left", "usd=1"),
     ("budget: run:3 has 0 of 9 calls left", "calls=10"),
     ("budget: the time of run:3 is up", "wall=1h"),
     ("budget: run:3 has used its 2 s of processor", "processor=1m"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from prytany.scheduling.budgets import KINDS, NOTHING, Account, Amount, Bounds, Budgets
-from prytany.scheduling.spending import BREACH, GRANTED, LATER, Parked, debts, left_permille, may_reserve
+from prytany.scheduling.spending import BREACH, GRANTED, LATER, Parked, Verdict, debts, left_permille, may_reserve
 
 SECOND_NS = 1_000_000_000
 CHAINS = (
@@ -235,3 +236,10 @@ def test_those_who_wait_for_a_budget_keep_their_places() -> None:
     for key in (1, 3, 3):
         parked.drop(key)
     assert (parked.first("tree"), parked.account(2), parked.when(), len(parked)) == (None, "run", None, 1)
+
+
+@pytest.mark.parametrize(("left", "bound", "said"), [
+    (0, 9, "$0 of $0.000009 left"), (1_500_000, 2_000_000, "$1.5 of $2 left"), (100, 10_000_000, "$0.0001 of $10 left"),
+])  # fmt: skip
+def test_money_is_said_in_dollars(left: int, bound: int, said: str) -> None:
+    assert Verdict(BREACH, "run:3", "usd_micros", bound, left).reason == f"budget: run:3 has {said}"
