@@ -2,6 +2,7 @@
 
 `digest.svg`: the digest runs with the embedded model in a folder of its own; its kernel is killed half-way by
 `kill -9`, looked at, and resumed. `live.svg`: the same, as a terminal shows it while it runs, and a conversation.
+`queue.svg`: the same behind the terminal, and who waits for the model meanwhile, why, and what each run may spend.
 Only the folder's name is changed on the pictures.
 """
 
@@ -20,6 +21,8 @@ import sys
 import tempfile
 import termios
 import textwrap
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -92,6 +95,21 @@ class Terminal:
         running.wait()
         os.close(ours)
 
+    @contextmanager
+    def behind(self, command: str, answers: int) -> Generator[None]:
+        """Run `command` behind what is typed next, from when it has so many answers of the model."""
+        self.show(f"$ {command} &", "bold green")
+        with subprocess.Popen(
+            self.program(command), cwd=self.place, env=self.environment(), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        ) as running:  # fmt: skip
+            assert running.stdout is not None
+            had = 0
+            while had < answers and (line := running.stdout.readline()):
+                had += ANSWER.search(line) is not None
+            yield
+            running.kill()
+
     def program(self, command: str) -> list[str]:
         """What is run for what is typed."""
         return [sys.executable, "-m", "prytany.cli", *command.split()[1:]]
@@ -157,10 +175,18 @@ def live(terminal: Terminal) -> None:
     terminal.type("prytany tree")
 
 
+def queue(terminal: Terminal) -> None:
+    """A run behind the terminal, and who waits for the model meanwhile."""
+    with terminal.behind("prytany run examples/digest --budget tokens=40000,calls=30", KILL_AFTER_ANSWERS - 1):
+        for command in ("models queue", "why 7", "schedule 7 --qos interactive", "sched", "budget 1"):
+            terminal.type(f"prytany {command}")
+            terminal.show("")
+
+
 def main() -> None:
     """Play the sessions and write the pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for play in (digest, live):
+    for play in (digest, live, queue):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("output"))
