@@ -1,5 +1,14 @@
 """The default: the classes in their order, fair share inside each, and ageing across them.
 
+A class of which the oldest call has waited longer than its patience, and longer than who would be next of the highest
+class that waits, is overdue: where there is less than all ask for, everybody waits, and who is less urgent not least.
+While higher classes wait as well, one turn in `TURNS` goes to the most overdue class, and all others to the highest
+class that waits; from `URGENT` mean service times on, every turn. Where more wait in the overdue class than could be
+answered within `FLOOD` of them, that is a flood, and no ageing would help it: then it is one turn in
+`TURNS_OF_A_FLOOD`. A class that makes up more than half of what is under way is not overdue: it has its share, and
+whoever is more urgent goes before it. So background work that comes at ten times the capacity takes next to nothing
+from a person, and background work that has its place is not kept waiting by a busy hour.
+
 A class is patient by its own mean service time where that is longer than the mean of all, and turns are counted by what
 they take: one call of background that takes as long as fifty of a person's has the turns of fifty. Else whoever talks
 in short sentences would wait behind long work, which is late by the measure of the short.
@@ -34,7 +43,7 @@ class Classes:
         self._shares = [FairShare() for _ in Qos]
         self._under_way = [0] * len(Qos)
         self._passed = 0
-        """What began while an overdue class was passed over, since one was not; in mean calls of its class."""
+        """What began while an overdue class was passed over, since one was not: weighted tokens, times `MEMORY`."""
         self._all = 0
         """Weighted tokens of a mean call, times `MEMORY`; 0 before there was one."""
         self._means = [0] * len(Qos)
