@@ -35,6 +35,10 @@ def test_nothing_is_lost_and_nothing_asked_twice_in_many_worlds(seed: int) -> No
     one(seed)
 
 
+def test_a_call_that_a_person_had_made_again_is_forgotten_when_its_process_is_stopped_and_killed() -> None:
+    one(598)
+
+
 def test_nothing_is_lost_and_nothing_asked_twice_wherever_it_halts_which_is_in_all_these_ways() -> None:
     done, by, put_aside = dict[str, int](), set[str](), 0
     kinds = set[type]()

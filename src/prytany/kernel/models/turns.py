@@ -137,6 +137,8 @@ class ModelTurns:
         """That is recorded, of the call that entry `key` opened; `again` where that is an earlier entry."""
         wanted, now_ns = turn.wanted, self._k.ledger.now_ns()
         wanted.call.key = key
+        if again:
+            self._between.pop(key, None)
         if turn.asking is not None:
             self.asking[key] = turn.asking
         if turn.begins:
