@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from prytany.abi.budgets import Budget
 from prytany.abi.signals import Signal
@@ -15,18 +12,10 @@ from prytany.process.process import State
 from prytany.testing.virtual_shard import NumbersModel, VirtualShard, passes
 from prytany.userland.process import Process
 from tests.simulation.model_world import check
+from tests.simulation.shards import SHARDS
 
 FREE = Budget()
-SHARDS: list[VirtualShard] = []
 CALLS = 30
-
-
-@pytest.fixture(autouse=True)
-def closed_loops() -> Iterator[None]:
-    yield
-    for shard in SHARDS:
-        shard.loop.close()
-    SHARDS.clear()
 
 
 class Ill(NumbersModel):

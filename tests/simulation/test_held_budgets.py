@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -19,17 +18,9 @@ from prytany.process.process import State
 from prytany.testing.virtual_shard import NumbersModel, VirtualShard, passes
 from prytany.userland.process import Process
 from tests.simulation.model_world import check
+from tests.simulation.shards import SHARDS
 
 FREE = Budget()
-SHARDS: list[VirtualShard] = []
-
-
-@pytest.fixture(autouse=True)
-def closed_loops() -> Iterator[None]:
-    yield
-    for shard in SHARDS:
-        shard.loop.close()
-    SHARDS.clear()
 
 
 async def asks(proc: Process, calls: int, most: int = 200) -> int:

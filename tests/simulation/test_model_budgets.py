@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from prytany.abi import events as ev
 from prytany.abi.budgets import RUN_DEFAULT, Bounds, Budget, tree_account
@@ -17,18 +14,10 @@ from prytany.process.process import State
 from prytany.testing.virtual_shard import NumbersModel, VirtualShard, passes
 from prytany.userland.process import Process
 from tests.simulation.model_world import check
+from tests.simulation.shards import SHARDS
 from tests.simulation.sweep import again
 
 FREE = Budget()
-SHARDS: list[VirtualShard] = []
-
-
-@pytest.fixture(autouse=True)
-def closed_loops() -> Iterator[None]:
-    yield
-    for shard in SHARDS:
-        shard.loop.close()
-    SHARDS.clear()
 
 
 class TokenAByte(NumbersModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from prytany.testing.model_traffic import Provider
 from prytany.testing.virtual_shard import NumbersModel, VirtualShard, passes
 from prytany.userland.process import Process
 from tests.simulation.model_world import check
+from tests.simulation.shards import SHARDS
 from tests.simulation.sweep import again
 
 FREE = Budget()
@@ -46,17 +47,6 @@ async def asks(proc: Process, name: str, calls: int = 2) -> list[str]:
 
 async def whoever(proc: Process, name: str) -> str:
     return (await proc.chat(f"10 50 {name}", max_tokens=60)).model
-
-
-SHARDS: list[VirtualShard] = []
-
-
-@pytest.fixture(autouse=True)
-def closed_loops() -> Iterator[None]:
-    yield
-    for shard in SHARDS:
-        shard.loop.close()
-    SHARDS.clear()
 
 
 def shard_of(*models: NumbersModel, **programs: Any) -> VirtualShard:
