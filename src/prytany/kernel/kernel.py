@@ -48,6 +48,7 @@ from prytany.kernel.sessions import SessionOperator
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
 from prytany.kernel.trap import Trap, decode_arguments
+from prytany.kernel.wakes import Wakes
 from prytany.kernel.workers import Workers
 from prytany.ports.model import Model
 from prytany.ports.runner import Call, Runner
@@ -78,8 +79,8 @@ class Kernel:
     ) -> None:
         self.ledger = ledger
         self.table = ledger.table
-        self.post, self.contexts, self.fleets = ledger.state.post, ledger.state.contexts, ledger.state.fleets
-        self.budgets = ledger.state.budgets
+        self.state = state = ledger.state
+        self.post, self.contexts, self.fleets, self.budgets = state.post, state.contexts, state.fleets, state.budgets
         self.outside = outside
         self.reader = reader
         self._entropy = entropy
@@ -94,8 +95,7 @@ class Kernel:
         self.exceeding = Exceeding(self, outside.clock)
         self.quotas = quotas
         self.effects = Effects(outside, self)
-        self.paced = self.effects.paced
-        self.admission = Admission(self)
+        self.paced, self.admission, self.wakes = self.effects.paced, Admission(self), Wakes(self)
         self.trap = Trap(ledger, self, quotas)
         self.recovery = Recovery(self)
         self.workers = Workers(self, runners, workers_max)

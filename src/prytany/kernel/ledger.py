@@ -30,6 +30,10 @@ TENANT = 0
 DENIALS_MAX = 1024
 
 
+def _nobody() -> None:
+    """Nobody is to be woken."""
+
+
 class Durable(msgspec.Struct, frozen=True, gc=False):
     """An entry whose reactions are due. A struct: one is made for each entry, and a tuple takes three times as long."""
 
@@ -100,6 +104,8 @@ class Ledger:
         self.followers: list[asyncio.Future[int]] = []
         """Who is to be told of the next durable entry."""
         self.snapshots = Snapshots(state)
+        self.wake: Callable[[], None] = _nobody
+        """Called when an entry was committed: who could not go on before may be able to now."""
 
     def attach(self, journal: Journal) -> None:
         """Write to `journal` from here on."""
@@ -175,6 +181,7 @@ class Ledger:
                 large.append(Body(TENANT, digest, self.key_id, content))
         journal.append(record, packed, large, reserve)
         self._held.append(Durable(seq, now_ns, answered, contents, work))
+        self.wake()
         return seq
 
     def after(self, events: Sequence[ev.Event]) -> None:

@@ -13,6 +13,7 @@ from prytany.kernel.models.requests import Chat
 from prytany.kernel.models.routes import ModelRoutes
 from prytany.kernel.models.turns import ModelTurns, Turn
 from prytany.kernel.quotas import Quotas
+from prytany.kernel.state import ShardState
 from prytany.kernel.toolbox import Toolbox
 from prytany.memory.context import Head
 from prytany.memory.contexts import Contexts
@@ -118,6 +119,11 @@ class Sparing(Protocol):
 
 class Context(Protocol):
     """What a handler may look at."""
+
+    @property
+    def state(self) -> ShardState:
+        """All rooms; those that are looked at often have names of their own here."""
+        ...
 
     @property
     def table(self) -> Table:
