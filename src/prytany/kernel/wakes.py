@@ -13,6 +13,7 @@ from typing import Protocol
 from prytany.abi.errors import KernelPanic
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
+from prytany.kernel.waking import answer_segment, grant_lock
 
 
 class Core(Context, Protocol):
@@ -25,7 +26,7 @@ class Core(Context, Protocol):
 Fill = Callable[[Core], bool]
 """Commits one entry for somebody who is due in a room; False where nobody is. Costs nothing then."""
 
-FILLS: tuple[Fill, ...] = ()
+FILLS: tuple[Fill, ...] = (grant_lock, answer_segment)
 
 
 class Wakes:

@@ -30,6 +30,8 @@ WAITS = {
     "timer_wait": "timer",
     "message_receive": "message",
     "message_call": "reply",
+    "lock_acquire": "lock",
+    "segment_wait": "segment",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
 PACED = "bytes a second"

@@ -43,6 +43,7 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
@@ -94,6 +95,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
@@ -127,6 +129,7 @@ __all__ = [
     "ContextClosed",
     "ContextForked",
     "ContextOpened",
+    "DeadlockFound",
     "Digest",
     "EntriesRemoved",
     "Entry",
@@ -139,6 +142,9 @@ __all__ = [
     "JournalArchived",
     "KernelStarted",
     "LimitNeared",
+    "LockClaimed",
+    "LockGranted",
+    "LockReleased",
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
@@ -174,6 +180,9 @@ __all__ = [
     "ProcessUpgraded",
     "ProcessUpgrading",
     "ProcessWarned",
+    "SegmentAwaited",
+    "SegmentDeleted",
+    "SegmentWritten",
     "SessionClosed",
     "SessionClosing",
     "SessionKept",
