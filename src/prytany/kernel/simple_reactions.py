@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.ids import Pid, format_pid
 from prytany.kernel.effects import Effects
 from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.ledger import Durable
@@ -14,6 +15,9 @@ from prytany.kernel.models.turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
 from prytany.kernel.workers import Workers
+
+CIRCLE_SHOWN = 20
+"""Of a deadlock's processes, in a log."""
 
 
 class Core(Protocol):
@@ -34,6 +38,14 @@ def warned(k: Core, entry: Durable, e: ev.ProcessWarned) -> None:
     live = k.workers.live.get(e.pid)
     if live is not None and live.worker is not None:
         live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
+
+
+def deadlocked(k: Core, entry: Durable, e: ev.DeadlockFound) -> None:
+    """The log of whoever was chosen says so."""
+    live = k.workers.live.get(e.pid)
+    if live is not None and live.worker is not None:
+        circle = ", ".join(format_pid(Pid(pid)) for pid in e.pids[:CIRCLE_SHOWN])
+        live.worker.log(f"prytany: a deadlock of processes {circle}: call {e.n} ends with EDEADLK\n")
 
 
 def spawned(k: Core, entry: Durable, e: ev.ProcessSpawned) -> None:
@@ -82,6 +94,7 @@ NOTICED = (
 )  # fmt: skip
 SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.ProcessWarned: warned,
+    ev.DeadlockFound: deadlocked,
     ev.ProcessSpawned: spawned,
     ev.MessageDone: activation_done,
     ev.ProcessReaped: reaped,

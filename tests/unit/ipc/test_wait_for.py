@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ def needs(graph: Graph, pid: int) -> Calls | None:
     calls = graph.get(pid)
     if not calls:
         return None
-    return {n: [Need(lambda of=of: iter(of), room) for of, room in needed] for n, needed in calls.items()}
+    return {n: [Need(partial(iter, of), room) for of, room in needed] for n, needed in calls.items()}
 
 
 def behind(graph: Graph, pid: int) -> Iterator[int]:
