@@ -70,6 +70,7 @@ PIECES_AHEAD_MAX = 256  # items that a worker has not taken, before its streams 
 TOOL_TIMEOUT_MS = 60_000
 TOOL_ATTEMPTS_MAX = 3  # of a pure or keyed call whose process died under it
 TOOL_CALLS_MAX = 64  # at once in one tool process
+TOOL_HOLDS_MAX = 1_024  # of what tools need, by one process
 TOOL_QUEUE_MAX = 1_024  # calls that hold or wait for one resource
 TAGS_MAX = 32  # of one process, its parent's among them
 TAG_CHARS_MAX = 64

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.ids import Pid, format_pid
+from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
 from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.ledger import Durable
@@ -24,6 +25,7 @@ class Core(Protocol):
     """The kernel, as these reactions see it."""
 
     effects: Effects
+    admission: Admission
     model_sparing: ModelSparing
     model_turns: ModelTurns
     exceeding: Exceeding
@@ -46,6 +48,11 @@ def deadlocked(k: Core, entry: Durable, e: ev.DeadlockFound) -> None:
     if live is not None and live.worker is not None:
         circle = ", ".join(format_pid(Pid(pid)) for pid in e.pids[:CIRCLE_SHOWN])
         live.worker.log(f"prytany: a deadlock of processes {circle}: call {e.n} ends with EDEADLK\n")
+
+
+def let_go(k: Core, entry: Durable, e: ev.ToolLetGo) -> None:
+    """Whoever is next has what a process held."""
+    k.admission.fill()
 
 
 def spawned(k: Core, entry: Durable, e: ev.ProcessSpawned) -> None:
@@ -95,6 +102,7 @@ NOTICED = (
 SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.ProcessWarned: warned,
     ev.DeadlockFound: deadlocked,
+    ev.ToolLetGo: let_go,
     ev.ProcessSpawned: spawned,
     ev.MessageDone: activation_done,
     ev.ProcessReaped: reaped,

@@ -31,6 +31,7 @@ WAITS = {
     "message_receive": "message",
     "message_call": "reply",
     "lock_acquire": "lock",
+    "tool_hold": "resource",
     "segment_wait": "segment",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""

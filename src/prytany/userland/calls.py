@@ -433,7 +433,7 @@ class Calls:
             name: `module.function`, as `tool_list` names it.
             arguments: by name; checked against the tool's schema.
 
-        Errors: EAGAIN, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
+        Errors: EAGAIN, EDEADLK, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
         """
         return await self._call(
             "tool_call",
@@ -442,6 +442,38 @@ class Calls:
                 arguments or {},
             ),
         )
+
+    async def tool_hold(self, name: str, arguments: dict[str, Any] | None = None, timeout_ms: int = 0) -> int:
+        """Wait until what a call of the tool would need is the caller's, over all its calls, and answer its number.
+
+        Args:
+            name: of a tool, as `tool_list` has it.
+            arguments: those by which it says what it needs.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EAGAIN, EDEADLK, EINVAL, EPERM, EPOLICY, ETIMEDOUT.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "tool_hold",
+                (
+                    name,
+                    arguments or {},
+                    timeout_ms,
+                ),
+            ),
+        )
+
+    async def tool_release(self, hold: int) -> bool:
+        """Let go of it: others have it when nothing of the caller's is under way there. False: it was not held.
+
+        Args:
+            hold: what `tool_hold` answered.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("tool_release", (hold,)))
 
     async def tool_list(self) -> list[dict[str, Any]]:
         """The tools that the caller may call: name, description, parameters (a JSON Schema) and effect.

@@ -20,6 +20,7 @@ from prytany.abi.syscalls import COMMON_ERRORS, SYSCALLS, TABLE
 from prytany.kernel.effects.tool import doubt_events
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.trap import FREES
+from tests.unit.kernel.puppets import Puppet
 from tests.unit.kernel.world import World
 
 USER = [{"role": "user", "content": "hello"}]
@@ -197,6 +198,30 @@ async def wait_for_ones_own_lock(w: World, m: pytest.MonkeyPatch) -> str:
     return await w.met("lock_acquire", [], ["a"])
 
 
+async def with_tools(w: World) -> Puppet:
+    """A child that may call tools."""
+    errno, pid = await w.ask(w.parent, "process_spawn", "program", [], {}, "", ["ipc", "tools"])
+    assert errno == ""
+    return w.puppets[pid]
+
+
+async def hold_what_another_holds(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("tool_hold", "shop.pay", {"order": "a"}, by=await with_tools(w)) == ""
+    return await w.met("tool_hold", "shop.pay", {"order": "a"}, 1)
+
+
+def wait_beside_a_reply(call: str, *arguments: Any) -> Way:
+    """The child holds what a tool needs, and asks the parent, who wants that."""
+
+    async def way(w: World, m: pytest.MonkeyPatch) -> str:
+        child = await with_tools(w)
+        assert await w.met("tool_hold", "shop.pay", {"order": "a"}, by=child) == ""
+        await w.open("message_call", w.parent.pid, "x", {}, by=child)
+        return await w.met(call, *arguments)
+
+    return way
+
+
 async def delete_another_version(w: World, m: pytest.MonkeyPatch) -> str:
     assert await w.met("segment_write", "x", 1) == ""
     return await w.met("segment_delete", "x", 2)
@@ -282,6 +307,15 @@ WAYS: list[tuple[str, str, Way]] = [
     ("file_write", "EINDOUBT", write_in_doubt),
     ("tool_call", "EINDOUBT", go_on_without),
     ("tool_list", "EPOLICY", without_tools("tool_list")),
+    ("tool_call", "EDEADLK", wait_beside_a_reply("tool_call", "shop.pay", {"order": "a"})),
+    ("tool_hold", "EPERM", makes("tool_hold", "shop.none", {})),
+    ("tool_hold", "EINVAL", makes("tool_hold", "shop.look", {})),
+    ("tool_hold", "EINVAL", makes("tool_hold", "shop.pay", {"order": 1})),
+    ("tool_hold", "EAGAIN", makes("tool_hold", "shop.pay", {"order": "a"}, TOOL_HOLDS_MAX=0)),
+    ("tool_hold", "EAGAIN", makes("tool_hold", "shop.pay", {"order": "a"}, TOOL_QUEUE_MAX=0)),
+    ("tool_hold", "EPOLICY", without_tools("tool_hold", "shop.pay", {"order": "a"})),
+    ("tool_hold", "ETIMEDOUT", hold_what_another_holds),
+    ("tool_hold", "EDEADLK", wait_beside_a_reply("tool_hold", "shop.pay", {"order": "a"})),
     ("agent_schedule", "ESRCH", makes("agent_schedule", NOBODY)),
     ("agent_schedule", "EPERM", schedule_a_stranger),
     ("agent_schedule", "EPERM", makes("agent_schedule", 0, "interactive")),
@@ -351,6 +385,7 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "model_chat": (WAITS,), "model_embed": (["wait"],), "context_open": ([],), "context_append": (1, USER),
     "context_fork": (1, b"an earlier node"), "context_read": (1,), "context_close": (1,), "file_read": ("/x",),
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
+    "tool_hold": ("shop.pay", {"order": "b"}), "tool_release": (1,),
     "agent_schedule": (), "budget_read": (), "lock_acquire": (["a"], []), "lock_release": (1,),
     "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
     "segment_list": (),
@@ -424,6 +459,7 @@ def test_a_call_that_is_cancelled_before_it_had_a_result_is_ecanceled(tmp_path: 
         await w.context("one", "two")
         met: dict[str, str] = {}
         assert await w.met("lock_acquire", ["a"], [], by=w.child_) == ""
+        assert await w.met("tool_hold", "shop.pay", {"order": "b"}, by=await with_tools(w)) == ""
         for call in TABLE:
             if call == "process_spawn":
                 continue  # of a program that is known it has its result at once

@@ -97,7 +97,15 @@ from prytany.abi.events.process import (
 )
 from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
-from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.tool import (
+    ToolCalled,
+    ToolHeld,
+    ToolHoldAsked,
+    ToolLetGo,
+    ToolsGranted,
+    ToolsNarrowed,
+    ToolStarted,
+)
 
 __all__ = [
     "HELD",
@@ -190,6 +198,9 @@ __all__ = [
     "Source",
     "Subject",
     "ToolCalled",
+    "ToolHeld",
+    "ToolHoldAsked",
+    "ToolLetGo",
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",

@@ -80,7 +80,15 @@ from prytany.abi.events.process import (
 )
 from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
-from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.tool import (
+    ToolCalled,
+    ToolHeld,
+    ToolHoldAsked,
+    ToolLetGo,
+    ToolsGranted,
+    ToolsNarrowed,
+    ToolStarted,
+)
 
 Event = (
     ProcessSpawned
@@ -164,6 +172,9 @@ Event = (
     | SegmentWritten
     | SegmentDeleted
     | SegmentAwaited
+    | ToolHoldAsked
+    | ToolHeld
+    | ToolLetGo
 )
 
 

@@ -34,7 +34,7 @@ CALLS = (
         "Any",
         {
             **_SEND_ERRORS,
-            "EDEADLK": "the caller itself is the receiver",
+            "EDEADLK": "the caller itself is the receiver, or waits for the caller, by way of others too; see `cycle`",
             "EINVAL": "an argument is wrong; or the receiver rejected the message",
             "EPIPE": "the receiver ended, or failed at the message too often, before it replied",
             "ETIMEDOUT": "no reply came in time; the message may still be worked on",

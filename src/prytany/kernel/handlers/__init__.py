@@ -43,6 +43,8 @@ HANDLERS: dict[str, Handler] = {
     "file_list": file.sys_file_list,
     "tool_call": tool.sys_tool_call,
     "tool_list": tool.sys_tool_list,
+    "tool_hold": tool.sys_tool_hold,
+    "tool_release": tool.sys_tool_release,
     "agent_schedule": schedule.sys_agent_schedule,
     "budget_read": schedule.sys_budget_read,
     "lock_acquire": lock.sys_lock_acquire,

@@ -72,10 +72,12 @@ def _queued(state: ShardState, resource: bytes, key: str) -> Iterator[tuple[int,
 
 
 def _behind_tools(state: ShardState, p: Process) -> Iterator[int]:
-    for call in state.turns.calls.get(p.pid, {}).values():
-        for resource in call.resources:
-            for other in state.turns.queues.get(resource, ()):
-                yield parse_key(other)[0]
+    turns = state.turns
+    entered = [call.resources for call in turns.calls.get(p.pid, {}).values()]
+    entered += [list(hold.queues.values()) for hold in turns.holds.get(p.pid, {}).values()]
+    for resource in chain.from_iterable(entered):
+        for other in turns.queues.get(resource, ()):
+            yield parse_key(other)[0]
 
 
 NEEDS: dict[str, OfCall] = {
@@ -83,6 +85,7 @@ NEEDS: dict[str, OfCall] = {
     "message_call": _reply,
     "lock_acquire": _lock,
     "tool_call": _resources,
+    "tool_hold": _resources,
 }
 """By the call's name."""
 BEHIND: tuple[OfProcess, ...] = (_parents, _callers, _behind_locks, _behind_tools)
