@@ -83,6 +83,10 @@ class Segments(msgspec.Struct):
         if found is not None:
             yield from sorted((name, one) for name, one in found.segments.items() if name.startswith(prefix))
 
+    def values(self) -> Iterator[bytes]:
+        """The digests of all values that there are."""
+        return (segment.value for scope in self.scopes.values() for segment in scope.segments.values())
+
     def waiter(self, pid: int, n: int) -> Waiter | None:
         """What an open call waits for."""
         return self.waiting.get(pid, {}).get(n)

@@ -5,7 +5,8 @@ never a loss that nobody explains; the command can be given again, and finishes.
 is, a batch at a time, so that no byte is given back twice.
 
 What living processes name as well is kept, since they need it to come back, and so is what an ended one left that its
-parent has not taken yet, and the text of a program, which is the operator's, whoever says the same. What the process
+parent has not taken yet, what a shared segment holds, and the text of a program, which is the operator's, whoever says
+the same. What the process
 handed to others (its result, in the answer that its parent got) is theirs; a message goes with its sender and its
 receiver, whichever is forgotten first, once its receiver has ended.
 
@@ -89,7 +90,8 @@ async def forget_all(
     `gone` are those whose content was destroyed before, but for what others named: what of that is named by `pids` goes
     from their rows as well.
     """
-    found = await _find(reader, ledger.table, frozenset(pids), frozenset(gone))
+    shared = frozenset(ledger.state.segments.values())
+    found = await _find(reader, ledger.table, frozenset(pids), frozenset(gone), shared)
     begun: list[ev.Event] = [ev.ContentForgotten(pid, 0, 0) for pid in sorted(pids)]
     seq = ledger.commit((commanded, *begun), {}, payer=0, reserve=True)
     await ledger.journal.wait_durable(seq)
@@ -130,7 +132,9 @@ async def entries(reader: Reader, first: int, last: int) -> AsyncIterator[tuple[
         await others_first()
 
 
-async def _find(reader: Reader, table: Table, pids: frozenset[int], gone: frozenset[int]) -> _Found:
+async def _find(
+    reader: Reader, table: Table, pids: frozenset[int], gone: frozenset[int], shared: frozenset[bytes]
+) -> _Found:
     head = reader.head()
     last = head.seq if head else 0
     own: dict[bytes, int] = {}
@@ -145,7 +149,7 @@ async def _find(reader: Reader, table: Table, pids: frozenset[int], gone: frozen
         archived = reader.archived()
         where = f" any more, or never did: entries up to {archived} are in an archive" if archived else ""
         raise Esrch(f"the journal knows no process {format_pid(Pid(min(unknown)))}{where}")
-    wanted: set[bytes] = set()
+    wanted = set(own.keys() & shared)
     naming: dict[int, set[bytes]] = {}
     owner_of: dict[int, int] = {}
     async for seq, _, events in entries(reader, 1, last):

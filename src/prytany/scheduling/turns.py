@@ -33,6 +33,8 @@ class ToolCall(msgspec.Struct, array_like=True):
     """The holds of its process through which it goes."""
     wanted: list[bytes] = []
     """Of what waits to hold: the resources, where `resources` are the queues in which it waits for them."""
+    place: int = 0
+    """When it joined its queues: whoever is behind it has a higher one."""
 
 
 HOLD = "hold"
@@ -51,6 +53,8 @@ class Hold(msgspec.Struct, array_like=True):
     """How many calls and holds go through it."""
     left: bool = False
     """It was let go of, and leaves with the last of those."""
+    place: int = 0
+    """As of a call."""
 
 
 class Turns(msgspec.Struct):
@@ -67,6 +71,8 @@ class Turns(msgspec.Struct):
     due: dict[str, None] = {}
     holds: dict[int, dict[int, Hold]] = {}
     """Process, then number of the call that asked for it."""
+    joined: int = 0
+    """How many have joined queues so far."""
 
     def ways(self, pid: int, resources: list[bytes]) -> tuple[list[bytes], list[int]]:
         """Which queues a process joins for these, and through which of its holds it goes: the latest that has one."""
@@ -111,7 +117,7 @@ class Turns(msgspec.Struct):
         assert call is not None
         self.due.pop(f"{e.pid}:{e.n}", None)
         queues = dict(zip(call.wanted, call.resources, strict=True))
-        self.holds.setdefault(e.pid, {})[e.n] = Hold(e.tool, queues, call.beneath)
+        self.holds.setdefault(e.pid, {})[e.n] = Hold(e.tool, queues, call.beneath, place=call.place)
 
     def let_go(self, seq: int, e: ev.ToolLetGo) -> None:
         """Fold that a hold is not wanted any more."""
@@ -155,6 +161,8 @@ class Turns(msgspec.Struct):
             self._join(key, call)
 
     def _join(self, key: str, call: ToolCall) -> None:
+        if call.resources:
+            self.joined = call.place = self.joined + 1
         for resource in call.resources:
             self.queues.setdefault(resource, {})[key] = None
         if not call.held and self._heads(key, call):
