@@ -143,6 +143,8 @@ class Reactions:
 
     def on_done(self, entry: Durable, e: ev.CallDone) -> None:
         """An answer leaves."""
+        if self.deadlocks.inline:
+            self.deadlocks.told(e.pid)
         self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
 
     def on_opened(self, entry: Durable, e: ev.CallOpened) -> None:
@@ -168,8 +170,7 @@ class Reactions:
         if process is not None and process.alive:
             self._place(process)
             self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
-            if process.open:
-                self.deadlocks.told(e.pid)
+            self.deadlocks.told(e.pid)
         self._k.admission.fill()
 
     def on_tool_started(self, entry: Durable, e: ev.ToolStarted) -> None:
