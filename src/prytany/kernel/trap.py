@@ -106,7 +106,9 @@ class Trap:
             ledger.commit(outcome.events, contents, payer=process.pid, reserve=True)
             return
         idle = live.idle_after(n, process)
-        opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
+        opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle, outcome.spare)
+        if outcome.spare:
+            contents.clear()
         for content in outcome.contents:
             contents[ledger.digest(content)] = content
         work = args if outcome.work is None else outcome.work

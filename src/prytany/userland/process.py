@@ -15,7 +15,7 @@ from prytany.userland.calls import Calls
 from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
 from prytany.userland.history import History
-from prytany.userland.messages import Received
+from prytany.userland.messages import Messages, Received
 from prytany.userland.tools import Tools
 
 TIDY_S = 5.0
@@ -151,6 +151,11 @@ class Process(Asking, Comforts):
     async def receive(self, timeout_ms: int = 0) -> Received:
         """The oldest message, when there is one; it stays in hand until it is done or rejected. Raises Etimedout."""
         return Received(self.calls, await self.calls.message_receive(timeout_ms))
+
+    def messages(self, timeout_ms: int = 0) -> Messages:
+        """All messages, in a loop: `async for message in proc.messages(): message.answer = …`. Each is done when the
+        next is asked for, at half the price of `receive` and `done`. Raises Etimedout when none comes in time."""
+        return Messages(self.calls, timeout_ms)
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,

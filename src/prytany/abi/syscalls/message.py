@@ -50,6 +50,22 @@ CALLS = (
         "Take the oldest message in hand, when there is one, until it is done; it comes back after a failure.",
     ),
     Syscall(
+        "message_next",
+        "ipc",
+        (
+            Argument("message", "int", "the number of a message in hand; 0 for none"),
+            Argument("reply", "Any", "the answer to it, where a reply is awaited", None),
+            _TIMEOUT,
+        ),
+        "dict[str, Any]",
+        {
+            "EINVAL": _NOT_IN_HAND,
+            "EBUSY": "another of the caller's calls waits for a message",
+            "ETIMEDOUT": "none came in time; the message before is done all the same",
+        },
+        "Finish with a message and take the next in one: `message_done` and `message_receive` for half the price.",
+    ),
+    Syscall(
         "message_reply",
         "ipc",
         (_NUMBER, Argument("body", "Any", "plain data")),

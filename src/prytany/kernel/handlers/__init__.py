@@ -17,6 +17,7 @@ HANDLERS: dict[str, Handler] = {
     "message_send": message.sys_message_send,
     "message_call": message.sys_message_call,
     "message_receive": message.sys_message_receive,
+    "message_next": message.sys_message_next,
     "message_reply": message.sys_message_reply,
     "message_done": message.sys_message_done,
     "model_chat": model.sys_model_chat,

@@ -13,7 +13,7 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
 from prytany.ipc.mailbox import Mailbox, Message
 from prytany.kernel.outcome import Context, Done, Opened
-from prytany.process.process import Process
+from prytany.process.process import RECEIVES, Process
 
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 """Events, and the contents that they name."""
@@ -33,20 +33,35 @@ def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     if a.pid == p.pid:
         raise Edeadlk("a process that waits for its own reply waits for ever", call="message_call")
     events, contents, _ = _send(k, p, a, n, "message_call")
-    return Opened(_deadline_ns(k, a.timeout_ms, "message_call"), events, contents)
+    return Opened(_deadline_ns(k, a.timeout_ms, "message_call"), events, contents, spare=True)
 
 
 def sys_message_receive(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     """The oldest message, or the intent to take the next."""
+    return _receive(k, p, n, a.timeout_ms, "message_receive", NOTHING)
+
+
+def sys_message_next(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
+    """The same, behind the end of the activation before, in one entry."""
+    events, contents = NOTHING
+    if a.message:
+        message = _in_hand(k, p, a.message, "message_next")
+        events, contents = _reply(k, p, message, "", _sized(a.reply, "message_next"))
+        events = (*events, ev.MessageDone(p.pid, a.message, n))
+    return _receive(k, p, n, a.timeout_ms, "message_next", (events, contents))
+
+
+def _receive(k: Context, p: Process, n: int, timeout_ms: int, call: str, first: Decided) -> Done | Opened:
+    events, contents = first
     box = k.post.box(p.pid)
     if _receives(p, box):
-        raise Ebusy(f"call {box.awaiting} waits for a message already", call="message_receive")
-    deadline_ns = _deadline_ns(k, a.timeout_ms, "message_receive")
+        raise Ebusy(f"call {box.awaiting} waits for a message already", call=call)
+    deadline_ns = _deadline_ns(k, timeout_ms, call)
     if not box.waiting:
-        return Opened(deadline_ns, (ev.MessageAwaited(p.pid, n),))
+        return Opened(deadline_ns, (*events, ev.MessageAwaited(p.pid, n)), contents, spare=True)
     message = next(iter(box.waiting.values()))
-    content = _content(k, message)
-    return Done(msgspec.Raw(content), before=(ev.MessageTaken(p.pid, message.number, n),))
+    taken = ev.MessageTaken(p.pid, message.number, n)
+    return Done(msgspec.Raw(_content(k, message)), (*events, taken), (), contents, spare=True)
 
 
 def sys_message_reply(k: Context, p: Process, n: int, a: Any) -> Done:
@@ -148,7 +163,7 @@ def send_events(
 def _receives(p: Process, box: Mailbox) -> bool:
     """Whether `p` waits for a message now."""
     call = p.open.get(box.awaiting)
-    return call is not None and call.call == "message_receive"
+    return call is not None and call.call in RECEIVES
 
 
 def _hand(receiver: Process, n: int, number: int, digest: bytes) -> tuple[ev.Event, ev.Event]:

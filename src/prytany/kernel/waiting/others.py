@@ -5,7 +5,7 @@ from __future__ import annotations
 from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.mailbox import Message
 from prytany.kernel.waiting.edge import Cause, Look, named
-from prytany.process.process import OpenCall, Process
+from prytany.process.process import RECEIVES, OpenCall, Process
 from prytany.scheduling.words import span
 
 
@@ -38,7 +38,7 @@ def _reply(look: Look, receiver: int, message: Message, place: int, call: OpenCa
 
 def message(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     """Nobody has sent it anything."""
-    if call.call != "message_receive":
+    if call.call not in RECEIVES:
         return None
     name, session = format_pid(Pid(p.pid)), look.state.sessions.sessions.get(p.pid)
     if session is not None and session.open:
