@@ -8,7 +8,7 @@ One queue a receiver, in the order of the journal, so that the messages of each 
 whoever decides that a message is sent looks at `Mailbox.full` first. A message holds no content, only its digest and
 the entry that it lies in.
 
-Invariant: while a call of the receiver waits for a message, nothing is waiting for the receiver.
+Invariant: no message waits that a waiting call of the receiver would take.
 """
 
 from __future__ import annotations
@@ -38,6 +38,19 @@ class Message(msgspec.Struct, array_like=True):
     """Why it is dead."""
 
 
+class Wanted(msgspec.Struct, array_like=True, frozen=True):
+    """What a call that waits would take, where that is not any message."""
+
+    kinds: list[str]
+    sender: int
+    fields: dict[str, bytes]
+    """Digests of values, by the names of the body's fields."""
+
+    def heads(self, kind: str, sender: int) -> bool:
+        """Whether type and sender are asked for; whether the body is has to be looked up."""
+        return (not self.kinds or kind in self.kinds) and self.sender in (0, sender)
+
+
 class Mailbox(msgspec.Struct):
     """The messages of one process, oldest first."""
 
@@ -45,7 +58,7 @@ class Mailbox(msgspec.Struct):
     in_hand: dict[int, Message] = {}
     dead: dict[int, Message] = {}
     awaiting: int = 0
-    """The call that waited for a message last; it still does if the process has it open."""
+    """The call that waited for any message last; it still does if the process has it open."""
 
     @property
     def full(self) -> bool:
@@ -74,6 +87,8 @@ class Post(msgspec.Struct):
 
     boxes: dict[int, Mailbox] = {}
     next_number: int = 1
+    choosy: dict[int, dict[int, Wanted]] = {}
+    """By receiver, its calls that wait and would not take any message, the oldest first."""
 
     def box(self, pid: int) -> Mailbox:
         """The mailbox of `pid`, to look at; an empty one where there is none yet."""
@@ -86,6 +101,12 @@ class Post(msgspec.Struct):
             box = self.boxes[pid] = Mailbox()
         return box
 
+    def closed(self, pid: int, n: int) -> None:
+        """A call of a process has ended."""
+        waiting = self.choosy.get(pid)
+        if waiting is not None and waiting.pop(n, None) is not None and not waiting:
+            del self.choosy[pid]
+
 
 def _sent(post: Post, seq: int, e: ev.MessageSent) -> None:
     post.own(e.receiver).waiting[e.number] = Message(e.number, e.sender, e.kind, e.body, seq, e.call)
@@ -93,7 +114,10 @@ def _sent(post: Post, seq: int, e: ev.MessageSent) -> None:
 
 
 def _awaited(post: Post, seq: int, e: ev.MessageAwaited) -> None:
-    post.own(e.receiver).awaiting = e.n
+    if e.kinds or e.sender or e.fields:
+        post.choosy.setdefault(e.receiver, {})[e.n] = Wanted(e.kinds, e.sender, e.fields)
+    else:
+        post.own(e.receiver).awaiting = e.n
 
 
 def _taken(post: Post, seq: int, e: ev.MessageTaken) -> None:
@@ -128,6 +152,7 @@ def _begins_again(
     post: Post, seq: int, e: ev.ProcessFailed | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted
 ) -> None:
     # Whoever runs next knows nothing of what was in hand.
+    post.choosy.pop(e.pid, None)
     box = post.boxes.get(e.pid)
     if box is not None:
         box.give_back()
@@ -135,6 +160,7 @@ def _begins_again(
 
 
 def _exited(post: Post, seq: int, e: ev.ProcessExited) -> None:
+    post.choosy.pop(e.pid, None)
     box = post.boxes.get(e.pid)
     if box is not None:
         box.give_back()

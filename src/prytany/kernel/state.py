@@ -126,6 +126,16 @@ def _used(state: ShardState, seq: int, e: ev.ModelUsed) -> None:
         state.asked.used(e.endpoint, tokens, state.table.time_ns)
 
 
+def _closed(state: ShardState, seq: int, e: ev.CallClosed) -> None:
+    """One function of all rooms: it is folded as often as anything is."""
+    if state.turns.calls:
+        state.turns.closed(seq, e)
+    if state.budgets.held:
+        state.budgets.released(e.pid, e.n)
+    if state.post.choosy:
+        state.post.closed(e.pid, e.n)
+
+
 def _granted(state: ShardState, seq: int, e: ev.BudgetGranted) -> None:
     state.budgets.granted(e.account, e.total, e.minute, state.table.time_ns)
 
@@ -153,8 +163,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.CallPaced, lambda state, seq, e: state.turns.paced(seq, e)),
         (ev.CallDoubted, lambda state, seq, e: state.turns.doubted(seq, e)),
         (ev.CallSettled, lambda state, seq, e: state.turns.settled(seq, e)),
-        (ev.CallClosed, lambda state, seq, e: state.turns.closed(seq, e)),
-        (ev.CallClosed, lambda state, seq, e: state.budgets.released(e.pid, e.n)),
+        (ev.CallClosed, _closed),
         (ev.ModelReserved, _reserved),
         (ev.ModelUsed, _used),
         (ev.BudgetGranted, _granted),

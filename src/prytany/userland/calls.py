@@ -189,15 +189,31 @@ class Calls:
             ),
         )
 
-    async def message_receive(self, timeout_ms: int = 0) -> dict[str, Any]:
-        """Take the oldest message in hand, when there is one, until it is done; it comes back after a failure.
+    async def message_receive(
+        self, timeout_ms: int = 0, types: list[str] | None = None, sender: int = 0, fields: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Take the oldest message that is asked for in hand, until it is done; it comes back after a failure.
 
         Args:
             timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+            types: take one of these types; none said is any.
+            sender: take one of this sender; 0 is any.
+            fields: take one whose body has these, with these values.
 
-        Errors: EBUSY, ETIMEDOUT.
+        Errors: EAGAIN, EBUSY, ETIMEDOUT.
         """
-        return cast("dict[str, Any]", await self._call("message_receive", (timeout_ms,)))
+        return cast(
+            "dict[str, Any]",
+            await self._call(
+                "message_receive",
+                (
+                    timeout_ms,
+                    types,
+                    sender,
+                    fields or {},
+                ),
+            ),
+        )
 
     async def message_reply(self, message: int, body: Any) -> bool:
         """Answer a message in hand before it is done. False says that nobody waits for it (any more).

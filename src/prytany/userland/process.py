@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -18,6 +19,8 @@ from prytany.userland.history import History
 from prytany.userland.messages import Received
 from prytany.userland.tools import Tools
 
+Fields = Mapping[str, str | int | float | bool | None]
+NO_FIELDS: Final[Fields] = MappingProxyType({})
 TIDY_S = 5.0
 """How long a child of a cancelled `run` may tidy up."""
 
@@ -148,9 +151,25 @@ class Process(Asking, Comforts):
         """
         return await self.calls.message_call(pid, type, fields, timeout_ms)
 
-    async def receive(self, timeout_ms: int = 0) -> Received:
-        """The oldest message, when there is one; it stays in hand until it is done or rejected. Raises Etimedout."""
-        return Received(self.calls, await self.calls.message_receive(timeout_ms))
+    async def receive(
+        self, timeout_ms: int = 0, *, type: str | Sequence[str] = (), sender: int = 0, fields: Fields = NO_FIELDS
+    ) -> Received:
+        """The oldest message that is asked for, when there is one; it stays in hand until it is done or rejected.
+
+        Args:
+            timeout_ms: how long to wait; 0 is for ever.
+            type: its type, or several; none is any.
+            sender: who sent it; 0 is anybody.
+            fields: what fields of its body have to be: text, numbers, truths or None.
+
+        Raises:
+            Etimedout: none came in time.
+            Ebusy: another call of this program waits for any message.
+        """
+        chosen = ([type] if isinstance(type, str) else list(type) or None, sender, dict(fields))
+        # What is not said is not recorded: journals of before have calls without it.
+        args = (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
+        return Received(self.calls, await self._call("message_receive", args))
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,

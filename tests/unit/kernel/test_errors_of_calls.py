@@ -212,6 +212,7 @@ WAYS: list[tuple[str, str, Way]] = [
     ("message_call", "EPIPE", call_one_that_ends),
     ("message_call", "ETIMEDOUT", makes("message_call", 2, "x", {}, 1)),
     ("message_receive", "EBUSY", while_waiting("message_receive")),
+    ("message_receive", "EAGAIN", makes("message_receive", 0, ["x"], RECEIVES_MAX=0)),
     ("message_receive", "ETIMEDOUT", makes("message_receive", 1)),
     ("message_reply", "EINVAL", makes("message_reply", NOBODY, None)),
     ("message_done", "EINVAL", makes("message_done", NOBODY)),

@@ -20,10 +20,14 @@ class MessageSent(msgspec.Struct, array_like=True, frozen=True, tag="message.sen
 
 
 class MessageAwaited(msgspec.Struct, array_like=True, frozen=True, tag="message.awaited/1"):
-    """The mailbox of `receiver` is empty, and its call `n` waits for a message."""
+    """Nothing that call `n` of `receiver` would take lies in its mailbox: it waits. Where nothing is said, for any."""
 
     receiver: int
     n: int
+    kinds: list[str] = []
+    sender: int = 0
+    fields: dict[str, bytes] = {}
+    """What fields of the body have to be: keyed digests of their values, which name nothing stored."""
 
 
 class MessageTaken(msgspec.Struct, array_like=True, frozen=True, tag="message.taken/1"):

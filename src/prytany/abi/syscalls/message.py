@@ -44,10 +44,19 @@ CALLS = (
     Syscall(
         "message_receive",
         "ipc",
-        (_TIMEOUT,),
+        (
+            _TIMEOUT,
+            Argument("types", "list[str] | None", "take one of these types; none said is any", None),
+            Argument("sender", "int", "take one of this sender; 0 is any", 0),
+            Argument("fields", "dict[str, Any]", "take one whose body has these, with these values", {}),
+        ),
         "dict[str, Any]",
-        {"EBUSY": "another of the caller's calls waits for a message", "ETIMEDOUT": "none came in time"},
-        "Take the oldest message in hand, when there is one, until it is done; it comes back after a failure.",
+        {
+            "EBUSY": "another of the caller's calls waits for any message, as this would",
+            "EAGAIN": "too many of the caller's calls wait for messages",
+            "ETIMEDOUT": "none came in time",
+        },
+        "Take the oldest message that is asked for in hand, until it is done; it comes back after a failure.",
     ),
     Syscall(
         "message_reply",

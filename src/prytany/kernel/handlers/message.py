@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
-from prytany.ipc.mailbox import Mailbox, Message
+from prytany.ipc.mailbox import Message
+from prytany.kernel.handlers.receiving import Decided, check_type, deadline_ns, hand, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
-Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
-"""Events, and the contents that they name."""
 NOTHING: Decided = ((), ())
 _ENVELOPE_BYTES = 1_024
 """What a message's number, sender and type add to its body, at most."""
@@ -33,20 +30,7 @@ def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     if a.pid == p.pid:
         raise Edeadlk("a process that waits for its own reply waits for ever", call="message_call")
     events, contents, _ = _send(k, p, a, n, "message_call")
-    return Opened(_deadline_ns(k, a.timeout_ms, "message_call"), events, contents)
-
-
-def sys_message_receive(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
-    """The oldest message, or the intent to take the next."""
-    box = k.post.box(p.pid)
-    if _receives(p, box):
-        raise Ebusy(f"call {box.awaiting} waits for a message already", call="message_receive")
-    deadline_ns = _deadline_ns(k, a.timeout_ms, "message_receive")
-    if not box.waiting:
-        return Opened(deadline_ns, (ev.MessageAwaited(p.pid, n),))
-    message = next(iter(box.waiting.values()))
-    content = _content(k, message)
-    return Done(msgspec.Raw(content), before=(ev.MessageTaken(p.pid, message.number, n),))
+    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), events, contents)
 
 
 def sys_message_reply(k: Context, p: Process, n: int, a: Any) -> Done:
@@ -93,12 +77,6 @@ def check_state(k: Context, p: Process, state: bytes, call: str) -> None:
             raise Einval(f"the state and the program's arguments have {size_bytes} bytes, and {most}", call=call)
 
 
-def _deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
-    if not 0 <= timeout_ms <= limits.TIMEOUT_MS_MAX:
-        raise Einval(f"a timeout is from 0 to {limits.TIMEOUT_MS_MAX} ms", call=call)
-    return k.now_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
-
-
 def _send(k: Context, p: Process, a: Any, n: int, call: str) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...], int]:
     receiver = receiver_of(k, a.pid, call)
     if receiver.run != p.run:
@@ -129,8 +107,7 @@ def send_events(
     name = format_pid(Pid(receiver.pid))
     if "ipc" not in receiver.pledge:
         raise Eperm(f"process {name} has not pledged 'ipc', and receives nothing", call=call)
-    if not kind or len(kind.encode("utf-8", "surrogatepass")) > limits.NAME_BYTES_MAX:
-        raise Einval(f"a message's type has 1 to {limits.NAME_BYTES_MAX} bytes", call=call)
+    check_type(kind, call)
     box = k.post.box(receiver.pid)
     if box.full:
         raise Eagain(f"the mailbox of process {name} is full", call=call)
@@ -140,27 +117,9 @@ def send_events(
         raise Einval(f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     digest = k.digest(content)
     events: list[ev.Event] = [ev.MessageSent(number, sender, receiver.pid, kind, digest, n)]
-    if _receives(receiver, box):
-        events += _hand(receiver, box.awaiting, number, digest)
+    if by := taker(k, receiver, kind, sender, body):
+        events += hand(receiver, by, number, digest)
     return tuple(events), (content,), number
-
-
-def _receives(p: Process, box: Mailbox) -> bool:
-    """Whether `p` waits for a message now."""
-    call = p.open.get(box.awaiting)
-    return call is not None and call.call == "message_receive"
-
-
-def _hand(receiver: Process, n: int, number: int, digest: bytes) -> tuple[ev.Event, ev.Event]:
-    return ev.MessageTaken(receiver.pid, number, n), ev.CallClosed(receiver.pid, n, "", digest, receiver.tail)
-
-
-def _content(k: Context, message: Message) -> bytes:
-    """What the receiver is handed: what was sent, with the attempt that this is."""
-    content = k.content(message.body, message.seq)
-    if not message.attempts:
-        return content
-    return pack({**msgspec.msgpack.decode(content), "attempt": message.attempts + 1})
 
 
 def _in_hand(k: Context, p: Process, number: int, call: str) -> Message:
@@ -189,21 +148,6 @@ def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -
     if sender is None or call is None or call.seq != message.seq or call.call != "message_call":
         return NOTHING
     return (ev.CallClosed(sender.pid, message.call, errno, k.digest(value), sender.tail),), (value,)
-
-
-def return_cancelled(k: Context, p: Process, n: int) -> Decided:
-    """A receive was cancelled after it had taken a message, and before its caller saw it: nobody has it, so it goes
-    back, and to whoever waits for one by now."""
-    box = k.post.box(p.pid)
-    message = next((m for m in box.in_hand.values() if m.taken_by == n), None)
-    if message is None:
-        return (), ()
-    returned = ev.MessageReturned(p.pid, message.number)
-    if not _receives(p, box):
-        return (returned,), ()
-    message = msgspec.structs.replace(message, attempts=message.attempts - 1)
-    content = _content(k, message)
-    return (returned, *_hand(p, box.awaiting, message.number, k.digest(content))), (content,)
 
 
 def failed_messages(k: Context, p: Process) -> Decided:
