@@ -146,33 +146,33 @@ class Calls:
             ),
         )
 
-    async def message_send(self, pid: int, type: str, body: Any) -> int:
+    async def message_send(self, to: int | str, type: str, body: Any) -> int:
         """Put a message into a mailbox, and answer its number. The messages of one sender keep their order.
 
         Args:
-            pid: the receiver: any process of the same run.
+            to: the receiver, by pid or name: of the same run, or of the same fleet.
             type: what the receiver chooses its handler by.
             body: plain data.
 
-        Errors: EAGAIN, EPERM, ESRCH.
+        Errors: EAGAIN, EINVAL, EPERM, ESRCH.
         """
         return cast(
             "int",
             await self._call(
                 "message_send",
                 (
-                    pid,
+                    to,
                     type,
                     body,
                 ),
             ),
         )
 
-    async def message_call(self, pid: int, type: str, body: Any, timeout_ms: int = 0) -> Any:
+    async def message_call(self, to: int | str, type: str, body: Any, timeout_ms: int = 0) -> Any:
         """Send a message and wait for the reply to it.
 
         Args:
-            pid: the receiver: any process of the same run.
+            to: the receiver, by pid or name: of the same run, or of the same fleet.
             type: what the receiver chooses its handler by.
             body: plain data.
             timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
@@ -182,7 +182,7 @@ class Calls:
         return await self._call(
             "message_call",
             (
-                pid,
+                to,
                 type,
                 body,
                 timeout_ms,

@@ -135,21 +135,32 @@ class Process(Asking, Comforts):
         await self.calls.process_exec(msgspec.msgpack.encode(state))
         raise AssertionError("exec has no answer")
 
-    async def send(self, pid: int, type: str, /, **fields: Any) -> int:
-        """Put a message into the mailbox of a process of this run, and answer its number. Raises Esrch, Eperm, Eagain
-        when the mailbox is full."""
-        return await self.calls.message_send(pid, type, fields)
+    async def send(self, to: int | str, type: str, /, **fields: Any) -> int:
+        """Put a message into a mailbox, and answer its number.
 
-    async def call(self, pid: int, type: str, /, *, timeout_ms: int = 0, **fields: Any) -> Any:
+        Args:
+            to: the receiver's pid or name, or its agent's: in this run, or else in this fleet.
+            type: what the receiver chooses its handler by.
+            fields: the body.
+
+        Raises:
+            Esrch: there is nobody of that pid or name; `error.detail["near"]` are names that there are.
+            Einval: several are called so; `error.detail["pids"]` are they.
+            Eperm: it is of another run and not of this fleet, or receives nothing.
+            Eagain: its mailbox is full.
+        """
+        return await self.calls.message_send(to, type, fields)
+
+    async def call(self, to: int | str, type: str, /, *, timeout_ms: int = 0, **fields: Any) -> Any:
         """Send a message and wait for the reply to it.
 
         Raises:
-            Einval: the receiver takes no such message.
+            Einval: the receiver takes no such message; or as `send`.
             Epipe: it ended, or failed at the message too often.
             Etimedout: `timeout_ms` passed first (0 is for ever).
             Esrch, Eperm, Eagain: as `send`.
         """
-        return await self.calls.message_call(pid, type, fields, timeout_ms)
+        return await self.calls.message_call(to, type, fields, timeout_ms)
 
     async def receive(
         self, timeout_ms: int = 0, *, type: str | Sequence[str] = (), sender: int = 0, fields: Fields = NO_FIELDS

@@ -203,6 +203,7 @@ WAYS: list[tuple[str, str, Way]] = [
     ("message_send", "ESRCH", makes("message_send", NOBODY, "x", {})),
     ("message_send", "EPERM", sends("message_send", "mute")),
     ("message_send", "EPERM", sends("message_send", "stranger")),
+    ("message_send", "EINVAL", makes("message_send", "", "x", {})),
     ("message_send", "EAGAIN", sends("message_send", "child_", MAILBOX_MESSAGES_MAX=0)),
     ("message_call", "ESRCH", makes("message_call", NOBODY, "x", {})),
     ("message_call", "EPERM", sends("message_call", "mute")),

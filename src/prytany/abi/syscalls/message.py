@@ -1,19 +1,20 @@
-"""Messages between the processes of a run."""
+"""Messages between the processes of a run, or of a fleet."""
 
 from __future__ import annotations
 
 from prytany.abi.syscalls.form import Argument, Syscall
 
 _SEND = (
-    Argument("pid", "int", "the receiver: any process of the same run"),
+    Argument("to", "int | str", "the receiver, by pid or name: of the same run, or of the same fleet"),
     Argument("type", "str", "what the receiver chooses its handler by"),
     Argument("body", "Any", "plain data"),
 )
 _NUMBER = Argument("message", "int", "the number of a message in hand")
 _TIMEOUT = Argument("timeout_ms", "int", "how long to wait, counted while the kernel is down too; 0 is for ever", 0)
 _SEND_ERRORS = {
-    "ESRCH": "no such process, or it has ended",
-    "EPERM": "the receiver is of another run, or has not pledged `ipc`",
+    "ESRCH": "no such process, or it has ended; `near` are names that there are",
+    "EPERM": "the receiver is of another run and not of the same fleet, or has not pledged `ipc`",
+    "EINVAL": "several processes are called so: `pids`; or an argument is wrong",
     "EAGAIN": "the receiver's mailbox is full",
 }
 _NOT_IN_HAND = "no such message is in hand; or it is too large"
@@ -35,7 +36,7 @@ CALLS = (
         {
             **_SEND_ERRORS,
             "EDEADLK": "the caller itself is the receiver",
-            "EINVAL": "an argument is wrong; or the receiver rejected the message",
+            "EINVAL": "as of `message_send`; or the receiver rejected the message",
             "EPIPE": "the receiver ended, or failed at the message too often, before it replied",
             "ETIMEDOUT": "no reply came in time; the message may still be worked on",
         },

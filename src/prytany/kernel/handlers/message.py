@@ -6,10 +6,11 @@ from typing import Any
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm, Esrch
+from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
 from prytany.ipc.mailbox import Message
+from prytany.kernel.addresses import receiver_of
 from prytany.kernel.handlers.receiving import Decided, check_type, deadline_ns, hand, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
@@ -21,15 +22,17 @@ _ENVELOPE_BYTES = 1_024
 
 def sys_message_send(k: Context, p: Process, n: int, a: Any) -> Done:
     """It leaves at once; whoever waits for it is handed it in the same entry."""
-    events, contents, number = _send(k, p, a, 0, "message_send")
+    receiver = receiver_of(k, p, a.to, "message_send")
+    events, contents, number = send_events(k, p.pid, receiver, a.type, a.body, 0, "message_send")
     return Done(number, before=events, contents=contents, spare=True)
 
 
 def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     """A send whose sender waits."""
-    if a.pid == p.pid:
+    receiver = receiver_of(k, p, a.to, "message_call")
+    if receiver is p:
         raise Edeadlk("a process that waits for its own reply waits for ever", call="message_call")
-    events, contents, _ = _send(k, p, a, n, "message_call")
+    events, contents, _ = send_events(k, p.pid, receiver, a.type, a.body, n, "message_call")
     return Opened(deadline_ns(k, a.timeout_ms, "message_call"), events, contents)
 
 
@@ -75,23 +78,6 @@ def check_state(k: Context, p: Process, state: bytes, call: str) -> None:
         if size_bytes > limits.START_BYTES_MAX:
             most = f"{limits.START_BYTES_MAX} bytes are the most"
             raise Einval(f"the state and the program's arguments have {size_bytes} bytes, and {most}", call=call)
-
-
-def _send(k: Context, p: Process, a: Any, n: int, call: str) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...], int]:
-    receiver = receiver_of(k, a.pid, call)
-    if receiver.run != p.run:
-        raise Eperm(f"process {format_pid(Pid(a.pid))} is of another run", call=call)
-    return send_events(k, p.pid, receiver, a.type, a.body, n, call)
-
-
-def receiver_of(k: Context, pid: int, call: str = "") -> Process:
-    """Who is sent to; raises Esrch when there is nobody alive of that pid."""
-    receiver = k.table.get(pid)
-    if receiver is None:
-        raise Esrch(f"there is no process {format_pid(Pid(pid)) if pid > 0 else pid}", call=call)
-    if not receiver.alive:
-        raise Esrch(f"process {format_pid(Pid(pid))} has ended", call=call)
-    return receiver
 
 
 def send_events(
