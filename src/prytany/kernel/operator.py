@@ -110,10 +110,10 @@ class Operator:
     def send(self, pid: int, kind: str, body: Any, *, uid: int) -> int:
         """Put a message into a mailbox; its number. Its sender is -1 - uid. Raises Esrch, Eperm, Einval, Eagain."""
         k = self._k
-        events, contents, number = send_events(k, -1 - uid, alive(k.table, pid), kind, body)
+        sent = send_events(k, -1 - uid, alive(k.table, pid), kind, body)
         commanded = ev.OperatorCommanded(uid, "send", pid)
-        k.ledger.commit((commanded, *events), {k.digest(content): content for content in contents})
-        return number
+        k.ledger.commit((commanded, *sent.events), {k.digest(content): content for content in sent.contents})
+        return sent.number
 
     def upgrade(self, pid: int, program: str = "", *, uid: int) -> bool:
         """Move a `Server` to its program as it is on disk now, or to another: its state goes through `migrate`. Its

@@ -31,7 +31,7 @@ from prytany.process.process import Process, State
 from prytany.process.table import Table
 
 MODELS = frozenset({"model_chat", "model_embed"})
-DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
+DEADLINES = frozenset({"timer_wait", "message_receive", "message_call", "message_send"})
 """Calls that a time ends, by itself or beside something else."""
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""

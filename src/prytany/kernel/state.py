@@ -143,7 +143,7 @@ def _closed(state: ShardState, seq: int, e: ev.CallClosed) -> None:
         state.turns.closed(seq, e)
     if state.budgets.held:
         state.budgets.released(e.pid, e.n)
-    if state.post.choosy:
+    if state.post.choosy or state.post.lines.of:
         state.post.closed(e.pid, e.n)
 
 

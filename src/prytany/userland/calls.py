@@ -146,15 +146,16 @@ class Calls:
             ),
         )
 
-    async def message_send(self, to: int | str, type: str, body: Any) -> int:
+    async def message_send(self, to: int | str, type: str, body: Any, wait_ms: int = 0) -> int:
         """Put a message into a mailbox, and answer its number. The messages of one sender keep their order.
 
         Args:
             to: the receiver, by pid or name: of the same run, or of the same fleet.
             type: what the receiver chooses its handler by.
             body: plain data.
+            wait_ms: how long to wait for room in a full mailbox; -1 is for ever.
 
-        Errors: EAGAIN, EINVAL, EPERM, ESRCH.
+        Errors: EAGAIN, EINVAL, EPERM, ESRCH, ETIMEDOUT.
         """
         return cast(
             "int",
@@ -164,11 +165,12 @@ class Calls:
                     to,
                     type,
                     body,
+                    wait_ms,
                 ),
             ),
         )
 
-    async def message_call(self, to: int | str, type: str, body: Any, timeout_ms: int = 0) -> Any:
+    async def message_call(self, to: int | str, type: str, body: Any, timeout_ms: int = 0, wait: int = 0) -> Any:
         """Send a message and wait for the reply to it.
 
         Args:
@@ -176,6 +178,7 @@ class Calls:
             type: what the receiver chooses its handler by.
             body: plain data.
             timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+            wait: 1: wait for room in a full mailbox as well, within that time.
 
         Errors: EAGAIN, EDEADLK, EINVAL, EPERM, EPIPE, ESRCH, ETIMEDOUT.
         """
@@ -186,6 +189,7 @@ class Calls:
                 type,
                 body,
                 timeout_ms,
+                wait,
             ),
         )
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
@@ -135,24 +135,29 @@ class Process(Asking, Comforts):
         await self.calls.process_exec(msgspec.msgpack.encode(state))
         raise AssertionError("exec has no answer")
 
-    async def send(self, to: int | str, type: str, /, **fields: Any) -> int:
+    async def send(self, to: int | str, type: str, /, *, wait: bool = False, wait_ms: int = 0, **fields: Any) -> int:
         """Put a message into a mailbox, and answer its number.
 
         Args:
             to: the receiver's pid or name, or its agent's: in this run, or else in this fleet.
             type: what the receiver chooses its handler by.
+            wait: where the mailbox is full, wait until there is room: first come first served.
+            wait_ms: the same, for so long at most.
             fields: the body.
 
         Raises:
             Esrch: there is nobody of that pid or name; `error.detail["near"]` are names that there are.
             Einval: several are called so; `error.detail["pids"]` are they.
             Eperm: it is of another run and not of this fleet, or receives nothing.
-            Eagain: its mailbox is full.
+            Eagain: its mailbox is full; or too many wait for room.
+            Etimedout: there was no room within `wait_ms`.
         """
-        return await self.calls.message_send(to, type, fields)
+        args = (to, type, fields)
+        # What is not said is not recorded: journals of before have calls without it.
+        return cast("int", await self._call("message_send", (*args, wait_ms or -1) if wait or wait_ms else args))
 
-    async def call(self, to: int | str, type: str, /, *, timeout_ms: int = 0, **fields: Any) -> Any:
-        """Send a message and wait for the reply to it.
+    async def call(self, to: int | str, type: str, /, *, timeout_ms: int = 0, wait: bool = False, **fields: Any) -> Any:
+        """Send a message and wait for the reply to it; with `wait`, also for room in a full mailbox.
 
         Raises:
             Einval: the receiver takes no such message; or as `send`.
@@ -160,7 +165,8 @@ class Process(Asking, Comforts):
             Etimedout: `timeout_ms` passed first (0 is for ever).
             Esrch, Eperm, Eagain: as `send`.
         """
-        return await self.calls.message_call(to, type, fields, timeout_ms)
+        args = (to, type, fields, timeout_ms)
+        return await self._call("message_call", (*args, 1) if wait else args)
 
     async def receive(
         self, timeout_ms: int = 0, *, type: str | Sequence[str] = (), sender: int = 0, fields: Fields = NO_FIELDS

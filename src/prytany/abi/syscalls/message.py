@@ -15,7 +15,7 @@ _SEND_ERRORS = {
     "ESRCH": "no such process, or it has ended; `near` are names that there are",
     "EPERM": "the receiver is of another run and not of the same fleet, or has not pledged `ipc`",
     "EINVAL": "several processes are called so: `pids`; or an argument is wrong",
-    "EAGAIN": "the receiver's mailbox is full",
+    "EAGAIN": "the receiver's mailbox is full; of a caller that waits: too many wait before it",
 }
 _NOT_IN_HAND = "no such message is in hand; or it is too large"
 
@@ -23,15 +23,15 @@ CALLS = (
     Syscall(
         "message_send",
         "ipc",
-        _SEND,
+        (*_SEND, Argument("wait_ms", "int", "how long to wait for room in a full mailbox; -1 is for ever", 0)),
         "int",
-        _SEND_ERRORS,
+        {**_SEND_ERRORS, "ETIMEDOUT": "there was no room in time, and it was not sent"},
         "Put a message into a mailbox, and answer its number. The messages of one sender keep their order.",
     ),
     Syscall(
         "message_call",
         "ipc",
-        (*_SEND, _TIMEOUT),
+        (*_SEND, _TIMEOUT, Argument("wait", "int", "1: wait for room in a full mailbox as well, within that time", 0)),
         "Any",
         {
             **_SEND_ERRORS,
@@ -54,7 +54,7 @@ CALLS = (
         "dict[str, Any]",
         {
             "EBUSY": "another of the caller's calls waits for any message, as this would",
-            "EAGAIN": "too many of the caller's calls wait for messages",
+            "EAGAIN": "too many of the caller's calls wait for messages, or it has too many in hand",
             "ETIMEDOUT": "none came in time",
         },
         "Take the oldest message that is asked for in hand, until it is done; it comes back after a failure.",

@@ -35,7 +35,7 @@ from prytany.process.process import Process
 
 Effect = Callable[[Process, int, Any], Awaitable[Any]]
 """Of an open call, by its process, its number and its arguments; what it gives is the result."""
-ENDLESS = frozenset({"message_receive", "message_call"})
+ENDLESS = frozenset({"message_receive", "message_call", "message_send"})
 """Calls whose subject is the time at which they are given up; 0 for never."""
 
 
@@ -88,6 +88,7 @@ class Effects:
             "model_chat": self.models.chat,
             "message_receive": self._expire,
             "message_call": self._expire,
+            "message_send": self._expire,
             "model_embed": self.models.embed,
             "context_read": contexts.read,
             "context_fork": contexts.fork,

@@ -15,7 +15,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Ebusy, Einval
 from prytany.abi.values import pack
-from prytany.ipc.mailbox import Message, Wanted
+from prytany.ipc.letter import Message, Wanted
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
@@ -31,14 +31,18 @@ the journal. A box is looked through anew by each call that asks for fields."""
 def sys_message_receive(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     """The oldest message that is asked for, or the intent to take the next."""
     box = k.post.box(p.pid)
+    if len(box.in_hand) + len(p.open) >= limits.IN_HAND_MAX:
+        _check_hand(k, p, len(box.in_hand))
     if a.types or a.sender or a.fields:
         return _choose(k, p, n, a)
     if box.awaiting in p.open:
         raise Ebusy(f"call {box.awaiting} waits for any message already", call=_CALL)
     deadline = deadline_ns(k, a.timeout_ms, _CALL)
-    if not box.waiting:
-        return Opened(deadline, (ev.MessageAwaited(p.pid, n),))
-    return _taken(k, p, n, next(iter(box.waiting.values())))
+    if box.waiting:
+        return _taken(k, p, n, next(iter(box.waiting.values())))
+    if p.pid in k.post.lines.of:
+        return _admitted(k, p, n, next(iter(k.post.lines.of[p.pid].held.values())))
+    return Opened(deadline, (ev.MessageAwaited(p.pid, n),))
 
 
 def _choose(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
@@ -47,6 +51,10 @@ def _choose(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     for message in k.post.box(p.pid).waiting.values():
         if wanted.heads(message.kind, message.sender) and (not wanted.fields or _has(k, message, wanted.fields)):
             return _taken(k, p, n, message)
+    if (line := k.post.lines.of.get(p.pid)) is not None:
+        for message in line.held.values():
+            if wanted.heads(message.kind, message.sender) and (not wanted.fields or _has(k, message, wanted.fields)):
+                return _admitted(k, p, n, message)
     if len(k.post.choosy.get(p.pid, ())) >= limits.RECEIVES_MAX:
         raise Eagain(f"{limits.RECEIVES_MAX} calls wait for messages", call=_CALL)
     return Opened(deadline, (ev.MessageAwaited(p.pid, n, wanted.kinds, wanted.sender, wanted.fields),))
@@ -147,6 +155,28 @@ def hand(receiver: Process, n: int, number: int, digest: bytes) -> tuple[ev.Even
 def _taken(k: Context, p: Process, n: int, message: Message) -> Done:
     content = _content(k, message)
     return Done(msgspec.Raw(content), before=(ev.MessageTaken(p.pid, message.number, n),))
+
+
+def _admitted(k: Context, p: Process, n: int, message: Message) -> Done:
+    """It waited for room, and is asked for before what lies in the full mailbox."""
+    taken, admitted = _taken(k, p, n, message), admitted_events(k, p.pid, message)
+    return Done(taken.result, (*admitted[0], *taken.before), contents=admitted[1])
+
+
+def admitted_events(k: Context, receiver: int, message: Message) -> Decided:
+    """A message leaves the line before a mailbox; its sender goes on, or waits for the reply."""
+    admitted = ev.MessageAdmitted(receiver, message.number)
+    if message.call:
+        return (admitted,), ()
+    sender, n = k.table.require(message.sender), k.post.lines.of[receiver].calls[message.number]
+    value = pack(message.number)
+    return (admitted, ev.CallClosed(sender.pid, n, "", k.digest(value), sender.tail)), (value,)
+
+
+def _check_hand(k: Context, p: Process, in_hand: int) -> None:
+    """Raise Eagain where it could have more in hand than it may. Costs as many calls as are open."""
+    if in_hand + sum(call.call == _CALL for call in p.open.values()) >= limits.IN_HAND_MAX:
+        raise Eagain(f"{in_hand} messages are in hand; finish with some", call=_CALL)
 
 
 def _content(k: Context, message: Message) -> bytes:
