@@ -31,6 +31,7 @@ WAITS = {
     "message_receive": "message",
     "message_next": "message",
     "message_call": "reply",
+    "message_send": "room",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
 RECEIVES = frozenset({"message_receive", "message_next"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from prytany.userland.calls import Calls
@@ -52,9 +53,13 @@ class Messages:
     last where the loop is left: it is in hand until it is done.
     """
 
-    def __init__(self, calls: Calls, timeout_ms: int) -> None:
+    def __init__(
+        self, calls: Calls, call: Callable[[str, tuple[Any, ...]], Awaitable[Any]], asked: tuple[Any, ...]
+    ) -> None:
+        """`asked` are the arguments of `message_receive`."""
         self._calls = calls
-        self._timeout_ms = timeout_ms
+        self._call = call
+        self._asked = asked
         self._last: Received | None = None
 
     def __aiter__(self) -> Messages:
@@ -64,9 +69,9 @@ class Messages:
         """The next. Raises Etimedout; the one before is done all the same."""
         last, self._last = self._last, None
         if last is None or last.finished:
-            value = await self._calls.message_receive(self._timeout_ms)
+            value = await self._call("message_receive", self._asked)
         else:
             last.finished = True
-            value = await self._calls.message_next(last.number, last.answer, self._timeout_ms)
+            value = await self._call("message_next", (last.number, last.answer, *self._asked))
         self._last = Received(self._calls, value)
         return self._last

@@ -57,7 +57,9 @@ async def test_malformed_and_oversized_messages_are_einval_and_leave_nothing(sta
     most = limits.MESSAGE_BYTES_MAX
     wrong: list[tuple[Any, ...]] = [
         (),
-        ("1", "x", None),
+        ("", "x", None),
+        ("n" * (limits.NAME_BYTES_MAX + 1), "x", None),
+        (None, "x", None),
         (one.pid, "x" * (limits.NAME_BYTES_MAX + 1), None),
         (one.pid, "", None),
         (one.pid, 3, None),

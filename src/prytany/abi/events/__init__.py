@@ -44,9 +44,11 @@ from prytany.abi.events.kernel import (
     OperatorCommanded,
 )
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -139,9 +141,11 @@ __all__ = [
     "JournalArchived",
     "KernelStarted",
     "LimitNeared",
+    "MessageAdmitted",
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
+    "MessageHeld",
     "MessageReplied",
     "MessageReturned",
     "MessageSent",

@@ -39,9 +39,11 @@ from prytany.abi.events.kernel import (
     OperatorCommanded,
 )
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -123,6 +125,8 @@ Event = (
     | OperatorCommanded
     | MessageSent
     | MessageAwaited
+    | MessageHeld
+    | MessageAdmitted
     | MessageTaken
     | MessageReturned
     | MessageDone
