@@ -20,9 +20,15 @@ from prytany.abi import events as ev
 from prytany.abi.budgets import process_account, run_account, tree_account
 from prytany.abi.errors import Eio
 from prytany.abi.wire import UNREADABLE
+from prytany.ipc.awaited import FOLDS as AWAITED
+from prytany.ipc.awaited import Awaited
+from prytany.ipc.locks import FOLDS as LOCKS
+from prytany.ipc.locks import Locks
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
+from prytany.ipc.segments import FOLDS as SEGMENTS
+from prytany.ipc.segments import Segments
 from prytany.journal.anchor import Head
 from prytany.journal.base import check_base
 from prytany.journal.snapshot import newest_usable
@@ -46,6 +52,8 @@ from prytany.supervision.sessions import FOLDS as SESSIONS
 from prytany.supervision.sessions import Sessions
 
 DIGEST_BYTES = 16
+LET_GO = (ev.ChannelWithdrawn, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeDropped)
+"""With which the last may be told of a fleet, which is forgotten then."""
 
 
 class ShardState(msgspec.Struct):
@@ -62,6 +70,9 @@ class ShardState(msgspec.Struct):
     sessions: Sessions = msgspec.field(default_factory=Sessions)
     budgets: Budgets = msgspec.field(default_factory=Budgets)
     asked: Asked = msgspec.field(default_factory=Asked)
+    locks: Locks = msgspec.field(default_factory=Locks)
+    segments: Segments = msgspec.field(default_factory=Segments)
+    awaited: Awaited = msgspec.field(default_factory=Awaited)
     names: Names = msgspec.field(default_factory=Names)
 
     def __post_init__(self) -> None:
@@ -120,6 +131,34 @@ def _into_notices(into: Fold, state: ShardState, seq: int, event: Any) -> None:
 
 def _into_sessions(into: Callable[[Sessions, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.sessions, seq, state.table.time_ns, event)
+
+
+def _into_locks(into: Callable[[Locks, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.locks, state.table.time_ns, event)
+
+
+def _into_segments(into: Callable[[Segments, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.segments, seq, state.table.time_ns, event)
+
+
+def _into_awaited(into: Callable[[Awaited, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.awaited, event)
+
+
+def _run_left(state: ShardState, seq: int, e: ev.ProcessReaped) -> None:
+    """What a run shared by name goes with its root: until then people can look at it."""
+    _scope_ended(state, f"run:{e.pid}")
+
+
+def _fleet_left(state: ShardState, seq: int, e: ev.Event) -> None:
+    """The same of a fleet, with the last that is known of it."""
+    if state.fleets.gone:
+        _scope_ended(state, f"fleet:{state.fleets.gone}")
+
+
+def _scope_ended(state: ShardState, scope: str) -> None:
+    state.locks.scope_ended(scope)
+    state.segments.scope_ended(scope)
 
 
 def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
@@ -203,11 +242,19 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     for ends in (ev.ProcessExited, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted):
         folds.append((ends, lambda state, seq, e: state.turns.ended(e.pid)))
         folds.append((ends, lambda state, seq, e: state.budgets.ended(e.pid)))
+        folds.append((ends, lambda state, seq, e: state.locks.ended(e.pid)))
+        folds.append((ends, lambda state, seq, e: state.segments.ended(e.pid)))
+        folds.append((ends, lambda state, seq, e: state.awaited.ended(e.pid)))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]
+    folds += [(kind, partial(_into_locks, into)) for kind, into in LOCKS.items()]
+    folds += [(kind, partial(_into_segments, into)) for kind, into in SEGMENTS.items()]
+    folds += [(kind, partial(_into_awaited, into)) for kind, into in AWAITED.items()]
+    folds.append((ev.ProcessReaped, _run_left))
+    folds += [(kind, _fleet_left) for kind in (ev.ProcessReaped, ev.FleetWithdrawn, *LET_GO)]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

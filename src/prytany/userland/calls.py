@@ -542,3 +542,118 @@ class Calls:
         Errors: only what every call can.
         """
         return cast("list[dict[str, Any]]", await self._call("budget_read", ()))
+
+    async def lock_acquire(self, names: list[str], shared: list[str], permits: int = 0, timeout_ms: int = 0) -> int:
+        """Wait until all of these are the caller's, and answer the number of the grant, which grows with each grant.
+
+        Args:
+            names: what the caller wants alone; or with `permits`, one permit of each.
+            shared: what it wants while others share it.
+            permits: how many each has, where they are semaphores; 0 for locks.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EAGAIN, EDEADLK, EINVAL, ETIMEDOUT.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "lock_acquire",
+                (
+                    names,
+                    shared,
+                    permits,
+                    timeout_ms,
+                ),
+            ),
+        )
+
+    async def lock_release(self, fence: int) -> bool:
+        """Let go of all of one grant. False says that the caller does not have it (any more).
+
+        Args:
+            fence: the number of the grant.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("lock_release", (fence,)))
+
+    async def segment_read(self, name: str) -> list[Any]:
+        """What a segment holds, and its version.
+
+        Args:
+            name: of the segment, in the caller's scope.
+
+        Errors: EINVAL, ENOENT.
+        """
+        return cast("list[Any]", await self._call("segment_read", (name,)))
+
+    async def segment_write(self, name: str, value: Any, version: int = -1) -> int:
+        """Put a value into a segment, and answer the version that it has now: each write's is above those before.
+
+        Args:
+            name: of the segment, in the caller's scope.
+            value: plain data.
+            version: only if this is the version that is there, 0 for none at all; -1 is whatever is there.
+
+        Errors: EBUSY, EDQUOT, EINVAL.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "segment_write",
+                (
+                    name,
+                    value,
+                    version,
+                ),
+            ),
+        )
+
+    async def segment_wait(self, name: str, after: int = 0, timeout_ms: int = 0) -> list[Any]:
+        """Wait until it has another version, and answer as `segment_read`: the newest; nil and 0 where it was removed.
+
+        Args:
+            name: of the segment, in the caller's scope.
+            after: the version that the caller knows; 0 where it knows of none.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EAGAIN, EINVAL, ETIMEDOUT.
+        """
+        return cast(
+            "list[Any]",
+            await self._call(
+                "segment_wait",
+                (
+                    name,
+                    after,
+                    timeout_ms,
+                ),
+            ),
+        )
+
+    async def segment_delete(self, name: str, version: int = -1) -> None:
+        """Remove a segment.
+
+        Args:
+            name: of the segment, in the caller's scope.
+            version: only if this is the version that is there, 0 for none at all; -1 is whatever is there.
+
+        Errors: EBUSY, EINVAL, ENOENT.
+        """
+        await self._call(
+            "segment_delete",
+            (
+                name,
+                version,
+            ),
+        )
+
+    async def segment_list(self, prefix: str = "") -> list[dict[str, Any]]:
+        """The segments of the caller's scope, by name: name, version and bytes.
+
+        Args:
+            prefix: what their names begin with.
+
+        Errors: EINVAL.
+        """
+        return cast("list[dict[str, Any]]", await self._call("segment_list", (prefix,)))

@@ -16,7 +16,9 @@ from prytany.userland.calls import Calls
 from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
 from prytany.userland.history import History
+from prytany.userland.locking import Locking
 from prytany.userland.messages import Messages, Received
+from prytany.userland.shared import Shared
 from prytany.userland.tools import Tools
 
 Fields = Mapping[str, str | int | float | bool | None]
@@ -88,7 +90,7 @@ def _receiving(timeout_ms: int, type: str | Sequence[str], sender: int, fields: 
     return (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
 
 
-class Process(Asking, Comforts):
+class Process(Asking, Comforts, Locking):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class
@@ -110,6 +112,7 @@ class Process(Asking, Comforts):
         self.files = Files(self.calls)
         self.history = History(start)
         self.tools = Tools(self.calls)
+        self.shared = Shared(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         """0 where the operator started it."""

@@ -43,6 +43,7 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
     MessageAdmitted,
     MessageAwaited,
@@ -96,6 +97,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
@@ -129,6 +131,7 @@ __all__ = [
     "ContextClosed",
     "ContextForked",
     "ContextOpened",
+    "DeadlockFound",
     "Digest",
     "EntriesRemoved",
     "Entry",
@@ -141,6 +144,9 @@ __all__ = [
     "JournalArchived",
     "KernelStarted",
     "LimitNeared",
+    "LockClaimed",
+    "LockGranted",
+    "LockReleased",
     "MessageAdmitted",
     "MessageAwaited",
     "MessageDead",
@@ -178,6 +184,9 @@ __all__ = [
     "ProcessUpgraded",
     "ProcessUpgrading",
     "ProcessWarned",
+    "SegmentAwaited",
+    "SegmentDeleted",
+    "SegmentWritten",
     "SessionClosed",
     "SessionClosing",
     "SessionKept",

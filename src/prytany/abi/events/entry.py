@@ -38,6 +38,7 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
     MessageAdmitted,
     MessageAwaited,
@@ -79,6 +80,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
@@ -159,6 +161,13 @@ Event = (
     | SessionClosed
     | JournalArchived
     | EntriesRemoved
+    | LockClaimed
+    | LockGranted
+    | LockReleased
+    | DeadlockFound
+    | SegmentWritten
+    | SegmentDeleted
+    | SegmentAwaited
 )
 
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, receiving, schedule, tool
+from prytany.kernel.handlers import (
+    call,
+    context,
+    file,
+    incarnation,
+    lock,
+    message,
+    model,
+    process,
+    receiving,
+    schedule,
+    segment,
+    tool,
+)
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -34,5 +47,12 @@ HANDLERS: dict[str, Handler] = {
     "tool_list": tool.sys_tool_list,
     "agent_schedule": schedule.sys_agent_schedule,
     "budget_read": schedule.sys_budget_read,
+    "lock_acquire": lock.sys_lock_acquire,
+    "lock_release": lock.sys_lock_release,
+    "segment_read": segment.sys_segment_read,
+    "segment_write": segment.sys_segment_write,
+    "segment_wait": segment.sys_segment_wait,
+    "segment_delete": segment.sys_segment_delete,
+    "segment_list": segment.sys_segment_list,
 }
 """One handler a call of the table; a test holds the two to each other."""
