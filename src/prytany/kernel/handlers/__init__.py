@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, schedule, tool
+from prytany.kernel.handlers import call, context, file, handoff, incarnation, message, model, process, schedule, tool
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -32,6 +32,7 @@ HANDLERS: dict[str, Handler] = {
     "tool_call": tool.sys_tool_call,
     "tool_list": tool.sys_tool_list,
     "agent_schedule": schedule.sys_agent_schedule,
+    "agent_handoff": handoff.sys_agent_handoff,
     "budget_read": schedule.sys_budget_read,
 }
 """One handler a call of the table; a test holds the two to each other."""
