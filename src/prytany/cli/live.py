@@ -177,6 +177,9 @@ class LiveProgress(Progress):
         row = self._rows.get(pid)
         if row is None:
             return
+        if isinstance(event, ev.ProcessHandedOff):
+            row.name = safe(event.agent)
+            row.calls.clear()
         if isinstance(event, ev.ProcessExited):
             self._done[pid] = self._rows.pop(pid)
             if len(self._done) > ROWS_MAX:

@@ -157,6 +157,18 @@ def _begins_again(
         box.awaiting = 0
 
 
+def _handed_off(post: Post, seq: int, e: ev.ProcessHandedOff) -> None:
+    # The next agent is handed what is in hand as if nobody had tried it: nobody failed at it.
+    post.choosy.pop(e.pid, None)
+    post.lines.sender_ended(e.pid)
+    box = post.boxes.get(e.pid)
+    if box is not None:
+        for message in box.in_hand.values():
+            message.attempts -= 1
+        box.give_back()
+        box.awaiting = 0
+
+
 def _exited(post: Post, seq: int, e: ev.ProcessExited) -> None:
     post.choosy.pop(e.pid, None)
     post.lines.sender_ended(e.pid)
@@ -186,6 +198,7 @@ FOLDS: dict[type, Callable[[Post, int, ev.Event], None]] = {
     ev.ProcessExeced: _begins_again,  # type: ignore[dict-item]
     ev.ProcessUpgraded: _begins_again,  # type: ignore[dict-item]
     ev.ProcessReverted: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessHandedOff: _handed_off,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
 }

@@ -13,6 +13,7 @@ SHARED = {
     (ev.ProcessSpawned, "source"),
     (ev.ProcessUpgrading, "source"),
     (ev.ProcessUpgraded, "source"),
+    (ev.ProcessHandedOff, "source"),
     (ev.ToolCalled, "manifest"),
 }
 """Content that is not its process's own: the operator's."""

@@ -36,6 +36,7 @@ from prytany.process.table import Table
 MODELS = frozenset({"model_chat", "model_embed"})
 DEADLINES = frozenset({"timer_wait", *ENDLESS})
 """Calls that a time ends, by itself or beside something else."""
+BegunAgain = ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted | ev.ProcessHandedOff
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
@@ -334,12 +335,13 @@ class Reactions:
         self.fill()
         self._k.notices.news()
 
-    def on_begun_again(self, entry: Durable, e: ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted) -> None:
-        """A program begins again where it stands."""
+    def on_begun_again(self, entry: Durable, e: BegunAgain) -> None:
+        """A program, or that of another agent, begins again where it stands."""
         self._k.effects.cancel_all(e.pid)
         self._k.model_turns.left_all(e.pid)
         self._k.workers.kill(e.pid)
         if (process := self._k.table.get(e.pid)) is not None:
+            self._k.places.changed(e.pid, process.qos)
             self._place(process)
             self._k.workers.wake(e.pid)
         self._k.admission.fill()
@@ -392,5 +394,6 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessExeced: Reactions.on_begun_again,
     ev.ProcessUpgraded: Reactions.on_begun_again,
     ev.ProcessReverted: Reactions.on_begun_again,
+    ev.ProcessHandedOff: Reactions.on_begun_again,
     **dict.fromkeys(SIMPLE, Reactions.on_simple),
 }

@@ -199,17 +199,27 @@ def _spawned(state: ShardState, seq: int, e: ev.ProcessSpawned) -> None:
 
 def _exited(state: ShardState, seq: int, e: ev.ProcessExited) -> None:
     process, member = state.table.require(e.pid), state.fleets.members.get(e.pid, NO_MEMBER)
-    state.names.gone(e.pid, (f"run:{process.run}", f"fleet:{member.fleet}"), (process.name, member.agent))
+    state.names.gone(e.pid, (f"run:{process.run}", f"fleet:{member.fleet}"))
 
 
 def _granted(state: ShardState, seq: int, e: ev.BudgetGranted) -> None:
     state.budgets.granted(e.account, e.total, e.minute, state.table.time_ns)
 
 
+def _handed_off(state: ShardState, seq: int, e: ev.ProcessHandedOff) -> None:
+    """It is called as the agent that it is now, and by a name of its own, if it was given one."""
+    run, fleet = state.table.require(e.pid).run, state.fleets.members.get(e.pid, NO_MEMBER).fleet
+    scopes = (f"run:{run}", f"fleet:{fleet}")
+    state.names.called(e.pid, scopes, (e.agent,))
+    state.names.no_more(e.pid, scopes, e.by)
+    if state.budgets.accounts or state.budgets.laid_by:
+        state.budgets.swapped(process_account(e.pid), e.by, e.agent)
+
+
 def _left(state: ShardState, seq: int, e: ev.ProcessReaped) -> None:
     """A process has left the table, and its accounts go with it; with a root goes that of its run. That of its tree
     stays for as long as others go on in that."""
-    if not state.budgets.accounts:
+    if not (state.budgets.accounts or state.budgets.laid_by):
         return
     for account in (process_account(e.pid), run_account(e.pid)):
         state.budgets.closed(account)
@@ -239,12 +249,14 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.ProcessReaped, _left),
         (ev.ProcessAccounted, lambda state, seq, e: state.budgets.processed(e.accounts, e.cpu_us)),
     ]
-    for ends in (ev.ProcessExited, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted):
+    for ends in (ev.ProcessExited, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted,
+                 ev.ProcessHandedOff):  # fmt: skip
         folds.append((ends, lambda state, seq, e: state.turns.ended(e.pid)))
         folds.append((ends, lambda state, seq, e: state.budgets.ended(e.pid)))
         folds.append((ends, lambda state, seq, e: state.locks.ended(e.pid)))
         folds.append((ends, lambda state, seq, e: state.segments.ended(e.pid)))
         folds.append((ends, lambda state, seq, e: state.awaited.ended(e.pid)))
+    folds.append((ev.ProcessHandedOff, _handed_off))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]

@@ -238,6 +238,16 @@ class Process(msgspec.Struct, array_like=True):
     """The orphans of which it is that, and those who left their trees."""
     bounded: bool = False
     """Somebody bounded what it and all below it may take."""
+    handed: bytes = b""
+    """Digest of what it was given, in entry `handed_seq`, when it became this agent; empty for who always was."""
+    handed_seq: int = 0
+    handed_by: str = ""
+    """The agent that it was before."""
+    handed_context: int = 0
+    handoffs: int = 0
+    """How many times in a row it became another agent and did nothing."""
+    handoff_asked: int = 0
+    """`usage.model_calls` at the last."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.

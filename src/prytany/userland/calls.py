@@ -657,3 +657,36 @@ class Calls:
         Errors: EINVAL.
         """
         return cast("list[dict[str, Any]]", await self._call("segment_list", (prefix,)))
+
+    async def agent_handoff(
+        self,
+        agent: str,
+        args: list[Any] | None = None,
+        context: int = 0,
+        variables: dict[str, Any] | None = None,
+        reason: str = "",
+        heard: bool = False,
+    ) -> None:
+        """Go on as another agent of the fleet, which gets what is in hand. It has no answer.
+
+        Args:
+            agent: which of those that `handoff` of the caller's agent names.
+            args: positional arguments of its program.
+            context: the number of the caller's context that goes on with it; 0 for none.
+            variables: plain data for it.
+            reason: why, for it and for people.
+            heard: the context holds what the messages in hand say.
+
+        Errors: ECANCELED, EDEADLK, ENOENT, EPERM.
+        """
+        await self._call(
+            "agent_handoff",
+            (
+                agent,
+                args or [],
+                context,
+                variables or {},
+                reason,
+                heard,
+            ),
+        )

@@ -15,6 +15,7 @@ from prytany.userland.asking import Asking
 from prytany.userland.calls import Calls
 from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
+from prytany.userland.handing import Handed, Handing
 from prytany.userland.history import History
 from prytany.userland.locking import Locking
 from prytany.userland.messages import Messages, Received
@@ -90,7 +91,7 @@ def _receiving(timeout_ms: int, type: str | Sequence[str], sender: int, fields: 
     return (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
 
 
-class Process(Asking, Comforts, Locking):
+class Process(Asking, Comforts, Handing, Locking):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class
@@ -119,6 +120,8 @@ class Process(Asking, Comforts, Locking):
         self.name: str = start.get("name", "")
         self.pledged: tuple[str, ...] = tuple(start.get("pledge", ()))
         """What it may do: its declaration, narrowed by its parent."""
+        handed: Mapping[str, Any] | None = start.get("handed")
+        self.handed = None if handed is None else Handed(handed, lambda number: self.conversation(number=number))
 
     def conversation(self, system: str = "", labels: Sequence[str] = (), *, number: int = 0) -> Conversation:
         """A conversation that the kernel keeps: the model is asked all of it at each turn. Opened at its first use.

@@ -18,6 +18,7 @@ from prytany.abi import limits
 from prytany.abi.signals import Signal
 from prytany.abi.syscalls import COMMON_ERRORS, SYSCALLS, TABLE
 from prytany.kernel.effects.tool import doubt_events
+from prytany.kernel.fleets import Agent
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.trap import FREES
 from tests.unit.kernel.world import World
@@ -202,7 +203,29 @@ async def delete_another_version(w: World, m: pytest.MonkeyPatch) -> str:
     return await w.met("segment_delete", "x", 2)
 
 
+def hands_over(agent: str, *more: Any, told: bool = False, **bounds: int) -> Way:
+    """An agent of a fleet hands over to another, or to itself."""
+
+    async def way(w: World, m: pytest.MonkeyPatch) -> str:
+        bounded(m, **bounds)
+        found = w.find("program", "")
+        agents = [Agent("one", "inline", found, ["ipc"], handoff=["two"]), Agent("two", "inline", found)]
+        number = w.kernel.fleet_operator.declare("desk", agents, models={}, tools=[], resolved=b"{}", uid=0)
+        pid = w.kernel.fleet_operator.start(number, "one", [], {}, uid=0)
+        await w.settled()
+        if told:
+            w.kernel.operator.signal(pid, int(Signal.TERM), uid=0)
+        return await w.met("agent_handoff", agent, *more, by=w.puppets[pid])
+
+    return way
+
+
 WAYS: list[tuple[str, str, Way]] = [
+    ("agent_handoff", "EPERM", makes("agent_handoff", "two")),
+    ("agent_handoff", "EPERM", hands_over("one")),
+    ("agent_handoff", "ENOENT", hands_over("two", [], NOBODY)),
+    ("agent_handoff", "EDEADLK", hands_over("two", HANDOFFS_MAX=0)),
+    ("agent_handoff", "ECANCELED", hands_over("two", told=True)),
     ("process_spawn", "ENOENT", makes("process_spawn", "/nowhere.py:main", [])),
     ("process_spawn", "EACCES", spawn_what_agents_may_write),
     ("process_spawn", "EPERM", makes("process_spawn", "program", [], {}, "", ["ipc", "nonsense"])),
@@ -361,7 +384,7 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
     "agent_schedule": (), "budget_read": (), "lock_acquire": (["a"], []), "lock_release": (1,),
     "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
-    "segment_list": (),
+    "segment_list": (), "agent_handoff": ("two",),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

@@ -33,6 +33,7 @@ from prytany.abi.events.context import (
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, encode_entry
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -173,6 +174,7 @@ __all__ = [
     "ProcessExeced",
     "ProcessExited",
     "ProcessFailed",
+    "ProcessHandedOff",
     "ProcessPaused",
     "ProcessReady",
     "ProcessReaped",

@@ -28,6 +28,7 @@ from prytany.abi.events.context import (
     ContextOpened,
 )
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -168,6 +169,7 @@ Event = (
     | SegmentWritten
     | SegmentDeleted
     | SegmentAwaited
+    | ProcessHandedOff
 )
 
 

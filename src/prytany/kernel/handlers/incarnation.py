@@ -22,7 +22,7 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
         return exit_events(k, p, status, signal, reason, left, cpu_us)
     if p.previous:
         reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
-        return (*_charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
+        return (*charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
     if p.failures >= p.restarts:
         return exit_events(k, p, status, signal, reason, left, cpu_us, failed=True)
     events, contents = failed_messages(k, p)
@@ -31,10 +31,10 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
     failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
     # What it failed at may be what the new version mends, so it does not wait for the end of that message.
     moved = (ev.ProcessUpgraded(p.pid, p.pending, 0, p.pending_program),) if p.pending else ()
-    return (*events, *_charges(k, p), failed, *moved), (*contents, left) if left else contents
+    return (*events, *charges(k, p), failed, *moved), (*contents, left) if left else contents
 
 
-def _charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
+def charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
     """What its model calls are charged that end with this history."""
     return tuple(charge for n in p.open for charge in k.unfinished(p, n))
 
@@ -53,7 +53,7 @@ def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The same program and incarnation, and another history."""
     check_state(k, p, a.state, "process_exec")
     events, contents = failed_messages(k, p)
-    return Ended((*events, *_charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
+    return Ended((*events, *charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
 
 
 def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ...]:
@@ -70,7 +70,7 @@ def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ..
     if source == p.source and not program:
         raise Einval("it runs this version already")
     if _between_messages(k, p):
-        return (*_charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail, program))
+        return (*charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail, program))
     return (ev.ProcessUpgrading(p.pid, source, program),)
 
 

@@ -89,7 +89,8 @@ def check_state(k: Context, p: Process, state: bytes, call: str) -> None:
     if size_bytes > limits.RESULT_BYTES_MAX:
         raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call=call)
     if size_bytes + limits.ARGUMENT_BYTES_MAX > limits.START_BYTES_MAX:
-        size_bytes += len(k.content(p.argument, p.spawned_seq))
+        given = (p.handed, p.handed_seq) if p.handed else (p.argument, p.spawned_seq)
+        size_bytes += len(k.content(*given))
         if size_bytes > limits.START_BYTES_MAX:
             most = f"{limits.START_BYTES_MAX} bytes are the most"
             raise Einval(f"the state and the program's arguments have {size_bytes} bytes, and {most}", call=call)

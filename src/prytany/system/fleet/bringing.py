@@ -39,6 +39,7 @@ from prytany.system.fleet.variables import marks_of
 from prytany.system.logs import Logs
 from prytany.system.model_prices import look_up_prices
 from prytany.system.programs import find_program
+from prytany.system.sessions import CONVERSATION
 from prytany.system.tools import load_tools
 
 CHAT = "chat"
@@ -357,6 +358,8 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             budget=known_budget(agent.budget),
             budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
             bytes_per_second=agent.bytes_per_second,
+            handoff=agent.handoff,
+            talks=CONVERSATION if agent.kind == CHAT else "",
         )
 
 
@@ -381,6 +384,7 @@ def _chat(fleet: ResolvedFleet, agent: ResolvedAgent) -> Program:
         **msgspec.to_builtins(chat),
         "turns": agent.chat.turns,
         "spawns": {name: fleet.agents[name].about for name in agent.spawns},
+        "handoff": {name: fleet.agents[name].about for name in agent.handoff if name != agent.name},
     }
     module = Module("agent_spec", MODULE, f"SPEC = {spec!r}\n".encode())
     pledge = ["ipc", "model"]
