@@ -24,6 +24,7 @@ from prytany.kernel.letting_go import absent, let_go
 from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
 from prytany.kernel.settle import settle_abandoned, settle_events
+from prytany.kernel.supervising import End, supervised_end
 from prytany.process.process import Process, State
 
 
@@ -90,8 +91,9 @@ class Operator:
         k.ledger.commit(events, {k.digest(argument): argument}, (found.source, *shared))
         return pid
 
-    def signal(self, pid: int, signal: int, *, uid: int, reason: str = "killed") -> None:
-        """Signal a process; `reason` is recorded where KILL ends it.
+    def signal(self, pid: int, signal: int, *, uid: int, reason: str = "killed", judged: bool = False) -> None:
+        """Signal a process; `reason` is recorded where KILL ends it. With `judged`, KILL is a failure like any other to
+        whoever supervises the process; else it ends for good.
 
         Raises Esrch when there is none alive, Einval when there is no such signal.
         """
@@ -100,7 +102,10 @@ class Operator:
             raise Esrch(f"process {format_pid(Pid(pid))} has ended")
         if signal not in list(Signal):
             raise Einval(f"there is no signal {signal}")
-        events, contents = signal_events(self._k, process, signal, -1 - uid, reason)
+        decided = None
+        if judged and signal == Signal.KILL and process.state is State.RUNNING:
+            decided = supervised_end(self._k, process, End(128 + signal, signal, reason, failed=True))
+        events, contents = decided or signal_events(self._k, process, signal, -1 - uid, reason)
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
         self._k.ledger.commit(
             (commanded, *events), {self._k.digest(content): content for content in contents}, reserve=True

@@ -43,8 +43,12 @@ from prytany.supervision.noticing import FOLDS as NOTICES
 from prytany.supervision.noticing import Fold, Noticed
 from prytany.supervision.sessions import FOLDS as SESSIONS
 from prytany.supervision.sessions import Sessions
+from prytany.supervision.trees import FOLDS as TREES
+from prytany.supervision.trees import Trees
 
 DIGEST_BYTES = 16
+BEGINS_AGAIN = (ev.ProcessFailed, ev.ProcessCycled, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted)
+"""A program knows nothing any more of what it did before these."""
 
 
 class ShardState(msgspec.Struct):
@@ -61,6 +65,7 @@ class ShardState(msgspec.Struct):
     sessions: Sessions = msgspec.field(default_factory=Sessions)
     budgets: Budgets = msgspec.field(default_factory=Budgets)
     asked: Asked = msgspec.field(default_factory=Asked)
+    trees: Trees = msgspec.field(default_factory=Trees)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -109,6 +114,10 @@ def _into_notices(into: Fold, state: ShardState, seq: int, event: Any) -> None:
 
 def _into_sessions(into: Callable[[Sessions, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.sessions, seq, state.table.time_ns, event)
+
+
+def _into_trees(into: Callable[[Trees, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.trees, seq, state.table.time_ns, event)
 
 
 def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
@@ -162,7 +171,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.ProcessReaped, _left),
         (ev.ProcessAccounted, lambda state, seq, e: state.budgets.processed(e.accounts, e.cpu_us)),
     ]
-    for ends in (ev.ProcessExited, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted):
+    for ends in (*BEGINS_AGAIN, ev.ProcessExited):
         folds.append((ends, lambda state, seq, e: state.turns.ended(e.pid)))
         folds.append((ends, lambda state, seq, e: state.budgets.ended(e.pid)))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
@@ -170,6 +179,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]
+    folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

@@ -30,6 +30,7 @@ WAITS = {
     "timer_wait": "timer",
     "message_receive": "message",
     "message_call": "reply",
+    "group_wait": "children",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
 PACED = "bytes a second"

@@ -312,7 +312,7 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "model_chat": (WAITS,), "model_embed": (["wait"],), "context_open": ([],), "context_append": (1, USER),
     "context_fork": (1, b"an earlier node"), "context_read": (1,), "context_close": (1,), "file_read": ("/x",),
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
-    "agent_schedule": (), "budget_read": (),
+    "agent_schedule": (), "budget_read": (), "process_supervise": ("one_for_one",),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

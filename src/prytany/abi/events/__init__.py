@@ -95,6 +95,17 @@ from prytany.abi.events.process import (
     ProcessWarned,
 )
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 __all__ = [
@@ -121,6 +132,10 @@ __all__ = [
     "CallsDenied",
     "ChannelDeclared",
     "ChannelWithdrawn",
+    "ChildDropped",
+    "ChildRestarted",
+    "ChildSupervised",
+    "ChildTold",
     "ContentForgotten",
     "ContextAppended",
     "ContextAsked",
@@ -160,10 +175,12 @@ __all__ = [
     "OperatorCommanded",
     "ProcessAccounted",
     "ProcessContinued",
+    "ProcessCycled",
     "ProcessExeced",
     "ProcessExited",
     "ProcessFailed",
     "ProcessPaused",
+    "ProcessPostponed",
     "ProcessReady",
     "ProcessReaped",
     "ProcessReverted",
@@ -184,6 +201,9 @@ __all__ = [
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",
+    "TreeDeclared",
+    "TreeEnding",
+    "TreeSettled",
     "decode_entry",
     "encode_entry",
 ]

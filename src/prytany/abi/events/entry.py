@@ -78,6 +78,17 @@ from prytany.abi.events.process import (
     ProcessWarned,
 )
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 Event = (
@@ -155,6 +166,15 @@ Event = (
     | SessionClosed
     | JournalArchived
     | EntriesRemoved
+    | TreeDeclared
+    | ChildSupervised
+    | ChildDropped
+    | ChildRestarted
+    | TreeEnding
+    | ChildTold
+    | TreeSettled
+    | ProcessCycled
+    | ProcessPostponed
 )
 
 

@@ -7,7 +7,7 @@ meaning; arguments are added at the end, with a default. Source of the form: seL
 
 from __future__ import annotations
 
-from prytany.abi.syscalls import call, context, file, message, model, process, schedule, tool
+from prytany.abi.syscalls import call, context, file, message, model, process, schedule, supervise, tool
 from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
 
 __all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall", "arguments_type"]
@@ -33,7 +33,7 @@ PLEDGES: dict[str, str] = {
 
 SYSCALLS: tuple[Syscall, ...] = (
     *call.CALLS, *process.CALLS, *message.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
-    *tool.CALLS, *schedule.CALLS,
+    *tool.CALLS, *schedule.CALLS, *supervise.CALLS,
 )  # fmt: skip
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, schedule, tool
+from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, schedule, supervise, tool
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -33,5 +33,6 @@ HANDLERS: dict[str, Handler] = {
     "tool_list": tool.sys_tool_list,
     "agent_schedule": schedule.sys_agent_schedule,
     "budget_read": schedule.sys_budget_read,
+    "process_supervise": supervise.sys_process_supervise,
 }
 """One handler a call of the table; a test holds the two to each other."""
