@@ -16,6 +16,7 @@ from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
 from prytany.kernel.handlers.incarnation import upgrade_events
+from prytany.kernel.handlers.judging import End, supervised_end
 from prytany.kernel.handlers.message import receiver_of, send_events
 from prytany.kernel.handlers.process import check_pledge, exit_value, signal_events
 from prytany.kernel.handlers.share import run_granted
@@ -24,7 +25,6 @@ from prytany.kernel.letting_go import absent, let_go
 from prytany.kernel.outcome import Context, Program
 from prytany.kernel.reactions import Reactions
 from prytany.kernel.settle import settle_abandoned, settle_events
-from prytany.kernel.supervising import End, supervised_end
 from prytany.process.process import Process, State
 
 

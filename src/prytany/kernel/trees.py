@@ -18,10 +18,10 @@ from prytany.abi.supervision import GROUP, HELD_NS, KEEPS, After, Restart
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.groups import begin_events
 from prytany.kernel.handlers.incarnation import judged
+from prytany.kernel.handlers.judging import Decided, End, cut, keeps_children, ready_again
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
-from prytany.kernel.supervising import Decided, End, cut, keeps_children, ready_again
 from prytany.ports.clock import Clock
 from prytany.process.process import Process, State
 from prytany.supervision.trees import Supervisor

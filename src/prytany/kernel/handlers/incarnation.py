@@ -7,10 +7,10 @@ from typing import Any
 from prytany.abi import events as ev
 from prytany.abi.errors import Einval
 from prytany.abi.values import pack
+from prytany.kernel.handlers.judging import End, again, supervised_end
 from prytany.kernel.handlers.message import check_state, failed_messages
 from prytany.kernel.handlers.process import exit_events, raised, session_end
 from prytany.kernel.outcome import Context, Ended, Program
-from prytany.kernel.supervising import End, again, supervised_end
 from prytany.process.process import Process, State
 from prytany.supervision.strategies import pause_ms
 
