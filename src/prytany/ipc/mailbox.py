@@ -146,7 +146,9 @@ def _dead(post: Post, seq: int, e: ev.MessageDead) -> None:
 
 
 def _begins_again(
-    post: Post, seq: int, e: ev.ProcessFailed | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted
+    post: Post,
+    seq: int,
+    e: ev.ProcessFailed | ev.ProcessCycled | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted,
 ) -> None:
     # Whoever runs next knows nothing of what was in hand.
     post.choosy.pop(e.pid, None)
@@ -195,6 +197,7 @@ FOLDS: dict[type, Callable[[Post, int, ev.Event], None]] = {
     ev.MessageDone: _done,  # type: ignore[dict-item]
     ev.MessageDead: _dead,  # type: ignore[dict-item]
     ev.ProcessFailed: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessCycled: _begins_again,  # type: ignore[dict-item]
     ev.ProcessExeced: _begins_again,  # type: ignore[dict-item]
     ev.ProcessUpgraded: _begins_again,  # type: ignore[dict-item]
     ev.ProcessReverted: _begins_again,  # type: ignore[dict-item]

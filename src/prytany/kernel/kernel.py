@@ -358,8 +358,8 @@ class Kernel:
         for process in list(self.table.processes.values()):
             if process.state is State.STOPPED:
                 self.reactions.begin_deadlines(process)
-        for pid in list(self.table.restarting):
-            self.restarts.schedule(pid)
+        self.restarts.begin()
+        self.wakes.fill()
         self.sessions.come_back()
         self.reactions.line_up()
         self.reactions.deadlocks.come_back()

@@ -324,7 +324,7 @@ class Reactions:
         self.fill()
         self._k.notices.news()
 
-    def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
+    def on_failed(self, entry: Durable, e: ev.ProcessFailed | ev.ProcessCycled) -> None:
         """An incarnation is gone, and the next waits for its time."""
         self._k.effects.cancel_all(e.pid)
         self._k.model_turns.left_all(e.pid)
@@ -391,6 +391,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessPaused: Reactions.on_stopped,
     ev.ProcessExited: Reactions.on_exited,
     ev.ProcessFailed: Reactions.on_failed,
+    ev.ProcessCycled: Reactions.on_failed,
     ev.ProcessExeced: Reactions.on_begun_again,
     ev.ProcessUpgraded: Reactions.on_begun_again,
     ev.ProcessReverted: Reactions.on_begun_again,

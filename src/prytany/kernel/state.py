@@ -50,10 +50,16 @@ from prytany.supervision.noticing import FOLDS as NOTICES
 from prytany.supervision.noticing import Fold, Noticed
 from prytany.supervision.sessions import FOLDS as SESSIONS
 from prytany.supervision.sessions import Sessions
+from prytany.supervision.trees import FOLDS as TREES
+from prytany.supervision.trees import Trees
 
 DIGEST_BYTES = 16
 LET_GO = (ev.ChannelWithdrawn, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeDropped)
 """With which the last may be told of a fleet, which is forgotten then."""
+BEGINS_AGAIN = (
+    ev.ProcessFailed, ev.ProcessCycled, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted, ev.ProcessHandedOff,
+)  # fmt: skip
+"""A program knows nothing any more of what it did before these."""
 
 
 class ShardState(msgspec.Struct):
@@ -83,6 +89,8 @@ class ShardState(msgspec.Struct):
                     member = self.fleets.members.get(pid, NO_MEMBER)
                     _call(self, pid, process.parent, process.run, process.name, member.fleet, member.agent)
             self.names.whole = True
+
+    trees: Trees = msgspec.field(default_factory=Trees)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -159,6 +167,10 @@ def _fleet_left(state: ShardState, seq: int, e: ev.Event) -> None:
 def _scope_ended(state: ShardState, scope: str) -> None:
     state.locks.scope_ended(scope)
     state.segments.scope_ended(scope)
+
+
+def _into_trees(into: Callable[[Trees, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.trees, seq, state.table.time_ns, event)
 
 
 def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
@@ -249,8 +261,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.ProcessReaped, _left),
         (ev.ProcessAccounted, lambda state, seq, e: state.budgets.processed(e.accounts, e.cpu_us)),
     ]
-    for ends in (ev.ProcessExited, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted,
-                 ev.ProcessHandedOff):  # fmt: skip
+    for ends in (*BEGINS_AGAIN, ev.ProcessExited):
         folds.append((ends, lambda state, seq, e: state.turns.ended(e.pid)))
         folds.append((ends, lambda state, seq, e: state.budgets.ended(e.pid)))
         folds.append((ends, lambda state, seq, e: state.locks.ended(e.pid)))
@@ -267,6 +278,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_awaited, into)) for kind, into in AWAITED.items()]
     folds.append((ev.ProcessReaped, _run_left))
     folds += [(kind, _fleet_left) for kind in (ev.ProcessReaped, ev.FleetWithdrawn, *LET_GO)]
+    folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

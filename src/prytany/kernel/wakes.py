@@ -7,10 +7,12 @@ room with such waits names a `Fill` here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
 from prytany.abi.errors import KernelPanic
+from prytany.kernel import trees
 from prytany.kernel.filling import fill_mailbox
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
@@ -23,11 +25,15 @@ class Core(Context, Protocol):
     ledger: Ledger
     closing: bool
 
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
+
 
 Fill = Callable[[Core], bool]
 """Commits one entry for somebody who is due in a room; False where nobody is. Costs nothing then."""
 
-FILLS: tuple[Fill, ...] = (fill_mailbox, grant_lock, answer_segment)
+FILLS: tuple[Fill, ...] = (fill_mailbox, grant_lock, answer_segment, trees.fill)
 
 
 class Wakes:

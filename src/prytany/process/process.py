@@ -34,6 +34,7 @@ WAITS = {
     "message_send": "room",
     "lock_acquire": "lock",
     "segment_wait": "segment",
+    "group_wait": "children",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
 RECEIVES = frozenset({"message_receive", "message_next"})

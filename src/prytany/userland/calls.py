@@ -54,6 +54,9 @@ class Calls:
         qos: str = "",
         weight: int = 0,
         budget: dict[str, Any] | None = None,
+        restart: str = "",
+        shutdown_ms: int = -1,
+        progress_ms: int = 0,
     ) -> int:
         """Start a child process and answer its pid at once; it runs when there is a place for it.
 
@@ -68,6 +71,9 @@ class Calls:
             qos: its class of service; never above the caller's; empty is what it has by itself.
             weight: its share beside others of its class; never above the caller's; 0 is that.
             budget: of it and all below it: tokens, usd, calls, wall_s, processor_s, and per_minute of the first three.
+            restart: permanent, transient or temporary: the caller supervises it; empty is by `restarts` alone.
+            shutdown_ms: between TERM and KILL when the caller ends it; -1 is the default.
+            progress_ms: it fails when it does nothing of its own for so long; 0 is any time.
 
         Errors: EACCES, EAGAIN, ENOENT, EPERM.
         """
@@ -86,6 +92,9 @@ class Calls:
                     qos,
                     weight,
                     budget,
+                    restart,
+                    shutdown_ms,
+                    progress_ms,
                 ),
             ),
         )
@@ -688,5 +697,24 @@ class Calls:
                 variables or {},
                 reason,
                 heard,
+            ),
+        )
+
+    async def process_supervise(self, strategy: str, intensity: int = 5, period_ms: int = 60000) -> None:
+        """Say how the caller supervises the children that it spawns with `restart`. The kernel does it.
+
+        Args:
+            strategy: one_for_one, one_for_all, rest_for_one, dynamic: who begins again with a child that failed.
+            intensity: more restarts within the period than this, and the caller fails.
+            period_ms: the period.
+
+        Errors: only what every call can.
+        """
+        await self._call(
+            "process_supervise",
+            (
+                strategy,
+                intensity,
+                period_ms,
             ),
         )

@@ -384,7 +384,7 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
     "agent_schedule": (), "budget_read": (), "lock_acquire": (["a"], []), "lock_release": (1,),
     "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
-    "segment_list": (), "agent_handoff": ("two",),
+    "segment_list": (), "agent_handoff": ("two",), "process_supervise": ("one_for_one",),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

@@ -100,6 +100,17 @@ from prytany.abi.events.process import (
 )
 from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 __all__ = [
@@ -126,6 +137,10 @@ __all__ = [
     "CallsDenied",
     "ChannelDeclared",
     "ChannelWithdrawn",
+    "ChildDropped",
+    "ChildRestarted",
+    "ChildSupervised",
+    "ChildTold",
     "ContentForgotten",
     "ContextAppended",
     "ContextAsked",
@@ -171,11 +186,13 @@ __all__ = [
     "OperatorCommanded",
     "ProcessAccounted",
     "ProcessContinued",
+    "ProcessCycled",
     "ProcessExeced",
     "ProcessExited",
     "ProcessFailed",
     "ProcessHandedOff",
     "ProcessPaused",
+    "ProcessPostponed",
     "ProcessReady",
     "ProcessReaped",
     "ProcessReverted",
@@ -199,6 +216,9 @@ __all__ = [
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",
+    "TreeDeclared",
+    "TreeEnding",
+    "TreeSettled",
     "decode_entry",
     "encode_entry",
 ]

@@ -83,6 +83,17 @@ from prytany.abi.events.process import (
 )
 from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 
 Event = (
@@ -170,6 +181,15 @@ Event = (
     | SegmentDeleted
     | SegmentAwaited
     | ProcessHandedOff
+    | TreeDeclared
+    | ChildSupervised
+    | ChildDropped
+    | ChildRestarted
+    | TreeEnding
+    | ChildTold
+    | TreeSettled
+    | ProcessCycled
+    | ProcessPostponed
 )
 
 

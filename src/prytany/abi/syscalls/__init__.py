@@ -7,7 +7,20 @@ meaning; arguments are added at the end, with a default. Source of the form: seL
 
 from __future__ import annotations
 
-from prytany.abi.syscalls import call, context, file, handoff, lock, message, model, process, schedule, segment, tool
+from prytany.abi.syscalls import (
+    call,
+    context,
+    file,
+    handoff,
+    lock,
+    message,
+    model,
+    process,
+    schedule,
+    segment,
+    supervise,
+    tool,
+)  # fmt: skip
 from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
 
 __all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall", "arguments_type"]
@@ -33,7 +46,7 @@ PLEDGES: dict[str, str] = {
 
 SYSCALLS: tuple[Syscall, ...] = (
     *call.CALLS, *process.CALLS, *message.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
-    *tool.CALLS, *schedule.CALLS, *lock.CALLS, *segment.CALLS, *handoff.CALLS,
+    *tool.CALLS, *schedule.CALLS, *lock.CALLS, *segment.CALLS, *handoff.CALLS, *supervise.CALLS,
 )  # fmt: skip
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

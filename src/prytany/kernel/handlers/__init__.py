@@ -15,6 +15,7 @@ from prytany.kernel.handlers import (
     receiving,
     schedule,
     segment,
+    supervise,
     tool,
 )
 from prytany.kernel.outcome import Handler
@@ -56,5 +57,6 @@ HANDLERS: dict[str, Handler] = {
     "segment_wait": segment.sys_segment_wait,
     "segment_delete": segment.sys_segment_delete,
     "segment_list": segment.sys_segment_list,
+    "process_supervise": supervise.sys_process_supervise,
 }
 """One handler a call of the table; a test holds the two to each other."""
