@@ -65,6 +65,11 @@ class Mailbox(msgspec.Struct):
         """No further message is taken."""
         return len(self.waiting) + len(self.in_hand) >= limits.MAILBOX_MESSAGES_MAX
 
+    @property
+    def room(self) -> int:
+        """How many more messages are taken."""
+        return max(0, limits.MAILBOX_MESSAGES_MAX - len(self.waiting) - len(self.in_hand))
+
     def give_back(self) -> None:
         """What is in hand goes in front of what waits."""
         if self.in_hand:
@@ -106,6 +111,10 @@ class Post(msgspec.Struct):
         waiting = self.choosy.get(pid)
         if waiting is not None and waiting.pop(n, None) is not None and not waiting:
             del self.choosy[pid]
+
+    def deliver(self, pid: int, message: Message) -> None:
+        """Put a message that others have as well behind what waits for `pid`."""
+        self.own(pid).waiting[message.number] = message
 
 
 def _sent(post: Post, seq: int, e: ev.MessageSent) -> None:

@@ -363,6 +363,7 @@ class Kernel:
         for pid in list(self.table.restarting):
             self.restarts.schedule(pid)
         self.sessions.come_back()
+        self.wakes.begin()
         self.reactions.line_up()
 
     def settled(self, pid: int) -> None:
@@ -389,12 +390,8 @@ class Kernel:
     async def close(self) -> None:
         """Stop at once; everything goes on from the journal next time."""
         self.closing = True
-        await self.effects.close()
-        await self.model_turns.close()
-        await self.exceeding.close()
-        await self.restarts.close()
-        await self.notices.close()
-        await self.sessions.close()
+        for part in (self.effects, self.model_turns, self.exceeding, self.restarts, self.notices, self.sessions):
+            await part.close()
         await self.workers.close()
         self.ledger.snapshots.save(self.ledger.journal)
         await self.ledger.journal.close()

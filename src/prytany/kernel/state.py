@@ -22,12 +22,14 @@ from prytany.abi.errors import Eio
 from prytany.abi.wire import UNREADABLE
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
+from prytany.ipc.topics import Topics
 from prytany.journal.anchor import Head
 from prytany.journal.base import check_base
 from prytany.journal.snapshot import newest_usable
 from prytany.journal.writer import START
 from prytany.kernel.base_form import read_state
 from prytany.kernel.fold_version import fold_version
+from prytany.kernel.topic_folds import FOLDS as TOPICS
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
 from prytany.ports.store import Reader, Row
@@ -61,6 +63,7 @@ class ShardState(msgspec.Struct):
     sessions: Sessions = msgspec.field(default_factory=Sessions)
     budgets: Budgets = msgspec.field(default_factory=Budgets)
     asked: Asked = msgspec.field(default_factory=Asked)
+    topics: Topics = msgspec.field(default_factory=Topics)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -179,6 +182,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]
+    folds += TOPICS
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

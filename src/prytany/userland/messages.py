@@ -22,6 +22,12 @@ class Received:
         """From 1; more where the process failed at it before."""
         self.awaited: bool = value["awaited"]
         """Its sender waits for a reply."""
+        self.topic: str = value.get("topic", "")
+        """Of an event, which `sender` published; "" where it is a message."""
+        self.event: int = value.get("number", 0)
+        """The number of the event in its scope, as `Process.publish` answered it; 0 where it is none."""
+        self.published_ns: int = value.get("time_ns", 0)
+        """When, nanoseconds since 1970."""
 
     async def reply(self, body: Any = None) -> bool:
         """Answer it, before it is done. False where nobody waits (any more)."""
@@ -36,4 +42,5 @@ class Received:
         await self._calls.message_done(self.number, None, None, why)
 
     def __repr__(self) -> str:
-        return f"Received({self.number}, from {self.sender}, {self.type!r})"
+        of = f" of {self.topic!r}" if self.topic else ""
+        return f"Received({self.number}, from {self.sender}, {self.type!r}{of})"

@@ -18,6 +18,7 @@ from prytany.userland.conversation import Conversation
 from prytany.userland.history import History
 from prytany.userland.messages import Received
 from prytany.userland.tools import Tools
+from prytany.userland.topics import Topics
 
 Fields = Mapping[str, str | int | float | bool | None]
 NO_FIELDS: Final[Fields] = MappingProxyType({})
@@ -82,7 +83,7 @@ class Files:
         return await self._calls.file_list(path)
 
 
-class Process(Asking, Comforts):
+class Process(Asking, Comforts, Topics):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class

@@ -271,6 +271,7 @@ WAYS: list[tuple[str, str, Way]] = [
     ("agent_schedule", "ESRCH", makes("agent_schedule", NOBODY)),
     ("agent_schedule", "EPERM", schedule_a_stranger),
     ("agent_schedule", "EPERM", makes("agent_schedule", 0, "interactive")),
+    ("topic_subscribe", "EAGAIN", makes("topic_subscribe", "a.*", SUBSCRIPTIONS_MAX=0)),
 ]
 
 
@@ -313,7 +314,8 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "model_chat": (WAITS,), "model_embed": (["wait"],), "context_open": ([],), "context_append": (1, USER),
     "context_fork": (1, b"an earlier node"), "context_read": (1,), "context_close": (1,), "file_read": ("/x",),
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
-    "agent_schedule": (), "budget_read": (),
+    "agent_schedule": (), "budget_read": (), "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",),
+    "topic_unsubscribe": ("a.*",),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

@@ -96,6 +96,14 @@ from prytany.abi.events.process import (
 )
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
+)
 
 __all__ = [
     "HELD",
@@ -184,6 +192,12 @@ __all__ = [
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",
+    "TopicHanded",
+    "TopicMissed",
+    "TopicPublished",
+    "TopicRefilled",
+    "TopicSubscribed",
+    "TopicUnsubscribed",
     "decode_entry",
     "encode_entry",
 ]

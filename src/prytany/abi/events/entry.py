@@ -79,6 +79,14 @@ from prytany.abi.events.process import (
 )
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
+)
 
 Event = (
     ProcessSpawned
@@ -155,6 +163,12 @@ Event = (
     | SessionClosed
     | JournalArchived
     | EntriesRemoved
+    | TopicPublished
+    | TopicSubscribed
+    | TopicUnsubscribed
+    | TopicRefilled
+    | TopicMissed
+    | TopicHanded
 )
 
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, receiving, schedule, tool
+from prytany.kernel.handlers import (
+    call,
+    context,
+    file,
+    incarnation,
+    message,
+    model,
+    process,
+    receiving,
+    schedule,
+    tool,
+    topic,
+)  # fmt: skip
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -33,5 +45,8 @@ HANDLERS: dict[str, Handler] = {
     "tool_list": tool.sys_tool_list,
     "agent_schedule": schedule.sys_agent_schedule,
     "budget_read": schedule.sys_budget_read,
+    "topic_publish": topic.sys_topic_publish,
+    "topic_subscribe": topic.sys_topic_subscribe,
+    "topic_unsubscribe": topic.sys_topic_unsubscribe,
 }
 """One handler a call of the table; a test holds the two to each other."""

@@ -117,7 +117,8 @@ def send_events(
         raise Einval(f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     digest = k.digest(content)
     events: list[ev.Event] = [ev.MessageSent(number, sender, receiver.pid, kind, digest, n)]
-    if by := taker(k, receiver, kind, sender, body):
+    # Where something is about to be handed out, this comes behind it (`topic_fills`).
+    if receiver.pid not in k.state.topics.handing and (by := taker(k, receiver, kind, sender, body)):
         events += hand(receiver, by, number, digest)
     return tuple(events), (content,), number
 
