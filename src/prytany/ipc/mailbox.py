@@ -38,6 +38,16 @@ class Mailbox(msgspec.Struct):
         """How many lie in it; those that were put aside are not counted."""
         return len(self.waiting) + len(self.in_hand)
 
+    @property
+    def room(self) -> int:
+        """How many more messages are taken."""
+        return max(0, limits.MAILBOX_MESSAGES_MAX - len(self.waiting) - len(self.in_hand))
+
+    @property
+    def full(self) -> bool:
+        """No further message is taken."""
+        return self.messages >= limits.MAILBOX_MESSAGES_MAX
+
     def give_back(self) -> None:
         """What is in hand goes in front of what waits."""
         if self.in_hand:
@@ -88,6 +98,10 @@ class Post(msgspec.Struct):
         """A message has left a mailbox: whoever waits for room there may go on."""
         if self.lines.of:
             self.lines.room(pid, box.messages)
+
+    def deliver(self, pid: int, message: Message) -> None:
+        """Put a message that others have as well behind what waits for `pid`."""
+        self.own(pid).waiting[message.number] = message
 
 
 def _sent(post: Post, seq: int, e: ev.MessageSent) -> None:

@@ -29,12 +29,14 @@ from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
 from prytany.ipc.segments import FOLDS as SEGMENTS
 from prytany.ipc.segments import Segments
+from prytany.ipc.topics import Topics
 from prytany.journal.anchor import Head
 from prytany.journal.base import check_base
 from prytany.journal.snapshot import newest_usable
 from prytany.journal.writer import START
 from prytany.kernel.base_form import read_state
 from prytany.kernel.fold_version import fold_version
+from prytany.kernel.topic_folds import FOLDS as TOPICS
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
 from prytany.ports.store import Reader, Row
@@ -80,6 +82,8 @@ class ShardState(msgspec.Struct):
     segments: Segments = msgspec.field(default_factory=Segments)
     awaited: Awaited = msgspec.field(default_factory=Awaited)
     names: Names = msgspec.field(default_factory=Names)
+    trees: Trees = msgspec.field(default_factory=Trees)
+    topics: Topics = msgspec.field(default_factory=Topics)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -89,8 +93,6 @@ class ShardState(msgspec.Struct):
                     member = self.fleets.members.get(pid, NO_MEMBER)
                     _call(self, pid, process.parent, process.run, process.name, member.fleet, member.agent)
             self.names.whole = True
-
-    trees: Trees = msgspec.field(default_factory=Trees)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -279,6 +281,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds.append((ev.ProcessReaped, _run_left))
     folds += [(kind, _fleet_left) for kind in (ev.ProcessReaped, ev.FleetWithdrawn, *LET_GO)]
     folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
+    folds += TOPICS
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

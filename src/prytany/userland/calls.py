@@ -718,3 +718,53 @@ class Calls:
                 period_ms,
             ),
         )
+
+    async def topic_publish(self, topic: str, body: Any) -> int:
+        """Publish an event to all who are subscribed to its topic; its number in the scope. Waits for nobody.
+
+        Args:
+            topic: tokens with dots between them, such as `prices.eurusd`.
+            body: plain data.
+
+        Errors: only what every call can.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "topic_publish",
+                (
+                    topic,
+                    body,
+                ),
+            ),
+        )
+
+    async def topic_subscribe(self, pattern: str, since: Any = None) -> dict[str, int]:
+        """Have what matches put into the mailbox; `number` of the last before, `first` in the log, how many are `gone`.
+
+        Args:
+            pattern: a topic, or one with `*` for any one token, or `>` at its end for all further.
+            since: what comes first: a number, `start`, `last` of each topic, `{'time_ns': N}`; None is nothing.
+
+        Errors: EAGAIN.
+        """
+        return cast(
+            "dict[str, int]",
+            await self._call(
+                "topic_subscribe",
+                (
+                    pattern,
+                    since,
+                ),
+            ),
+        )
+
+    async def topic_unsubscribe(self, pattern: str) -> bool:
+        """End a subscription. False says that there was none.
+
+        Args:
+            pattern: a topic, or one with `*` for any one token, or `>` at its end for all further.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("topic_unsubscribe", (pattern,)))

@@ -22,6 +22,7 @@ from prytany.userland.messages import Messages, Received
 from prytany.userland.shared import Shared
 from prytany.userland.supervising import Supervising
 from prytany.userland.tools import Tools
+from prytany.userland.topics import Topics
 
 Fields = Mapping[str, str | int | float | bool | None]
 NO_FIELDS: Final[Fields] = MappingProxyType({})
@@ -95,7 +96,7 @@ def _receiving(timeout_ms: int, type: str | Sequence[str], sender: int, fields: 
     return (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
 
 
-class Process(Asking, Comforts, Handing, Locking, Supervising):
+class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class

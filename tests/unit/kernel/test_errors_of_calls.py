@@ -339,6 +339,7 @@ WAYS: list[tuple[str, str, Way]] = [
     ("segment_delete", "ENOENT", makes("segment_delete", "x")),
     ("segment_delete", "EBUSY", delete_another_version),
     ("segment_list", "EINVAL", makes("segment_list", "x" * 129)),
+    ("topic_subscribe", "EAGAIN", makes("topic_subscribe", "a.*", SUBSCRIPTIONS_MAX=0)),
 ]
 
 
@@ -385,6 +386,7 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "agent_schedule": (), "budget_read": (), "lock_acquire": (["a"], []), "lock_release": (1,),
     "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
     "segment_list": (), "agent_handoff": ("two",), "process_supervise": ("one_for_one",),
+    "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",), "topic_unsubscribe": ("a.*",),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

@@ -112,6 +112,14 @@ from prytany.abi.events.supervision import (
     TreeSettled,
 )
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
+)
 
 __all__ = [
     "HELD",
@@ -216,6 +224,12 @@ __all__ = [
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",
+    "TopicHanded",
+    "TopicMissed",
+    "TopicPublished",
+    "TopicRefilled",
+    "TopicSubscribed",
+    "TopicUnsubscribed",
     "TreeDeclared",
     "TreeEnding",
     "TreeSettled",

@@ -95,6 +95,14 @@ from prytany.abi.events.supervision import (
     TreeSettled,
 )
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
+)
 
 Event = (
     ProcessSpawned
@@ -190,6 +198,12 @@ Event = (
     | TreeSettled
     | ProcessCycled
     | ProcessPostponed
+    | TopicPublished
+    | TopicSubscribed
+    | TopicUnsubscribed
+    | TopicRefilled
+    | TopicMissed
+    | TopicHanded
 )
 
 

@@ -20,6 +20,7 @@ from prytany.abi.syscalls import (
     segment,
     supervise,
     tool,
+    topic,
 )  # fmt: skip
 from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
 
@@ -36,7 +37,7 @@ COMMON_ERRORS: dict[str, str] = {
 
 PLEDGES: dict[str, str] = {
     "proc": "start, wait for and signal processes",
-    "ipc": "send and receive messages, lock names and share values, within the same run or fleet",
+    "ipc": "send and receive messages, lock names, share values, publish events, within the same run or fleet",
     "model": "ask models, and keep conversations with them",
     "tools": "call tools",
     "files.read": "read unveiled files",
@@ -46,7 +47,7 @@ PLEDGES: dict[str, str] = {
 
 SYSCALLS: tuple[Syscall, ...] = (
     *call.CALLS, *process.CALLS, *message.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
-    *tool.CALLS, *schedule.CALLS, *lock.CALLS, *segment.CALLS, *handoff.CALLS, *supervise.CALLS,
+    *tool.CALLS, *schedule.CALLS, *lock.CALLS, *segment.CALLS, *handoff.CALLS, *supervise.CALLS, *topic.CALLS,
 )  # fmt: skip
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

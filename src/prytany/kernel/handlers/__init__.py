@@ -17,7 +17,8 @@ from prytany.kernel.handlers import (
     segment,
     supervise,
     tool,
-)
+    topic,
+)  # fmt: skip
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -58,5 +59,8 @@ HANDLERS: dict[str, Handler] = {
     "segment_delete": segment.sys_segment_delete,
     "segment_list": segment.sys_segment_list,
     "process_supervise": supervise.sys_process_supervise,
+    "topic_publish": topic.sys_topic_publish,
+    "topic_subscribe": topic.sys_topic_subscribe,
+    "topic_unsubscribe": topic.sys_topic_unsubscribe,
 }
 """One handler a call of the table; a test holds the two to each other."""
