@@ -1,6 +1,7 @@
 """A day in a village: the hours pass, and whoever meets somebody talks."""
 
 import asyncio
+from typing import Any
 
 from prytany import Process, agent
 
@@ -41,7 +42,7 @@ async def village(proc: Process, people: int = 25, hours: int = 3) -> str:
     spawned = [proc.spawn("villager", name, trait, list(PLACES), name=name) for name, trait in chosen]
     pids = dict(zip((name for name, _ in chosen), await asyncio.gather(*spawned), strict=True))
 
-    async def everybody(type: str, **fields: object) -> dict[str, str]:
+    async def everybody(type: str, **fields: Any) -> dict[str, str]:
         said = await asyncio.gather(*(proc.call(name, type, **fields) for name in pids))
         return dict(zip(pids, said, strict=True))
 
