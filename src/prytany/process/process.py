@@ -276,6 +276,8 @@ class Process(msgspec.Struct, array_like=True):
         """Whether it does anything: it runs, and not all that it has asked for waits for others or for a person."""
         if self.state is not State.RUNNING:
             return False
+        if not self.busy:
+            return not self.open
         for n, call in self.open.items():
             if not call.waits and n not in self.incidents and not call.doubt:
                 return True
