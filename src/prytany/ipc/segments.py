@@ -101,7 +101,7 @@ class Segments(msgspec.Struct):
         before = scope.segments.get(e.name)
         scope.size_bytes += e.size_bytes - before.size_bytes if before else weight(e.name, e.size_bytes)
         scope.segments[e.name] = Segment(e.version, e.value, seq, e.size_bytes, e.pid, now_ns)
-        self._changed(e.scope, e.name)
+        self._changed(e.scope, e.name, e.version)
 
     def deleted(self, seq: int, now_ns: int, e: ev.SegmentDeleted) -> None:
         """Fold that it is gone."""
@@ -109,7 +109,7 @@ class Segments(msgspec.Struct):
         segment = scope.segments.pop(e.name)
         scope.size_bytes -= weight(e.name, segment.size_bytes)
         scope.removed = max(scope.removed, segment.version)
-        self._changed(e.scope, e.name)
+        self._changed(e.scope, e.name, 0)
 
     def awaited(self, seq: int, now_ns: int, e: ev.SegmentAwaited) -> None:
         """Fold who waits."""
@@ -134,9 +134,13 @@ class Segments(msgspec.Struct):
         """Fold that nobody is left who could name what is in a scope."""
         self.scopes.pop(scope, None)
 
-    def _changed(self, scope: str, name: str) -> None:
+    def _changed(self, scope: str, name: str, version: int) -> None:
         for key in self.watched.get(f"{scope}/{name}", ()):
-            self.due[key] = None
+            pid, _, n = key.partition(":")
+            if self.waiting[int(pid)][int(n)].after != version:
+                self.due[key] = None
+            else:  # it was there for a moment, and is gone again
+                self.due.pop(key, None)
 
     def _leave(self, waiter: Waiter) -> None:
         key, place = f"{waiter.pid}:{waiter.n}", f"{waiter.scope}/{waiter.name}"

@@ -15,7 +15,6 @@ from prytany.abi.values import pack
 from prytany.kernel.effects import Effects
 from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, abandoned_events, doubt_events
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.wakes import Wakes
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.turns import HOLD, ToolCall, Turns, parse_key
@@ -26,7 +25,6 @@ class Core(Protocol):
 
     ledger: Ledger
     effects: Effects
-    wakes: Wakes
     closing: bool
 
     @property
@@ -111,4 +109,3 @@ class Admission:
                     self._k.ledger.commit(doubt_events(pid, n), {})
         self._k.effects.paced.come_back()
         self.fill()
-        self._k.wakes.fill()

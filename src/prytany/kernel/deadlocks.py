@@ -48,6 +48,11 @@ class Deadlocks:
         self.inline = set[int]()
         """Inline processes that waited for others when they were looked at last: an answer may be all that they do."""
 
+    def opened(self, pid: int, call: str) -> None:
+        """A call of a process is open."""
+        if call in NEEDS:
+            self.look(pid)
+
     def look(self, pid: int) -> None:
         """A process may have come to wait: break the deadlocks that this makes, if any."""
         live = self._k.workers.live.get(pid)

@@ -358,9 +358,10 @@ class Kernel:
         for process in list(self.table.processes.values()):
             if process.state is State.STOPPED:
                 self.reactions.begin_deadlines(process)
-        for pid in list(self.table.restarting):
-            self.restarts.schedule(pid)
+        self.restarts.begin()
+        self.wakes.fill()
         self.sessions.come_back()
+        self.wakes.begin()
         self.reactions.line_up()
         self.reactions.deadlocks.come_back()
 
@@ -389,12 +390,8 @@ class Kernel:
     async def close(self) -> None:
         """Stop at once; everything goes on from the journal next time."""
         self.closing = True
-        await self.effects.close()
-        await self.model_turns.close()
-        await self.exceeding.close()
-        await self.restarts.close()
-        await self.notices.close()
-        await self.sessions.close()
+        for part in (self.effects, self.model_turns, self.exceeding, self.restarts, self.notices, self.sessions):
+            await part.close()
         await self.workers.close()
         self.ledger.snapshots.save(self.ledger.journal)
         await self.ledger.journal.close()

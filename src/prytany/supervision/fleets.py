@@ -140,6 +140,10 @@ class Fleets(msgspec.Struct):
             self.members[e.pid] = Member(e.fleet, e.agent, not e.parent or e.restarts > 0)
             self.require(e.fleet).members += 1
 
+    def handed_off(self, seq: int, e: ev.ProcessHandedOff) -> None:
+        """Fold that a member is another agent of its fleet."""
+        self.members[e.pid] = Member(self.members[e.pid].fleet, e.agent, e.kept)
+
     def reaped(self, seq: int, e: ev.ProcessReaped) -> None:
         """Fold that a process has left the table."""
         member = self.members.pop(e.pid, None)
@@ -175,5 +179,6 @@ FOLDS: dict[type, Callable[[Fleets, int, Any], None]] = {
     ev.AgentWithdrawn: Fleets.agent_withdrawn,
     ev.FleetWithdrawn: Fleets.withdrawn,
     ev.ProcessSpawned: Fleets.spawned,
+    ev.ProcessHandedOff: Fleets.handed_off,
     ev.ProcessReaped: Fleets.reaped,
 }

@@ -75,10 +75,10 @@ class SegmentMachine(RuleBasedStateMachine):
             assert self.segments.weighs(scope) == (len(own), sum(weight(name, size) for name, size in own.items()))
 
     @invariant()
-    def who_waits_is_due_once_it_has_changed_and_stays_so(self) -> None:
+    def who_waits_is_due_when_it_has_changed(self) -> None:
         for (pid, n), (scope, name, after) in self.waiting.items():
             changed = self.there.get((scope, name), (0, 0))[0] != after
-            assert not changed or f"{pid}:{n}" in self.segments.due
+            assert changed == (f"{pid}:{n}" in self.segments.due)
         assert len(self.segments.due) <= len(self.waiting)
         assert {pid for pid, _ in self.waiting} == set(self.segments.waiting)
 

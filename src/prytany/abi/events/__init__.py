@@ -33,6 +33,7 @@ from prytany.abi.events.context import (
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, encode_entry
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -45,9 +46,11 @@ from prytany.abi.events.kernel import (
 )
 from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -97,6 +100,17 @@ from prytany.abi.events.process import (
 )
 from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import (
     ToolCalled,
     ToolHeld,
@@ -105,6 +119,14 @@ from prytany.abi.events.tool import (
     ToolsGranted,
     ToolsNarrowed,
     ToolStarted,
+)
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
 )
 
 __all__ = [
@@ -131,6 +153,10 @@ __all__ = [
     "CallsDenied",
     "ChannelDeclared",
     "ChannelWithdrawn",
+    "ChildDropped",
+    "ChildRestarted",
+    "ChildSupervised",
+    "ChildTold",
     "ContentForgotten",
     "ContextAppended",
     "ContextAsked",
@@ -153,9 +179,11 @@ __all__ = [
     "LockClaimed",
     "LockGranted",
     "LockReleased",
+    "MessageAdmitted",
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
+    "MessageHeld",
     "MessageReplied",
     "MessageReturned",
     "MessageSent",
@@ -174,10 +202,13 @@ __all__ = [
     "OperatorCommanded",
     "ProcessAccounted",
     "ProcessContinued",
+    "ProcessCycled",
     "ProcessExeced",
     "ProcessExited",
     "ProcessFailed",
+    "ProcessHandedOff",
     "ProcessPaused",
+    "ProcessPostponed",
     "ProcessReady",
     "ProcessReaped",
     "ProcessReverted",
@@ -204,6 +235,15 @@ __all__ = [
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",
+    "TopicHanded",
+    "TopicMissed",
+    "TopicPublished",
+    "TopicRefilled",
+    "TopicSubscribed",
+    "TopicUnsubscribed",
+    "TreeDeclared",
+    "TreeEnding",
+    "TreeSettled",
     "decode_entry",
     "encode_entry",
 ]

@@ -28,6 +28,7 @@ from prytany.abi.events.context import (
     ContextOpened,
 )
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -40,9 +41,11 @@ from prytany.abi.events.kernel import (
 )
 from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -80,6 +83,17 @@ from prytany.abi.events.process import (
 )
 from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import (
     ToolCalled,
     ToolHeld,
@@ -88,6 +102,14 @@ from prytany.abi.events.tool import (
     ToolsGranted,
     ToolsNarrowed,
     ToolStarted,
+)
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
 )
 
 Event = (
@@ -133,6 +155,8 @@ Event = (
     | OperatorCommanded
     | MessageSent
     | MessageAwaited
+    | MessageHeld
+    | MessageAdmitted
     | MessageTaken
     | MessageReturned
     | MessageDone
@@ -175,6 +199,22 @@ Event = (
     | ToolHoldAsked
     | ToolHeld
     | ToolLetGo
+    | ProcessHandedOff
+    | TreeDeclared
+    | ChildSupervised
+    | ChildDropped
+    | ChildRestarted
+    | TreeEnding
+    | ChildTold
+    | TreeSettled
+    | ProcessCycled
+    | ProcessPostponed
+    | TopicPublished
+    | TopicSubscribed
+    | TopicUnsubscribed
+    | TopicRefilled
+    | TopicMissed
+    | TopicHanded
 )
 
 

@@ -6,15 +6,19 @@ from prytany.kernel.handlers import (
     call,
     context,
     file,
+    handoff,
     incarnation,
     lock,
     message,
     model,
     process,
+    receiving,
     schedule,
     segment,
+    supervise,
     tool,
-)
+    topic,
+)  # fmt: skip
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -28,7 +32,8 @@ HANDLERS: dict[str, Handler] = {
     "process_signal": process.sys_process_signal,
     "message_send": message.sys_message_send,
     "message_call": message.sys_message_call,
-    "message_receive": message.sys_message_receive,
+    "message_receive": receiving.sys_message_receive,
+    "message_next": message.sys_message_next,
     "message_reply": message.sys_message_reply,
     "message_done": message.sys_message_done,
     "model_chat": model.sys_model_chat,
@@ -46,6 +51,7 @@ HANDLERS: dict[str, Handler] = {
     "tool_hold": tool.sys_tool_hold,
     "tool_release": tool.sys_tool_release,
     "agent_schedule": schedule.sys_agent_schedule,
+    "agent_handoff": handoff.sys_agent_handoff,
     "budget_read": schedule.sys_budget_read,
     "lock_acquire": lock.sys_lock_acquire,
     "lock_release": lock.sys_lock_release,
@@ -54,5 +60,9 @@ HANDLERS: dict[str, Handler] = {
     "segment_wait": segment.sys_segment_wait,
     "segment_delete": segment.sys_segment_delete,
     "segment_list": segment.sys_segment_list,
+    "process_supervise": supervise.sys_process_supervise,
+    "topic_publish": topic.sys_topic_publish,
+    "topic_subscribe": topic.sys_topic_subscribe,
+    "topic_unsubscribe": topic.sys_topic_unsubscribe,
 }
 """One handler a call of the table; a test holds the two to each other."""

@@ -35,7 +35,7 @@ def _parents(state: ShardState, p: Process) -> Iterator[Behind]:
     yield Behind(iter(p.waiters))
 
 
-def _reply(state: ShardState, p: Process, n: int, call: OpenCall) -> Sequence[Need] | None:
+def _receiver(state: ShardState, p: Process, n: int, call: OpenCall) -> Sequence[Need] | None:
     receiver = state.awaited.receiver(p.pid, n)
     return None if receiver is None else (Need(partial(_one, receiver)),)
 
@@ -89,7 +89,8 @@ def _after(state: ShardState, resource: bytes, key: str) -> Iterator[int]:
 
 NEEDS: dict[str, OfCall] = {
     "process_wait": _child,
-    "message_call": _reply,
+    "message_call": _receiver,
+    "message_send": _receiver,
     "lock_acquire": _lock,
     "tool_call": _resources,
     "tool_hold": _resources,
