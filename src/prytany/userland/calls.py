@@ -105,7 +105,7 @@ class Calls:
         Args:
             pid: the process.
 
-        Errors: ECHILD.
+        Errors: ECHILD, EDEADLK.
         """
         return cast("dict[str, Any]", await self._call("process_wait", (pid,)))
 
@@ -164,7 +164,7 @@ class Calls:
             body: plain data.
             wait_ms: how long to wait for room in a full mailbox; -1 is for ever.
 
-        Errors: EAGAIN, EINVAL, EPERM, ESRCH, ETIMEDOUT.
+        Errors: EAGAIN, EDEADLK, EINVAL, EPERM, ESRCH, ETIMEDOUT.
         """
         return cast(
             "int",

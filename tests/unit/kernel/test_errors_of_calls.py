@@ -223,6 +223,18 @@ def wait_beside_a_reply(call: str, *arguments: Any) -> Way:
     return way
 
 
+async def wait_for_a_child_that_waits(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("lock_acquire", ["a"], []) == ""
+    await w.open("lock_acquire", ["a"], [], by=w.child_)
+    return await w.met("process_wait", w.child_.pid)
+
+
+async def send_to_one_that_sends(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, MAILBOX_MESSAGES_MAX=0)
+    await w.open("message_send", w.parent.pid, "x", {}, -1, by=w.child_)
+    return await w.met("message_send", w.child_.pid, "x", {}, -1)
+
+
 async def delete_another_version(w: World, m: pytest.MonkeyPatch) -> str:
     assert await w.met("segment_write", "x", 1) == ""
     return await w.met("segment_delete", "x", 2)
@@ -260,6 +272,8 @@ WAYS: list[tuple[str, str, Way]] = [
     ("process_spawn", "EAGAIN", makes("process_spawn", "program", [], PROCESSES_MAX=4)),
     ("process_wait", "ECHILD", makes("process_wait", NOBODY)),
     ("process_wait", "ECHILD", wait_twice),
+    ("process_wait", "EDEADLK", wait_for_a_child_that_waits),
+    ("message_send", "EDEADLK", send_to_one_that_sends),
     ("process_signal", "ESRCH", makes("process_signal", NOBODY, 15)),
     ("process_signal", "EPERM", makes("process_signal", 1, 15)),
     ("process_signal", "EAGAIN", signal_one_that_does_not_run),

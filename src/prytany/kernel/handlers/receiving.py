@@ -16,6 +16,7 @@ from prytany.abi import limits
 from prytany.abi.errors import Eagain, Ebusy, Einval
 from prytany.abi.values import pack
 from prytany.ipc.letter import Message, Wanted
+from prytany.kernel.handlers.deadline import deadline_ns
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import RECEIVES, Process
 
@@ -64,13 +65,6 @@ def _choose(k: Context, p: Process, n: int, a: Any, call: str, first: Decided) -
         raise Eagain(f"{limits.RECEIVES_MAX} calls wait for messages", call=call)
     awaited = ev.MessageAwaited(p.pid, n, wanted.kinds, wanted.sender, wanted.fields)
     return Opened(deadline, (*first[0], awaited), first[1], spare=True)
-
-
-def deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
-    """When a call that may take so long is given up; 0 for never. Raises Einval."""
-    if not 0 <= timeout_ms <= limits.TIMEOUT_MS_MAX:
-        raise Einval(f"a timeout is from 0 to {limits.TIMEOUT_MS_MAX} ms", call=call)
-    return k.now_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
 
 
 def _types(types: list[str] | None, call: str) -> list[str]:
