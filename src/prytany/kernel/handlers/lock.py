@@ -44,7 +44,7 @@ def sys_lock_release(k: Context, p: Process, n: int, a: Any) -> Done:
     """Whoever waits and can go on is let go on behind this entry."""
     if k.state.locks.holding(p.pid, a.fence) is None:
         return Done(False)
-    return Done(True, after=(ev.LockReleased(p.pid, a.fence),))
+    return Done(True, after=(ev.LockReleased(p.pid, a.fence),), spare=True)
 
 
 def returned_locks(k: Context, p: Process, n: int) -> tuple[ev.Event, ...]:
