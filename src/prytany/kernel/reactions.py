@@ -11,6 +11,7 @@ from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
+from prytany.kernel.effects.running import ENDLESS
 from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
@@ -31,7 +32,7 @@ from prytany.process.process import Process, State
 from prytany.process.table import Table
 
 MODELS = frozenset({"model_chat", "model_embed"})
-DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
+DEADLINES = frozenset({"timer_wait", *ENDLESS})
 """Calls that a time ends, by itself or beside something else."""
 BegunAgain = ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted | ev.ProcessHandedOff
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
@@ -236,6 +237,9 @@ class Reactions:
             self._k.admission.start(process.pid, n)
             return
         if not self._k.effects.has(call.call):
+            return
+        if call.call in ENDLESS:
+            self._k.effects.start(process, n, call.call, None)
             return
         if (args := self._k.arguments(process, n)) is not None:
             self._k.effects.start(process, n, call.call, args)

@@ -22,6 +22,7 @@ from prytany.abi.errors import Eio
 from prytany.abi.wire import UNREADABLE
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
+from prytany.ipc.names import Names
 from prytany.journal.anchor import Head
 from prytany.journal.base import check_base
 from prytany.journal.snapshot import newest_usable
@@ -38,7 +39,7 @@ from prytany.scheduling.budgets import Amount, Budgets
 from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
-from prytany.supervision.fleets import Fleets
+from prytany.supervision.fleets import NO_MEMBER, Fleets
 from prytany.supervision.noticing import FOLDS as NOTICES
 from prytany.supervision.noticing import Fold, Noticed
 from prytany.supervision.sessions import FOLDS as SESSIONS
@@ -61,6 +62,16 @@ class ShardState(msgspec.Struct):
     sessions: Sessions = msgspec.field(default_factory=Sessions)
     budgets: Budgets = msgspec.field(default_factory=Budgets)
     asked: Asked = msgspec.field(default_factory=Asked)
+    names: Names = msgspec.field(default_factory=Names)
+
+    def __post_init__(self) -> None:
+        """Names follow from who is there: a state of before there were any is read for them."""
+        if not self.names.whole:
+            for pid, process in self.table.processes.items():
+                if process.alive:
+                    member = self.fleets.members.get(pid, NO_MEMBER)
+                    _call(self, pid, process.parent, process.run, process.name, member.fleet, member.agent)
+            self.names.whole = True
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -126,11 +137,40 @@ def _used(state: ShardState, seq: int, e: ev.ModelUsed) -> None:
         state.asked.used(e.endpoint, tokens, state.table.time_ns)
 
 
+def _closed(state: ShardState, seq: int, e: ev.CallClosed) -> None:
+    """One function of all rooms: it is folded as often as anything is."""
+    if state.turns.calls:
+        state.turns.closed(seq, e)
+    if state.budgets.held:
+        state.budgets.released(e.pid, e.n)
+    if state.post.choosy or state.post.lines.of:
+        state.post.closed(e.pid, e.n)
+
+
+def _call(state: ShardState, pid: int, parent: int, run: int, name: str, fleet: int, agent: str) -> None:
+    """It is called what it was spawned as, and the agent that it is; what an agent has started itself is not that."""
+    above = state.fleets.members.get(parent, NO_MEMBER)
+    known = (name,) if agent in ("", name) or (above.fleet, above.agent) == (fleet, agent) else (name, agent)
+    state.names.called(pid, (f"run:{run}", f"fleet:{fleet}") if fleet else (f"run:{run}",), known)
+
+
+def _spawned(state: ShardState, seq: int, e: ev.ProcessSpawned) -> None:
+    _call(state, e.pid, e.parent, e.run, e.name, e.fleet, e.agent)
+
+
+def _exited(state: ShardState, seq: int, e: ev.ProcessExited) -> None:
+    process, member = state.table.require(e.pid), state.fleets.members.get(e.pid, NO_MEMBER)
+    state.names.gone(e.pid, (f"run:{process.run}", f"fleet:{member.fleet}"), (process.name, member.agent))
+
+
 def _granted(state: ShardState, seq: int, e: ev.BudgetGranted) -> None:
     state.budgets.granted(e.account, e.total, e.minute, state.table.time_ns)
 
 
 def _handed_off(state: ShardState, seq: int, e: ev.ProcessHandedOff) -> None:
+    scopes = (f"run:{state.table.require(e.pid).run}", f"fleet:{state.fleets.members[e.pid].fleet}")
+    state.names.gone(e.pid, scopes, (e.by,))
+    state.names.called(e.pid, scopes, (e.name, e.agent))
     if state.budgets.accounts or state.budgets.laid_by:
         state.budgets.swapped(process_account(e.pid), e.by, e.agent)
 
@@ -158,8 +198,9 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.CallPaced, lambda state, seq, e: state.turns.paced(seq, e)),
         (ev.CallDoubted, lambda state, seq, e: state.turns.doubted(seq, e)),
         (ev.CallSettled, lambda state, seq, e: state.turns.settled(seq, e)),
-        (ev.CallClosed, lambda state, seq, e: state.turns.closed(seq, e)),
-        (ev.CallClosed, lambda state, seq, e: state.budgets.released(e.pid, e.n)),
+        (ev.CallClosed, _closed),
+        (ev.ProcessSpawned, _spawned),
+        (ev.ProcessExited, _exited),
         (ev.ModelReserved, _reserved),
         (ev.ModelUsed, _used),
         (ev.BudgetGranted, _granted),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from prytany.abi.errors import KernelPanic
+from prytany.kernel.filling import fill_mailbox
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
 
@@ -25,7 +26,7 @@ class Core(Context, Protocol):
 Fill = Callable[[Core], bool]
 """Commits one entry for somebody who is due in a room; False where nobody is. Costs nothing then."""
 
-FILLS: tuple[Fill, ...] = ()
+FILLS: tuple[Fill, ...] = (fill_mailbox,)
 
 
 class Wakes:

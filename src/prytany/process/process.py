@@ -29,9 +29,13 @@ WAITS = {
     "process_wait": "process",
     "timer_wait": "timer",
     "message_receive": "message",
+    "message_next": "message",
     "message_call": "reply",
+    "message_send": "room",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
+RECEIVES = frozenset({"message_receive", "message_next"})
+"""Calls that take a message."""
 PACED = "bytes a second"
 """What a call waits for that would take more than its agent may."""
 

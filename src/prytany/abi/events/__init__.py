@@ -45,9 +45,11 @@ from prytany.abi.events.kernel import (
     OperatorCommanded,
 )
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -140,9 +142,11 @@ __all__ = [
     "JournalArchived",
     "KernelStarted",
     "LimitNeared",
+    "MessageAdmitted",
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
+    "MessageHeld",
     "MessageReplied",
     "MessageReturned",
     "MessageSent",

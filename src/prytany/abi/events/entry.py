@@ -40,9 +40,11 @@ from prytany.abi.events.kernel import (
     OperatorCommanded,
 )
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -124,6 +126,8 @@ Event = (
     | OperatorCommanded
     | MessageSent
     | MessageAwaited
+    | MessageHeld
+    | MessageAdmitted
     | MessageTaken
     | MessageReturned
     | MessageDone

@@ -23,7 +23,7 @@ COMMON_ERRORS: dict[str, str] = {
 
 PLEDGES: dict[str, str] = {
     "proc": "start, wait for and signal processes",
-    "ipc": "send and receive messages, within the same run",
+    "ipc": "send and receive messages, within the same run or fleet",
     "model": "ask models, and keep conversations with them",
     "tools": "call tools",
     "files.read": "read unveiled files",

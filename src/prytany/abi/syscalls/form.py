@@ -37,6 +37,7 @@ _TYPES: dict[str, Any] = {
     "bytes | None": bytes | None,
     "int": int,
     "str": str,
+    "int | str": int | str,
     "list[Any]": list[Any],
     "list[str]": list[str],
     "list[str] | None": list[str] | None,

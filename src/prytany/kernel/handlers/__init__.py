@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, handoff, incarnation, message, model, process, schedule, tool
+from prytany.kernel.handlers import (
+    call,
+    context,
+    file,
+    handoff,
+    incarnation,
+    message,
+    model,
+    process,
+    receiving,
+    schedule,
+    tool,
+)
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -16,7 +28,8 @@ HANDLERS: dict[str, Handler] = {
     "process_signal": process.sys_process_signal,
     "message_send": message.sys_message_send,
     "message_call": message.sys_message_call,
-    "message_receive": message.sys_message_receive,
+    "message_receive": receiving.sys_message_receive,
+    "message_next": message.sys_message_next,
     "message_reply": message.sys_message_reply,
     "message_done": message.sys_message_done,
     "model_chat": model.sys_model_chat,

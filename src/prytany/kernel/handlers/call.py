@@ -6,7 +6,7 @@ from typing import Any
 
 from prytany.abi import events as ev
 from prytany.abi.values import pack_error
-from prytany.kernel.handlers.message import return_cancelled
+from prytany.kernel.handlers.receiving import return_cancelled
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 

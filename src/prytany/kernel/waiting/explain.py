@@ -21,7 +21,7 @@ OF_PROCESS: tuple[OfProcess, ...] = (
 )  # fmt: skip
 OF_CALL: tuple[OfCall, ...] = (
     calls.person, budget.parked, turn.at_model, turn.under_way, rate.paced, resource.resource, others.child,
-    others.reply, others.message, calls.timer, calls.doing,
+    others.room, others.reply, others.message, calls.timer, calls.doing,
 )  # fmt: skip
 CALLS_MAX = 8
 """Of one process: its oldest open ones."""

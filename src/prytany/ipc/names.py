@@ -1,0 +1,49 @@
+"""Names as addresses: who lives that is called so, in a run or in a fleet. A fold of who comes and who goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+import msgspec
+
+
+class Names(msgspec.Struct):
+    """By scope (`run:17`, `fleet:3`) and name, the pids of those who live, the oldest first."""
+
+    scopes: dict[str, dict[str, dict[int, None]]] = {}
+    whole: bool = False
+    """It knows all who live. A state of before there were names has to be read for them first."""
+
+    def called(self, pid: int, scopes: Iterable[str], names: Iterable[str]) -> None:
+        """A process has come that is called so."""
+        names = [name for name in names if name]
+        for scope in scopes:
+            here = self.scopes.setdefault(scope, {})
+            for name in names:
+                here.setdefault(name, {})[pid] = None
+
+    def gone(self, pid: int, scopes: Iterable[str], names: Iterable[str]) -> None:
+        """A process has ended that was called so."""
+        names = list(names)
+        for scope in scopes:
+            here = self.scopes.get(scope)
+            if here is None:
+                continue
+            for name in names:
+                pids = here.get(name)
+                if pids is not None and pids.pop(pid, 0) is None and not pids:
+                    del here[name]
+            if not here:
+                del self.scopes[scope]
+
+    def pids(self, scope: str, name: str) -> Iterable[int]:
+        """Who is called so there, the oldest first."""
+        return self.scopes.get(scope, {}).get(name, ())
+
+    def near(self, scopes: Iterable[str], most: int) -> list[str]:
+        """Names that there are in these scopes, each once."""
+        found: dict[str, None] = {}
+        for scope in scopes:
+            found.update(dict.fromkeys(islice(self.scopes.get(scope, ()), most)))
+        return list(found)
