@@ -23,6 +23,8 @@ from prytany.abi.wire import UNREADABLE
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
+from prytany.ipc.pipes import FOLDS as PIPES
+from prytany.ipc.pipes import Pipes
 from prytany.journal.anchor import Head
 from prytany.journal.base import check_base
 from prytany.journal.snapshot import newest_usable
@@ -63,6 +65,7 @@ class ShardState(msgspec.Struct):
     budgets: Budgets = msgspec.field(default_factory=Budgets)
     asked: Asked = msgspec.field(default_factory=Asked)
     names: Names = msgspec.field(default_factory=Names)
+    pipes: Pipes = msgspec.field(default_factory=Pipes)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -107,6 +110,10 @@ def _into_post(into: Callable[[Post, int, Any], None], state: ShardState, seq: i
     into(state.post, seq, event)
 
 
+def _into_pipes(into: Callable[[Pipes, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.pipes, seq, event)
+
+
 def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.fleets, seq, event)
 
@@ -143,6 +150,8 @@ def _closed(state: ShardState, seq: int, e: ev.CallClosed) -> None:
         state.turns.closed(seq, e)
     if state.budgets.held:
         state.budgets.released(e.pid, e.n)
+    if state.pipes.waits:
+        state.pipes.closed(e.pid, e.n)
     if state.post.choosy or state.post.lines.of:
         state.post.closed(e.pid, e.n)
 
@@ -215,6 +224,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds.append((ev.ProcessHandedOff, _handed_off))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
+    folds += [(kind, partial(_into_pipes, into)) for kind, into in PIPES.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]

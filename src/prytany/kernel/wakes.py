@@ -14,6 +14,7 @@ from prytany.abi.errors import KernelPanic
 from prytany.kernel.filling import fill_mailbox
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
+from prytany.kernel.pipe_fills import fill_pipe
 
 
 class Core(Context, Protocol):
@@ -26,7 +27,7 @@ class Core(Context, Protocol):
 Fill = Callable[[Core], bool]
 """Commits one entry for somebody who is due in a room; False where nobody is. Costs nothing then."""
 
-FILLS: tuple[Fill, ...] = (fill_mailbox,)
+FILLS: tuple[Fill, ...] = (fill_mailbox, fill_pipe)
 
 
 class Wakes:

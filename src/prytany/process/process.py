@@ -32,6 +32,8 @@ WAITS = {
     "message_next": "message",
     "message_call": "reply",
     "message_send": "room",
+    "pipe_read": "input",
+    "pipe_write": "room in a pipe",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
 RECEIVES = frozenset({"message_receive", "message_next"})

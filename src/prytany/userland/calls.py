@@ -54,6 +54,7 @@ class Calls:
         qos: str = "",
         weight: int = 0,
         budget: dict[str, Any] | None = None,
+        ends: dict[str, Any] | None = None,
     ) -> int:
         """Start a child process and answer its pid at once; it runs when there is a place for it.
 
@@ -68,6 +69,7 @@ class Calls:
             qos: its class of service; never above the caller's; empty is what it has by itself.
             weight: its share beside others of its class; never above the caller's; 0 is that.
             budget: of it and all below it: tokens, usd, calls, wall_s, processor_s, and per_minute of the first three.
+            ends: `stdin` and `stdout`: pipes of which the caller has that end.
 
         Errors: EACCES, EAGAIN, ENOENT, EPERM.
         """
@@ -86,6 +88,7 @@ class Calls:
                     qos,
                     weight,
                     budget,
+                    ends,
                 ),
             ),
         )
@@ -575,3 +578,79 @@ class Calls:
                 heard,
             ),
         )
+
+    async def pipe_open(self, writer: int = 0, reader: int = 0, outlet: bool = False) -> int:
+        """Open a pipe, and answer its number.
+
+        Args:
+            writer: who writes: the caller (0), or a child, whose standard output it is then.
+            reader: who reads: the caller (0), or a child, whose standard input it is then.
+            outlet: nobody reads: what is written is for whoever looks at the run.
+
+        Errors: EAGAIN, EBUSY, ESRCH.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "pipe_open",
+                (
+                    writer,
+                    reader,
+                    outlet,
+                ),
+            ),
+        )
+
+    async def pipe_write(self, data: Any, pipe: int = 0) -> None:
+        """Write a chunk; waits while the pipe is full. Where standard output is no pipe, people are shown it.
+
+        Args:
+            data: one chunk: plain data, and not None.
+            pipe: its number; 0 is the caller's standard output.
+
+        Errors: ENOENT, EPIPE.
+        """
+        await self._call(
+            "pipe_write",
+            (
+                data,
+                pipe,
+            ),
+        )
+
+    async def pipe_read(self, pipe: int = 0) -> dict[str, Any]:
+        """Read the oldest chunk, as `data`; waits while there is none. Without `data` it is the end: nobody writes it.
+
+        Args:
+            pipe: its number; 0 is the caller's standard input.
+
+        Errors: ENOENT, EPIPE.
+        """
+        return cast("dict[str, Any]", await self._call("pipe_read", (pipe,)))
+
+    async def pipe_close(self, pipe: int = 0, end: str = "") -> None:
+        """Let go of an end. When the last writer has, readers read to the end; without readers, writers hear EPIPE.
+
+        Args:
+            pipe: its number; 0 is the caller's standard input or output.
+            end: `read` or `write`; every end that the caller has of it, if empty.
+
+        Errors: ENOENT.
+        """
+        await self._call(
+            "pipe_close",
+            (
+                pipe,
+                end,
+            ),
+        )
+
+    async def pipe_look(self, pipe: int) -> dict[str, Any]:
+        """How many chunks were `written` and `read`, and what lies in it: `chunks` of so many `bytes`.
+
+        Args:
+            pipe: its number.
+
+        Errors: ENOENT.
+        """
+        return cast("dict[str, Any]", await self._call("pipe_look", (pipe,)))

@@ -18,6 +18,7 @@ from prytany.userland.conversation import Conversation
 from prytany.userland.handing import Handed, Handing
 from prytany.userland.history import History
 from prytany.userland.messages import Messages, Received
+from prytany.userland.piping import Pipe, Piping, ends_of
 from prytany.userland.tools import Tools
 
 Fields = Mapping[str, str | int | float | bool | None]
@@ -89,7 +90,7 @@ def _receiving(timeout_ms: int, type: str | Sequence[str], sender: int, fields: 
     return (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
 
 
-class Process(Asking, Comforts, Handing):
+class Process(Asking, Comforts, Handing, Piping):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class
@@ -108,6 +109,7 @@ class Process(Asking, Comforts, Handing):
         """The system calls as they are; the methods here are made of them."""
         self._settle_in(start, ambient)
         self._stream = stream
+        self._join(start)
         self.files = Files(self.calls)
         self.history = History(start)
         self.tools = Tools(self.calls)
@@ -205,7 +207,7 @@ class Process(Asking, Comforts, Handing):
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
         restarts: int = 0, tools: list[str] | None = None, qos: str = "", weight: int = 0,
-        budget: dict[str, Any] | None = None, **kwargs: Any,
+        budget: dict[str, Any] | None = None, stdin: Pipe | None = None, stdout: Pipe | None = None, **kwargs: Any,
     ) -> int:  # fmt: skip
         """Start a child and answer its pid; it runs when there is a place for it.
 
@@ -220,6 +222,8 @@ class Process(Asking, Comforts, Handing):
             weight: its share beside others of its class, never above the caller's.
             budget: what it and all below it may take: `{"tokens": 10_000, "usd": 0.5, "calls": 20, "wall_s": 60}`, and
                 `processor_s`; the first three within a minute too, in `per_minute`.
+            stdin: a pipe that it reads as its standard input.
+            stdout: a pipe that it writes as its standard output.
             kwargs: its keyword arguments; plain data.
 
         Raises:
@@ -228,7 +232,7 @@ class Process(Asking, Comforts, Handing):
             Eagain: there are too many processes, or children of this one.
         """
         has = (name, None if pledge is None else pledge.split(), restarts, tools)
-        return await self._spawning(program, args, kwargs, has, (qos, weight, budget))
+        return await self._spawning(program, args, kwargs, has, (qos, weight, budget, ends_of(stdin, stdout)))
 
     def _spawning(
         self, program: Callable[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any],
@@ -236,7 +240,9 @@ class Process(Asking, Comforts, Handing):
     ) -> Awaitable[int]:  # fmt: skip
         target = program if isinstance(program, str) else f":{program.__qualname__}"
         # What is not said is not recorded: journals of before have calls without it.
-        return self._call("process_spawn", (target, list(args), kwargs, *has, *(takes if any(takes) else ())))
+        *own, ends = takes
+        more = takes if ends else own if any(own) else ()
+        return self._call("process_spawn", (target, list(args), kwargs, *has, *more))
 
     async def wait(self, pid: int) -> Exit:
         """Wait until a child has ended, and take it off the table. Raises Echild where there is none, or no more."""
@@ -245,7 +251,7 @@ class Process(Asking, Comforts, Handing):
     async def run(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
         restarts: int = 0, tools: list[str] | None = None, qos: str = "", weight: int = 0,
-        budget: dict[str, Any] | None = None, **kwargs: Any,
+        budget: dict[str, Any] | None = None, stdin: Pipe | None = None, stdout: Pipe | None = None, **kwargs: Any,
     ) -> Any:  # fmt: skip
         """Spawn a child, wait for it, and answer its result. What is not said here is as for `spawn`.
 
@@ -256,7 +262,7 @@ class Process(Asking, Comforts, Handing):
             ChildFailed: it ended without one.
         """
         has = (name, None if pledge is None else pledge.split(), restarts, tools)
-        pid, spawning = 0, self._spawning(program, args, kwargs, has, (qos, weight, budget))
+        pid, spawning = 0, self._spawning(program, args, kwargs, has, (qos, weight, budget, ends_of(stdin, stdout)))
         try:
             pid = await spawning
             ended = await self.wait(pid)

@@ -79,6 +79,7 @@ from prytany.abi.events.notice import (
     NoticeRetried,
     Subject,
 )
+from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -163,6 +164,12 @@ __all__ = [
     "NoticeOpened",
     "NoticeRetried",
     "OperatorCommanded",
+    "PipeAwaited",
+    "PipeClosed",
+    "PipeGiven",
+    "PipeOpened",
+    "PipeRead",
+    "PipeWritten",
     "ProcessAccounted",
     "ProcessContinued",
     "ProcessExeced",

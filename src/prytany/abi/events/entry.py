@@ -62,6 +62,7 @@ from prytany.abi.events.notice import (
     NoticeOpened,
     NoticeRetried,
 )
+from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -161,6 +162,12 @@ Event = (
     | JournalArchived
     | EntriesRemoved
     | ProcessHandedOff
+    | PipeOpened
+    | PipeGiven
+    | PipeAwaited
+    | PipeWritten
+    | PipeRead
+    | PipeClosed
 )
 
 

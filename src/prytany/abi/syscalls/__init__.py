@@ -7,7 +7,7 @@ meaning; arguments are added at the end, with a default. Source of the form: seL
 
 from __future__ import annotations
 
-from prytany.abi.syscalls import call, context, file, handoff, message, model, process, schedule, tool
+from prytany.abi.syscalls import call, context, file, handoff, message, model, pipe, process, schedule, tool
 from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
 
 __all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall", "arguments_type"]
@@ -23,6 +23,7 @@ COMMON_ERRORS: dict[str, str] = {
 
 PLEDGES: dict[str, str] = {
     "proc": "start, wait for and signal processes",
+    "pipe": "write and read streams, and join children by them",
     "ipc": "send and receive messages, within the same run or fleet",
     "model": "ask models, and keep conversations with them",
     "tools": "call tools",
@@ -33,7 +34,7 @@ PLEDGES: dict[str, str] = {
 
 SYSCALLS: tuple[Syscall, ...] = (
     *call.CALLS, *process.CALLS, *message.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
-    *tool.CALLS, *schedule.CALLS, *handoff.CALLS,
+    *tool.CALLS, *schedule.CALLS, *handoff.CALLS, *pipe.CALLS,
 )  # fmt: skip
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

@@ -35,10 +35,13 @@ CALLS = (
                 "of it and all below it: tokens, usd, calls, wall_s, processor_s, and per_minute of the first three",
                 None,
             ),
+            Argument(
+                "ends", "dict[str, Any] | None", "`stdin` and `stdout`: pipes of which the caller has that end", None
+            ),
         ),
         "int",
         {
-            "ENOENT": "no such program",
+            "ENOENT": "no such program, or no such end of a pipe",
             "EACCES": "it lies where the caller may write",
             "EPERM": "the child would have more than its parent",
             "EAGAIN": "the table, the caller's children or the depth is at its bound",

@@ -10,6 +10,7 @@ from prytany.kernel.handlers import (
     incarnation,
     message,
     model,
+    pipe,
     process,
     receiving,
     schedule,
@@ -46,6 +47,11 @@ HANDLERS: dict[str, Handler] = {
     "tool_list": tool.sys_tool_list,
     "agent_schedule": schedule.sys_agent_schedule,
     "agent_handoff": handoff.sys_agent_handoff,
+    "pipe_open": pipe.sys_pipe_open,
+    "pipe_write": pipe.sys_pipe_write,
+    "pipe_read": pipe.sys_pipe_read,
+    "pipe_close": pipe.sys_pipe_close,
+    "pipe_look": pipe.sys_pipe_look,
     "budget_read": schedule.sys_budget_read,
 }
 """One handler a call of the table; a test holds the two to each other."""

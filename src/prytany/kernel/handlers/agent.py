@@ -14,6 +14,7 @@ from prytany.abi.errors import Einval, Eperm
 from prytany.abi.ids import pid_of
 from prytany.abi.names import check_tags
 from prytany.abi.values import pack
+from prytany.kernel.handlers.pipe import given
 from prytany.kernel.handlers.share import granted, lighter, lower
 from prytany.kernel.outcome import Context, Denied, Done
 from prytany.process.process import Process
@@ -42,5 +43,6 @@ def spawn_agent(k: Context, p: Process, a: Any, name: str) -> Done:
         weight=lighter(p, a, agent.weight),
     )  # fmt: skip
     tools = ev.ToolsNarrowed(pid, sorted(agent.tools if a.tools is None else a.tools))
-    events = (spawned, tools, *granted(pid, p.pid, a.budget, agent), ev.ProcessReady(pid, 1))
+    more = (*granted(pid, p.pid, a.budget, agent), *given(k, p, pid, a.ends))
+    events = (spawned, tools, *more, ev.ProcessReady(pid, 1))
     return Done(int(pid), events, contents=(argument,))

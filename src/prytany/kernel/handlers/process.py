@@ -16,6 +16,7 @@ from prytany.abi.syscalls import PLEDGES
 from prytany.abi.values import pack
 from prytany.kernel.handlers.agent import spawn_agent
 from prytany.kernel.handlers.message import abandoned_messages
+from prytany.kernel.handlers.pipe import given
 from prytany.kernel.handlers.share import granted, lighter, lower
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.outcome import Context, Done, Opened, Program
@@ -78,7 +79,8 @@ def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
         fleet=member.fleet, agent=member.agent, tags=p.tags, qos=lower(p, a, p.qos), weight=lighter(p, a, p.weight),
     )  # fmt: skip
     narrowed = k.tools.narrowed(p, pid, a.tools)
-    events = (spawned, *narrowed, *granted(pid, p.pid, a.budget), ev.ProcessReady(pid, 1))
+    more = (*granted(pid, p.pid, a.budget), *given(k, p, pid, a.ends))
+    events = (spawned, *narrowed, *more, ev.ProcessReady(pid, 1))
     return Done(int(pid), events, contents=(argument,), shared=(found.source,))
 
 
