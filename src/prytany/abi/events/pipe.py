@@ -46,6 +46,8 @@ class PipeWritten(msgspec.Struct, array_like=True, frozen=True, tag="pipe.writte
     pipe: int
     chunk: Digest
     size: int
+    shown: bool = False
+    """Nobody else reads it."""
 
 
 class PipeRead(msgspec.Struct, array_like=True, frozen=True, tag="pipe.read/1"):

@@ -67,13 +67,13 @@ def sys_pipe_write(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
         raise Einval(f"a chunk has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     pipe, digest, size = _own(k, p, a.pipe, WRITE, call), k.digest(content), len(content)
     if pipe is None:
-        shown = ev.PipeWritten(p.pid, n, 0, digest, size)
+        shown = ev.PipeWritten(p.pid, n, 0, digest, size, True)
         return Done(None, before=(shown,), contents=(content,), spare=True)
     if pipe.broken:
         raise Epipe(BROKEN, call=call, detail={"cause": BY_PIPE})
     if pipe.writing or not pipe.has_room(size):
         return Opened(pipe.number, (ev.PipeAwaited(p.pid, n, pipe.number, digest, size),), (content,))
-    events: tuple[ev.Event, ...] = (ev.PipeWritten(p.pid, n, pipe.number, digest, size),)
+    events: tuple[ev.Event, ...] = (ev.PipeWritten(p.pid, n, pipe.number, digest, size, pipe.outlet),)
     waiting = next(iter(pipe.reading.values()), None)
     if waiting is not None and not pipe.chunks and waiting.pid != p.pid:
         events += read_events(k, pipe, waiting.pid, waiting.n, digest)

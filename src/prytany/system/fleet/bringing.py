@@ -17,7 +17,7 @@ import msgspec
 
 from prytany.abi.control import Change
 from prytany.abi.errors import Enoent
-from prytany.abi.program import MODULE, Module, pack_program
+from prytany.abi.program import CONVERSATION, MODULE, Module, pack_program
 from prytany.abi.qos import QOS
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.fleets import UNSAID, Agent
@@ -39,7 +39,6 @@ from prytany.system.fleet.variables import marks_of
 from prytany.system.logs import Logs
 from prytany.system.model_prices import look_up_prices
 from prytany.system.programs import find_program
-from prytany.system.sessions import CONVERSATION
 from prytany.system.tools import load_tools
 
 CHAT = "chat"
@@ -387,7 +386,7 @@ def _chat(fleet: ResolvedFleet, agent: ResolvedAgent) -> Program:
         "handoff": {name: fleet.agents[name].about for name in agent.handoff if name != agent.name},
     }
     module = Module("agent_spec", MODULE, f"SPEC = {spec!r}\n".encode())
-    pledge = ["ipc", "model"]
+    pledge = ["ipc", "model", "pipe"]
     pledge += ["tools"] * bool(agent.tools) + ["proc"] * bool(agent.spawns) + ["files.read"] * bool(agent.chat.skills)
     return Program(f"{path}:main", agent.name, pack_program(text, [module]), tuple(sorted(pledge)))
 
