@@ -17,6 +17,8 @@ MAGIC = b"\0prytany.program/1\0"
 CONVERSATION = "Session"
 """The function of a chat agent's program that keeps a conversation with people."""
 MODULE, PACKAGE, NAMESPACE = "module", "package", "namespace"
+CONVERSATION = "Session"
+"""The function of a chat agent's program that keeps a conversation with people."""
 
 
 class Module(msgspec.Struct, array_like=True, frozen=True):

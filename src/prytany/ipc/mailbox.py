@@ -38,6 +38,16 @@ class Mailbox(msgspec.Struct):
         """How many lie in it; those that were put aside are not counted."""
         return len(self.waiting) + len(self.in_hand)
 
+    @property
+    def room(self) -> int:
+        """How many more messages are taken."""
+        return max(0, limits.MAILBOX_MESSAGES_MAX - len(self.waiting) - len(self.in_hand))
+
+    @property
+    def full(self) -> bool:
+        """No further message is taken."""
+        return self.messages >= limits.MAILBOX_MESSAGES_MAX
+
     def give_back(self) -> None:
         """What is in hand goes in front of what waits."""
         if self.in_hand:
@@ -88,6 +98,10 @@ class Post(msgspec.Struct):
         """A message has left a mailbox: whoever waits for room there may go on."""
         if self.lines.of:
             self.lines.room(pid, box.messages)
+
+    def deliver(self, pid: int, message: Message) -> None:
+        """Put a message that others have as well behind what waits for `pid`."""
+        self.own(pid).waiting[message.number] = message
 
 
 def _sent(post: Post, seq: int, e: ev.MessageSent) -> None:
@@ -148,7 +162,12 @@ def _dead(post: Post, seq: int, e: ev.MessageDead) -> None:
 def _begins_again(
     post: Post,
     seq: int,
-    e: ev.ProcessFailed | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted | ev.ProcessHandedOff,
+    e: ev.ProcessFailed
+    | ev.ProcessCycled
+    | ev.ProcessExeced
+    | ev.ProcessUpgraded
+    | ev.ProcessReverted
+    | ev.ProcessHandedOff,
 ) -> None:
     # Whoever runs next knows nothing of what was in hand.
     post.choosy.pop(e.pid, None)
@@ -192,6 +211,7 @@ FOLDS: dict[type, Callable[[Post, int, ev.Event], None]] = {
     ev.MessageDone: _done,  # type: ignore[dict-item]
     ev.MessageDead: _dead,  # type: ignore[dict-item]
     ev.ProcessFailed: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessCycled: _begins_again,  # type: ignore[dict-item]
     ev.ProcessExeced: _begins_again,  # type: ignore[dict-item]
     ev.ProcessUpgraded: _begins_again,  # type: ignore[dict-item]
     ev.ProcessReverted: _begins_again,  # type: ignore[dict-item]

@@ -319,6 +319,7 @@ FOLDS: dict[type, Callable[[Pipes, int, ev.Event], None]] = {
     ev.ProcessReverted: _ends(Pipes.begins_again),
     ev.ProcessHandedOff: _ends(Pipes.begins_again),
     ev.ProcessFailed: _ends(Pipes.failed),
+    ev.ProcessCycled: _ends(Pipes.failed),
     ev.ProcessExited: _ends(Pipes.ended),
     ev.ProcessReaped: Pipes.on_reaped,  # type: ignore[dict-item]
 }

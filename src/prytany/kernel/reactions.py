@@ -10,6 +10,7 @@ from prytany.abi import events as ev
 from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
+from prytany.kernel.deadlocks import Deadlocks
 from prytany.kernel.effects import Effects
 from prytany.kernel.effects.running import ENDLESS
 from prytany.kernel.exceeding import Exceeding
@@ -27,6 +28,7 @@ from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.simple_reactions import SIMPLE
+from prytany.kernel.waiting.needs import NEEDS
 from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
@@ -90,7 +92,7 @@ class Reactions:
         self._watch = watch
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
-        self.pressure = MemoryPressure(kernel)
+        self.pressure, self.deadlocks = MemoryPressure(kernel), Deadlocks(kernel)
         self._in = LettingIn(kernel, self.pressure.holds)
         self.fill, self.line_up = self._in.fill, self._in.line_up
 
@@ -156,6 +158,8 @@ class Reactions:
             self._k.effects.start(process, e.n, e.call, entry.work)
         if e.pid not in self._k.workers.live and not process.idle:
             self.come_back(e.pid)  # stopped and continued meanwhile: before this was durable, it could not come
+        if e.call in NEEDS:
+            self.deadlocks.look(e.pid)
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
@@ -166,6 +170,8 @@ class Reactions:
         if process is not None and process.alive:
             self._place(process)
             self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
+            if process.open:
+                self.deadlocks.told(e.pid)
         self._k.admission.fill()
 
     def on_tool_started(self, entry: Durable, e: ev.ToolStarted) -> None:
@@ -318,7 +324,7 @@ class Reactions:
         self.fill()
         self._k.notices.news()
 
-    def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
+    def on_failed(self, entry: Durable, e: ev.ProcessFailed | ev.ProcessCycled) -> None:
         """An incarnation is gone, and the next waits for its time."""
         self._k.effects.cancel_all(e.pid)
         self._k.model_turns.left_all(e.pid)
@@ -385,6 +391,7 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessPaused: Reactions.on_stopped,
     ev.ProcessExited: Reactions.on_exited,
     ev.ProcessFailed: Reactions.on_failed,
+    ev.ProcessCycled: Reactions.on_failed,
     ev.ProcessExeced: Reactions.on_begun_again,
     ev.ProcessUpgraded: Reactions.on_begun_again,
     ev.ProcessReverted: Reactions.on_begun_again,

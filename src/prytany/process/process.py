@@ -32,6 +32,9 @@ WAITS = {
     "message_next": "message",
     "message_call": "reply",
     "message_send": "room",
+    "lock_acquire": "lock",
+    "segment_wait": "segment",
+    "group_wait": "children",
     "pipe_read": "input",
     "pipe_write": "room in a pipe",
 }
@@ -275,6 +278,8 @@ class Process(msgspec.Struct, array_like=True):
         """Whether it does anything: it runs, and not all that it has asked for waits for others or for a person."""
         if self.state is not State.RUNNING:
             return False
+        if not self.busy:
+            return not self.open
         for n, call in self.open.items():
             if not call.waits and n not in self.incidents and not call.doubt:
                 return True

@@ -66,6 +66,8 @@ class Fleets(msgspec.Struct):
     next_notice: int = 1
     news: int = 0
     """Counts what came up that people may have to be told of."""
+    gone: int = 0
+    """The one that was forgotten last."""
 
     def fleet_of(self, pid: int) -> Fleet | None:
         """The fleet of a process."""
@@ -157,6 +159,7 @@ class Fleets(msgspec.Struct):
             for agent in fleet.failing:
                 self.suspects.pop(f"{fleet.number}/{agent}", None)
             del self.fleets[fleet.number]
+            self.gone = fleet.number
 
     def _forget_models(self, fleet: Fleet) -> None:
         for name in fleet.models.values():

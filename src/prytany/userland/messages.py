@@ -27,6 +27,12 @@ class Received:
         """What a loop over `proc.messages()` replies to it when it asks for the next."""
         self.finished = False
         """It was finished with, or rejected."""
+        self.topic: str = value.get("topic", "")
+        """Of an event, which `sender` published; "" where it is a message."""
+        self.event: int = value.get("number", 0)
+        """The number of the event in its scope, as `Process.publish` answered it; 0 where it is none."""
+        self.published_ns: int = value.get("time_ns", 0)
+        """When, nanoseconds since 1970."""
 
     async def reply(self, body: Any = None) -> bool:
         """Answer it, before it is done. False where nobody waits (any more)."""
@@ -43,7 +49,8 @@ class Received:
         self.finished = True
 
     def __repr__(self) -> str:
-        return f"Received({self.number}, from {self.sender}, {self.type!r})"
+        of = f" of {self.topic!r}" if self.topic else ""
+        return f"Received({self.number}, from {self.sender}, {self.type!r}{of})"
 
 
 class Messages:

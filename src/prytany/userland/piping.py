@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, Final, Self
 
 from prytany.userland.calls import Calls
 
+NO_ENDS: Final[Mapping[str, int]] = MappingProxyType({})
 Call = Callable[[str, tuple[Any, ...]], Awaitable[Any]]
 
 

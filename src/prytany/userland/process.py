@@ -17,12 +17,19 @@ from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
 from prytany.userland.handing import Handed, Handing
 from prytany.userland.history import History
+from prytany.userland.locking import Locking
 from prytany.userland.messages import Messages, Received
-from prytany.userland.piping import Pipe, Piping, ends_of
+from prytany.userland.piping import NO_ENDS, Pipe, Piping, ends_of
+from prytany.userland.shared import Shared
+from prytany.userland.supervising import Supervising
 from prytany.userland.tools import Tools
+from prytany.userland.topics import Topics
 
 Fields = Mapping[str, str | int | float | bool | None]
 NO_FIELDS: Final[Fields] = MappingProxyType({})
+
+NOT_SAID = ("", -1, 0)
+"""Of how a child is supervised."""
 TIDY_S = 5.0
 """How long a child of a cancelled `run` may tidy up."""
 
@@ -90,7 +97,7 @@ def _receiving(timeout_ms: int, type: str | Sequence[str], sender: int, fields: 
     return (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
 
 
-class Process(Asking, Comforts, Handing, Piping):
+class Process(Asking, Comforts, Handing, Locking, Piping, Supervising, Topics):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class
@@ -113,6 +120,7 @@ class Process(Asking, Comforts, Handing, Piping):
         self.files = Files(self.calls)
         self.history = History(start)
         self.tools = Tools(self.calls)
+        self.shared = Shared(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         """0 where the operator started it."""
@@ -207,7 +215,8 @@ class Process(Asking, Comforts, Handing, Piping):
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
         restarts: int = 0, tools: list[str] | None = None, qos: str = "", weight: int = 0,
-        budget: dict[str, Any] | None = None, stdin: Pipe | None = None, stdout: Pipe | None = None, **kwargs: Any,
+        budget: dict[str, Any] | None = None, restart: str = "", shutdown_ms: int = -1, progress_ms: int = 0,
+        stdin: Pipe | None = None, stdout: Pipe | None = None, **kwargs: Any,
     ) -> int:  # fmt: skip
         """Start a child and answer its pid; it runs when there is a place for it.
 
@@ -222,6 +231,10 @@ class Process(Asking, Comforts, Handing, Piping):
             weight: its share beside others of its class, never above the caller's.
             budget: what it and all below it may take: `{"tokens": 10_000, "usd": 0.5, "calls": 20, "wall_s": 60}`, and
                 `processor_s`; the first three within a minute too, in `per_minute`.
+            restart: this process supervises it, as `supervise` says: `permanent` is begun again however it ends,
+                `transient` when it fails, `temporary` never.
+            shutdown_ms: of such a child, what it has between TERM and KILL when it is ended; 5,000, where not said.
+            progress_ms: it fails when it does nothing of its own for so long, unless the kernel makes it wait.
             stdin: a pipe that it reads as its standard input.
             stdout: a pipe that it writes as its standard output.
             kwargs: its keyword arguments; plain data.
@@ -229,20 +242,28 @@ class Process(Asking, Comforts, Handing, Piping):
         Raises:
             Enoent: there is no such program.
             Eperm: it would have more than its parent, or `proc` is not pledged.
-            Eagain: there are too many processes, or children of this one.
+            Eagain: there are too many processes, or children of this one; or this one is being ended.
         """
         has = (name, None if pledge is None else pledge.split(), restarts, tools)
-        return await self._spawning(program, args, kwargs, has, (qos, weight, budget, ends_of(stdin, stdout)))
+        return await self._spawning(
+            program,
+            args,
+            kwargs,
+            has,
+            (qos, weight, budget),
+            (restart, shutdown_ms, progress_ms),
+            ends_of(stdin, stdout),
+        )
 
     def _spawning(
         self, program: Callable[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any],
-        has: tuple[object, ...], takes: tuple[object, ...],
+        has: tuple[object, ...], takes: tuple[object, ...], kept: tuple[object, ...] = NOT_SAID,
+        ends: Mapping[str, int] = NO_ENDS,
     ) -> Awaitable[int]:  # fmt: skip
         target = program if isinstance(program, str) else f":{program.__qualname__}"
         # What is not said is not recorded: journals of before have calls without it.
-        *own, ends = takes
-        more = takes if ends else own if any(own) else ()
-        return self._call("process_spawn", (target, list(args), kwargs, *has, *more))
+        said = (*takes, *kept) if ends or kept != NOT_SAID else takes if any(takes) else ()
+        return self._call("process_spawn", (target, list(args), kwargs, *has, *said, *([dict(ends)] if ends else ())))
 
     async def wait(self, pid: int) -> Exit:
         """Wait until a child has ended, and take it off the table. Raises Echild where there is none, or no more."""
@@ -262,7 +283,10 @@ class Process(Asking, Comforts, Handing, Piping):
             ChildFailed: it ended without one.
         """
         has = (name, None if pledge is None else pledge.split(), restarts, tools)
-        pid, spawning = 0, self._spawning(program, args, kwargs, has, (qos, weight, budget, ends_of(stdin, stdout)))
+        pid, spawning = (
+            0,
+            self._spawning(program, args, kwargs, has, (qos, weight, budget), NOT_SAID, ends_of(stdin, stdout)),
+        )
         try:
             pid = await spawning
             ended = await self.wait(pid)

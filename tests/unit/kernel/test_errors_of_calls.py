@@ -189,6 +189,21 @@ async def spawn_a_tool_that_was_not_granted(w: World, m: pytest.MonkeyPatch) -> 
     return await w.met("process_spawn", "program", [], {}, "", None, 0, ["shop.none"])
 
 
+async def wait_for_a_lock_of_another(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("lock_acquire", ["a"], [], by=w.child_) == ""
+    return await w.met("lock_acquire", ["a"], [], 0, 1)
+
+
+async def wait_for_ones_own_lock(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("lock_acquire", ["a"], []) == ""
+    return await w.met("lock_acquire", [], ["a"])
+
+
+async def delete_another_version(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("segment_write", "x", 1) == ""
+    return await w.met("segment_delete", "x", 2)
+
+
 def hands_over(agent: str, *more: Any, told: bool = False, **bounds: int) -> Way:
     """An agent of a fleet hands over to another, or to itself."""
 
@@ -215,7 +230,7 @@ async def write_what_nobody_reads(w: World, m: pytest.MonkeyPatch) -> str:
 async def read_what_was_lost(w: World, m: pytest.MonkeyPatch) -> str:
     bounded(m, PIPE_KEPT_MAX=0)
     _, number = await w.ask(w.parent, "pipe_open")
-    more: tuple[Any, ...] = ({}, "", ["pipe"], 1, None, "", 0, None, {"stdin": number})
+    more: tuple[Any, ...] = ({}, "", ["pipe"], 1, None, "", 0, None, "", -1, 0, {"stdin": number})
     _, pid = await w.ask(w.parent, "process_spawn", "program", [], *more)
     for _ in range(2):
         await w.ask(w.parent, "pipe_write", "x", number)
@@ -226,6 +241,18 @@ async def read_what_was_lost(w: World, m: pytest.MonkeyPatch) -> str:
         while w.puppets[pid] is failing:
             await one_turn()
     return await w.met("pipe_read", by=w.puppets[pid])
+
+
+async def read_what_only_it_writes(w: World, m: pytest.MonkeyPatch) -> str:
+    _, number = await w.ask(w.parent, "pipe_open")
+    return await w.met("pipe_read", number)
+
+
+async def write_what_only_it_reads(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, PIPE_CHUNKS_MAX=1)
+    _, number = await w.ask(w.parent, "pipe_open")
+    await w.ask(w.parent, "pipe_write", "x", number)
+    return await w.met("pipe_write", "x", number)
 
 
 async def join_twice(w: World, m: pytest.MonkeyPatch) -> str:
@@ -239,6 +266,8 @@ WAYS: list[tuple[str, str, Way]] = [
     ("pipe_open", "EAGAIN", makes("pipe_open", PIPES_MAX=0)),
     ("pipe_write", "ENOENT", makes("pipe_write", "x", NOBODY)),
     ("pipe_write", "EPIPE", write_what_nobody_reads),
+    ("pipe_write", "EDEADLK", write_what_only_it_reads),
+    ("pipe_read", "EDEADLK", read_what_only_it_writes),
     ("pipe_read", "ENOENT", makes("pipe_read", NOBODY)),
     ("pipe_read", "EPIPE", read_what_was_lost),
     ("pipe_close", "ENOENT", makes("pipe_close", NOBODY)),
@@ -337,6 +366,31 @@ WAYS: list[tuple[str, str, Way]] = [
     ("agent_schedule", "ESRCH", makes("agent_schedule", NOBODY)),
     ("agent_schedule", "EPERM", schedule_a_stranger),
     ("agent_schedule", "EPERM", makes("agent_schedule", 0, "interactive")),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", [], [])),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["a"], ["a"])),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["a"], ["b"], 1)),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["a"], [], -1)),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["a"], [], 0, -1)),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["\N{SNOWMAN}" * 43], [])),
+    ("lock_acquire", "EAGAIN", makes("lock_acquire", ["a"], [], LOCKS_MAX=0)),
+    ("lock_acquire", "EAGAIN", makes("lock_acquire", ["a"], [], 2, SEMAPHORES_MAX=0)),
+    ("lock_acquire", "ETIMEDOUT", wait_for_a_lock_of_another),
+    ("lock_acquire", "EDEADLK", wait_for_ones_own_lock),
+    ("segment_read", "EINVAL", makes("segment_read", "")),
+    ("segment_read", "ENOENT", makes("segment_read", "x")),
+    ("segment_write", "EINVAL", makes("segment_write", "x", 1, -2)),
+    ("segment_write", "EINVAL", makes("segment_write", "x", b"\0" * limits.SEGMENT_BYTES_MAX)),
+    ("segment_write", "EBUSY", makes("segment_write", "x", 1, 1)),
+    ("segment_write", "EDQUOT", makes("segment_write", "x", 1, SEGMENTS_MAX=0)),
+    ("segment_write", "EDQUOT", makes("segment_write", "x", 1, SEGMENTS_BYTES_MAX=1)),
+    ("segment_wait", "EINVAL", makes("segment_wait", "x", -1)),
+    ("segment_wait", "ETIMEDOUT", makes("segment_wait", "x", 0, 1)),
+    ("segment_wait", "EAGAIN", makes("segment_wait", "x", SEGMENT_QUEUE_MAX=0)),
+    ("segment_delete", "EINVAL", makes("segment_delete", "x", -2)),
+    ("segment_delete", "ENOENT", makes("segment_delete", "x")),
+    ("segment_delete", "EBUSY", delete_another_version),
+    ("segment_list", "EINVAL", makes("segment_list", "x" * 129)),
+    ("topic_subscribe", "EAGAIN", makes("topic_subscribe", "a.*", SUBSCRIPTIONS_MAX=0)),
 ]
 
 
@@ -380,7 +434,11 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "model_chat": (WAITS,), "model_embed": (["wait"],), "context_open": ([],), "context_append": (1, USER),
     "context_fork": (1, b"an earlier node"), "context_read": (1,), "context_close": (1,), "file_read": ("/x",),
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
-    "agent_schedule": (), "budget_read": (), "agent_handoff": ("two",), "pipe_open": (), "pipe_write": ("x",),
+    "agent_schedule": (), "budget_read": (), "lock_acquire": (["a"], []), "lock_release": (1,),
+    "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
+    "segment_list": (), "agent_handoff": ("two",), "process_supervise": ("one_for_one",),
+    "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",), "topic_unsubscribe": ("a.*",),
+    "pipe_open": (), "pipe_write": ("x",),
     "pipe_read": (), "pipe_close": (), "pipe_look": (1,),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
@@ -451,6 +509,7 @@ def test_a_call_that_is_cancelled_before_it_had_a_result_is_ecanceled(tmp_path: 
     async def body(w: World) -> dict[str, str]:
         await w.context("one", "two")
         met: dict[str, str] = {}
+        assert await w.met("lock_acquire", ["a"], [], by=w.child_) == ""
         for call in TABLE:
             if call in ("process_spawn", "message_send"):
                 continue  # of a program that is known, and where there is room, it has its result at once

@@ -44,6 +44,7 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
     MessageAdmitted,
     MessageAwaited,
@@ -98,8 +99,28 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
+)
 
 __all__ = [
     "HELD",
@@ -125,12 +146,17 @@ __all__ = [
     "CallsDenied",
     "ChannelDeclared",
     "ChannelWithdrawn",
+    "ChildDropped",
+    "ChildRestarted",
+    "ChildSupervised",
+    "ChildTold",
     "ContentForgotten",
     "ContextAppended",
     "ContextAsked",
     "ContextClosed",
     "ContextForked",
     "ContextOpened",
+    "DeadlockFound",
     "Digest",
     "EntriesRemoved",
     "Entry",
@@ -143,6 +169,9 @@ __all__ = [
     "JournalArchived",
     "KernelStarted",
     "LimitNeared",
+    "LockClaimed",
+    "LockGranted",
+    "LockReleased",
     "MessageAdmitted",
     "MessageAwaited",
     "MessageDead",
@@ -172,11 +201,13 @@ __all__ = [
     "PipeWritten",
     "ProcessAccounted",
     "ProcessContinued",
+    "ProcessCycled",
     "ProcessExeced",
     "ProcessExited",
     "ProcessFailed",
     "ProcessHandedOff",
     "ProcessPaused",
+    "ProcessPostponed",
     "ProcessReady",
     "ProcessReaped",
     "ProcessReverted",
@@ -187,6 +218,9 @@ __all__ = [
     "ProcessUpgraded",
     "ProcessUpgrading",
     "ProcessWarned",
+    "SegmentAwaited",
+    "SegmentDeleted",
+    "SegmentWritten",
     "SessionClosed",
     "SessionClosing",
     "SessionKept",
@@ -197,6 +231,15 @@ __all__ = [
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",
+    "TopicHanded",
+    "TopicMissed",
+    "TopicPublished",
+    "TopicRefilled",
+    "TopicSubscribed",
+    "TopicUnsubscribed",
+    "TreeDeclared",
+    "TreeEnding",
+    "TreeSettled",
     "decode_entry",
     "encode_entry",
 ]

@@ -42,6 +42,7 @@ _TYPES: dict[str, Any] = {
     "list[str]": list[str],
     "list[str] | None": list[str] | None,
     "dict[str, Any]": dict[str, Any],
+    "dict[str, int]": dict[str, int],
     "dict[str, Any] | None": dict[str, Any] | None,
     "list[dict[str, Any]]": list[dict[str, Any]],
 }

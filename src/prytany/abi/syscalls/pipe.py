@@ -5,6 +5,7 @@ from __future__ import annotations
 from prytany.abi.syscalls.form import Argument, Syscall
 
 _ABSENT = "the caller has no such end of a pipe, or has closed it"
+_CIRCLE = "those at the other end wait for the caller in turn, or are the caller alone"
 
 CALLS = (
     Syscall(
@@ -31,7 +32,7 @@ CALLS = (
             Argument("pipe", "int", "its number; 0 is the caller's standard output", 0),
         ),
         "None",
-        {"ENOENT": _ABSENT, "EPIPE": "nobody reads it any more"},
+        {"ENOENT": _ABSENT, "EPIPE": "nobody reads it any more", "EDEADLK": _CIRCLE},
         "Write a chunk; waits while the pipe is full. Where standard output is no pipe, people are shown it.",
     ),
     Syscall(
@@ -39,7 +40,11 @@ CALLS = (
         "pipe",
         (Argument("pipe", "int", "its number; 0 is the caller's standard input", 0),),
         "dict[str, Any]",
-        {"ENOENT": _ABSENT, "EPIPE": "what it had read before it failed was too much to be given again"},
+        {
+            "ENOENT": _ABSENT,
+            "EPIPE": "what it had read before it failed was too much to be given again",
+            "EDEADLK": _CIRCLE,
+        },
         "Read the oldest chunk, as `data`; waits while there is none. Without `data` it is the end: nobody writes it.",
     ),
     Syscall(

@@ -36,6 +36,14 @@ CALLS = (
                 None,
             ),
             Argument(
+                "restart",
+                "str",
+                "permanent, transient or temporary: the caller supervises it; empty is by `restarts` alone",
+                "",
+            ),
+            Argument("shutdown_ms", "int", "between TERM and KILL when the caller ends it; -1 is the default", -1),
+            Argument("progress_ms", "int", "it fails when it does nothing of its own for so long; 0 is any time", 0),
+            Argument(
                 "ends", "dict[str, Any] | None", "`stdin` and `stdout`: pipes of which the caller has that end", None
             ),
         ),
@@ -44,7 +52,7 @@ CALLS = (
             "ENOENT": "no such program, or no such end of a pipe",
             "EACCES": "it lies where the caller may write",
             "EPERM": "the child would have more than its parent",
-            "EAGAIN": "the table, the caller's children or the depth is at its bound",
+            "EAGAIN": "the table, the caller's children or the depth is at its bound; or the caller is being ended",
         },
         "Start a child process and answer its pid at once; it runs when there is a place for it.",
     ),

@@ -35,7 +35,7 @@ from prytany.process.process import Process
 
 Effect = Callable[[Process, int, Any], Awaitable[Any]]
 """Of an open call, by its process, its number and its arguments; what it gives is the result."""
-ENDLESS = frozenset({"message_receive", "message_next", "message_call", "message_send"})
+ENDLESS = frozenset({"message_receive", "message_next", "message_call", "message_send", "lock_acquire", "segment_wait"})
 """Calls whose subject is the time at which they are given up; 0 for never."""
 
 

@@ -8,14 +8,18 @@ from prytany.kernel.handlers import (
     file,
     handoff,
     incarnation,
+    lock,
     message,
     model,
     pipe,
     process,
     receiving,
     schedule,
+    segment,
+    supervise,
     tool,
-)
+    topic,
+)  # fmt: skip
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -53,5 +57,16 @@ HANDLERS: dict[str, Handler] = {
     "pipe_close": pipe.sys_pipe_close,
     "pipe_look": pipe.sys_pipe_look,
     "budget_read": schedule.sys_budget_read,
+    "lock_acquire": lock.sys_lock_acquire,
+    "lock_release": lock.sys_lock_release,
+    "segment_read": segment.sys_segment_read,
+    "segment_write": segment.sys_segment_write,
+    "segment_wait": segment.sys_segment_wait,
+    "segment_delete": segment.sys_segment_delete,
+    "segment_list": segment.sys_segment_list,
+    "process_supervise": supervise.sys_process_supervise,
+    "topic_publish": topic.sys_topic_publish,
+    "topic_subscribe": topic.sys_topic_subscribe,
+    "topic_unsubscribe": topic.sys_topic_unsubscribe,
 }
 """One handler a call of the table; a test holds the two to each other."""

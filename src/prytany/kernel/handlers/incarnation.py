@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from prytany.abi import events as ev
-from prytany.abi import limits
 from prytany.abi.errors import Einval
 from prytany.abi.values import pack
+from prytany.kernel.handlers.judging import End, again, supervised_end
 from prytany.kernel.handlers.message import check_state, failed_messages
 from prytany.kernel.handlers.pipe import BY_PIPE
 from prytany.kernel.handlers.process import exit_events, raised, session_end
 from prytany.kernel.outcome import Context, Ended, Program
 from prytany.process.process import Process, State
+from prytany.supervision.strategies import pause_ms
 
 ENDED_BY_PIPE = 128 + 13
 """As a shell has it of who ends by SIGPIPE."""
@@ -21,20 +22,20 @@ Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 
 def end_events(k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0) -> Decided:
     """The end of an incarnation that was not killed. It failed if its status says so and no signal asked for it."""
-    if not status or p.asked:
-        return exit_events(k, p, status, signal, reason, left, cpu_us)
-    if p.previous:
+    end = End(status, signal, reason, left, cpu_us, failed=bool(status) and not p.asked)
+    if end.failed and p.previous:
         reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
         return (*charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
-    if p.failures >= p.restarts:
-        return exit_events(k, p, status, signal, reason, left, cpu_us, failed=True)
-    events, contents = failed_messages(k, p)
-    pause_ms = min(limits.RESTART_BACKOFF_MS << min(p.failures, 20), limits.RESTART_BACKOFF_MS_MAX)
-    until_ns = k.now_ns() + pause_ms * 1_000_000
-    failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
-    # What it failed at may be what the new version mends, so it does not wait for the end of that message.
-    moved = (ev.ProcessUpgraded(p.pid, p.pending, 0, p.pending_program),) if p.pending else ()
-    return (*events, *charges(k, p), failed, *moved), (*contents, left) if left else contents
+    return judged(k, p, end)
+
+
+def judged(k: Context, p: Process, end: End) -> Decided:
+    """What the end of an incarnation leads to: by its supervisor, or else by how many restarts it was given."""
+    if (decided := supervised_end(k, p, end)) is not None:
+        return decided
+    if not end.failed or p.failures >= p.restarts:
+        return exit_events(k, p, end.status, end.signal, end.reason, end.left, end.cpu_us, failed=end.failed)
+    return again(k, p, end, k.now_ns() + pause_ms(p.failures, p.seed, p.incarnation) * 1_000_000)
 
 
 def charges(k: Context, p: Process) -> tuple[ev.Event, ...]:

@@ -132,8 +132,8 @@ def send_events(
     if len(content) > limits.MESSAGE_BYTES_MAX + _ENVELOPE_BYTES:
         raise Einval(f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     digest = k.digest(content)
-    by = taker(k, receiver, kind, sender, body)
-    if by:
+    # Where something is about to be handed out, this comes behind it (`topic_fills`).
+    if receiver.pid not in k.state.topics.handing and (by := taker(k, receiver, kind, sender, body)):
         sent = ev.MessageSent(number, sender, receiver.pid, kind, digest, n)
         return Sent((sent, *hand(receiver, by, number, digest)), (content,), number)
     room = room_of(k, receiver)

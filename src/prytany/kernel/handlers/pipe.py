@@ -83,11 +83,12 @@ def sys_pipe_write(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
 def read_events(k: Context, pipe: Pipe, pid: int, n: int, digest: bytes) -> tuple[ev.Event, ...]:
     """The oldest chunk goes to a call that waits for it."""
     reader = k.table.require(pid)
-    return _read(pipe, reader, n), ev.CallClosed(pid, n, "", digest, reader.tail)
+    return _read(k, pipe, reader, n), ev.CallClosed(pid, n, "", digest, reader.tail)
 
 
-def _read(pipe: Pipe, reader: Process, n: int) -> ev.PipeRead:
-    return ev.PipeRead(reader.pid, n, pipe.number, reader.restarts > reader.failures)
+def _read(k: Context, pipe: Pipe, reader: Process, n: int) -> ev.PipeRead:
+    again = reader.restarts > reader.failures or reader.pid in k.state.trees.children
+    return ev.PipeRead(reader.pid, n, pipe.number, again)
 
 
 def sys_pipe_read(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
@@ -100,7 +101,7 @@ def sys_pipe_read(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
         raise Epipe("what was read before it failed cannot be given again", call=call, detail={"cause": "lost"})
     if pipe.chunks and not pipe.reading:
         chunk = next(iter(pipe.chunks.values()))
-        return Done(msgspec.Raw(k.content(chunk.body, chunk.seq)), before=(_read(pipe, p, n),))
+        return Done(msgspec.Raw(k.content(chunk.body, chunk.seq)), before=(_read(k, pipe, p, n),))
     if not (pipe.chunks or pipe.writers or pipe.writing):
         return Done(END)
     return Opened(pipe.number, (ev.PipeAwaited(p.pid, n, pipe.number),))

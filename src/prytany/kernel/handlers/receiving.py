@@ -5,7 +5,7 @@ What a call asks of a body's fields is held against digests: it is recorded, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -139,15 +139,19 @@ def _body_has(k: Context, body: Any, wanted: Mapping[str, bytes]) -> bool:
     return all(name in names and _field(k, fields[name]) == digest for name, digest in wanted.items())
 
 
-def taker(k: Context, receiver: Process, kind: str, sender: int, body: Any) -> int:
-    """The oldest call of `receiver` that waits for such a message; 0 for none. Costs as many as wait."""
+def taker(
+    k: Context, receiver: Process, kind: str, sender: int, body: Any, but: Collection[int] = ()
+) -> int:  # fmt: skip
+    """The oldest call of `receiver` that waits for such a message, `but` for these; 0: none. Costs as many as wait."""
     box = k.post.boxes.get(receiver.pid)
-    any_message = box.awaiting if box is not None and box.awaiting in receiver.open else 0
+    any_message = box.awaiting if box is not None and box.awaiting in receiver.open and box.awaiting not in but else 0
     choosy = k.post.choosy
     if choosy and (waiting := choosy.get(receiver.pid)) is not None:
         for n, wanted in waiting.items():
             if any_message and any_message < n:
                 break
+            if n in but:
+                continue
             if wanted.heads(kind, sender) and (not wanted.fields or _body_has(k, body, wanted.fields)):
                 return n
     return any_message
@@ -160,7 +164,7 @@ def hand(receiver: Process, n: int, number: int, digest: bytes) -> tuple[ev.Even
 
 def _taken(k: Context, p: Process, n: int, message: Message, first: Decided) -> Done:
     taken = ev.MessageTaken(p.pid, message.number, n)
-    return Done(msgspec.Raw(_content(k, message)), (*first[0], taken), (), first[1], spare=True)
+    return Done(msgspec.Raw(_content(message, k.content)), (*first[0], taken), (), first[1], spare=True)
 
 
 def _admitted(k: Context, p: Process, n: int, message: Message, first: Decided) -> Done:
@@ -185,9 +189,42 @@ def _check_hand(p: Process, in_hand: int, call: str) -> None:
         raise Eagain(f"{in_hand} messages are in hand; finish with some", call=call)
 
 
-def _content(k: Context, message: Message) -> bytes:
+def hand_out(k: Context, p: Process, numbers: Sequence[int], read: Callable[[bytes, int], bytes]) -> Decided:
+    """Hand `p` what its calls wait for, of the messages that have come into its mailbox.
+
+    Args:
+        k: the kernel.
+        p: the receiver.
+        numbers: the messages that have come; what was sent to it since is looked at too, behind them.
+        read: gives content by its digest and the entry that names it.
+    """
+    waiting = k.post.box(p.pid).waiting
+    came = [waiting[number] for number in numbers if number in waiting]
+    since, behind = max(numbers, default=0), len(came)
+    for message in reversed(waiting.values()):
+        if message.number > since:
+            came.insert(behind, message)
+        elif message.number not in numbers:
+            break
+    events: list[ev.Event] = []
+    contents: list[bytes] = []
+    used: list[int] = []
+    for message in came:
+        content = _content(message, read)
+        body = msgspec.msgpack.decode(content)["body"] if p.pid in k.post.choosy else None
+        by = taker(k, p, message.kind, message.sender, body, used)
+        if by:
+            used.append(by)
+            events += hand(p, by, message.number, k.digest(content) if message.attempts else message.body)
+            contents.append(content)
+            if len(used) == len(p.open):
+                break
+    return tuple(events), tuple(contents)
+
+
+def _content(message: Message, read: Callable[[bytes, int], bytes]) -> bytes:
     """What the receiver is handed: what was sent, with the attempt that this is."""
-    content = k.content(message.body, message.seq)
+    content = read(message.body, message.seq)
     if not message.attempts:
         return content
     return pack({**msgspec.msgpack.decode(content), "attempt": message.attempts + 1})
@@ -202,7 +239,7 @@ def return_cancelled(k: Context, p: Process, n: int) -> Decided:
         return (), ()
     returned = ev.MessageReturned(p.pid, message.number)
     message = msgspec.structs.replace(message, attempts=message.attempts - 1)
-    content = _content(k, message)
+    content = _content(message, k.content)
     by = taker(k, p, message.kind, message.sender, msgspec.msgpack.decode(content)["body"])
     if not by:
         return (returned,), ()
