@@ -109,4 +109,6 @@ def _budget(k: Context, p: Process, agent: ev.AgentDeclared) -> tuple[ev.Event, 
         return ()
     tree = agent.budget_tree and k.budgets.get(tree_account(p.pid)) is None
     account = tree_account(p.pid) if tree else process_account(p.pid)
-    return (ev.BudgetGranted(account, budget.total, budget.minute, p.pid),)
+    before = k.budgets.laid_by.get(account, {}).get(agent.name)
+    bounds = (budget.total, budget.minute) if before is None else (before.total, before.minute)
+    return (ev.BudgetGranted(account, *bounds, p.pid),)
