@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random  # noqa: TID251 seeded
 from typing import Any
 
 import pytest
@@ -376,3 +377,42 @@ def test_a_run_of_a_child_can_be_given_ends() -> None:
         raise ValueError("no")
 
     assert result(world(**{**PROGRAMS, "root": root, "fails": fails})) == ["a"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_machine_that_goes_out_again_and_again_in_the_end_has_passed_everything_on(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(seed)
+    monkeypatch.setattr(limits, "PIPE_CHUNKS_MAX", chance.randint(1, 4))
+    counts_by = [chance.randint(0, 12) for _ in range(3)]
+
+    async def root(proc: Process) -> Any:
+        first, second = await proc.pipe(), await proc.pipe()
+        writers = [await proc.spawn("names", name, count, stdout=first) for name, count in enumerate(counts_by)]
+        between = [await proc.spawn("passes", stdin=first, stdout=second) for _ in range(2)]
+        reader = await proc.spawn("collects", stdin=second)
+        await first.close()
+        await second.close()
+        ended = [await proc.wait(pid) for pid in (*writers, *between)]
+        return [[end.status for end in ended], (await proc.wait(reader)).result]
+
+    async def names(proc: Process, name: int, count: int) -> None:
+        for n in range(count):
+            if n % 3 == name:
+                await proc.sleep(0.1)
+            await proc.stdout.write([name, n])
+
+    async def passes(proc: Process) -> None:
+        async for chunk in proc.stdin:
+            await proc.stdout.write(chunk)
+
+    shard = world(root=root, names=names, passes=passes, collects=collects)
+    ended, last = None, 1
+    while ended is None:
+        last += chance.randint(1, 12)
+        ended = run(shard, stop_at=last if chance.random() < 0.9 else 0)
+    shard.loop.close()
+    statuses, got = ended["result"]
+    assert statuses == [0] * 5
+    assert sorted(got) == sorted([name, n] for name, count in enumerate(counts_by) for n in range(count))
