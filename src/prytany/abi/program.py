@@ -14,8 +14,6 @@ import msgspec
 from prytany.abi.errors import Einval
 
 MAGIC = b"\0prytany.program/1\0"
-CONVERSATION = "Session"
-"""The function of a chat agent's program that keeps a conversation with people."""
 MODULE, PACKAGE, NAMESPACE = "module", "package", "namespace"
 CONVERSATION = "Session"
 """The function of a chat agent's program that keeps a conversation with people."""
