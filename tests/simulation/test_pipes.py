@@ -348,9 +348,16 @@ def test_a_process_has_as_many_pipes_as_it_may_and_those_that_nobody_has_are_gon
             await proc.pipe()
         await pipes[0].close()
         await proc.pipe()
+        await pipes[1].output.write("x")
+        reader = await proc.spawn("one", stdin=pipes[1], restarts=1)
+        await proc.wait(reader)
         return caught.value.errno
 
-    shard = world(root=root)
+    async def one(proc: Process) -> None:
+        await proc.stdin.read()
+        await proc.stdin.close()
+
+    shard = world(root=root, one=one)
     left: list[Any] = []
 
     async def does(kernel: Any) -> Any:

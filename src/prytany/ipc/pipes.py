@@ -295,7 +295,7 @@ class Pipes(msgspec.Struct):
 
 def _ends(fold: Callable[[Pipes, int], None]) -> Callable[[Pipes, int, ev.Event], None]:
     def of_process(pipes: Pipes, seq: int, e: ev.Event) -> None:
-        if pipes.held or pipes.waits:
+        if pipes.held or pipes.waits or pipes.kept or pipes.torn:
             fold(pipes, e.pid)  # type: ignore[union-attr]  # of those that it is registered for
 
     return of_process

@@ -146,6 +146,7 @@ class PipeMachine(RuleBasedStateMachine):
             self.fold(ev.ProcessExited(pid, 0, 9, "", b""))
         elif not any(key[0] == pid for key in (*self.waiting, *self.reads)):
             self.fold(ev.PipeClosed(pid, 1, end))
+            self.fold(ev.ProcessExited(pid, 0, 0, "", b""))
         if not any(self.has(reader, READ) for reader in READERS):
             self.wanted = []
 
