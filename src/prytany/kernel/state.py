@@ -27,6 +27,8 @@ from prytany.ipc.locks import Locks
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
+from prytany.ipc.pipes import FOLDS as PIPES
+from prytany.ipc.pipes import Pipes
 from prytany.ipc.segments import FOLDS as SEGMENTS
 from prytany.ipc.segments import Segments
 from prytany.ipc.topics import Topics
@@ -84,6 +86,7 @@ class ShardState(msgspec.Struct):
     names: Names = msgspec.field(default_factory=Names)
     trees: Trees = msgspec.field(default_factory=Trees)
     topics: Topics = msgspec.field(default_factory=Topics)
+    pipes: Pipes = msgspec.field(default_factory=Pipes)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -126,6 +129,10 @@ def _into_contexts(into: Callable[[Contexts, int, Any], None], state: ShardState
 
 def _into_post(into: Callable[[Post, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.post, seq, event)
+
+
+def _into_pipes(into: Callable[[Pipes, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.pipes, seq, event)
 
 
 def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
@@ -196,6 +203,8 @@ def _closed(state: ShardState, seq: int, e: ev.CallClosed) -> None:
         state.turns.closed(seq, e)
     if state.budgets.held:
         state.budgets.released(e.pid, e.n)
+    if state.pipes.waits:
+        state.pipes.closed(e.pid, e.n)
     if state.post.choosy or state.post.lines.of:
         state.post.closed(e.pid, e.n)
 
@@ -224,7 +233,7 @@ def _handed_off(state: ShardState, seq: int, e: ev.ProcessHandedOff) -> None:
     """It is called as the agent that it is now, and by a name of its own, if it was given one."""
     run, fleet = state.table.require(e.pid).run, state.fleets.members.get(e.pid, NO_MEMBER).fleet
     scopes = (f"run:{run}", f"fleet:{fleet}")
-    state.names.called(e.pid, scopes, (e.agent,))
+    state.names.called(e.pid, scopes, (e.name, e.agent))
     state.names.no_more(e.pid, scopes, e.by)
     if state.budgets.accounts or state.budgets.laid_by:
         state.budgets.swapped(process_account(e.pid), e.by, e.agent)
@@ -275,6 +284,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds.append((ev.ProcessHandedOff, _handed_off))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
+    folds += [(kind, partial(_into_pipes, into)) for kind, into in PIPES.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]

@@ -21,8 +21,8 @@ from prytany.kernel.effects.tool import doubt_events
 from prytany.kernel.fleets import Agent
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.trap import FREES
-from tests.unit.kernel.puppets import Puppet
-from tests.unit.kernel.world import World
+from tests.unit.kernel.puppets import Puppet, one_turn
+from tests.unit.kernel.world import DEADLINE_S, World
 
 USER = [{"role": "user", "content": "hello"}]
 FAILS = [{"role": "user", "content": "fail"}]
@@ -257,7 +257,57 @@ def hands_over(agent: str, *more: Any, told: bool = False, **bounds: int) -> Way
     return way
 
 
+async def write_what_nobody_reads(w: World, m: pytest.MonkeyPatch) -> str:
+    _, number = await w.ask(w.parent, "pipe_open")
+    await w.ask(w.parent, "pipe_close", number, "read")
+    return await w.met("pipe_write", "x", number)
+
+
+async def read_what_was_lost(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, PIPE_KEPT_MAX=0)
+    _, number = await w.ask(w.parent, "pipe_open")
+    more: tuple[Any, ...] = ({}, "", ["pipe"], 1, None, "", 0, None, "", -1, 0, {"stdin": number})
+    _, pid = await w.ask(w.parent, "process_spawn", "program", [], *more)
+    for _ in range(2):
+        await w.ask(w.parent, "pipe_write", "x", number)
+    failing = w.puppets[pid]
+    await w.ask(failing, "pipe_read")
+    failing.call("process_exit", 1)
+    async with asyncio.timeout(DEADLINE_S):
+        while w.puppets[pid] is failing:
+            await one_turn()
+    return await w.met("pipe_read", by=w.puppets[pid])
+
+
+async def read_what_only_it_writes(w: World, m: pytest.MonkeyPatch) -> str:
+    _, number = await w.ask(w.parent, "pipe_open")
+    return await w.met("pipe_read", number)
+
+
+async def write_what_only_it_reads(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, PIPE_CHUNKS_MAX=1)
+    _, number = await w.ask(w.parent, "pipe_open")
+    await w.ask(w.parent, "pipe_write", "x", number)
+    return await w.met("pipe_write", "x", number)
+
+
+async def join_twice(w: World, m: pytest.MonkeyPatch) -> str:
+    await w.ask(w.parent, "pipe_open", w.child_.pid)
+    return await w.met("pipe_open", w.child_.pid)
+
+
 WAYS: list[tuple[str, str, Way]] = [
+    ("pipe_open", "ESRCH", makes("pipe_open", NOBODY)),
+    ("pipe_open", "EBUSY", join_twice),
+    ("pipe_open", "EAGAIN", makes("pipe_open", PIPES_MAX=0)),
+    ("pipe_write", "ENOENT", makes("pipe_write", "x", NOBODY)),
+    ("pipe_write", "EPIPE", write_what_nobody_reads),
+    ("pipe_write", "EDEADLK", write_what_only_it_reads),
+    ("pipe_read", "EDEADLK", read_what_only_it_writes),
+    ("pipe_read", "ENOENT", makes("pipe_read", NOBODY)),
+    ("pipe_read", "EPIPE", read_what_was_lost),
+    ("pipe_close", "ENOENT", makes("pipe_close", NOBODY)),
+    ("pipe_look", "ENOENT", makes("pipe_look", NOBODY)),
     ("agent_handoff", "EPERM", makes("agent_handoff", "two")),
     ("agent_handoff", "EPERM", hands_over("one")),
     ("agent_handoff", "ENOENT", hands_over("two", [], NOBODY)),
@@ -436,6 +486,8 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
     "segment_list": (), "agent_handoff": ("two",), "process_supervise": ("one_for_one",),
     "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",), "topic_unsubscribe": ("a.*",),
+    "pipe_open": (), "pipe_write": ("x",),
+    "pipe_read": (), "pipe_close": (), "pipe_look": (1,),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

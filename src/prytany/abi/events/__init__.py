@@ -80,6 +80,7 @@ from prytany.abi.events.notice import (
     NoticeRetried,
     Subject,
 )
+from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -200,6 +201,12 @@ __all__ = [
     "NoticeOpened",
     "NoticeRetried",
     "OperatorCommanded",
+    "PipeAwaited",
+    "PipeClosed",
+    "PipeGiven",
+    "PipeOpened",
+    "PipeRead",
+    "PipeWritten",
     "ProcessAccounted",
     "ProcessContinued",
     "ProcessCycled",

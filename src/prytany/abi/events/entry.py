@@ -63,6 +63,7 @@ from prytany.abi.events.notice import (
     NoticeOpened,
     NoticeRetried,
 )
+from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -215,6 +216,12 @@ Event = (
     | TopicRefilled
     | TopicMissed
     | TopicHanded
+    | PipeOpened
+    | PipeGiven
+    | PipeAwaited
+    | PipeWritten
+    | PipeRead
+    | PipeClosed
 )
 
 
