@@ -23,6 +23,7 @@ MESSAGE_ATTEMPTS_MAX = 3  # at one message, before it is put aside
 DEAD_LETTERS_MAX = 128  # kept of one mailbox; older ones go first, their events stay
 TIMEOUT_MS_MAX = 10 * 365 * 86_400_000  # that a call can ask for
 RESTARTS_MAX = 1_000  # of one process
+LINKS_MAX = 1_024  # links and monitors of one process
 RESTART_BACKOFF_MS = 100  # before the first restart; twice as long before each further one
 RESTART_BACKOFF_MS_MAX = 30_000
 HISTORY_CALLS_WARN = 50_000  # recorded calls of one incarnation

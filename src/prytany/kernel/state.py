@@ -39,6 +39,8 @@ from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
 from prytany.supervision.fleets import Fleets
+from prytany.supervision.links import FOLDS as LINKS
+from prytany.supervision.links import Links
 from prytany.supervision.noticing import FOLDS as NOTICES
 from prytany.supervision.noticing import Fold, Noticed
 from prytany.supervision.sessions import FOLDS as SESSIONS
@@ -66,6 +68,7 @@ class ShardState(msgspec.Struct):
     budgets: Budgets = msgspec.field(default_factory=Budgets)
     asked: Asked = msgspec.field(default_factory=Asked)
     trees: Trees = msgspec.field(default_factory=Trees)
+    links: Links = msgspec.field(default_factory=Links)
 
     def apply(self, seq: int, time_ns: int, event: ev.Event) -> None:
         """Fold one event of entry `seq`."""
@@ -118,6 +121,10 @@ def _into_sessions(into: Callable[[Sessions, int, int, Any], None], state: Shard
 
 def _into_trees(into: Callable[[Trees, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.trees, seq, state.table.time_ns, event)
+
+
+def _into_links(into: Callable[[Links, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.links, seq, event)
 
 
 def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
@@ -179,6 +186,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]
+    folds += [(kind, partial(_into_links, into)) for kind, into in LINKS.items()]
     folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 

@@ -83,6 +83,11 @@ from prytany.abi.events.supervision import (
     ChildRestarted,
     ChildSupervised,
     ChildTold,
+    EndTold,
+    LinkDropped,
+    LinkMade,
+    MonitorDropped,
+    MonitorSet,
     ProcessCycled,
     ProcessPostponed,
     TreeDeclared,
@@ -175,6 +180,11 @@ Event = (
     | TreeSettled
     | ProcessCycled
     | ProcessPostponed
+    | LinkMade
+    | LinkDropped
+    | MonitorSet
+    | MonitorDropped
+    | EndTold
 )
 
 

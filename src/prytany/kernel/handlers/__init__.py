@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, schedule, supervise, tool
+from prytany.kernel.handlers import (
+    call,
+    context,
+    file,
+    incarnation,
+    link,
+    message,
+    model,
+    process,
+    schedule,
+    supervise,
+    tool,
+)
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -34,5 +46,9 @@ HANDLERS: dict[str, Handler] = {
     "agent_schedule": schedule.sys_agent_schedule,
     "budget_read": schedule.sys_budget_read,
     "process_supervise": supervise.sys_process_supervise,
+    "process_link": link.sys_process_link,
+    "process_unlink": link.sys_process_unlink,
+    "process_monitor": link.sys_process_monitor,
+    "process_demonitor": link.sys_process_demonitor,
 }
 """One handler a call of the table; a test holds the two to each other."""

@@ -117,9 +117,18 @@ def receiver_of(k: Context, pid: int, call: str = "") -> Process:
 
 
 def send_events(
-    k: Context, sender: int, receiver: Process, kind: str, body: Any, n: int = 0, call: str = ""
+    k: Context,
+    sender: int,
+    receiver: Process,
+    kind: str,
+    body: Any,
+    n: int = 0,
+    call: str = "",
+    *,
+    always: bool = False,
 ) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...], int]:
-    """A message into the mailbox of `receiver`, and to it where it waits: events, contents, and its number.
+    """A message into the mailbox of `receiver`, and to it where it waits: events, contents, and its number. What it
+    asked to be told of comes `always`.
 
     Raises:
         Eperm: the receiver has not pledged `ipc`.
@@ -132,7 +141,7 @@ def send_events(
     if not kind or len(kind.encode("utf-8", "surrogatepass")) > limits.NAME_BYTES_MAX:
         raise Einval(f"a message's type has 1 to {limits.NAME_BYTES_MAX} bytes", call=call)
     box = k.post.box(receiver.pid)
-    if box.full:
+    if box.full and not always:
         raise Eagain(f"the mailbox of process {name} is full", call=call)
     number = k.post.next_number
     content = pack({"message": number, "sender": sender, "type": kind, "body": body, "attempt": 1, "awaited": bool(n)})
