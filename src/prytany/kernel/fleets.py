@@ -52,6 +52,9 @@ class Agent(NamedTuple):
     """And of all below it."""
     bytes_per_second: int = 0
     """0 for any number."""
+    restart: str = ""
+    shutdown_ms: int = -1
+    progress_ms: int = 0
 
 
 class ChannelForm(NamedTuple):
@@ -188,7 +191,8 @@ class FleetOperator:
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
             qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
-            bytes_per_second=agent.bytes_per_second,
+            bytes_per_second=agent.bytes_per_second, restart=agent.restart, shutdown_ms=agent.shutdown_ms,
+            progress_ms=agent.progress_ms,
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:
@@ -248,6 +252,7 @@ class FleetOperator:
             ev.ToolsNarrowed(pid, agent.tools),
             *run_granted(pid, over(fleet.budget or RUN_DEFAULT, budget), -1 - uid),
             *granted(pid, 0, None, agent),
+            *((ev.ChildSupervised(pid, 0, "", 0, agent.progress_ms),) if agent.progress_ms else ()),
             ev.ProcessReady(pid, 1),
             *let_go(k.table, k.now_ns(), keep_ms=k.quotas.ended_run_ms),
         )

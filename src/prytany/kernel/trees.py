@@ -146,7 +146,7 @@ def _itself(k: Context, found: Supervisor, p: Process, outer: Supervisor | None)
     if found.after == After.HOLD:
         return (*_release(k, found),), ()
     if p.kind == GROUP or p.state is not State.RUNNING:
-        return exit_events(k, p, 128 + signal, signal, f"ended by {Signal(signal).name}", b"")
+        return exit_events(k, p, 128 + signal, signal, f"ended by SIG{Signal(signal).name}", b"")
     return (ev.ProcessSignalled(p.pid, signal, -1, p.tail),), ()
 
 

@@ -138,6 +138,12 @@ class Fleets(msgspec.Struct):
             self.members[e.pid] = Member(e.fleet, e.agent, not e.parent or e.restarts > 0)
             self.require(e.fleet).members += 1
 
+    def supervised(self, seq: int, e: ev.ChildSupervised) -> None:
+        """Fold that nobody but its supervisor hears of its end."""
+        member = self.members.get(e.pid)
+        if member is not None and e.supervisor:
+            self.members[e.pid] = Member(member.fleet, member.agent, kept=True)
+
     def reaped(self, seq: int, e: ev.ProcessReaped) -> None:
         """Fold that a process has left the table."""
         member = self.members.pop(e.pid, None)
@@ -172,5 +178,6 @@ FOLDS: dict[type, Callable[[Fleets, int, Any], None]] = {
     ev.AgentWithdrawn: Fleets.agent_withdrawn,
     ev.FleetWithdrawn: Fleets.withdrawn,
     ev.ProcessSpawned: Fleets.spawned,
+    ev.ChildSupervised: Fleets.supervised,
     ev.ProcessReaped: Fleets.reaped,
 }

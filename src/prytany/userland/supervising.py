@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from prytany.abi.errors import Einval
-from prytany.abi.supervision import INTENSITY, PERIOD_MS
+from prytany.abi.supervision import INTENSITY, PERIOD_MS, PERIOD_MS_MAX
 from prytany.userland.calls import Calls
 
 
@@ -37,8 +37,8 @@ class Supervising:
             Einval: there is no such strategy, or a number is out of bounds.
             Eperm: `proc` is not pledged.
         """
-        if not math.isfinite(period_s):
-            raise Einval(f"a period is a number of seconds, and not {period_s!r}", call="process_supervise")
+        if not (math.isfinite(period_s) and abs(period_s) <= PERIOD_MS_MAX / 1000):
+            raise Einval(f"a period is seconds, at most a day, and not {period_s!r}", call="process_supervise")
         await self.calls.process_supervise(strategy, intensity, round(period_s * 1000))
 
     async def link(self, pid: int, *, trap: bool = False) -> None:

@@ -55,6 +55,12 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     """The budget is that of all that is below the process as well."""
     bytes_per_second: int = 0
     """That its processes together may read and write by files and tools; 0 for any number."""
+    restart: str = ""
+    """Which of its ends are not for good, where its parent supervises it; "" for those of `restarts`."""
+    shutdown_ms: int = -1
+    """Between TERM and KILL; -1 where nothing is said."""
+    progress_ms: int = 0
+    """It fails when it does nothing of its own for so long; 0 for any time."""
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

@@ -208,7 +208,7 @@ def _to_group(k: Context, p: Process, signal: int) -> Decided:
     own = k.state.trees.supervisors.get(p.pid)
     if not is_deadly(signal) or (own is not None and own.children):
         return (), ()
-    return exit_events(k, p, 128 + signal, signal, f"ended by {Signal(signal).name}", b"")
+    return exit_events(k, p, 128 + signal, signal, f"ended by SIG{Signal(signal).name}", b"")
 
 
 def _ended_as(p: Process) -> str:

@@ -28,6 +28,7 @@ from prytany.system.fleet.channels import couriers_back, forms_of, open_couriers
 from prytany.system.fleet.comparing import CHANGED, compare
 from prytany.system.fleet.drivers import Drivers, runs_with
 from prytany.system.fleet.form_terms import AgentBudget, known_budget
+from prytany.system.fleet.form_trees import span_ms
 from prytany.system.fleet.keyless import AbsentModel
 from prytany.system.fleet.leaving import leaving_of, let_go_when_left, ready_anew, ready_leaving
 from prytany.system.fleet.meaning import FindProgram
@@ -357,6 +358,9 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             budget=known_budget(agent.budget),
             budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
             bytes_per_second=agent.bytes_per_second,
+            restart=agent.restart,
+            shutdown_ms=span_ms(agent.shutdown) if agent.shutdown else -1,
+            progress_ms=span_ms(agent.progress_within) if agent.progress_within else 0,
         )
 
 

@@ -25,6 +25,7 @@ from prytany.system.fleet.places import prepare_folders
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.sound import unpack_fleet
 from prytany.system.fleet.switched import SwitchedModel
+from prytany.system.fleet.trees import start_trees
 from prytany.system.logs import Logs
 
 TAKEN_DOWN = "its fleet was taken down"
@@ -126,6 +127,9 @@ class FleetDesk:
                 for name, agent in fleet.agents.items()
                 if agent.service and name in plan.added
             ]
+            plan.started += start_trees(
+                self._kernel, fleet.supervise, plan.number, plan.added, uid=uid, model=self._model
+            )
             await self._durable()  # whoever brings it next reads what is recorded of it
             return plan
 
