@@ -15,9 +15,10 @@ from prytany.abi.names import check_tags
 from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
+from prytany.kernel.addresses import alive
 from prytany.kernel.handlers.incarnation import upgrade_events
 from prytany.kernel.handlers.judging import End, supervised_end
-from prytany.kernel.handlers.message import receiver_of, send_events
+from prytany.kernel.handlers.message import send_events
 from prytany.kernel.handlers.process import check_pledge, exit_value, signal_events
 from prytany.kernel.handlers.share import run_granted
 from prytany.kernel.ledger import Ledger
@@ -114,10 +115,10 @@ class Operator:
     def send(self, pid: int, kind: str, body: Any, *, uid: int) -> int:
         """Put a message into a mailbox; its number. Its sender is -1 - uid. Raises Esrch, Eperm, Einval, Eagain."""
         k = self._k
-        events, contents, number = send_events(k, -1 - uid, receiver_of(k, pid), kind, body)
+        sent = send_events(k, -1 - uid, alive(k.table, pid), kind, body)
         commanded = ev.OperatorCommanded(uid, "send", pid)
-        k.ledger.commit((commanded, *events), {k.digest(content): content for content in contents})
-        return number
+        k.ledger.commit((commanded, *sent.events), {k.digest(content): content for content in sent.contents})
+        return sent.number
 
     def upgrade(self, pid: int, program: str = "", *, uid: int) -> bool:
         """Move a `Server` to its program as it is on disk now, or to another: its state goes through `migrate`. Its

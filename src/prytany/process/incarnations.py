@@ -39,7 +39,8 @@ def _cut(table: Table, process: Process, seq: int, base: int) -> None:
     process.warned.clear()
 
 
-def _begins_again(table: Table, process: Process, seq: int, prev: int) -> None:
+def begins_again(table: Table, process: Process, seq: int, prev: int) -> None:
+    """Its record is cut at entry `seq`, and all that it had open is closed."""
     process.link(seq, prev)
     close_all(table, process)
     _cut(table, process, seq, 0)
@@ -50,11 +51,13 @@ def _begins_again(table: Table, process: Process, seq: int, prev: int) -> None:
 
 def _execed(table: Table, seq: int, e: ev.ProcessExeced) -> None:
     process = table.require(e.pid)
-    _begins_again(table, process, seq, e.prev)
+    begins_again(table, process, seq, e.prev)
     process.snapshot, process.snapshot_seq = e.state, seq
 
 
 def _activation_done(table: Table, seq: int, e: ev.MessageDone) -> None:
+    if e.number:
+        table.require(e.pid).handoffs = 0
     if e.state:
         process = table.require(e.pid)
         _cut(table, process, seq, e.n)
@@ -68,7 +71,7 @@ def _upgrading(table: Table, seq: int, e: ev.ProcessUpgrading) -> None:
 
 def _upgraded(table: Table, seq: int, e: ev.ProcessUpgraded) -> None:
     process = table.require(e.pid)
-    _begins_again(table, process, seq, e.prev)
+    begins_again(table, process, seq, e.prev)
     process.pending, process.previous, process.source = b"", process.source, e.source
     process.pending_program, process.previous_program = "", process.program
     process.program = e.program or process.program
@@ -76,7 +79,7 @@ def _upgraded(table: Table, seq: int, e: ev.ProcessUpgraded) -> None:
 
 def _reverted(table: Table, seq: int, e: ev.ProcessReverted) -> None:
     process = table.require(e.pid)
-    _begins_again(table, process, seq, e.prev)
+    begins_again(table, process, seq, e.prev)
     process.source, process.previous = process.previous, b""
     process.program, process.previous_program = process.previous_program or process.program, ""
     process.usage.cpu_us += e.cpu_us

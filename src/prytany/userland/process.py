@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
@@ -14,10 +15,17 @@ from prytany.userland.asking import Asking
 from prytany.userland.calls import Calls
 from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
+from prytany.userland.handing import Handed, Handing
 from prytany.userland.history import History
-from prytany.userland.messages import Received
+from prytany.userland.locking import Locking
+from prytany.userland.messages import Messages, Received
+from prytany.userland.shared import Shared
 from prytany.userland.supervising import Supervising
 from prytany.userland.tools import Tools
+from prytany.userland.topics import Topics
+
+Fields = Mapping[str, str | int | float | bool | None]
+NO_FIELDS: Final[Fields] = MappingProxyType({})
 
 NOT_SAID = ("", -1, 0)
 """Of how a child is supervised."""
@@ -82,7 +90,13 @@ class Files:
         return await self._calls.file_list(path)
 
 
-class Process(Asking, Comforts, Supervising):
+def _receiving(timeout_ms: int, type: str | Sequence[str], sender: int, fields: Fields) -> tuple[Any, ...]:
+    chosen = ([type] if isinstance(type, str) else list(type) or None, sender, dict(fields))
+    # What is not said is not recorded: journals of before have calls without it.
+    return (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
+
+
+class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class
@@ -104,12 +118,15 @@ class Process(Asking, Comforts, Supervising):
         self.files = Files(self.calls)
         self.history = History(start)
         self.tools = Tools(self.calls)
+        self.shared = Shared(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         """0 where the operator started it."""
         self.name: str = start.get("name", "")
         self.pledged: tuple[str, ...] = tuple(start.get("pledge", ()))
         """What it may do: its declaration, narrowed by its parent."""
+        handed: Mapping[str, Any] | None = start.get("handed")
+        self.handed = None if handed is None else Handed(handed, lambda number: self.conversation(number=number))
 
     def conversation(self, system: str = "", labels: Sequence[str] = (), *, number: int = 0) -> Conversation:
         """A conversation that the kernel keeps: the model is asked all of it at each turn. Opened at its first use.
@@ -135,25 +152,63 @@ class Process(Asking, Comforts, Supervising):
         await self.calls.process_exec(msgspec.msgpack.encode(state))
         raise AssertionError("exec has no answer")
 
-    async def send(self, pid: int, type: str, /, **fields: Any) -> int:
-        """Put a message into the mailbox of a process of this run, and answer its number. Raises Esrch, Eperm, Eagain
-        when the mailbox is full."""
-        return await self.calls.message_send(pid, type, fields)
+    async def send(self, to: int | str, type: str, /, *, wait: bool = False, wait_ms: int = 0, **fields: Any) -> int:
+        """Put a message into a mailbox, and answer its number.
 
-    async def call(self, pid: int, type: str, /, *, timeout_ms: int = 0, **fields: Any) -> Any:
-        """Send a message and wait for the reply to it.
+        Args:
+            to: the receiver's pid or name, or its agent's: in this run, or else in this fleet.
+            type: what the receiver chooses its handler by.
+            wait: where the mailbox is full, wait until there is room: first come first served.
+            wait_ms: the same, for so long at most.
+            fields: the body.
 
         Raises:
-            Einval: the receiver takes no such message.
+            Esrch: there is nobody of that pid or name; `error.detail["near"]` are names that there are.
+            Einval: several are called so; `error.detail["pids"]` are they.
+            Eperm: it is of another run and not of this fleet, or receives nothing.
+            Eagain: its mailbox is full; or too many wait for room.
+            Etimedout: there was no room within `wait_ms`.
+        """
+        args = (to, type, fields)
+        # What is not said is not recorded: journals of before have calls without it.
+        return cast("int", await self._call("message_send", (*args, wait_ms or -1) if wait or wait_ms else args))
+
+    async def call(self, to: int | str, type: str, /, *, timeout_ms: int = 0, wait: bool = False, **fields: Any) -> Any:
+        """Send a message and wait for the reply to it; with `wait`, also for room in a full mailbox.
+
+        Raises:
+            Einval: the receiver takes no such message; or as `send`.
             Epipe: it ended, or failed at the message too often.
             Etimedout: `timeout_ms` passed first (0 is for ever).
             Esrch, Eperm, Eagain: as `send`.
         """
-        return await self.calls.message_call(pid, type, fields, timeout_ms)
+        args = (to, type, fields, timeout_ms)
+        return await self._call("message_call", (*args, 1) if wait else args)
 
-    async def receive(self, timeout_ms: int = 0) -> Received:
-        """The oldest message, when there is one; it stays in hand until it is done or rejected. Raises Etimedout."""
-        return Received(self.calls, await self.calls.message_receive(timeout_ms))
+    async def receive(
+        self, timeout_ms: int = 0, *, type: str | Sequence[str] = (), sender: int = 0, fields: Fields = NO_FIELDS
+    ) -> Received:
+        """The oldest message that is asked for, when there is one; it stays in hand until it is done or rejected.
+
+        Args:
+            timeout_ms: how long to wait; 0 is for ever.
+            type: its type, or several; none is any.
+            sender: who sent it; 0 is anybody.
+            fields: what fields of its body have to be: text, numbers, truths or None.
+
+        Raises:
+            Etimedout: none came in time.
+            Ebusy: another call of this program waits for any message.
+        """
+        args = _receiving(timeout_ms, type, sender, fields)
+        return Received(self.calls, await self._call("message_receive", args))
+
+    def messages(
+        self, timeout_ms: int = 0, *, type: str | Sequence[str] = (), sender: int = 0, fields: Fields = NO_FIELDS
+    ) -> Messages:
+        """Messages in a loop: `async for message in proc.messages(): message.answer = …`. Each is done when the next is
+        asked for, at half the price of `receive` and `done`. Arguments and errors are those of `receive`."""
+        return Messages(self.calls, self._call, _receiving(timeout_ms, type, sender, fields))
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,

@@ -33,6 +33,7 @@ from prytany.abi.events.context import (
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, encode_entry
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -43,10 +44,13 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -94,6 +98,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.supervision import (
     ChildDropped,
@@ -112,6 +117,14 @@ from prytany.abi.events.supervision import (
     TreeSettled,
 )
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
+)
 
 __all__ = [
     "HELD",
@@ -147,6 +160,7 @@ __all__ = [
     "ContextClosed",
     "ContextForked",
     "ContextOpened",
+    "DeadlockFound",
     "Digest",
     "EndTold",
     "EntriesRemoved",
@@ -162,9 +176,14 @@ __all__ = [
     "LimitNeared",
     "LinkDropped",
     "LinkMade",
+    "LockClaimed",
+    "LockGranted",
+    "LockReleased",
+    "MessageAdmitted",
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
+    "MessageHeld",
     "MessageReplied",
     "MessageReturned",
     "MessageSent",
@@ -189,6 +208,7 @@ __all__ = [
     "ProcessExeced",
     "ProcessExited",
     "ProcessFailed",
+    "ProcessHandedOff",
     "ProcessPaused",
     "ProcessPostponed",
     "ProcessReady",
@@ -201,6 +221,9 @@ __all__ = [
     "ProcessUpgraded",
     "ProcessUpgrading",
     "ProcessWarned",
+    "SegmentAwaited",
+    "SegmentDeleted",
+    "SegmentWritten",
     "SessionClosed",
     "SessionClosing",
     "SessionKept",
@@ -211,6 +234,12 @@ __all__ = [
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",
+    "TopicHanded",
+    "TopicMissed",
+    "TopicPublished",
+    "TopicRefilled",
+    "TopicSubscribed",
+    "TopicUnsubscribed",
     "TreeDeclared",
     "TreeEnding",
     "TreeSettled",

@@ -28,6 +28,7 @@ from prytany.abi.events.context import (
     ContextOpened,
 )
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -38,10 +39,13 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -77,6 +81,7 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
 from prytany.abi.events.supervision import (
     ChildDropped,
@@ -95,6 +100,14 @@ from prytany.abi.events.supervision import (
     TreeSettled,
 )
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
+)
 
 Event = (
     ProcessSpawned
@@ -139,6 +152,8 @@ Event = (
     | OperatorCommanded
     | MessageSent
     | MessageAwaited
+    | MessageHeld
+    | MessageAdmitted
     | MessageTaken
     | MessageReturned
     | MessageDone
@@ -171,6 +186,14 @@ Event = (
     | SessionClosed
     | JournalArchived
     | EntriesRemoved
+    | LockClaimed
+    | LockGranted
+    | LockReleased
+    | DeadlockFound
+    | SegmentWritten
+    | SegmentDeleted
+    | SegmentAwaited
+    | ProcessHandedOff
     | TreeDeclared
     | ChildSupervised
     | ChildDropped
@@ -180,6 +203,12 @@ Event = (
     | TreeSettled
     | ProcessCycled
     | ProcessPostponed
+    | TopicPublished
+    | TopicSubscribed
+    | TopicUnsubscribed
+    | TopicRefilled
+    | TopicMissed
+    | TopicHanded
     | LinkMade
     | LinkDropped
     | MonitorSet

@@ -22,7 +22,7 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
     end = End(status, signal, reason, left, cpu_us, failed=bool(status) and not p.asked)
     if end.failed and p.previous:
         reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
-        return (*_charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
+        return (*charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
     return judged(k, p, end)
 
 
@@ -35,7 +35,7 @@ def judged(k: Context, p: Process, end: End) -> Decided:
     return again(k, p, end, k.now_ns() + pause_ms(p.failures, p.seed, p.incarnation) * 1_000_000)
 
 
-def _charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
+def charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
     """What its model calls are charged that end with this history."""
     return tuple(charge for n in p.open for charge in k.unfinished(p, n))
 
@@ -54,7 +54,7 @@ def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The same program and incarnation, and another history."""
     check_state(k, p, a.state, "process_exec")
     events, contents = failed_messages(k, p)
-    return Ended((*events, *_charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
+    return Ended((*events, *charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
 
 
 def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ...]:
@@ -71,7 +71,7 @@ def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ..
     if source == p.source and not program:
         raise Einval("it runs this version already")
     if _between_messages(k, p):
-        return (*_charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail, program))
+        return (*charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail, program))
     return (ev.ProcessUpgrading(p.pid, source, program),)
 
 
