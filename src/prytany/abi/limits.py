@@ -37,6 +37,7 @@ SUBSCRIPTIONS_MAX = 64  # of one process
 DEAD_LETTERS_MAX = 128  # kept of one mailbox; older ones go first, their events stay
 TIMEOUT_MS_MAX = 10 * 365 * 86_400_000  # that a call can ask for
 RESTARTS_MAX = 1_000  # of one process
+POOL_MEMBERS_MAX = 1_000  # of one agent
 LINKS_MAX = 1_024  # links and monitors of one process
 RESTART_BACKOFF_MS = 100  # before the first restart; twice as long before each further one
 RESTART_BACKOFF_MS_MAX = 30_000

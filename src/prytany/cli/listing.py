@@ -111,6 +111,9 @@ def _took(p: ProcessRow, now_ns: int) -> tuple[str, str, str]:
 def _begins(p: ProcessRow) -> str:
     """How it supervises, and how it is begun again itself."""
     said = [f"{p.restart} {p.failures}"] if p.restart else [f"{p.failures} of {p.restarts}"] if p.restarts else []
+    if p.pool:
+        least, most = p.pool
+        said.append(f"pool: {p.children} of {least} to {most}, {p.mailbox.waiting} wait")
     if p.strategy:
         said.append(f"{p.strategy} {p.tree_restarts} ({p.intensity} in {duration(p.period_ms * 1_000_000)})")
     return ", ".join(said) or "-"

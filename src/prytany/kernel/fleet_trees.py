@@ -6,7 +6,7 @@ A tree is one run. All of it is made in one entry; then the group at its top beg
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi import limits
@@ -17,14 +17,30 @@ from prytany.abi.ids import pid_of
 from prytany.abi.names import check_tags
 from prytany.abi.qos import Qos
 from prytany.abi.values import pack
-from prytany.kernel.fleets import agent_of, check_price
+from prytany.kernel.fleet_agents import agent_of, check_price
 from prytany.kernel.handlers.share import granted, run_granted
 from prytany.kernel.handlers.supervise import declared
-from prytany.kernel.operator import Core
+from prytany.kernel.ledger import Ledger
+from prytany.kernel.outcome import Context
 from prytany.process.process import Process
 from prytany.supervision.fleets import Fleet
 
 ARGUMENT = pack([[], {}])
+
+
+class Core(Context, Protocol):
+    """The kernel, as this sees it."""
+
+    ledger: Ledger
+
+
+class Pooled(NamedTuple):
+    """How large a pool is."""
+
+    least: int
+    most: int
+    target: int
+    idle_ms: int
 
 
 class Tree(NamedTuple):
@@ -37,6 +53,8 @@ class Tree(NamedTuple):
     restart: str
     children: Sequence[Any]
     """Names of agents, and groups."""
+    pool: Pooled | None = None
+    """It is a pool of the agent of its name."""
 
 
 def start_tree(k: Core, number: int, tree: Tree, *, uid: int, model: str = "", tags: Sequence[str] = ()) -> int:
@@ -85,6 +103,7 @@ class _Made:
         self.run = run
         self._next = k.table.next_number
         self.events: list[ev.Event] = []
+        self._pooled = {pid: pool.made for pid, pool in k.state.pools.pools.items()}
 
     def group(self, tree: Tree, parent: int) -> int:
         """A group with all that stands in it."""
@@ -93,12 +112,16 @@ class _Made:
         self.events += [
             ev.ProcessSpawned(
                 pid=pid, parent=parent, run=self.run, name=tree.name, kind=words.GROUP, program="", source=b"",
-                argument=b"", pledge=[], unveil={}, seed=self._k.entropy(32), uid=self._uid, fleet=self._fleet.number,
+                argument=b"", pledge=["ipc"] if tree.pool else [], unveil={}, seed=self._k.entropy(32), uid=self._uid,
+                fleet=self._fleet.number, agent=tree.name if tree.pool else "",
                 tags=check_tags(self._tags), qos=Qos.UTILITY,
             ),
             ev.ToolsNarrowed(pid, []),
             declared(pid, tree.strategy, tree.intensity, tree.period_ms, group=True),
         ]  # fmt: skip
+        if tree.pool is not None:
+            self.events.append(ev.PoolDeclared(pid, tree.name, *tree.pool))
+            self._pooled[pid] = 0
         if parent:
             self.events.append(ev.ChildSupervised(pid, parent, tree.restart, words.SHUTDOWN_MS))
         for child in tree.children:
@@ -118,9 +141,9 @@ class _Made:
         shutdown_ms = agent.shutdown_ms if agent.shutdown_ms >= 0 else words.SHUTDOWN_MS
         self.events += [
             ev.ProcessSpawned(
-                pid=pid, parent=parent, run=self.run, name=agent.name, kind=agent.kind, program=agent.program,
-                source=agent.source, argument=k.digest(ARGUMENT), pledge=agent.pledge, unveil=agent.unveil,
-                seed=k.entropy(32), uid=self._uid, model=model, python=agent.python,
+                pid=pid, parent=parent, run=self.run, name=self._name(agent.name, parent), kind=agent.kind,
+                program=agent.program, source=agent.source, argument=k.digest(ARGUMENT), pledge=agent.pledge,
+                unveil=agent.unveil, seed=k.entropy(32), uid=self._uid, model=model, python=agent.python,
                 environment=k.environment(agent.python), fleet=fleet.number, agent=agent.name,
                 tags=check_tags(agent.tags, self._tags), qos=agent.qos if agent.qos >= 0 else Qos.UTILITY,
                 weight=agent.weight,
@@ -130,6 +153,13 @@ class _Made:
             ev.ChildSupervised(pid, parent, agent.restart or words.Restart.PERMANENT, shutdown_ms, agent.progress_ms),
         ]  # fmt: skip
         return pid
+
+    def _name(self, agent: str, parent: int) -> str:
+        """Its agent's, which in a pool is the name of that."""
+        if parent not in self._pooled:
+            return agent
+        self._pooled[parent] += 1
+        return f"{agent}-{self._pooled[parent]}"
 
     def _pid(self) -> int:
         k = self._k

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.budgets import NONE, RUN_DEFAULT, Budget, over
-from prytany.abi.errors import Eagain, Einval, Enoent
+from prytany.abi.budgets import RUN_DEFAULT, Budget, over
+from prytany.abi.errors import Eagain, Enoent
 from prytany.abi.names import check_tags
 from prytany.abi.qos import Qos
 from prytany.abi.values import pack
+from prytany.kernel.fleet_agents import agent_of, check_price
 from prytany.kernel.handlers.process import check_pledge
 from prytany.kernel.handlers.share import granted, run_granted
 from prytany.kernel.letting_go import let_go
@@ -262,29 +263,3 @@ class FleetOperator:
         )
         k.ledger.commit(events, {k.digest(argument): argument}, tuple(shared))
         return pid
-
-
-def check_price(k: Core, name: str, budgets: Iterable[Budget | None]) -> None:
-    """Raise Einval where money is to bound what asks a model that nobody knows the price of.
-
-    Args:
-        k: the kernel.
-        name: its name of the model.
-        budgets: of what asks it.
-    """
-    model = k.endpoint(name)
-    if model is None or model.features.prices is not None:
-        return
-    if any(b is not None and max(b.total.usd_micros, b.minute.usd_micros) > NONE for b in budgets):
-        unpriced = Einval(f"a budget in money bounds nothing: nobody knows what the model {model.name!r} costs")
-        unpriced.add_note("name a model with `prices` in the fleet file, or bound `tokens` instead of `usd`")
-        raise unpriced
-
-
-def agent_of(fleet: Fleet, name: str) -> ev.AgentDeclared:
-    """The agent of a fleet; raises Enoent."""
-    agent = fleet.agents.get(name)
-    if agent is None:
-        there = ", ".join(sorted(fleet.agents)) or "none"
-        raise Enoent(f"there is no agent {name[:100]!r} in the fleet {fleet.name!r}; there are {there}")
-    return agent

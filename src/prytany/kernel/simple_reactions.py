@@ -38,6 +38,7 @@ def due_at(k: Core, entry: Durable, e: ev.TreeEnding | ev.ChildTold) -> None:
 def supervised(k: Core, entry: Durable, e: ev.ChildSupervised) -> None:
     """It may have to do something within a time."""
     k.restarts.progress.look(e.pid)
+    k.restarts.pools.look(e.supervisor)
 
 
 def postponed(k: Core, entry: Durable, e: ev.ProcessPostponed) -> None:

@@ -27,6 +27,7 @@ from prytany.ipc.locks import Locks
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
+from prytany.ipc.pools import Pools
 from prytany.ipc.segments import FOLDS as SEGMENTS
 from prytany.ipc.segments import Segments
 from prytany.ipc.topics import Topics
@@ -36,6 +37,7 @@ from prytany.journal.snapshot import newest_usable
 from prytany.journal.writer import START
 from prytany.kernel.base_form import read_state
 from prytany.kernel.fold_version import fold_version
+from prytany.kernel.pool_folds import FOLDS as POOLS
 from prytany.kernel.topic_folds import FOLDS as TOPICS
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
@@ -87,6 +89,7 @@ class ShardState(msgspec.Struct):
     trees: Trees = msgspec.field(default_factory=Trees)
     topics: Topics = msgspec.field(default_factory=Topics)
     links: Links = msgspec.field(default_factory=Links)
+    pools: Pools = msgspec.field(default_factory=Pools)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -290,6 +293,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_links, into)) for kind, into in LINKS.items()]
     folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
     folds += TOPICS
+    folds += POOLS
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

@@ -67,6 +67,9 @@ def _supervision(shard: ShardState, pid: int) -> dict[str, Any]:
             "strategy": own.strategy, "intensity": own.intensity, "period_ms": own.period_ms,
             "tree_restarts": own.restarts,
         }  # fmt: skip
+    pool = shard.pools.pools.get(pid)
+    if pool is not None:
+        said["pool"] = [pool.least, pool.most]
     return said
 
 

@@ -32,6 +32,7 @@ SOUND: dict[str, Any] = {
             "handoff": ["worker"], "service": False, "tags": ["night"], "qos": "background", "weight": 3,
             "bytes_per_second": 1000,
             "restart": "transient", "shutdown": "10s", "progress_within": "5m",
+            "replicas": {"min": 1, "max": 3, "target_queue": 5, "idle": "10s"},
             "budget": {"tokens": 1000, "usd": 0.5, "calls": 3, "wall_s": 60, "processor_s": 5, "of": "process",
                        "per_minute": {"tokens": 100, "usd": 0.1, "calls": 1}},
         },

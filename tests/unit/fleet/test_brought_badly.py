@@ -26,6 +26,7 @@ SOUND: dict[str, Any] = {
             "spawns": ["two"], "handoff": ["two"], "restarts": 1, "service": False, "tags": ["n"],
             "qos": "background", "weight": 2, "bytes_per_second": 1000,
             "restart": "transient", "shutdown": "5s", "progress_within": "5m",
+            "replicas": {"max": 3, "min": 2, "target_queue": 5, "idle": "10s"},
             "budget": {"tokens": 9, "usd": 0.5, "calls": 3, "wall_s": 60.0, "processor_s": 5.0, "of": "process",
                        "per_minute": {"tokens": 9, "usd": 0.5, "calls": 3}},
             "chat": {

@@ -154,6 +154,9 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     intensity: int = 0
     period_ms: int = 0
     tree_restarts: int = 0
+    pool: list[int] = []
+    """Of a pool: how many members it has at the least and at the most; its `children` are they, and what waits lies in
+    its `mailbox`."""
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):

@@ -80,6 +80,7 @@ from prytany.abi.events.notice import (
     NoticeRetried,
     Subject,
 )
+from prytany.abi.events.pool import MemberBusy, MessagePassed, PoolDeclared, PoolScaled
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -179,11 +180,13 @@ __all__ = [
     "LockClaimed",
     "LockGranted",
     "LockReleased",
+    "MemberBusy",
     "MessageAdmitted",
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
     "MessageHeld",
+    "MessagePassed",
     "MessageReplied",
     "MessageReturned",
     "MessageSent",
@@ -202,6 +205,8 @@ __all__ = [
     "NoticeOpened",
     "NoticeRetried",
     "OperatorCommanded",
+    "PoolDeclared",
+    "PoolScaled",
     "ProcessAccounted",
     "ProcessContinued",
     "ProcessCycled",

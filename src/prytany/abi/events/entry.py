@@ -63,6 +63,7 @@ from prytany.abi.events.notice import (
     NoticeOpened,
     NoticeRetried,
 )
+from prytany.abi.events.pool import MemberBusy, MessagePassed, PoolDeclared, PoolScaled
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -214,6 +215,10 @@ Event = (
     | MonitorSet
     | MonitorDropped
     | EndTold
+    | PoolDeclared
+    | PoolScaled
+    | MessagePassed
+    | MemberBusy
 )
 
 

@@ -187,7 +187,12 @@ def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -
     there is to say to an operator is recorded, for whoever follows."""
     if message.sender < 0:
         return (
-            ((ev.MessageReplied(p.pid, message.number, errno, k.digest(value)),), (value,)) if value != NIL else NOTHING
+            (
+                (ev.MessageReplied(k.state.pools.members.get(p.pid, p.pid), message.number, errno, k.digest(value)),),
+                (value,),
+            )
+            if value != NIL
+            else NOTHING
         )
     sender = k.table.get(message.sender) if message.call else None
     call = sender.open.get(message.call) if sender is not None else None

@@ -25,7 +25,7 @@ from prytany.system.fleet.form_terms import (
     RunBudgeted,
     Spares,
 )
-from prytany.system.fleet.form_trees import SPAN, Group, Restart, Span
+from prytany.system.fleet.form_trees import SPAN, Group, Replicas, Restart, Span
 
 PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
@@ -228,6 +228,9 @@ class Agent(Rights, frozen=True):
     ] = ""
     program: Annotated[Place, Meta(description="`file.py:function`, from the fleet file's folder")] | None = None
     service: Annotated[bool, Meta(description="`up` starts it, and it stays; for a `Server`, or a loop")] | None = None
+    replicas: Annotated[
+        Replicas | None, Meta(description="so many processes of it, that share a mailbox; where `up` starts it")
+    ] = None
     pledge: (
         Annotated[list[str], Meta(description="classes of system calls; what the program declares by default")] | None
     ) = None

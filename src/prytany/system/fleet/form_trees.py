@@ -22,6 +22,17 @@ def span_ms(span: str) -> int:
     return int(span.removesuffix(unit)) * UNITS_MS[unit]
 
 
+class Replicas(Form, frozen=True):
+    """A pool: processes of one agent that share a mailbox."""
+
+    max: Annotated[int, Meta(ge=1, le=1_000, description="members at the most")]
+    min: Annotated[int, Meta(ge=1, le=1_000, description="members at the least; 1")] = 1
+    target_queue: Annotated[
+        int, Meta(ge=1, le=1_000, description="messages a member that may wait, before there are more members; 4")
+    ] = 4
+    idle: Annotated[Span, Meta(description="without a message for so long, there is one less; 30s")] = "30s"
+
+
 class Group(Form, frozen=True):
     """Agents that are started in order, and supervised."""
 

@@ -22,7 +22,7 @@ from prytany.system.fleet.form import Agent, Fleet, Model, Rights
 from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted
 from prytany.system.fleet.notifying import command_faults, notice_faults
 from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
-from prytany.system.fleet.trees import tree_faults
+from prytany.system.fleet.trees import replicas_faults, span_faults, tree_faults
 from prytany.system.wording import meant, quoted
 
 DEFAULT = "default"
@@ -93,6 +93,8 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
         path = ("agents", name)
         yield from _rights(fleet, agent, path, folder)
         yield from _agent(agent, path, folder, find)
+        yield from span_faults(agent.progress_within or "", agent.shutdown or "", path)
+        yield from replicas_faults(agent.replicas, path)
     yield from _budgets(fleet)
 
 

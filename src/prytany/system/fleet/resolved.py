@@ -14,7 +14,7 @@ from prytany.abi.errors import Enoent
 from prytany.abi.names import check_tags
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
 from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted, known_budget
-from prytany.system.fleet.form_trees import Group
+from prytany.system.fleet.form_trees import Group, Replicas
 from prytany.system.fleet.meaning import entry_of, instruction_file, kind_of, model_of
 from prytany.system.fleet.notifying import program_of
 from prytany.system.fleet.said_budget import with_said
@@ -68,6 +68,7 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     restart: str = ""
     shutdown: str = ""
     progress_within: str = ""
+    replicas: Replicas | None = None
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -182,6 +183,7 @@ def _agent(
         restart=rights["restart"] or "",
         shutdown=rights["shutdown"] or "",
         progress_within=rights["progress_within"] or "",
+        replicas=agent.replicas,
     )
 
 

@@ -30,7 +30,7 @@ from prytany.system.fleet.notifying import notice_faults
 from prytany.system.fleet.resolved import Chat, ResolvedAgent, ResolvedFleet
 from prytany.system.fleet.said_budget import in_money, said_faults
 from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
-from prytany.system.fleet.trees import span_faults, tree_faults
+from prytany.system.fleet.trees import replicas_faults, span_faults, tree_faults
 from prytany.system.wording import visible
 
 SAID_CHARS_MAX = 300
@@ -194,6 +194,10 @@ def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) ->
         yield path, "how it is supervised is nothing that a file could say"
     else:
         yield from span_faults(agent.progress_within, agent.shutdown, path)
+    if agent.replicas is not None and re.fullmatch(SPAN, agent.replicas.idle) is None:
+        yield (*path, "replicas", "idle"), "it is no time"
+    else:
+        yield from replicas_faults(agent.replicas, path)
     if agent.qos and agent.qos not in QOS:
         yield (*path, "qos"), f"it is one of {', '.join(QOS)}"
     if not 1 <= agent.weight <= WEIGHT_MAX:

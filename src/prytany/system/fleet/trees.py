@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Protocol
 
 from prytany.abi import limits
 from prytany.abi import supervision as words
-from prytany.kernel.fleet_trees import Tree, add_to_tree, groups_of, start_tree
+from prytany.kernel.fleet_trees import Pooled, Tree, add_to_tree, groups_of, start_tree
 from prytany.kernel.kernel import Kernel
 from prytany.process.process import Process
-from prytany.system.fleet.form_trees import Group, span_ms
+from prytany.system.fleet.form_trees import Group, Replicas, span_ms
 
 Found = Iterator[tuple[tuple[str | int, ...], str]]
 GROUPS_DEEP_MAX = 16
@@ -58,29 +59,85 @@ def span_faults(progress: str, shutdown: str, path: tuple[str, ...]) -> Found:
         yield (*path, "shutdown"), "it is at most 1h"
 
 
-def trees_of(groups: Mapping[str, Group]) -> list[Tree]:
-    """The groups that stand in no other, with all that stands in them."""
+def replicas_faults(replicas: Replicas | None, path: tuple[str, ...]) -> Found:
+    """What is wrong with the bounds of a pool."""
+    if replicas is None:
+        return
+    if not 1 <= replicas.min <= replicas.max <= limits.POOL_MEMBERS_MAX:
+        yield (*path, "replicas"), f"`min` is at least 1, and `max` no less and at most {limits.POOL_MEMBERS_MAX}"
+    if not 1 <= replicas.target_queue <= limits.MAILBOX_MESSAGES_MAX:
+        yield (*path, "replicas", "target_queue"), f"it is from 1 to {limits.MAILBOX_MESSAGES_MAX}"
+    if not words.PROGRESS_MS_MIN <= span_ms(replicas.idle) <= words.PERIOD_MS_MAX:
+        yield (*path, "replicas", "idle"), "it is from 1s to 24h"
+
+
+class Agent(Protocol):
+    """An agent of a fleet, as trees see it."""
+
+    @property
+    def service(self) -> bool:
+        """`up` starts it by itself."""
+        ...
+
+    @property
+    def restart(self) -> str:
+        """Which of its ends are not for good."""
+        ...
+
+    @property
+    def replicas(self) -> Replicas | None:
+        """How many of it there are."""
+        ...
+
+
+def trees_of(groups: Mapping[str, Group], agents: Mapping[str, Agent]) -> list[Tree]:
+    """The groups that stand in no other, with all that stands in them; and services that are pools."""
     within = {child for group in groups.values() for child in group.children}
-    return [_tree(groups, name) for name in groups if name not in within]
+    trees = [_tree(groups, agents, name) for name in groups if name not in within]
+    return trees + [
+        _pool(name, agent, agent.replicas) for name, agent in agents.items() if agent.service and agent.replicas
+    ]
 
 
-def _tree(groups: Mapping[str, Group], name: str) -> Tree:
+def _tree(groups: Mapping[str, Group], agents: Mapping[str, Agent], name: str) -> Tree:
     group = groups[name]
-    children = [_tree(groups, child) if child in groups else child for child in group.children]
+    children: list[Any] = []
+    for child in group.children:
+        replicas = agents[child].replicas if child in agents else None
+        if child in groups:
+            children.append(_tree(groups, agents, child))
+        else:
+            children.append(_pool(child, agents[child], replicas) if replicas is not None else child)
     return Tree(name, group.strategy, group.intensity, span_ms(group.period), group.restart, children)
 
 
+def _pool(name: str, agent: Agent, replicas: Replicas) -> Tree:
+    pooled = Pooled(replicas.min, replicas.max, replicas.target_queue, span_ms(replicas.idle))
+    intensity = min(words.INTENSITY * replicas.max, words.INTENSITY_MAX)
+    children = [name] * replicas.min
+    return Tree(
+        name, words.Strategy.DYNAMIC, intensity, words.PERIOD_MS, agent.restart or "permanent", children, pooled
+    )
+
+
 def start_trees(
-    kernel: Kernel, groups: Mapping[str, Group], number: int, added: Collection[str], *, uid: int, model: str
+    kernel: Kernel,
+    groups: Mapping[str, Group],
+    agents: Mapping[str, Agent],
+    number: int,
+    added: Collection[str],
+    *,
+    uid: int,
+    model: str,
 ) -> list[int]:
     """Start the groups of a fleet that are not there; in those that are, what is `added` to the file. The pids."""
-    trees = trees_of(groups)
+    trees = trees_of(groups, agents)
     there = {group.name: group for group in groups_of(kernel, number)} if trees else {}
     started: list[int] = []
     for tree in trees:
         if tree.name not in there:
             started.append(start_tree(kernel, number, tree, uid=uid, model=model))
-        else:
+        elif tree.pool is None:
             started += _add(kernel, tree, there, added, uid, model)
     return started
 
@@ -97,6 +154,6 @@ def _add(
     group = there[tree.name]
     started = add_to_tree(kernel, group, new, uid=uid, model=model) if new else []
     for child in inner:
-        if child.name in there:
+        if child.name in there and child.pool is None:
             started += _add(kernel, child, there, added, uid, model)
     return started
