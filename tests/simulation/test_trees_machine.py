@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.simulation.trees_world import Checked, alive, command, shard_of, told
+from prytany.abi.supervision import Strategy
+from prytany.kernel.fleet_trees import Tree, start_tree
+from tests.simulation.trees_world import Checked, alive, command, declared, shard_of, told
 
 COMMANDS = st.sampled_from(["fail", "fail", "fail", "return", "KILL", "TERM", "STOP", "CONT"])
 
@@ -79,6 +81,32 @@ class Supervision(RuleBasedStateMachine):
                 self.shard.loop.close()
 
 
+@st.composite
+def trees(draw: st.DrawFn, depth: int = 0) -> Tree:
+    """Groups in groups, with agents of each kind."""
+    agents = st.sampled_from(["permanent", "transient", "temporary"])
+    inner = trees(depth + 1) if depth < 2 else agents
+    return Tree(
+        f"g{depth}", draw(st.sampled_from(list(Strategy))), draw(st.integers(0, 3)), 30_000,
+        draw(st.sampled_from(["permanent", "transient"])),
+        draw(st.lists(st.one_of(agents, inner), min_size=1, max_size=3)),
+    )  # fmt: skip
+
+
+class Groups(Supervision):
+    """The same, of groups that a fleet declares."""
+
+    @initialize(spec=st.just({}), seed=st.integers(0, 1 << 20), tree=trees())
+    def begins(self, spec: dict[str, Any], seed: int, tree: Tree) -> None:  # type: ignore[override]
+        self.shard = shard_of(seed)
+        told(self.shard, lambda kernel: start_tree(kernel, declared(kernel), tree, uid=0), 2)
+
+
+Groups.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=8, deadline=None, derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+test_groups_keep_to_the_rules_of_otp = Groups.TestCase
 Supervision.TestCase.settings = settings(
     max_examples=25, stateful_step_count=8, deadline=None, derandomize=True,
     suppress_health_check=list(HealthCheck),

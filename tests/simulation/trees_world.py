@@ -15,7 +15,9 @@ from prytany.abi import events as ev
 from prytany.abi.errors import KernelError
 from prytany.abi.signals import Signal
 from prytany.abi.supervision import HELD_NS
+from prytany.kernel.fleets import Agent
 from prytany.kernel.kernel import Kernel
+from prytany.kernel.outcome import Program
 from prytany.kernel.state import fold, fold_from_start
 from prytany.process.process import State
 from prytany.testing.virtual_shard import VirtualShard, passes
@@ -45,6 +47,19 @@ async def node(proc: Process, spec: dict[str, Any]) -> str:
             return str(spec["name"])
 
 
+async def leaf(proc: Process) -> str:
+    """An agent of a group that does as it is told."""
+    return await node(proc, {"name": "leaf"})
+
+
+def declared(kernel: Kernel) -> int:
+    """A fleet whose agents are leaves; its number."""
+    program = Program("leaf", "leaf", b"# leaf", ("ipc", "proc"))
+    kinds = ("permanent", "transient", "temporary")
+    agents = [Agent(kind, "inline", program, restart=kind, shutdown_ms=50) for kind in kinds]
+    return kernel.fleet_operator.declare("f", agents, models={}, tools=[], resolved=b"f", uid=0, stays=True)
+
+
 class Keeper(Server):
     """A `Server` that supervises."""
 
@@ -72,7 +87,11 @@ class Keeper(Server):
 def shard_of(seed: int = 0) -> VirtualShard:
     """A kernel that runs trees."""
     return VirtualShard(
-        {"node": node, "Keeper": Keeper}, {}, pledge=("ipc", "proc"), entropy=Random(seed).randbytes, running_max=100
+        {"node": node, "leaf": leaf, "Keeper": Keeper},
+        {},
+        pledge=("ipc", "proc"),
+        entropy=Random(seed).randbytes,
+        running_max=100,
     )
 
 
