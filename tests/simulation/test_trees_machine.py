@@ -97,18 +97,18 @@ class Groups(Supervision):
     """The same, of groups that a fleet declares."""
 
     @initialize(spec=st.just({}), seed=st.integers(0, 1 << 20), tree=trees())
-    def begins(self, spec: dict[str, Any], seed: int, tree: Tree) -> None:  # type: ignore[override]
+    def begins(self, spec: dict[str, Any], seed: int, tree: Tree) -> None:
         self.shard = shard_of(seed)
         told(self.shard, lambda kernel: start_tree(kernel, declared(kernel), tree, uid=0), 2)
 
 
 Groups.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=8, deadline=None, derandomize=True,
+    max_examples=15, stateful_step_count=8, deadline=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 test_groups_keep_to_the_rules_of_otp = Groups.TestCase
 Supervision.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=8, deadline=None, derandomize=True,
+    max_examples=15, stateful_step_count=8, deadline=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 test_supervision_keeps_to_the_rules_of_otp = Supervision.TestCase

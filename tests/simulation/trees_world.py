@@ -86,8 +86,9 @@ class Keeper(Server):
 
 def shard_of(seed: int = 0) -> VirtualShard:
     """A kernel that runs trees."""
+    programs = {"node": node, "leaf": leaf, "Keeper": Keeper}
     return VirtualShard(
-        {"node": node, "leaf": leaf, "Keeper": Keeper},
+        programs,
         {},
         pledge=("ipc", "proc"),
         entropy=Random(seed).randbytes,
@@ -95,7 +96,7 @@ def shard_of(seed: int = 0) -> VirtualShard:
     )
 
 
-def told(shard: VirtualShard, does: Callable[[Kernel], None], seconds: float, stop_at: int = 0) -> None:
+def told(shard: VirtualShard, does: Callable[[Kernel], object], seconds: float, stop_at: int = 0) -> None:
     """One life: something is done, and time passes. Where it is to stop at an entry, it may be cut."""
 
     async def live(kernel: Kernel) -> bool:
