@@ -29,6 +29,7 @@ from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
 from prytany.ipc.pipes import FOLDS as PIPES
 from prytany.ipc.pipes import Pipes
+from prytany.ipc.pools import Pools
 from prytany.ipc.segments import FOLDS as SEGMENTS
 from prytany.ipc.segments import Segments
 from prytany.ipc.topics import Topics
@@ -38,6 +39,7 @@ from prytany.journal.snapshot import newest_usable
 from prytany.journal.writer import START
 from prytany.kernel.base_form import read_state
 from prytany.kernel.fold_version import fold_version
+from prytany.kernel.pool_folds import FOLDS as POOLS
 from prytany.kernel.topic_folds import FOLDS as TOPICS
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
@@ -50,6 +52,8 @@ from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
 from prytany.supervision.fleets import NO_MEMBER, Fleets
+from prytany.supervision.links import FOLDS as LINKS
+from prytany.supervision.links import Links
 from prytany.supervision.noticing import FOLDS as NOTICES
 from prytany.supervision.noticing import Fold, Noticed
 from prytany.supervision.sessions import FOLDS as SESSIONS
@@ -87,6 +91,8 @@ class ShardState(msgspec.Struct):
     trees: Trees = msgspec.field(default_factory=Trees)
     topics: Topics = msgspec.field(default_factory=Topics)
     pipes: Pipes = msgspec.field(default_factory=Pipes)
+    links: Links = msgspec.field(default_factory=Links)
+    pools: Pools = msgspec.field(default_factory=Pools)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -180,6 +186,10 @@ def _scope_ended(state: ShardState, scope: str) -> None:
 
 def _into_trees(into: Callable[[Trees, int, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.trees, seq, state.table.time_ns, event)
+
+
+def _into_links(into: Callable[[Links, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.links, seq, event)
 
 
 def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
@@ -293,8 +303,10 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_awaited, into)) for kind, into in AWAITED.items()]
     folds.append((ev.ProcessReaped, _run_left))
     folds += [(kind, _fleet_left) for kind in (ev.ProcessReaped, ev.FleetWithdrawn, *LET_GO)]
+    folds += [(kind, partial(_into_links, into)) for kind, into in LINKS.items()]
     folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
     folds += TOPICS
+    folds += POOLS
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

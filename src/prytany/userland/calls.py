@@ -743,7 +743,7 @@ class Calls:
             intensity: more restarts within the period than this, and the caller fails.
             period_ms: the period.
 
-        Errors: only what every call can.
+        Errors: EINVAL.
         """
         await self._call(
             "process_supervise",
@@ -753,6 +753,53 @@ class Calls:
                 period_ms,
             ),
         )
+
+    async def process_link(self, pid: int, trap: int = 0) -> None:
+        """End with another process, where that ends badly; and it with the caller, if it descends from it.
+
+        Args:
+            pid: a process of the same run or fleet.
+            trap: 1: the caller gets a message `exit`, whatever the end, and goes on.
+
+        Errors: EAGAIN, EPERM, ESRCH.
+        """
+        await self._call(
+            "process_link",
+            (
+                pid,
+                trap,
+            ),
+        )
+
+    async def process_unlink(self, pid: int) -> bool:
+        """Undo a link. False says that there was none.
+
+        Args:
+            pid: a process of the same run or fleet.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("process_unlink", (pid,)))
+
+    async def process_monitor(self, pid: int) -> int:
+        """Be told once, by a message `down`, of a process's end or its incarnation's. Answers the monitor's number.
+
+        Args:
+            pid: a process of the same run or fleet.
+
+        Errors: EAGAIN, EINVAL, EPERM, ESRCH.
+        """
+        return cast("int", await self._call("process_monitor", (pid,)))
+
+    async def process_demonitor(self, ref: int) -> bool:
+        """Be told no more. False says that the message was sent, or that there is no such monitor.
+
+        Args:
+            ref: the monitor's number.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("process_demonitor", (ref,)))
 
     async def topic_publish(self, topic: str, body: Any) -> int:
         """Publish an event to all who are subscribed to its topic; its number in the scope. Waits for nobody.

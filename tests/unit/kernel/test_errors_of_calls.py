@@ -117,6 +117,26 @@ CONTEXT = object()
 """In the place of the number of a context."""
 
 
+def tie(call: str, to: str) -> Way:
+    async def way(w: World, m: pytest.MonkeyPatch) -> str:
+        return await w.met(call, getattr(w, to).pid)
+
+    return way
+
+
+async def link_to_one_that_has_ended(w: World, m: pytest.MonkeyPatch) -> str:
+    w.child_.call("process_exit", 0)
+    await w.settled()
+    return await w.met("process_link", w.child_.pid)
+
+
+async def spawn_while_it_is_being_ended(w: World, m: pytest.MonkeyPatch) -> str:
+    given: tuple[Any, ...] = ("program", [], {}, "", None, 0, None, "", 0, None, "permanent")
+    assert await w.met("process_spawn", *given) == ""
+    w.kernel.operator.signal(w.parent.pid, Signal.TERM, uid=0)
+    return await w.met("process_spawn", *given)
+
+
 async def schedule_a_stranger(w: World, m: pytest.MonkeyPatch) -> str:
     return await w.met("agent_schedule", w.stranger.pid)
 
@@ -327,6 +347,18 @@ WAYS: list[tuple[str, str, Way]] = [
     ("process_signal", "ESRCH", makes("process_signal", NOBODY, 15)),
     ("process_signal", "EPERM", makes("process_signal", 1, 15)),
     ("process_signal", "EAGAIN", signal_one_that_does_not_run),
+    ("process_spawn", "EAGAIN", spawn_while_it_is_being_ended),
+    ("process_supervise", "EINVAL", makes("process_supervise", "all_for_nobody")),
+    ("process_supervise", "EINVAL", makes("process_supervise", "dynamic", -1)),
+    ("process_supervise", "EINVAL", makes("process_supervise", "dynamic", 1, 0)),
+    ("process_link", "ESRCH", makes("process_link", NOBODY)),
+    ("process_link", "ESRCH", link_to_one_that_has_ended),
+    ("process_link", "EPERM", tie("process_link", "stranger")),
+    ("process_link", "EAGAIN", makes("process_link", 2, LINKS_MAX=0)),
+    ("process_monitor", "ESRCH", makes("process_monitor", NOBODY)),
+    ("process_monitor", "EPERM", tie("process_monitor", "stranger")),
+    ("process_monitor", "EINVAL", tie("process_monitor", "parent")),
+    ("process_monitor", "EAGAIN", makes("process_monitor", 2, LINKS_MAX=0)),
     ("message_send", "ESRCH", makes("message_send", NOBODY, "x", {})),
     ("message_send", "EPERM", sends("message_send", "mute")),
     ("message_send", "EPERM", sends("message_send", "stranger")),
@@ -488,6 +520,7 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",), "topic_unsubscribe": ("a.*",),
     "pipe_open": (), "pipe_write": ("x",),
     "pipe_read": (), "pipe_close": (), "pipe_look": (1,),
+    "process_link": (2,), "process_unlink": (2,), "process_monitor": (2,), "process_demonitor": (1,),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

@@ -64,6 +64,7 @@ from prytany.abi.events.notice import (
     NoticeRetried,
 )
 from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
+from prytany.abi.events.pool import MemberBusy, MessagePassed, PoolDeclared, PoolScaled
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -89,6 +90,11 @@ from prytany.abi.events.supervision import (
     ChildRestarted,
     ChildSupervised,
     ChildTold,
+    EndTold,
+    LinkDropped,
+    LinkMade,
+    MonitorDropped,
+    MonitorSet,
     ProcessCycled,
     ProcessPostponed,
     TreeDeclared,
@@ -222,6 +228,15 @@ Event = (
     | PipeWritten
     | PipeRead
     | PipeClosed
+    | LinkMade
+    | LinkDropped
+    | MonitorSet
+    | MonitorDropped
+    | EndTold
+    | PoolDeclared
+    | PoolScaled
+    | MessagePassed
+    | MemberBusy
 )
 
 

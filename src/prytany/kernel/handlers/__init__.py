@@ -8,6 +8,7 @@ from prytany.kernel.handlers import (
     file,
     handoff,
     incarnation,
+    link,
     lock,
     message,
     model,
@@ -70,5 +71,9 @@ HANDLERS: dict[str, Handler] = {
     "topic_publish": topic.sys_topic_publish,
     "topic_subscribe": topic.sys_topic_subscribe,
     "topic_unsubscribe": topic.sys_topic_unsubscribe,
+    "process_link": link.sys_process_link,
+    "process_unlink": link.sys_process_unlink,
+    "process_monitor": link.sys_process_monitor,
+    "process_demonitor": link.sys_process_demonitor,
 }
 """One handler a call of the table; a test holds the two to each other."""
