@@ -41,6 +41,12 @@ def due_at(k: Core, entry: Durable, e: ev.TreeEnding | ev.ChildTold) -> None:
     k.restarts.times.look(e.supervisor if isinstance(e, ev.TreeEnding) else e.pid)
 
 
+def supervised(k: Core, entry: Durable, e: ev.ChildSupervised) -> None:
+    """It may have to do something within a time."""
+    k.restarts.progress.look(e.pid)
+    k.restarts.pools.look(e.supervisor)
+
+
 def postponed(k: Core, entry: Durable, e: ev.ProcessPostponed) -> None:
     """It begins at another time."""
     k.restarts.schedule(e.pid)
@@ -125,6 +131,7 @@ SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.BudgetGranted: bounded,
     ev.BudgetAdded: bounded,
     ev.TreeEnding: due_at,
+    ev.ChildSupervised: supervised,
     ev.ChildTold: due_at,
     ev.ProcessPostponed: postponed,
     **dict.fromkeys(NOTICED, noticed),

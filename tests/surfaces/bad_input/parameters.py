@@ -77,7 +77,7 @@ PARAMETERS = {
     "run target": Kind("program.py:main", ("", "nowhere.py:main", "program.py", "program.py:", "program.py:no",
                                            "broken.py:main", ":main", "folder:main", *TEXTS), TARGET.odd),
     "run input": FOLDER, "run output": PLACE, "run unveil": FOLDER, "run arg": PAIR, "run tools": PLACE,
-    "run python": PYTHON, "run entry": NAME,
+    "run python": PYTHON, "run entry": NAME, "run fleet": TARGET, "run pipefail": FLAG,
     "chat agent": NAME, "chat target": TARGET, "chat keep": FLAG, "chat say": TEXT, "chat user": TEXT,
     "chat grace": Kind("1", ("", *SECONDS.bad), ("0",)), "attach session": PID, "attach say": TEXT,
     "sessions every": FLAG, "sessions end numbers": PID, "cost tag": Kind("a", ("",), TEXTS),

@@ -21,8 +21,8 @@ from prytany.kernel.effects.tool import doubt_events
 from prytany.kernel.fleets import Agent
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.trap import FREES
-from tests.unit.kernel.puppets import Puppet
-from tests.unit.kernel.world import World
+from tests.unit.kernel.puppets import Puppet, one_turn
+from tests.unit.kernel.world import DEADLINE_S, World
 
 USER = [{"role": "user", "content": "hello"}]
 FAILS = [{"role": "user", "content": "fail"}]
@@ -115,6 +115,26 @@ def lost(call: str, *more: Any) -> Way:
 
 CONTEXT = object()
 """In the place of the number of a context."""
+
+
+def tie(call: str, to: str) -> Way:
+    async def way(w: World, m: pytest.MonkeyPatch) -> str:
+        return await w.met(call, getattr(w, to).pid)
+
+    return way
+
+
+async def link_to_one_that_has_ended(w: World, m: pytest.MonkeyPatch) -> str:
+    w.child_.call("process_exit", 0)
+    await w.settled()
+    return await w.met("process_link", w.child_.pid)
+
+
+async def spawn_while_it_is_being_ended(w: World, m: pytest.MonkeyPatch) -> str:
+    given: tuple[Any, ...] = ("program", [], {}, "", None, 0, None, "", 0, None, "permanent")
+    assert await w.met("process_spawn", *given) == ""
+    w.kernel.operator.signal(w.parent.pid, Signal.TERM, uid=0)
+    return await w.met("process_spawn", *given)
 
 
 async def schedule_a_stranger(w: World, m: pytest.MonkeyPatch) -> str:
@@ -257,7 +277,57 @@ def hands_over(agent: str, *more: Any, told: bool = False, **bounds: int) -> Way
     return way
 
 
+async def write_what_nobody_reads(w: World, m: pytest.MonkeyPatch) -> str:
+    _, number = await w.ask(w.parent, "pipe_open")
+    await w.ask(w.parent, "pipe_close", number, "read")
+    return await w.met("pipe_write", "x", number)
+
+
+async def read_what_was_lost(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, PIPE_KEPT_MAX=0)
+    _, number = await w.ask(w.parent, "pipe_open")
+    more: tuple[Any, ...] = ({}, "", ["pipe"], 1, None, "", 0, None, "", -1, 0, {"stdin": number})
+    _, pid = await w.ask(w.parent, "process_spawn", "program", [], *more)
+    for _ in range(2):
+        await w.ask(w.parent, "pipe_write", "x", number)
+    failing = w.puppets[pid]
+    await w.ask(failing, "pipe_read")
+    failing.call("process_exit", 1)
+    async with asyncio.timeout(DEADLINE_S):
+        while w.puppets[pid] is failing:
+            await one_turn()
+    return await w.met("pipe_read", by=w.puppets[pid])
+
+
+async def read_what_only_it_writes(w: World, m: pytest.MonkeyPatch) -> str:
+    _, number = await w.ask(w.parent, "pipe_open")
+    return await w.met("pipe_read", number)
+
+
+async def write_what_only_it_reads(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, PIPE_CHUNKS_MAX=1)
+    _, number = await w.ask(w.parent, "pipe_open")
+    await w.ask(w.parent, "pipe_write", "x", number)
+    return await w.met("pipe_write", "x", number)
+
+
+async def join_twice(w: World, m: pytest.MonkeyPatch) -> str:
+    await w.ask(w.parent, "pipe_open", w.child_.pid)
+    return await w.met("pipe_open", w.child_.pid)
+
+
 WAYS: list[tuple[str, str, Way]] = [
+    ("pipe_open", "ESRCH", makes("pipe_open", NOBODY)),
+    ("pipe_open", "EBUSY", join_twice),
+    ("pipe_open", "EAGAIN", makes("pipe_open", PIPES_MAX=0)),
+    ("pipe_write", "ENOENT", makes("pipe_write", "x", NOBODY)),
+    ("pipe_write", "EPIPE", write_what_nobody_reads),
+    ("pipe_write", "EDEADLK", write_what_only_it_reads),
+    ("pipe_read", "EDEADLK", read_what_only_it_writes),
+    ("pipe_read", "ENOENT", makes("pipe_read", NOBODY)),
+    ("pipe_read", "EPIPE", read_what_was_lost),
+    ("pipe_close", "ENOENT", makes("pipe_close", NOBODY)),
+    ("pipe_look", "ENOENT", makes("pipe_look", NOBODY)),
     ("agent_handoff", "EPERM", makes("agent_handoff", "two")),
     ("agent_handoff", "EPERM", hands_over("one")),
     ("agent_handoff", "ENOENT", hands_over("two", [], NOBODY)),
@@ -277,6 +347,18 @@ WAYS: list[tuple[str, str, Way]] = [
     ("process_signal", "ESRCH", makes("process_signal", NOBODY, 15)),
     ("process_signal", "EPERM", makes("process_signal", 1, 15)),
     ("process_signal", "EAGAIN", signal_one_that_does_not_run),
+    ("process_spawn", "EAGAIN", spawn_while_it_is_being_ended),
+    ("process_supervise", "EINVAL", makes("process_supervise", "all_for_nobody")),
+    ("process_supervise", "EINVAL", makes("process_supervise", "dynamic", -1)),
+    ("process_supervise", "EINVAL", makes("process_supervise", "dynamic", 1, 0)),
+    ("process_link", "ESRCH", makes("process_link", NOBODY)),
+    ("process_link", "ESRCH", link_to_one_that_has_ended),
+    ("process_link", "EPERM", tie("process_link", "stranger")),
+    ("process_link", "EAGAIN", makes("process_link", 2, LINKS_MAX=0)),
+    ("process_monitor", "ESRCH", makes("process_monitor", NOBODY)),
+    ("process_monitor", "EPERM", tie("process_monitor", "stranger")),
+    ("process_monitor", "EINVAL", tie("process_monitor", "parent")),
+    ("process_monitor", "EAGAIN", makes("process_monitor", 2, LINKS_MAX=0)),
     ("message_send", "ESRCH", makes("message_send", NOBODY, "x", {})),
     ("message_send", "EPERM", sends("message_send", "mute")),
     ("message_send", "EPERM", sends("message_send", "stranger")),
@@ -436,6 +518,9 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
     "segment_list": (), "agent_handoff": ("two",), "process_supervise": ("one_for_one",),
     "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",), "topic_unsubscribe": ("a.*",),
+    "pipe_open": (), "pipe_write": ("x",),
+    "pipe_read": (), "pipe_close": (), "pipe_look": (1,),
+    "process_link": (2,), "process_unlink": (2,), "process_monitor": (2,), "process_demonitor": (1,),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}

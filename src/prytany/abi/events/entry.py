@@ -63,6 +63,8 @@ from prytany.abi.events.notice import (
     NoticeOpened,
     NoticeRetried,
 )
+from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
+from prytany.abi.events.pool import MemberBusy, MessagePassed, PoolDeclared, PoolScaled
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -88,6 +90,11 @@ from prytany.abi.events.supervision import (
     ChildRestarted,
     ChildSupervised,
     ChildTold,
+    EndTold,
+    LinkDropped,
+    LinkMade,
+    MonitorDropped,
+    MonitorSet,
     ProcessCycled,
     ProcessPostponed,
     TreeDeclared,
@@ -215,6 +222,21 @@ Event = (
     | TopicRefilled
     | TopicMissed
     | TopicHanded
+    | PipeOpened
+    | PipeGiven
+    | PipeAwaited
+    | PipeWritten
+    | PipeRead
+    | PipeClosed
+    | LinkMade
+    | LinkDropped
+    | MonitorSet
+    | MonitorDropped
+    | EndTold
+    | PoolDeclared
+    | PoolScaled
+    | MessagePassed
+    | MemberBusy
 )
 
 

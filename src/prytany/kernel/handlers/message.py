@@ -106,7 +106,15 @@ class Sent(NamedTuple):
 
 
 def send_events(
-    k: Context, sender: int, receiver: Process, kind: str, body: Any, n: int = 0, call: str = "", waits: int = 0
+    k: Context,
+    sender: int,
+    receiver: Process,
+    kind: str,
+    body: Any,
+    n: int = 0,
+    call: str = "",
+    waits: int = 0,
+    always: bool = False,
 ) -> Sent:
     """A message into the mailbox of `receiver`, and to it where it waits for such a one.
 
@@ -119,6 +127,7 @@ def send_events(
         n: the sender's call that is opened and waits for the reply; 0 where none does.
         call: the system call, for errors.
         waits: the sender's call that is opened and waits for room, where there is none; 0 where none does.
+        always: it is let in where there is no room, too: the receiver asked to be told this.
 
     Raises:
         Eperm: the receiver has not pledged `ipc`.
@@ -139,7 +148,7 @@ def send_events(
         return Sent((sent, *hand(receiver, by, number, digest)), (content,), number)
     room = room_of(k, receiver)
     box = k.post.boxes.get(receiver.pid)
-    if (box is not None and box.messages >= room) or not room:
+    if not always and ((box is not None and box.messages >= room) or not room):
         if not waits:
             raise Eagain(f"the mailbox of process {_name(receiver)} is full", call=call)
         line = k.post.lines.of.get(receiver.pid)
@@ -179,7 +188,12 @@ def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -
     there is to say to an operator is recorded, for whoever follows."""
     if message.sender < 0:
         return (
-            ((ev.MessageReplied(p.pid, message.number, errno, k.digest(value)),), (value,)) if value != NIL else NOTHING
+            (
+                (ev.MessageReplied(k.state.pools.members.get(p.pid, p.pid), message.number, errno, k.digest(value)),),
+                (value,),
+            )
+            if value != NIL
+            else NOTHING
         )
     sender = k.table.get(message.sender) if message.call else None
     call = sender.open.get(message.call) if sender is not None else None

@@ -224,6 +224,22 @@ def _content(message: Message, read: Callable[[bytes, int], bytes]) -> bytes:
     return pack({**msgspec.msgpack.decode(content), "attempt": message.attempts + 1})
 
 
+def hand_passed(k: Context, p: Process, n: int, message: Message) -> tuple[tuple[ev.Event, ...], bytes]:
+    """Hand `p` a message by its call `n` that comes out of another mailbox in the same entry; with the content."""
+    content = _content(message, k.content)
+    return hand(p, n, message.number, k.digest(content)), content
+
+
+def back_to_pool(k: Context, p: Process, but: Collection[int] = ()) -> tuple[ev.Event, ...]:
+    """What a member of a pool has, in hand or waiting, goes back to the pool; `but` for these, which are dead."""
+    pool = k.state.pools.of(p.pid)
+    if pool is None or not k.table.require(pool.pid).alive:
+        return ()
+    box = k.post.box(p.pid)
+    numbers = [number for number in (*box.in_hand, *box.waiting) if number not in but]
+    return tuple(ev.MessagePassed(number, p.pid, pool.pid, front=True) for number in reversed(numbers))
+
+
 def return_cancelled(k: Context, p: Process, n: int) -> Decided:
     """A receive was cancelled after it had taken a message, and before its caller saw it: nobody has it, so it goes
     back, and to whoever waits for such a one by now."""

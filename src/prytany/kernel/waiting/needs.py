@@ -87,6 +87,21 @@ def _after(state: ShardState, resource: bytes, key: str) -> Iterator[int]:
         yield parse_key(other)[0]
 
 
+def _pipe(state: ShardState, p: Process, n: int, call: OpenCall) -> Sequence[Need] | None:
+    """Any of those at the other end will do, so it is kept by all of them alone."""
+    pipe = state.pipes.pipes.get(call.subject)
+    if pipe is None:
+        return None
+    others = pipe.writers if call.call == "pipe_read" else pipe.readers
+    return (Need(lambda: ((pid, 1) for pid in others), len(others) - 1),) if others else None
+
+
+def _at_pipes(state: ShardState, p: Process) -> Iterator[Behind]:
+    for number in state.pipes.held.get(p.pid, ()):
+        pipe = state.pipes.pipes[number]
+        yield Behind(waiting.pid for waiting in (*pipe.reading.values(), *pipe.writing.values()))
+
+
 NEEDS: dict[str, OfCall] = {
     "process_wait": _child,
     "message_call": _receiver,
@@ -94,9 +109,11 @@ NEEDS: dict[str, OfCall] = {
     "lock_acquire": _lock,
     "tool_call": _resources,
     "tool_hold": _resources,
+    "pipe_read": _pipe,
+    "pipe_write": _pipe,
 }
 """By the call's name."""
-BEHIND: tuple[OfProcess, ...] = (_parents, _callers, _behind_locks, _behind_tools)
+BEHIND: tuple[OfProcess, ...] = (_parents, _callers, _behind_locks, _behind_tools, _at_pipes)
 
 
 def behind(state: ShardState, pid: int) -> Iterator[Behind]:
