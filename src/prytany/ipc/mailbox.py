@@ -99,6 +99,13 @@ class Post(msgspec.Struct):
         if self.lines.of:
             self.lines.room(pid, box.messages)
 
+    def passed(self, number: int, holder: int, receiver: int, *, front: bool) -> None:
+        """A message goes over to another mailbox, behind what waits there, or in front of it."""
+        own, box = self.own(holder), self.own(receiver)
+        message = own.waiting.pop(number, None) or own.in_hand.pop(number)
+        box.waiting = {number: message, **box.waiting} if front else {**box.waiting, number: message}
+        self.left(holder, own)
+
     def deliver(self, pid: int, message: Message) -> None:
         """Put a message that others have as well behind what waits for `pid`."""
         self.own(pid).waiting[message.number] = message

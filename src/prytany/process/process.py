@@ -33,6 +33,7 @@ WAITS = {
     "message_call": "reply",
     "message_send": "room",
     "lock_acquire": "lock",
+    "tool_hold": "resource",
     "segment_wait": "segment",
     "group_wait": "children",
     "pipe_read": "input",

@@ -108,7 +108,7 @@ class Calls:
         Args:
             pid: the process.
 
-        Errors: ECHILD.
+        Errors: ECHILD, EDEADLK.
         """
         return cast("dict[str, Any]", await self._call("process_wait", (pid,)))
 
@@ -167,7 +167,7 @@ class Calls:
             body: plain data.
             wait_ms: how long to wait for room in a full mailbox; -1 is for ever.
 
-        Errors: EAGAIN, EINVAL, EPERM, ESRCH, ETIMEDOUT.
+        Errors: EAGAIN, EDEADLK, EINVAL, EPERM, ESRCH, ETIMEDOUT.
         """
         return cast(
             "int",
@@ -501,7 +501,7 @@ class Calls:
             name: `module.function`, as `tool_list` names it.
             arguments: by name; checked against the tool's schema.
 
-        Errors: EAGAIN, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
+        Errors: EAGAIN, EDEADLK, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
         """
         return await self._call(
             "tool_call",
@@ -510,6 +510,38 @@ class Calls:
                 arguments or {},
             ),
         )
+
+    async def tool_hold(self, name: str, arguments: dict[str, Any] | None = None, timeout_ms: int = 0) -> int:
+        """Wait until what a call of the tool would need is the caller's, over all its calls, and answer its number.
+
+        Args:
+            name: of a tool, as `tool_list` has it.
+            arguments: those by which it says what it needs.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EAGAIN, EDEADLK, EINVAL, EPERM, EPOLICY, ETIMEDOUT.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "tool_hold",
+                (
+                    name,
+                    arguments or {},
+                    timeout_ms,
+                ),
+            ),
+        )
+
+    async def tool_release(self, hold: int) -> bool:
+        """Let go of it: others have it when nothing of the caller's is under way there. False: it was not held.
+
+        Args:
+            hold: what `tool_hold` answered.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("tool_release", (hold,)))
 
     async def tool_list(self) -> list[dict[str, Any]]:
         """The tools that the caller may call: name, description, parameters (a JSON Schema) and effect.
@@ -711,7 +743,7 @@ class Calls:
             intensity: more restarts within the period than this, and the caller fails.
             period_ms: the period.
 
-        Errors: only what every call can.
+        Errors: EINVAL.
         """
         await self._call(
             "process_supervise",
@@ -721,6 +753,53 @@ class Calls:
                 period_ms,
             ),
         )
+
+    async def process_link(self, pid: int, trap: int = 0) -> None:
+        """End with another process, where that ends badly; and it with the caller, if it descends from it.
+
+        Args:
+            pid: a process of the same run or fleet.
+            trap: 1: the caller gets a message `exit`, whatever the end, and goes on.
+
+        Errors: EAGAIN, EPERM, ESRCH.
+        """
+        await self._call(
+            "process_link",
+            (
+                pid,
+                trap,
+            ),
+        )
+
+    async def process_unlink(self, pid: int) -> bool:
+        """Undo a link. False says that there was none.
+
+        Args:
+            pid: a process of the same run or fleet.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("process_unlink", (pid,)))
+
+    async def process_monitor(self, pid: int) -> int:
+        """Be told once, by a message `down`, of a process's end or its incarnation's. Answers the monitor's number.
+
+        Args:
+            pid: a process of the same run or fleet.
+
+        Errors: EAGAIN, EINVAL, EPERM, ESRCH.
+        """
+        return cast("int", await self._call("process_monitor", (pid,)))
+
+    async def process_demonitor(self, ref: int) -> bool:
+        """Be told no more. False says that the message was sent, or that there is no such monitor.
+
+        Args:
+            ref: the monitor's number.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("process_demonitor", (ref,)))
 
     async def topic_publish(self, topic: str, body: Any) -> int:
         """Publish an event to all who are subscribed to its topic; its number in the scope. Waits for nobody.

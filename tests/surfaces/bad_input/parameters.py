@@ -96,6 +96,7 @@ PARAMETERS = {
     "cost by": Kind("model", ("", "tags", "model,,day", *TEXTS)),
     "wait timeout": SECONDS, "kill signal": SIGNAL, "stop grace": SECONDS, "pause runs": PID, "unpause runs": PID,
     "freeze thaw": FLAG, "send type": TEXT, "send body": TEXT, "send text": FLAG, "upgrade target": NAME,
+    "locks break name": NAME, "locks break scope": NAME, "shared name": NAME, "shared scope": TEXT,
     "incidents retry n": CALL, "incidents skip n": CALL, "incidents give n": CALL, "incidents give value": TEXT,
     "incidents give from_json": FLAG,
     "backup file": PLACE, "backup logs": FLAG, "backup verify": FLAG, "restore-home file": PLACE,

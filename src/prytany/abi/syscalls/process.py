@@ -61,7 +61,10 @@ CALLS = (
         "proc",
         (_CHILD,),
         "dict[str, Any]",
-        {"ECHILD": "no such child, or it was waited for already"},
+        {
+            "ECHILD": "no such child, or it was waited for already",
+            "EDEADLK": "it waits for the caller, by way of others too; `cycle` says who waits for what",
+        },
         "Wait until a child has terminated, answer its status, reason and result, and reap it.",
     ),
     Syscall(

@@ -8,6 +8,7 @@ from prytany.kernel.handlers import (
     file,
     handoff,
     incarnation,
+    link,
     lock,
     message,
     model,
@@ -49,6 +50,8 @@ HANDLERS: dict[str, Handler] = {
     "file_list": file.sys_file_list,
     "tool_call": tool.sys_tool_call,
     "tool_list": tool.sys_tool_list,
+    "tool_hold": tool.sys_tool_hold,
+    "tool_release": tool.sys_tool_release,
     "agent_schedule": schedule.sys_agent_schedule,
     "agent_handoff": handoff.sys_agent_handoff,
     "pipe_open": pipe.sys_pipe_open,
@@ -68,5 +71,9 @@ HANDLERS: dict[str, Handler] = {
     "topic_publish": topic.sys_topic_publish,
     "topic_subscribe": topic.sys_topic_subscribe,
     "topic_unsubscribe": topic.sys_topic_unsubscribe,
+    "process_link": link.sys_process_link,
+    "process_unlink": link.sys_process_unlink,
+    "process_monitor": link.sys_process_monitor,
+    "process_demonitor": link.sys_process_demonitor,
 }
 """One handler a call of the table; a test holds the two to each other."""
