@@ -12,8 +12,8 @@ import pytest
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelError
 from prytany.abi.signals import Signal
+from prytany.kernel.folding import fold
 from prytany.kernel.kernel import Kernel
-from prytany.kernel.state import fold
 from prytany.testing.virtual_shard import VirtualShard, passes
 from prytany.userland.process import Process
 from prytany.userland.server import Server

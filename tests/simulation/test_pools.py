@@ -11,9 +11,9 @@ from prytany.abi.errors import KernelError
 from prytany.abi.signals import Signal
 from prytany.kernel.fleet_trees import Pooled, Tree, start_tree
 from prytany.kernel.fleets import Agent
+from prytany.kernel.folding import fold, fold_from_start
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import fold, fold_from_start
 from prytany.testing.virtual_shard import VirtualShard, passes
 from prytany.userland.process import Process
 from prytany.userland.server import Server

@@ -169,7 +169,12 @@ def _dead(post: Post, seq: int, e: ev.MessageDead) -> None:
 def _begins_again(
     post: Post,
     seq: int,
-    e: ev.ProcessFailed | ev.ProcessCycled | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted,
+    e: ev.ProcessFailed
+    | ev.ProcessCycled
+    | ev.ProcessExeced
+    | ev.ProcessUpgraded
+    | ev.ProcessReverted
+    | ev.ProcessHandedOff,
 ) -> None:
     # Whoever runs next knows nothing of what was in hand.
     post.choosy.pop(e.pid, None)
@@ -182,14 +187,9 @@ def _begins_again(
 
 def _handed_off(post: Post, seq: int, e: ev.ProcessHandedOff) -> None:
     # The next agent is handed what is in hand as if nobody had tried it: nobody failed at it.
-    post.choosy.pop(e.pid, None)
-    post.lines.sender_ended(e.pid)
-    box = post.boxes.get(e.pid)
-    if box is not None:
-        for message in box.in_hand.values():
-            message.attempts -= 1
-        box.give_back()
-        box.awaiting = 0
+    for message in post.box(e.pid).in_hand.values():
+        message.attempts -= 1
+    _begins_again(post, seq, e)
 
 
 def _exited(post: Post, seq: int, e: ev.ProcessExited) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.ids import Pid, format_pid
+from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
 from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.ledger import Durable
@@ -16,11 +18,15 @@ from prytany.kernel.places import Places
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.workers import Workers
 
+CIRCLE_SHOWN = 20
+"""Of a deadlock's processes, in a log."""
+
 
 class Core(Protocol):
     """The kernel, as these reactions see it."""
 
     effects: Effects
+    admission: Admission
     model_sparing: ModelSparing
     model_turns: ModelTurns
     exceeding: Exceeding
@@ -52,6 +58,19 @@ def warned(k: Core, entry: Durable, e: ev.ProcessWarned) -> None:
     live = k.workers.live.get(e.pid)
     if live is not None and live.worker is not None:
         live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
+
+
+def deadlocked(k: Core, entry: Durable, e: ev.DeadlockFound) -> None:
+    """The log of whoever was chosen says so."""
+    live = k.workers.live.get(e.pid)
+    if live is not None and live.worker is not None:
+        circle = ", ".join(format_pid(Pid(pid)) for pid in e.pids[:CIRCLE_SHOWN])
+        live.worker.log(f"prytany: a deadlock of processes {circle}: call {e.n} ends with EDEADLK\n")
+
+
+def let_go(k: Core, entry: Durable, e: ev.ToolLetGo) -> None:
+    """Whoever is next has what a process held."""
+    k.admission.fill()
 
 
 def spawned(k: Core, entry: Durable, e: ev.ProcessSpawned) -> None:
@@ -100,6 +119,8 @@ NOTICED = (
 )  # fmt: skip
 SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.ProcessWarned: warned,
+    ev.DeadlockFound: deadlocked,
+    ev.ToolLetGo: let_go,
     ev.ProcessSpawned: spawned,
     ev.MessageDone: activation_done,
     ev.ProcessReaped: reaped,

@@ -18,6 +18,7 @@ from prytany.kernel.notice_views import notice_rows, undelivered
 from prytany.kernel.pages import Pages
 from prytany.kernel.queue_views import Live
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.kernel.sharing_views import break_lock, lock_rows, segment_rows
 from prytany.kernel.state import ShardState
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import Base, StoreError
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
-    | control.ListSessions | control.SchedulingLook
+    | control.ListSessions | control.SchedulingLook | control.SharingLook
 )  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
-    | control.FreezeAll | control.RetryNotices | control.DropNotices | Act
+    | control.FreezeAll | control.RetryNotices | control.DropNotices | control.BreakLock | Act
 )  # fmt: skip
 
 
@@ -76,6 +77,10 @@ def look(
             return notice_rows(state.fleets)
         case control.ListSessions():
             return session_rows(state, command.after, {})
+        case control.ListLocks():
+            return lock_rows(state, command.after)
+        case control.ListSegments():
+            return segment_rows(state, command.after)
         case _:
             return look_at_scheduling(command, state, live, now_ns)
 
@@ -191,6 +196,8 @@ class Desk:
                 p = operator.process(command.pid)
                 program, source = (p.program, p.source) if moved else (p.pending_program or p.program, p.pending)
                 return control.Upgrade(pending=not moved, program=program, source=source.hex())
+            case control.BreakLock():
+                return break_lock(kernel.ledger, command.name, command.scope, uid)
             case control.AddBudget() | control.GrantBudget() | control.ScheduleProcess():
                 return carry_out_scheduling(kernel, command, uid)
             case _:

@@ -80,6 +80,7 @@ from prytany.abi.events.notice import (
     NoticeRetried,
     Subject,
 )
+from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
 from prytany.abi.events.pool import MemberBusy, MessagePassed, PoolDeclared, PoolScaled
 from prytany.abi.events.process import (
     ProcessAccounted,
@@ -117,7 +118,15 @@ from prytany.abi.events.supervision import (
     TreeEnding,
     TreeSettled,
 )
-from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.tool import (
+    ToolCalled,
+    ToolHeld,
+    ToolHoldAsked,
+    ToolLetGo,
+    ToolsGranted,
+    ToolsNarrowed,
+    ToolStarted,
+)
 from prytany.abi.events.topic import (
     TopicHanded,
     TopicMissed,
@@ -205,6 +214,12 @@ __all__ = [
     "NoticeOpened",
     "NoticeRetried",
     "OperatorCommanded",
+    "PipeAwaited",
+    "PipeClosed",
+    "PipeGiven",
+    "PipeOpened",
+    "PipeRead",
+    "PipeWritten",
     "PoolDeclared",
     "PoolScaled",
     "ProcessAccounted",
@@ -236,6 +251,9 @@ __all__ = [
     "Source",
     "Subject",
     "ToolCalled",
+    "ToolHeld",
+    "ToolHoldAsked",
+    "ToolLetGo",
     "ToolStarted",
     "ToolsGranted",
     "ToolsNarrowed",

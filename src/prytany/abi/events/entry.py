@@ -63,6 +63,7 @@ from prytany.abi.events.notice import (
     NoticeOpened,
     NoticeRetried,
 )
+from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
 from prytany.abi.events.pool import MemberBusy, MessagePassed, PoolDeclared, PoolScaled
 from prytany.abi.events.process import (
     ProcessAccounted,
@@ -100,7 +101,15 @@ from prytany.abi.events.supervision import (
     TreeEnding,
     TreeSettled,
 )
-from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.tool import (
+    ToolCalled,
+    ToolHeld,
+    ToolHoldAsked,
+    ToolLetGo,
+    ToolsGranted,
+    ToolsNarrowed,
+    ToolStarted,
+)
 from prytany.abi.events.topic import (
     TopicHanded,
     TopicMissed,
@@ -194,6 +203,9 @@ Event = (
     | SegmentWritten
     | SegmentDeleted
     | SegmentAwaited
+    | ToolHoldAsked
+    | ToolHeld
+    | ToolLetGo
     | ProcessHandedOff
     | TreeDeclared
     | ChildSupervised
@@ -210,6 +222,12 @@ Event = (
     | TopicRefilled
     | TopicMissed
     | TopicHanded
+    | PipeOpened
+    | PipeGiven
+    | PipeAwaited
+    | PipeWritten
+    | PipeRead
+    | PipeClosed
     | LinkMade
     | LinkDropped
     | MonitorSet

@@ -14,6 +14,7 @@ from prytany.abi.errors import Einval, Eperm
 from prytany.abi.ids import pid_of
 from prytany.abi.names import check_tags
 from prytany.abi.values import pack
+from prytany.kernel.handlers.pipe import given
 from prytany.kernel.handlers.share import granted, lighter, lower
 from prytany.kernel.handlers.supervise import supervised
 from prytany.kernel.outcome import Context, Denied, Done
@@ -44,6 +45,6 @@ def spawn_agent(k: Context, p: Process, a: Any, name: str) -> Done:
         weight=lighter(p, a, agent.weight),
     )  # fmt: skip
     tools = ev.ToolsNarrowed(pid, sorted(agent.tools if a.tools is None else a.tools))
-    more = (*granted(pid, p.pid, a.budget, agent), *supervised(k, p.pid, pid, a, agent))
+    more = (*granted(pid, p.pid, a.budget, agent), *supervised(k, p.pid, pid, a, agent), *given(k, p, pid, a.ends))
     events = (spawned, tools, *more, ev.ProcessReady(pid, 1))
     return Done(int(pid), events, contents=(argument,))

@@ -11,7 +11,8 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
 from prytany.ipc.letter import Message
 from prytany.kernel.addresses import receiver_of
-from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, deadline_ns, hand, receive, taker
+from prytany.kernel.handlers.deadline import deadline_ns
+from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, hand, receive, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 

@@ -18,6 +18,7 @@ from prytany.abi.values import pack
 from prytany.kernel.groups import children_first, is_deadly
 from prytany.kernel.handlers.agent import spawn_agent
 from prytany.kernel.handlers.message import abandoned_messages
+from prytany.kernel.handlers.pipe import given
 from prytany.kernel.handlers.receiving import back_to_pool
 from prytany.kernel.handlers.share import granted, lighter, lower
 from prytany.kernel.handlers.supervise import for_good, supervised
@@ -87,6 +88,7 @@ def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
         *narrowed,
         *granted(pid, p.pid, a.budget),
         *supervised(k, p.pid, pid, a),
+        *given(k, p, pid, a.ends),
         ev.ProcessReady(pid, 1),
     )
     return Done(int(pid), events, contents=(argument,), shared=(found.source,))

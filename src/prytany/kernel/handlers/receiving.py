@@ -16,6 +16,7 @@ from prytany.abi import limits
 from prytany.abi.errors import Eagain, Ebusy, Einval
 from prytany.abi.values import pack
 from prytany.ipc.letter import Message, Wanted
+from prytany.kernel.handlers.deadline import deadline_ns
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import RECEIVES, Process
 
@@ -64,13 +65,6 @@ def _choose(k: Context, p: Process, n: int, a: Any, call: str, first: Decided) -
         raise Eagain(f"{limits.RECEIVES_MAX} calls wait for messages", call=call)
     awaited = ev.MessageAwaited(p.pid, n, wanted.kinds, wanted.sender, wanted.fields)
     return Opened(deadline, (*first[0], awaited), first[1], spare=True)
-
-
-def deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
-    """When a call that may take so long is given up; 0 for never. Raises Einval."""
-    if not 0 <= timeout_ms <= limits.TIMEOUT_MS_MAX:
-        raise Einval(f"a timeout is from 0 to {limits.TIMEOUT_MS_MAX} ms", call=call)
-    return k.now_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
 
 
 def _types(types: list[str] | None, call: str) -> list[str]:
@@ -238,7 +232,7 @@ def hand_passed(k: Context, p: Process, n: int, message: Message) -> tuple[tuple
 
 def back_to_pool(k: Context, p: Process, but: Collection[int] = ()) -> tuple[ev.Event, ...]:
     """What a member of a pool has, in hand or waiting, goes back to the pool; `but` for these, which are dead."""
-    pool = k.state.pools.of(p.pid)
+    pool = k.state.pools.pool_of(p.pid)
     if pool is None or not k.table.require(pool.pid).alive:
         return ()
     box = k.post.box(p.pid)

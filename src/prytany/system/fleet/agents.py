@@ -77,7 +77,7 @@ def _chat(fleet: ResolvedFleet, agent: ResolvedAgent) -> Program:
         "handoff": {name: fleet.agents[name].about for name in agent.handoff if name != agent.name},
     }
     module = Module("agent_spec", MODULE, f"SPEC = {spec!r}\n".encode())
-    pledge = ["ipc", "model"]
+    pledge = ["ipc", "model", "pipe"]
     pledge += ["tools"] * bool(agent.tools) + ["proc"] * bool(agent.spawns) + ["files.read"] * bool(agent.chat.skills)
     return Program(f"{path}:main", agent.name, pack_program(text, [module]), tuple(sorted(pledge)))
 
