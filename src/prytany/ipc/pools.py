@@ -51,7 +51,7 @@ class Pools(msgspec.Struct):
     due: dict[int, None] = {}
     """Those that have a message for somebody who waits, or need more members."""
 
-    def of(self, pid: int) -> Pool | None:
+    def pool_of(self, pid: int) -> Pool | None:
         """The pool of a member."""
         return self.pools.get(self.members.get(pid, 0))
 

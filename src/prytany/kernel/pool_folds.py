@@ -49,7 +49,7 @@ def _came(state: Rooms, seq: int, e: ev.MessageSent | ev.MessageAdmitted) -> Non
 
 
 def _awaited(state: Rooms, seq: int, e: ev.MessageAwaited) -> None:
-    pool = state.pools.of(e.receiver)
+    pool = state.pools.pool_of(e.receiver)
     if pool is not None and not (e.kinds or e.sender or e.fields):
         pool.free[e.receiver] = None
         _look(state, pool.pid)
@@ -64,14 +64,14 @@ def _stopped(state: Rooms, seq: int, e: ev.MemberBusy | ev.ProcessFailed | ev.Pr
 
 
 def _busy(state: Rooms, pid: int) -> None:
-    pool = state.pools.of(pid)
+    pool = state.pools.pool_of(pid)
     if pool is not None:
         pool.free.pop(pid, None)
         _look(state, pool.pid)
 
 
 def _continued(state: Rooms, seq: int, e: ev.ProcessContinued) -> None:
-    pool, box = state.pools.of(e.pid), state.post.box(e.pid)
+    pool, box = state.pools.pool_of(e.pid), state.post.box(e.pid)
     if pool is not None and box.awaiting in state.table.require(e.pid).open:
         pool.free[e.pid] = None
         _look(state, pool.pid)

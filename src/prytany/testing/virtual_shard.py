@@ -236,5 +236,13 @@ class _Newest:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
+    def row(self, seq: int) -> Any:
+        """The row of that number, or None."""
+        return self._store.row(seq)
+
+    def body(self, tenant: int, digest: bytes) -> Any:
+        """A large body, or None."""
+        return self._store.body(tenant, digest)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store.reader(), name)

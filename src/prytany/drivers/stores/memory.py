@@ -109,6 +109,14 @@ class MemoryStore:
     def shrink(self) -> None:
         """Nothing is held that could be given back."""
 
+    def row(self, seq: int) -> Row | None:
+        """The row of that number, or None; without a view of all that is there."""
+        return self._rows.get(seq)
+
+    def body(self, tenant: int, digest: bytes) -> Body | None:
+        """A large body, or None; the same."""
+        return self._bodies.get((tenant, digest))
+
     def reader(self) -> MemoryReader:
         """A copy of what is there now."""
         return MemoryReader(sorted(self._rows.values()), list(self._bodies.values()), self._snapshots, self._base)

@@ -232,7 +232,7 @@ def hand_passed(k: Context, p: Process, n: int, message: Message) -> tuple[tuple
 
 def back_to_pool(k: Context, p: Process, but: Collection[int] = ()) -> tuple[ev.Event, ...]:
     """What a member of a pool has, in hand or waiting, goes back to the pool; `but` for these, which are dead."""
-    pool = k.state.pools.of(p.pid)
+    pool = k.state.pools.pool_of(p.pid)
     if pool is None or not k.table.require(pool.pid).alive:
         return ()
     box = k.post.box(p.pid)
