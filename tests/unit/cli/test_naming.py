@@ -16,13 +16,13 @@ from tests.surfaces.commands import here
 from tests.surfaces.test_what_to_do_next import kernel
 
 
-def row(pid: int, run: int, agent: str, state: str = "running") -> SimpleNamespace:
-    return SimpleNamespace(pid=pid, run=run, agent=agent, fleet="shop", state=state)
+def row(pid: int, run: int, agent: str, state: str = "running", name: str = "") -> SimpleNamespace:
+    return SimpleNamespace(pid=pid, run=run, agent=agent, fleet="shop", state=state, name=name or agent)
 
 
 ROWS = [
     row(1, 1, "sales"), row(2, 1, "sales"), row(3, 3, "oracle"), row(4, 4, "oracle"), row(5, 1, "helper"),
-    row(6, 6, "gone", "terminated"), row(7, 7, ""),
+    row(6, 6, "gone", "terminated"), row(7, 7, "", name="desk-7"),
 ]  # fmt: skip
 
 
@@ -39,6 +39,10 @@ def pids(*targets: str) -> list[int]:
 
 def test_a_name_of_one_living_agent_is_its_process_and_each_is_meant_once() -> None:
     assert pids("sales", "7", "shop.sales", "1", "helper") == [1, 7, 5]
+
+
+def test_one_of_no_agent_is_named_by_what_it_was_called_at_its_start() -> None:
+    assert pids("desk-7") == [7]
 
 
 @pytest.mark.parametrize("name", ["gone", "nobody", "other.sales"])
