@@ -52,6 +52,17 @@ class Agent(NamedTuple):
     """And of all below it."""
     bytes_per_second: int = 0
     """0 for any number."""
+    mailbox: int = 0
+    """How many messages its mailbox holds; 0 where nothing is said."""
+    attempts: int = 0
+    """How often it is tried with one; the same."""
+    accepts: Mapping[str, object] | None = None
+    """JSON Schemas of the messages that it takes, by type; None is what its program says."""
+
+    @property
+    def packed_accepts(self) -> bytes:
+        """What is kept of them; empty where nothing is said."""
+        return pack(dict(self.accepts)) if self.accepts is not None else b""
 
 
 class ChannelForm(NamedTuple):
@@ -122,7 +133,7 @@ class FleetOperator:
             declared = self._declared(number, agent, models, known)
             if had.pop(agent.name, None) != declared:
                 events.append(declared)
-                sources.append(agent.program.source)
+                sources += filter(None, (agent.program.source, agent.packed_accepts))
         events += [ev.AgentWithdrawn(number, gone) for gone in had]
         events += self._channels(number, channels)
         k.ledger.commit(tuple(events), {}, (resolved, *sources, *(channel.definition for channel in channels)))
@@ -188,7 +199,8 @@ class FleetOperator:
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
             qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
-            bytes_per_second=agent.bytes_per_second,
+            bytes_per_second=agent.bytes_per_second, mailbox=agent.mailbox, attempts=agent.attempts,
+            accepts=self._k.digest(agent.packed_accepts),
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:

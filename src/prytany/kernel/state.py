@@ -21,7 +21,8 @@ from prytany.abi.budgets import process_account, run_account, tree_account
 from prytany.abi.errors import Eio
 from prytany.abi.wire import UNREADABLE
 from prytany.ipc.mailbox import FOLDS as POST
-from prytany.ipc.mailbox import Post
+from prytany.ipc.mailbox import FOLDS_AT as POST_AT
+from prytany.ipc.mailbox import At, Post
 from prytany.ipc.names import Names
 from prytany.journal.anchor import Head
 from prytany.journal.base import check_base
@@ -105,6 +106,15 @@ def _into_contexts(into: Callable[[Contexts, int, Any], None], state: ShardState
 
 def _into_post(into: Callable[[Post, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.post, seq, event)
+
+
+def _into_post_at(into: Callable[[Post, At, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    """With the time, and what the process is: mailboxes outlive it."""
+    pid, at = getattr(event, "pid", 0), At(state.table.time_ns)
+    if (process := state.table.get(pid)) is not None:
+        fleet = state.fleets.members.get(pid, NO_MEMBER).fleet
+        at = At(at.time_ns, process.run, process.name, fleet, process.incarnation)
+    into(state.post, at, event)
 
 
 def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
@@ -191,6 +201,8 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.CallDoubted, lambda state, seq, e: state.turns.doubted(seq, e)),
         (ev.CallSettled, lambda state, seq, e: state.turns.settled(seq, e)),
         (ev.CallClosed, _closed),
+        (ev.MessageSent, lambda state, seq, e: state.post.sent(seq, state.table.time_ns, e)),
+        (ev.MessageHeld, lambda state, seq, e: state.post.held(seq, state.table.time_ns, e)),
         (ev.ProcessSpawned, _spawned),
         (ev.ProcessExited, _exited),
         (ev.ModelReserved, _reserved),
@@ -205,6 +217,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         folds.append((ends, lambda state, seq, e: state.budgets.ended(e.pid)))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
+    folds += [(kind, partial(_into_post_at, into)) for kind, into in POST_AT.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]

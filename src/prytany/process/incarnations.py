@@ -19,7 +19,7 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed) -> None:
     process.state, process.reason, process.incarnation = State.WAITING, f"restart: {e.reason}", e.incarnation
     process.usage.cpu_us += e.cpu_us
     process.account(table.time_ns, goes_on=False)
-    process.failures += 1
+    process.failures = max(0, process.failures + 1 - e.forgiven)
     process.epoch += 1
     process.tail = process.asked = process.cut_seq = process.cut_ns = process.base = 0
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 Program = TypeVar("Program", bound=Callable[..., Any])
 
 
-def agent(*, pledge: str = "", name: str = "") -> Callable[[Program], Program]:
+def agent(
+    *, pledge: str = "", name: str = "", accepts: Mapping[str, Mapping[str, Any]] | None = None
+) -> Callable[[Program], Program]:
     """Declare a program's pledge: the classes of system calls that it uses, separated by spaces.
 
     The kernel reads the declaration from the program's text, without running it, so both have to be literals. A
@@ -17,6 +19,8 @@ def agent(*, pledge: str = "", name: str = "") -> Callable[[Program], Program]:
     Args:
         pledge: of `proc`, `ipc`, `model`, `tools`, `files.read`, `files.write`.
         name: shown to people; the function's name by default.
+        accepts: the messages that it takes: a JSON Schema of the body by type, as a literal. Whoever sends it anything
+            else gets Einval. Of a `Server` it follows from the handlers, where nothing is said.
     """
 
     def declare(program: Program) -> Program:

@@ -33,7 +33,8 @@ SOUND: dict[str, Any] = {
             "budget": {"tokens": 1000, "usd": 0.5, "calls": 3, "wall_s": 60, "processor_s": 5, "of": "process",
                        "per_minute": {"tokens": 100, "usd": 0.1, "calls": 1}},
         },
-        "worker": {"program": "main.py:main", "pledge": ["model"], "python": "python3"},
+        "worker": {"program": "main.py:main", "pledge": ["model"], "python": "python3", "mailbox": 8, "attempts": 2,
+                   "accepts": {"order": {"type": "object"}}},
     },
     "models": {
         "default": {"driver": "scripted"},
@@ -56,6 +57,7 @@ SOUND: dict[str, Any] = {
     "folders": {"docs": "docs"},
     "defaults": {"model": "default", "tools": ["shop.buy"], "unveil": {"docs": "r"}, "spawns": ["worker"],
                  "restarts": 0, "tags": ["all"], "qos": "initiated", "weight": 1, "bytes_per_second": 1_000_000,
+                 "mailbox": 100, "attempts": 5,
                  "budget": {"tokens": 1000, "usd": 0.5, "calls": 3, "wall_s": 60, "processor_s": 5, "of": "tree",
                             "per_minute": {"tokens": 100, "usd": 0.1, "calls": 1}}},
     "bytes_per_second": 2_000_000,

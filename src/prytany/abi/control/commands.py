@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from prytany.abi.control.mail import MailCommand
 from prytany.abi.control.scheduling import SchedulingCommand
 from prytany.abi.control.sessions import AttendSession, SessionCommand
 
@@ -174,7 +175,7 @@ Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
     | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices | SessionCommand
-    | SchedulingCommand | PrepareArchive | FinishArchive | ShrinkJournal
+    | SchedulingCommand | MailCommand | PrepareArchive | FinishArchive | ShrinkJournal
 )  # fmt: skip
 Unbounded = (
     WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession

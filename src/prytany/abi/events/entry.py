@@ -43,8 +43,10 @@ from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageDropped,
     MessageHeld,
     MessageReplied,
+    MessageRetried,
     MessageReturned,
     MessageSent,
     MessageTaken,
@@ -131,6 +133,8 @@ Event = (
     | MessageReturned
     | MessageDone
     | MessageDead
+    | MessageRetried
+    | MessageDropped
     | ProcessFailed
     | ProcessExeced
     | ProcessUpgrading

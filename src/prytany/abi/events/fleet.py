@@ -55,6 +55,12 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     """The budget is that of all that is below the process as well."""
     bytes_per_second: int = 0
     """That its processes together may read and write by files and tools; 0 for any number."""
+    mailbox: int = 0
+    """How many messages the mailbox of each of its processes holds; 0 where nothing is said."""
+    attempts: int = 0
+    """How often a process of it is tried with one message; 0 where nothing is said."""
+    accepts: Digest = b""
+    """JSON Schemas of the bodies that it takes, by type, packed; empty where its program says, or anything is."""
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

@@ -23,15 +23,19 @@ def end_events(k: Context, p: Process, status: int, signal: int, reason: str, le
     if p.previous:
         reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
         return (*_charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
-    if p.failures >= p.restarts:
+    last = p.failures >= p.restarts
+    (events, contents), forgiven = failed_messages(k, p, last=last)
+    if last and not (forgiven and p.restarts):
         return exit_events(k, p, status, signal, reason, left, cpu_us, failed=True)
-    events, contents = failed_messages(k, p)
     pause_ms = min(limits.RESTART_BACKOFF_MS << min(p.failures, 20), limits.RESTART_BACKOFF_MS_MAX)
     until_ns = k.now_ns() + pause_ms * 1_000_000
-    failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
+    failed = ev.ProcessFailed(
+        p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us, forgiven
+    )
     # What it failed at may be what the new version mends, so it does not wait for the end of that message.
     moved = (ev.ProcessUpgraded(p.pid, p.pending, 0, p.pending_program),) if p.pending else ()
-    return (*events, *_charges(k, p), failed, *moved), (*contents, left) if left else contents
+    # Messages are put aside after the failure, which belongs to their history.
+    return (*_charges(k, p), failed, *moved, *events), (*contents, left) if left else contents
 
 
 def _charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
@@ -52,7 +56,7 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
 def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The same program and incarnation, and another history."""
     check_state(k, p, a.state, "process_exec")
-    events, contents = failed_messages(k, p)
+    (events, contents), _ = failed_messages(k, p)
     return Ended((*events, *_charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
 
 

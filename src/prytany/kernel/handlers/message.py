@@ -10,7 +10,9 @@ from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
 from prytany.ipc.letter import Message
+from prytany.kernel.accepting import check_accepted
 from prytany.kernel.addresses import receiver_of
+from prytany.kernel.bounds import attempts_most, mailbox_room
 from prytany.kernel.handlers.receiving import Decided, check_type, deadline_ns, hand, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
@@ -111,12 +113,13 @@ def send_events(
 
     Raises:
         Eperm: the receiver has not pledged `ipc`.
-        Einval: type or body have a wrong size.
+        Einval: type or body have a wrong size, or are none that the receiver takes.
         Eagain: its mailbox is full, and the sender does not wait or too many do.
     """
     if "ipc" not in receiver.pledge:
         raise Eperm(f"process {_name(receiver)} has not pledged 'ipc', and receives nothing", call=call)
     check_type(kind, call)
+    check_accepted(k, receiver, kind, body, call)
     number = k.post.next_number
     content = pack({"message": number, "sender": sender, "type": kind, "body": body, "attempt": 1, "awaited": bool(n)})
     if len(content) > limits.MESSAGE_BYTES_MAX + _ENVELOPE_BYTES:
@@ -126,7 +129,7 @@ def send_events(
     if by:
         sent = ev.MessageSent(number, sender, receiver.pid, kind, digest, n)
         return Sent((sent, *hand(receiver, by, number, digest)), (content,), number)
-    room = room_of(k, receiver)
+    room = mailbox_room(k.fleets, receiver.pid)
     box = k.post.boxes.get(receiver.pid)
     if (box is not None and box.messages >= room) or not room:
         if not waits:
@@ -138,11 +141,6 @@ def send_events(
         held = ev.MessageHeld(number, sender, receiver.pid, kind, digest, waits, bool(n), room)
         return Sent((held,), (content,), number)
     return Sent((ev.MessageSent(number, sender, receiver.pid, kind, digest, n),), (content,), number)
-
-
-def room_of(k: Context, receiver: Process) -> int:
-    """How many messages its mailbox holds."""
-    return limits.MAILBOX_MESSAGES_MAX
 
 
 def _name(p: Process) -> str:
@@ -177,17 +175,24 @@ def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -
     return (ev.CallClosed(sender.pid, message.call, errno, k.digest(value), sender.tail),), (value,)
 
 
-def failed_messages(k: Context, p: Process) -> Decided:
-    """What was in hand when an incarnation failed: tried too often, it is put aside, and its sender told."""
+def failed_messages(k: Context, p: Process, *, last: bool = False) -> tuple[Decided, int]:
+    """What was in hand when an incarnation failed: tried too often, it is put aside, and its sender told. Its failures
+    were the message's then: how many of the process's are to be forgiven.
+
+    With `last`, the process may fail no more: what it failed at again and again is put aside now, so that it is not the
+    process that ends for it.
+    """
     events: list[ev.Event] = []
     contents: list[bytes] = []
+    forgiven, most = 0, attempts_most(k.fleets, p.pid)
     for message in k.post.box(p.pid).in_hand.values():
-        if message.attempts >= limits.MESSAGE_ATTEMPTS_MAX:
+        if message.attempts >= most or (last and p.restarts and message.attempts > 1):
             value = pack_error(f"process {p.pid} failed at the message {message.attempts} times", {"cause": "attempts"})
             replied, values = _reply(k, p, message, "EPIPE", value)
             events += [ev.MessageDead(p.pid, message.number, "attempts"), *replied]
             contents += values
-    return tuple(events), tuple(contents)
+            forgiven = max(forgiven, message.attempts)
+    return (tuple(events), tuple(contents)), forgiven
 
 
 def abandoned_messages(k: Context, p: Process) -> Decided:

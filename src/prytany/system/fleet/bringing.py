@@ -356,8 +356,9 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             weight=agent.weight,
             budget=known_budget(agent.budget),
             budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
-            bytes_per_second=agent.bytes_per_second,
-        )
+            bytes_per_second=agent.bytes_per_second, mailbox=agent.mailbox, attempts=agent.attempts,
+            accepts=agent.accepts,
+        )  # fmt: skip
 
 
 def _tools(fleet: ResolvedFleet, agent: ResolvedAgent, names: Names) -> set[str]:

@@ -63,6 +63,9 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     weight: int = 1
     budget: AgentBudgeted | None = None
     bytes_per_second: int = 0
+    mailbox: int = 0
+    attempts: int = 0
+    accepts: dict[str, dict[str, Any]] | None = None
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -170,6 +173,9 @@ def _agent(
         weight=rights["weight"] or 1,
         budget=rights["budget"],
         bytes_per_second=rights["bytes_per_second"] or 0,
+        mailbox=rights["mailbox"] or 0,
+        attempts=rights["attempts"] or 0,
+        accepts=agent.accepts,
     )
 
 
