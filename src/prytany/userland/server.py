@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 import msgspec
 
 from prytany.abi import limits
+from prytany.userland.agent import check_forms
 from prytany.userland.messages import Received
 from prytany.userland.process import Process
 
@@ -42,6 +43,8 @@ class Server:
     """The classes of system calls that it uses, `ipc` among them: a literal, read from the text."""
     version: ClassVar[int] = 0
     """Of the state's form; what `migrate` is told."""
+    accepts: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What it takes, where its handlers do not say all of it: a JSON Schema of the body by type, a literal as well."""
     state: Any = None
     """Plain data, or what msgspec makes of it by the annotation: structs, dataclasses, sets, times."""
     proc: Process
@@ -50,6 +53,7 @@ class Server:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_forms(cls.accepts, cls.__name__)
         for name, value in vars(cls).items():
             if name.startswith("on_") and not inspect.iscoroutinefunction(value):
                 raise TypeError(f"{cls.__name__}.{name} has to be `async def`")
