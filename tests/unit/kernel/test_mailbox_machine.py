@@ -233,7 +233,6 @@ class MailboxMachine(RuleBasedStateMachine):
             assert {m.number: m.attempts for m in there.in_hand.values()} == {x.number: x.attempts for x in box.hand}
             assert set(there.dead) == {x.number for x in box.dead}
             assert list(line.held if line is not None else ()) == [x.number for x, _ in box.line]
-            assert len(there.waiting) <= ROOM
         places = [x.number for b in self.model for x in (*b.waiting, *b.hand, *b.dead, *(at[0] for at in b.line))]
         assert len(places) == len(set(places))
         assert not self.done.intersection(places)
