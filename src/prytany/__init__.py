@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prytany.userland.process import ChildFailed, Exit, Process
     from prytany.userland.server import Server
     from prytany.userland.tool import tool
+    from prytany.userland.topics import on
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ToolCall",
     "agent",
     "image",
+    "on",
     "tool",
 ]
 
@@ -47,6 +49,7 @@ _HOMES = {
     "ToolCall": "prytany.userland.answers",
     "agent": "prytany.userland.agent",
     "image": "prytany.userland.asking",
+    "on": "prytany.userland.topics",
     "tool": "prytany.userland.tool",
 }
 

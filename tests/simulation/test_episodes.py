@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prytany.abi import events as ev
+from prytany.abi.topics import matches
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.record import read_record
 from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
@@ -81,22 +82,50 @@ def check_calls(events: list[ev.Event], where: str) -> None:
 
 
 def check_messages(events: list[ev.Event], where: str) -> None:
-    """Taken in the order in which they were sent, done once, and never taken again after that."""
-    first: set[int] = set()
+    """Taken in the order in which they were sent or published, done once, and never taken again after that; but for
+    what a subscriber asked for again."""
+    first: set[tuple[int, int]] = set()
     last: dict[tuple[int, int], int] = {}
-    ended: set[int] = set()
+    ended: set[tuple[int, int]] = set()
+    again: set[tuple[int, int]] = set()
     sender = {e.number: e.sender for e in events if isinstance(e, ev.MessageSent)}
+    published = {e.message: e for e in events if isinstance(e, ev.TopicPublished)}
+    sender |= {message: e.sender for message, e in published.items()}
+    sender |= {e.message: 0 for e in events if isinstance(e, ev.TopicMissed)}
+    of_number = {(e.scope, e.number): e.message for e in published.values()}
+    wanted: dict[int, dict[str, str]] = {}
+    reach: dict[int, set[int]] = {}
     for event in events:
-        if isinstance(event, ev.MessageTaken):
-            assert event.number not in ended, f"{where}: message {event.number} was taken after its end"
-            if event.number not in first:
-                first.add(event.number)
+        if isinstance(event, ev.TopicSubscribed):
+            wanted.setdefault(event.pid, {})[event.pattern] = event.scope
+        elif isinstance(event, ev.TopicUnsubscribed):
+            del wanted[event.pid][event.pattern]
+        elif isinstance(event, ev.ProcessExited):
+            wanted.pop(event.pid, None)
+        elif isinstance(event, ev.TopicPublished):
+            for pid, patterns in wanted.items():
+                if any(scope == event.scope and matches(p, event.topic) for p, scope in patterns.items()):
+                    reach.setdefault(event.message, set()).add(pid)
+        elif isinstance(event, ev.TopicRefilled) and event.pattern:
+            scope = wanted[event.pid][event.pattern]
+            replayed = {(event.pid, of_number[scope, number]) for number in event.numbers}
+            ended -= replayed
+            again |= replayed
+        elif isinstance(event, ev.MessageTaken):
+            which = event.receiver, event.number
+            assert which not in ended, f"{where}: message {event.number} was taken after its end"
+            if event.number in published:
+                assert event.receiver in reach.get(event.number, ()) or which in again, (
+                    f"{where}: {which} is not asked for"
+                )
+            if which not in first and which not in again:
+                first.add(which)
                 pair = sender[event.number], event.receiver
                 assert last.get(pair, 0) < event.number, f"{where}: message {event.number} passed another"
                 last[pair] = event.number
         elif isinstance(event, ev.MessageDone) and event.number:
-            assert event.number not in ended, f"{where}: message {event.number} was done twice"
-            ended.add(event.number)
+            assert (event.pid, event.number) not in ended, f"{where}: message {event.number} was done twice"
+            ended.add((event.pid, event.number))
 
 
 def check(seed: int, *, kills: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from prytany.abi.errors import Emodel, KernelError
 from prytany.userland.process import Process
 from prytany.userland.server import Server
+from prytany.userland.topics import on
 
 TOOLS = ("shop.look", "shop.pay", "shop.ship")
 LONG_MS = 700
@@ -26,6 +27,12 @@ class Counter(Server):
         if amount % 7 == 1 and self.message.attempt < 3:
             raise ValueError("it fails at this")
         return self.state
+
+    @on("notes.*.count")
+    async def counted(self, topic: str, amount: int) -> None:
+        self.state += amount
+        if amount % 5 == 1 and self.message.attempt < 3:
+            raise ValueError("it fails at this too")
 
     async def on_ask(self, what: str) -> str:
         talk = self.proc.conversation()
@@ -150,6 +157,17 @@ class Wanderer:
     async def stream_in(self, what: str) -> None:
         self.said.append("".join([piece async for piece in await self.talk.stream(what)]))
 
+    async def publish(self, what: str) -> None:
+        topic = self.rng.choice(["notes.a.count", "notes.b.count", "notes.b.other"])
+        self.said.append(str(await self.proc.publish(topic, amount=self.rng.randrange(20))))
+
+    async def subscribe(self, what: str) -> None:
+        pattern, since = self.rng.choice(["notes.>", "notes.a.*"]), self.rng.choice([None, 1, "start", "last"])
+        self.said.append(str(await self.proc.subscribe(pattern, since=since)))
+
+    async def unsubscribe(self, what: str) -> None:
+        self.said.append(str(await self.proc.unsubscribe("notes.>")))
+
     async def begin_again(self, what: str) -> None:
         if self.age < 2:
             await self.proc.exec(self.age + 1)
@@ -159,7 +177,8 @@ ACTS: list[Any] = [
     Wanderer.ask, Wanderer.nothing, Wanderer.spawn, Wanderer.spawn, Wanderer.serve, Wanderer.wait, Wanderer.signal,
     Wanderer.hold, Wanderer.gather, Wanderer.trespass, Wanderer.sleep, Wanderer.send, Wanderer.receive, Wanderer.call,
     Wanderer.add, Wanderer.add, Wanderer.question, Wanderer.use, Wanderer.use, Wanderer.converse, Wanderer.stream,
-    Wanderer.stream_in, Wanderer.begin_again,
+    Wanderer.stream_in, Wanderer.begin_again, Wanderer.publish, Wanderer.publish, Wanderer.subscribe,
+    Wanderer.unsubscribe, Wanderer.receive,
 ]  # fmt: skip
 
 

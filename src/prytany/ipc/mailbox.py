@@ -43,6 +43,16 @@ class Mailbox(msgspec.Struct):
         """How many lie in it; those that were put aside are not counted."""
         return len(self.waiting) + len(self.in_hand)
 
+    @property
+    def room(self) -> int:
+        """How many more messages are taken."""
+        return max(0, limits.MAILBOX_MESSAGES_MAX - len(self.waiting) - len(self.in_hand))
+
+    @property
+    def full(self) -> bool:
+        """No further message is taken."""
+        return self.messages >= limits.MAILBOX_MESSAGES_MAX
+
     def give_back(self) -> None:
         """What is in hand goes in front of what waits."""
         if self.in_hand:
@@ -156,6 +166,10 @@ class Post(msgspec.Struct):
         if self.lines.of:
             self.lines.room(pid, box.messages)
 
+    def deliver(self, pid: int, message: Message) -> None:
+        """Put a message that others have as well behind what waits for `pid`."""
+        self.own(pid).waiting[message.number] = message
+
 
 def _admitted(post: Post, seq: int, e: ev.MessageAdmitted) -> None:
     box = post.own(e.receiver)
@@ -228,13 +242,27 @@ def _failed(post: Post, at: At, e: ev.ProcessFailed) -> None:
 
 
 def _begins_again(
-    post: Post, seq: int, e: ev.ProcessFailed | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted
+    post: Post,
+    seq: int,
+    e: ev.ProcessFailed | ev.ProcessCycled | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted,
 ) -> None:
     # Whoever runs next knows nothing of what was in hand.
     post.choosy.pop(e.pid, None)
     post.lines.sender_ended(e.pid)
     box = post.boxes.get(e.pid)
     if box is not None:
+        box.give_back()
+        box.awaiting = 0
+
+
+def _handed_off(post: Post, seq: int, e: ev.ProcessHandedOff) -> None:
+    # The next agent is handed what is in hand as if nobody had tried it: nobody failed at it.
+    post.choosy.pop(e.pid, None)
+    post.lines.sender_ended(e.pid)
+    box = post.boxes.get(e.pid)
+    if box is not None:
+        for message in box.in_hand.values():
+            message.attempts -= 1
         box.give_back()
         box.awaiting = 0
 
@@ -272,9 +300,11 @@ FOLDS: dict[type, Callable[[Post, int, ev.Event], None]] = {
     ev.MessageDone: _done,  # type: ignore[dict-item]
     ev.MessageRetried: _retried,  # type: ignore[dict-item]
     ev.MessageDropped: _dropped,  # type: ignore[dict-item]
+    ev.ProcessCycled: _begins_again,  # type: ignore[dict-item]
     ev.ProcessExeced: _begins_again,  # type: ignore[dict-item]
     ev.ProcessUpgraded: _begins_again,  # type: ignore[dict-item]
     ev.ProcessReverted: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessHandedOff: _handed_off,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
 }
 """What this room folds; nothing else reaches it."""

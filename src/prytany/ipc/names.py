@@ -14,18 +14,30 @@ class Names(msgspec.Struct):
     scopes: dict[str, dict[str, dict[int, None]]] = {}
     whole: bool = False
     """It knows all who live. A state of before there were names has to be read for them first."""
+    of: dict[int, list[str]] = {}
+    """What each is called."""
 
     def called(self, pid: int, scopes: Iterable[str], names: Iterable[str]) -> None:
-        """A process has come that is called so."""
-        names = [name for name in names if name]
+        """A process is called so from here on, beside what it was called."""
+        own = self.of.setdefault(pid, [])
+        names = [name for name in names if name and name not in own]
+        own += names
         for scope in scopes:
             here = self.scopes.setdefault(scope, {})
             for name in names:
                 here.setdefault(name, {})[pid] = None
 
-    def gone(self, pid: int, scopes: Iterable[str], names: Iterable[str]) -> None:
-        """A process has ended that was called so."""
-        names = list(names)
+    def no_more(self, pid: int, scopes: Iterable[str], name: str) -> None:
+        """A process is not called so any more."""
+        if name in self.of.get(pid, ()):
+            self.of[pid].remove(name)
+            self._remove(pid, scopes, [name])
+
+    def gone(self, pid: int, scopes: Iterable[str]) -> None:
+        """A process has ended."""
+        self._remove(pid, scopes, self.of.pop(pid, []))
+
+    def _remove(self, pid: int, scopes: Iterable[str], names: list[str]) -> None:
         for scope in scopes:
             here = self.scopes.get(scope)
             if here is None:

@@ -13,6 +13,7 @@ SHARED = {
     (ev.ProcessSpawned, "source"),
     (ev.ProcessUpgrading, "source"),
     (ev.ProcessUpgraded, "source"),
+    (ev.ProcessHandedOff, "source"),
     (ev.ToolCalled, "manifest"),
 }
 """Content that is not its process's own: the operator's."""
@@ -20,7 +21,7 @@ SHARED = {
 
 def names_of(event: ev.Event) -> Iterator[tuple[str, bytes]]:
     """The fields of an event that name content which is kept, with their digests."""
-    spared = isinstance(event, ev.CallDone) and event.spared
+    spared = isinstance(event, (ev.CallDone, ev.CallOpened)) and event.spared
     for name in digest_fields(type(event)):
         digest = getattr(event, name)
         if digest and not (spared and name == "argument"):
@@ -28,10 +29,12 @@ def names_of(event: ev.Event) -> Iterator[tuple[str, bytes]]:
 
 
 def owners_of(event: ev.Event) -> tuple[int, ...]:
-    """Whose an event's content is: its process's; a message is its receiver's and, if a process sent it, its sender's.
-    0 is nobody's."""
+    """Whose an event's content is: its process's; a message is its receiver's and, if a process sent it, its sender's;
+    what was published is its sender's. 0 is nobody's."""
     if isinstance(event, ev.MessageSent | ev.MessageHeld):
         return (event.receiver, event.sender) if event.sender > 0 else (event.receiver,)
+    if isinstance(event, ev.TopicPublished):
+        return (max(event.sender, 0),)
     return (getattr(event, "pid", 0),)
 
 

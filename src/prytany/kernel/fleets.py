@@ -52,6 +52,10 @@ class Agent(NamedTuple):
     """And of all below it."""
     bytes_per_second: int = 0
     """0 for any number."""
+    handoff: Sequence[str] = ()
+    """The agents that it may become."""
+    talks: str = ""
+    """The function of its program that keeps a conversation; "" for the program itself."""
     mailbox: int = 0
     """How many messages its mailbox holds; 0 where nothing is said."""
     attempts: int = 0
@@ -199,8 +203,8 @@ class FleetOperator:
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
             qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
-            bytes_per_second=agent.bytes_per_second, mailbox=agent.mailbox, attempts=agent.attempts,
-            accepts=self._k.digest(agent.packed_accepts),
+            bytes_per_second=agent.bytes_per_second, handoff=sorted(agent.handoff), talks=agent.talks,
+            mailbox=agent.mailbox, attempts=agent.attempts, accepts=self._k.digest(agent.packed_accepts),
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:

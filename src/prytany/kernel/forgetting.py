@@ -28,6 +28,7 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.journal.bodies import pack, unpack
 from prytany.kernel.content import names_of, own_names, owners_of
 from prytany.kernel.ledger import TENANT, Ledger
+from prytany.kernel.state import ShardState
 from prytany.kernel.turn import others_first
 from prytany.ports.store import Reader
 from prytany.process.table import Table
@@ -89,7 +90,7 @@ async def forget_all(
     `gone` are those whose content was destroyed before, but for what others named: what of that is named by `pids` goes
     from their rows as well.
     """
-    found = await _find(reader, ledger.table, frozenset(pids), frozenset(gone))
+    found = await _find(reader, ledger.table, frozenset(pids), frozenset(gone), _awaited(ledger.state))
     begun: list[ev.Event] = [ev.ContentForgotten(pid, 0, 0) for pid in sorted(pids)]
     seq = ledger.commit((commanded, *begun), {}, payer=0, reserve=True)
     await ledger.journal.wait_durable(seq)
@@ -130,7 +131,18 @@ async def entries(reader: Reader, first: int, last: int) -> AsyncIterator[tuple[
         await others_first()
 
 
-async def _find(reader: Reader, table: Table, pids: frozenset[int], gone: frozenset[int]) -> _Found:
+def _awaited(state: ShardState) -> set[bytes]:
+    """What was published and is still to reach somebody: it lies in a log or a mailbox, and goes when it has left."""
+    scopes = state.topics.scopes.values()
+    logged = {one.body for scope in scopes for one in scope.log.values()}
+    last = {topic.last.body for scope in scopes for topic in scope.topics.values()}
+    boxes = state.post.boxes.values() if scopes else ()
+    return logged | last | {m.body for box in boxes for m in (*box.waiting.values(), *box.in_hand.values())}
+
+
+async def _find(
+    reader: Reader, table: Table, pids: frozenset[int], gone: frozenset[int], awaited: set[bytes]
+) -> _Found:  # fmt: skip
     head = reader.head()
     last = head.seq if head else 0
     own: dict[bytes, int] = {}
@@ -153,6 +165,9 @@ async def _find(reader: Reader, table: Table, pids: frozenset[int], gone: frozen
             names = {digest for _, digest in names_of(event)} & own.keys()
             if not names:
                 continue
+            if isinstance(event, ev.TopicPublished):
+                wanted |= names & awaited
+                names -= awaited
             owners, mine = owners_of(event), names.intersection(own_names(event))
             wanted |= names - mine
             names = mine

@@ -10,6 +10,7 @@ from prytany.abi.errors import Enoent
 from prytany.ipc.mailbox import Grave, Mailbox
 from prytany.kernel.bounds import mailbox_room
 from prytany.kernel.state import ShardState
+from prytany.process.process import RECEIVES
 
 
 def box_rows(state: ShardState, after: int, now_ns: int) -> list[BoxRow]:
@@ -39,7 +40,7 @@ def _box(state: ShardState, pid: int, now_ns: int) -> BoxRow:
         pid=pid, name=p.name, agent=_agent(state, pid), run=p.run, alive=p.alive, waiting=len(box.waiting),
         in_hand=len(box.in_hand), room=mailbox_room(state.fleets, pid), line=len(line.held) if line is not None else 0,
         oldest_ns=min((m.sent_ns for m in lying), default=0),
-        receiving=sum(call.call == "message_receive" for call in p.open.values()), dead=len(box.dead), now_ns=now_ns,
+        receiving=sum(call.call in RECEIVES for call in p.open.values()), dead=len(box.dead), now_ns=now_ns,
     )  # fmt: skip
 
 

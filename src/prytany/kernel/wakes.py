@@ -7,13 +7,17 @@ room with such waits names a `Fill` here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
 from prytany.abi.errors import KernelPanic
+from prytany.kernel import trees
 from prytany.kernel.filling import fill_mailbox
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
+from prytany.kernel.topic_fills import fill_topics
+from prytany.kernel.waking import answer_segment, grant_lock
 
 
 class Core(Context, Protocol):
@@ -22,11 +26,21 @@ class Core(Context, Protocol):
     ledger: Ledger
     closing: bool
 
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
+
+    def failed(self, error: BaseException, at: str) -> None:
+        """What nobody waits for has failed; that stops the kernel."""
+        ...
+
 
 Fill = Callable[[Core], bool]
 """Commits one entry for somebody who is due in a room; False where nobody is. Costs nothing then."""
 
-FILLS: tuple[Fill, ...] = (fill_mailbox,)
+FILLS: tuple[Fill, ...] = (fill_mailbox, grant_lock, answer_segment, trees.fill, fill_topics)
+AT_ONCE = 16
+"""Entries, before others have a turn: each may see to a hundred who wait."""
 
 
 class Wakes:
@@ -34,9 +48,13 @@ class Wakes:
 
     def __init__(self, kernel: Core) -> None:
         self._k = kernel
-        self._filling = False
+        self._filling = self._later = False
+
+    def begin(self) -> None:
+        """From here on; and let go on who was due when an earlier kernel stopped."""
         if FILLS:
-            kernel.ledger.wake = self.fill
+            self._k.ledger.wake = self.fill
+            self.fill()
 
     def fill(self) -> None:
         """Let all go on who are due, in any room.
@@ -44,14 +62,28 @@ class Wakes:
         Raises:
             KernelPanic: it failed; that is nobody's doing for whose sake it is done.
         """
-        if self._filling:
-            return
+        if not (self._filling or self._later):
+            self._fill()
+
+    def _fill(self) -> None:
         self._filling = True
+        committed = 0
         try:
             for fill in FILLS:
                 while not self._k.closing and fill(self._k):
-                    pass
+                    committed += 1
+                    if committed == AT_ONCE:
+                        self._later = True
+                        asyncio.get_running_loop().call_soon(self._go_on)
+                        return
         except Exception as error:
             raise KernelPanic("who waited and can go on could not be told") from error
         finally:
             self._filling = False
+
+    def _go_on(self) -> None:
+        self._later = False
+        try:
+            self._fill()
+        except Exception as error:
+            self._k.failed(error, "who waited could not go on")

@@ -24,9 +24,11 @@ from typing import Any, ClassVar, NamedTuple, get_type_hints
 import msgspec
 
 from prytany.abi import limits
+from prytany.abi.topics import REST, matches
 from prytany.userland.agent import check_forms
 from prytany.userland.messages import Received
 from prytany.userland.process import Process
+from prytany.userland.topics import MARK, MISSED, marked_in, pattern_of, patterns_of
 
 
 class Handler(NamedTuple):
@@ -55,7 +57,7 @@ class Server:
         super().__init_subclass__(**kwargs)
         check_forms(cls.accepts, cls.__name__)
         for name, value in vars(cls).items():
-            if name.startswith("on_") and not inspect.iscoroutinefunction(value):
+            if (name.startswith("on_") or hasattr(value, MARK)) and not inspect.iscoroutinefunction(value):
                 raise TypeError(f"{cls.__name__}.{name} has to be `async def`")
 
     def init(self, proc: Process, *args: Any, **kwargs: Any) -> Any:
@@ -83,7 +85,9 @@ class Server:
             server.message = message = await proc.receive()
             handler, fields, why = _dispatch(cls, message)
             if why and not message.awaited:  # nobody is told, so its log says it
-                proc.log(f"message {message.number} of type {message.type} is refused: {why}")
+                proc.log(f"message {message.number} of type {message.topic or message.type} is refused: {why}")
+            if handler is None and not why:
+                proc.log(f"{message.body['count']} events were missed: the mailbox was full for too long")
             reply = None if handler is None else await handler.method(server, **fields)
             # A rejected message leaves the state as it was: nothing of the program ran.
             state = await cls._finish(proc, server.state, f"on_{message.type}", message.number, reply, why)
@@ -91,6 +95,9 @@ class Server:
     @classmethod
     async def _begin(cls, proc: Process, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         packed = proc.history.state
+        if packed is None or proc.history.migrating:
+            for pattern in patterns_of(cls):
+                await proc.subscribe(pattern)
         if packed is None:
             made = cls._with(proc, copy.deepcopy(cls.state)).init(proc, *args, **kwargs)
             return await cls._finish(proc, await made if inspect.isawaitable(made) else made, "init")
@@ -143,10 +150,19 @@ def _unpacked(cls: type[Server], packed: bytes, after: str) -> Any:
 
 @cache
 def _handlers(cls: Hashable) -> dict[str, Handler]:
-    return {name[3:]: _handler(name, getattr(cls, name)) for name in sorted(dir(cls)) if name.startswith("on_")}
+    named = {name: getattr(cls, name) for name in sorted(dir(cls)) if name.startswith("on_") and name != "on_event"}
+    return {name[3:]: _handler(name, method) for name, method in named.items() if not hasattr(method, MARK)}
 
 
-def _handler(name: str, method: Callable[..., Any]) -> Handler:
+@cache
+def _event_handlers(cls: Hashable) -> list[tuple[str, Handler]]:
+    """By pattern, in the order in which the class and those that it is made of name them."""
+    found = [(pattern, _handler(m.__name__, m, forbid=False)) for m in marked_in(cls) for pattern in pattern_of(m)]
+    catches: Any = getattr(cls, "on_event", None)
+    return [*found, (REST, _handler("on_event", catches, forbid=False))] if catches is not None else found
+
+
+def _handler(name: str, method: Callable[..., Any], *, forbid: bool = True) -> Handler:
     hints = get_type_hints(method)
     fields: list[Any] = []
     for parameter in list(inspect.signature(method).parameters.values())[1:]:
@@ -158,7 +174,7 @@ def _handler(name: str, method: Callable[..., Any]) -> Handler:
         else:
             default = msgspec.field(default_factory=_copies(parameter.default))
             fields.append((parameter.name, kind, default))
-    return Handler(method, msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True))
+    return Handler(method, msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=forbid))
 
 
 def _copies(value: Any) -> Callable[[], Any]:
@@ -167,7 +183,11 @@ def _copies(value: Any) -> Callable[[], Any]:
 
 def _dispatch(cls: type[Server], message: Received) -> tuple[Handler | None, dict[str, Any], str]:
     """Handler and fields for a message, or why it is rejected."""
+    if message.topic:
+        return _dispatch_event(cls, message)
     handlers = _handlers(_key(cls))
+    if message.type == MISSED and not message.sender and MISSED not in handlers:
+        return None, {}, ""
     handler = handlers.get(message.type)
     if handler is None:
         return None, {}, f"{cls.__name__} takes no {message.type!r}; it takes {', '.join(handlers) or 'nothing'}"
@@ -175,4 +195,18 @@ def _dispatch(cls: type[Server], message: Received) -> tuple[Handler | None, dic
         fields = msgspec.convert(message.body, handler.fields)
     except msgspec.ValidationError as error:
         return None, {}, f"{cls.__name__}.on_{message.type}: {error}"
+    return handler, {name: getattr(fields, name) for name in fields.__struct_fields__}, ""
+
+
+def _dispatch_event(cls: type[Server], message: Received) -> tuple[Handler | None, dict[str, Any], str]:
+    """The same for an event; of a body with fields, those that the handler names."""
+    handler = next((one for pattern, one in _event_handlers(_key(cls)) if matches(pattern, message.topic)), None)
+    if handler is None:
+        return None, {}, f"{cls.__name__} has no handler for events of {message.topic!r}"
+    told = {"topic": message.topic, "number": message.event, "body": message.body}
+    given = {**message.body, **told} if isinstance(message.body, dict) else told
+    try:
+        fields = msgspec.convert(given, handler.fields)
+    except msgspec.ValidationError as error:
+        return None, {}, f"{cls.__name__}.{handler.method.__name__}: {error}"
     return handler, {name: getattr(fields, name) for name in fields.__struct_fields__}, ""

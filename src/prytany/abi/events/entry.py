@@ -28,6 +28,7 @@ from prytany.abi.events.context import (
     ContextOpened,
 )
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -38,6 +39,7 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
     MessageAdmitted,
     MessageAwaited,
@@ -81,8 +83,28 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.topic import (
+    TopicHanded,
+    TopicMissed,
+    TopicPublished,
+    TopicRefilled,
+    TopicSubscribed,
+    TopicUnsubscribed,
+)
 
 Event = (
     ProcessSpawned
@@ -163,6 +185,29 @@ Event = (
     | SessionClosed
     | JournalArchived
     | EntriesRemoved
+    | LockClaimed
+    | LockGranted
+    | LockReleased
+    | DeadlockFound
+    | SegmentWritten
+    | SegmentDeleted
+    | SegmentAwaited
+    | ProcessHandedOff
+    | TreeDeclared
+    | ChildSupervised
+    | ChildDropped
+    | ChildRestarted
+    | TreeEnding
+    | ChildTold
+    | TreeSettled
+    | ProcessCycled
+    | ProcessPostponed
+    | TopicPublished
+    | TopicSubscribed
+    | TopicUnsubscribed
+    | TopicRefilled
+    | TopicMissed
+    | TopicHanded
 )
 
 

@@ -17,6 +17,15 @@ _SEND_ERRORS = {
     "EINVAL": "several processes are called so: `pids`; or an argument is wrong",
     "EAGAIN": "the receiver's mailbox is full; of a caller that waits: too many wait before it",
 }
+_TAKES = (
+    Argument("types", "list[str] | None", "take one of these types; none said is any", None),
+    Argument("sender", "int", "take one of this sender; 0 is any", 0),
+    Argument("fields", "dict[str, Any]", "take one whose body has these, with these values", {}),
+)
+_TAKE_ERRORS = {
+    "EBUSY": "another of the caller's calls waits for any message, as this would",
+    "EAGAIN": "too many of the caller's calls wait for messages, or it has too many in hand",
+}
 _NOT_IN_HAND = "no such message is in hand; or it is too large"
 
 CALLS = (
@@ -45,19 +54,27 @@ CALLS = (
     Syscall(
         "message_receive",
         "ipc",
+        (_TIMEOUT, *_TAKES),
+        "dict[str, Any]",
+        {**_TAKE_ERRORS, "ETIMEDOUT": "none came in time"},
+        "Take the oldest message that is asked for in hand, until it is done; it comes back after a failure.",
+    ),
+    Syscall(
+        "message_next",
+        "ipc",
         (
+            Argument("message", "int", "the number of a message in hand; 0 for none"),
+            Argument("reply", "Any", "the answer to it, where a reply is awaited", None),
             _TIMEOUT,
-            Argument("types", "list[str] | None", "take one of these types; none said is any", None),
-            Argument("sender", "int", "take one of this sender; 0 is any", 0),
-            Argument("fields", "dict[str, Any]", "take one whose body has these, with these values", {}),
+            *_TAKES,
         ),
         "dict[str, Any]",
         {
-            "EBUSY": "another of the caller's calls waits for any message, as this would",
-            "EAGAIN": "too many of the caller's calls wait for messages, or it has too many in hand",
-            "ETIMEDOUT": "none came in time",
+            **_TAKE_ERRORS,
+            "EINVAL": _NOT_IN_HAND,
+            "ETIMEDOUT": "none came in time; the message before is done all the same",
         },
-        "Take the oldest message that is asked for in hand, until it is done; it comes back after a failure.",
+        "Finish with a message and take the next in one: `message_done` and `message_receive` for half the price.",
     ),
     Syscall(
         "message_reply",

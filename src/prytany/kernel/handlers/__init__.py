@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from prytany.kernel.handlers import call, context, file, incarnation, message, model, process, receiving, schedule, tool
+from prytany.kernel.handlers import (
+    call,
+    context,
+    file,
+    handoff,
+    incarnation,
+    lock,
+    message,
+    model,
+    process,
+    receiving,
+    schedule,
+    segment,
+    supervise,
+    tool,
+    topic,
+)  # fmt: skip
 from prytany.kernel.outcome import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -17,6 +33,7 @@ HANDLERS: dict[str, Handler] = {
     "message_send": message.sys_message_send,
     "message_call": message.sys_message_call,
     "message_receive": receiving.sys_message_receive,
+    "message_next": message.sys_message_next,
     "message_reply": message.sys_message_reply,
     "message_done": message.sys_message_done,
     "model_chat": model.sys_model_chat,
@@ -32,6 +49,18 @@ HANDLERS: dict[str, Handler] = {
     "tool_call": tool.sys_tool_call,
     "tool_list": tool.sys_tool_list,
     "agent_schedule": schedule.sys_agent_schedule,
+    "agent_handoff": handoff.sys_agent_handoff,
     "budget_read": schedule.sys_budget_read,
+    "lock_acquire": lock.sys_lock_acquire,
+    "lock_release": lock.sys_lock_release,
+    "segment_read": segment.sys_segment_read,
+    "segment_write": segment.sys_segment_write,
+    "segment_wait": segment.sys_segment_wait,
+    "segment_delete": segment.sys_segment_delete,
+    "segment_list": segment.sys_segment_list,
+    "process_supervise": supervise.sys_process_supervise,
+    "topic_publish": topic.sys_topic_publish,
+    "topic_subscribe": topic.sys_topic_subscribe,
+    "topic_unsubscribe": topic.sys_topic_unsubscribe,
 }
 """One handler a call of the table; a test holds the two to each other."""

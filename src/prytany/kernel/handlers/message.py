@@ -13,11 +13,10 @@ from prytany.ipc.letter import Message
 from prytany.kernel.accepting import check_accepted
 from prytany.kernel.addresses import receiver_of
 from prytany.kernel.bounds import attempts_most, mailbox_room
-from prytany.kernel.handlers.receiving import Decided, check_type, deadline_ns, hand, taker
+from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, deadline_ns, hand, receive, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
-NOTHING: Decided = ((), ())
 _ENVELOPE_BYTES = 1_024
 """What a message's number, sender and type add to its body, at most."""
 
@@ -41,7 +40,17 @@ def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     if receiver is p:
         raise Edeadlk("a process that waits for its own reply waits for ever", call="message_call")
     sent = send_events(k, p.pid, receiver, a.type, a.body, n, "message_call", n if a.wait else 0)
-    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), sent.events, sent.contents)
+    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), sent.events, sent.contents, spare=True)
+
+
+def sys_message_next(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
+    """The end of an activation, and the next message behind it in one entry."""
+    events, contents = NOTHING
+    if a.message:
+        message = _in_hand(k, p, a.message, "message_next")
+        events, contents = _reply(k, p, message, "", _sized(a.reply, "message_next"))
+        events = (*events, ev.MessageDone(p.pid, a.message, n))
+    return receive(k, p, n, a, "message_next", (events, contents))
 
 
 def sys_message_reply(k: Context, p: Process, n: int, a: Any) -> Done:
@@ -82,7 +91,8 @@ def check_state(k: Context, p: Process, state: bytes, call: str) -> None:
     if size_bytes > limits.RESULT_BYTES_MAX:
         raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call=call)
     if size_bytes + limits.ARGUMENT_BYTES_MAX > limits.START_BYTES_MAX:
-        size_bytes += len(k.content(p.argument, p.spawned_seq))
+        given = (p.handed, p.handed_seq) if p.handed else (p.argument, p.spawned_seq)
+        size_bytes += len(k.content(*given))
         if size_bytes > limits.START_BYTES_MAX:
             most = f"{limits.START_BYTES_MAX} bytes are the most"
             raise Einval(f"the state and the program's arguments have {size_bytes} bytes, and {most}", call=call)
@@ -125,8 +135,8 @@ def send_events(
     if len(content) > limits.MESSAGE_BYTES_MAX + _ENVELOPE_BYTES:
         raise Einval(f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     digest = k.digest(content)
-    by = taker(k, receiver, kind, sender, body)
-    if by:
+    # Where something is about to be handed out, this comes behind it (`topic_fills`).
+    if receiver.pid not in k.state.topics.handing and (by := taker(k, receiver, kind, sender, body)):
         sent = ev.MessageSent(number, sender, receiver.pid, kind, digest, n)
         return Sent((sent, *hand(receiver, by, number, digest)), (content,), number)
     room = mailbox_room(k.fleets, receiver.pid)
@@ -175,24 +185,25 @@ def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -
     return (ev.CallClosed(sender.pid, message.call, errno, k.digest(value), sender.tail),), (value,)
 
 
+def poisons(k: Context, p: Process, *, last: bool = False) -> list[Message]:
+    """The messages in hand that `p` fails at too often. With `last`, it may fail no more: then what it has failed at
+    twice is one, so that it is not the process that ends for it."""
+    most = attempts_most(k.fleets, p.pid)
+    return [m for m in k.post.box(p.pid).in_hand.values() if m.attempts >= most or (last and m.attempts > 1)]
+
+
 def failed_messages(k: Context, p: Process, *, last: bool = False) -> tuple[Decided, int]:
     """What was in hand when an incarnation failed: tried too often, it is put aside, and its sender told. Its failures
-    were the message's then: how many of the process's are to be forgiven.
-
-    With `last`, the process may fail no more: what it failed at again and again is put aside now, so that it is not the
-    process that ends for it.
-    """
+    were the message's then: how many of the process's are forgiven."""
     events: list[ev.Event] = []
     contents: list[bytes] = []
-    forgiven, most = 0, attempts_most(k.fleets, p.pid)
-    for message in k.post.box(p.pid).in_hand.values():
-        if message.attempts >= most or (last and p.restarts and message.attempts > 1):
-            value = pack_error(f"process {p.pid} failed at the message {message.attempts} times", {"cause": "attempts"})
-            replied, values = _reply(k, p, message, "EPIPE", value)
-            events += [ev.MessageDead(p.pid, message.number, "attempts"), *replied]
-            contents += values
-            forgiven = max(forgiven, message.attempts)
-    return (tuple(events), tuple(contents)), forgiven
+    found = poisons(k, p, last=last)
+    for message in found:
+        value = pack_error(f"process {p.pid} failed at the message {message.attempts} times", {"cause": "attempts"})
+        replied, values = _reply(k, p, message, "EPIPE", value)
+        events += [ev.MessageDead(p.pid, message.number, "attempts"), *replied]
+        contents += values
+    return (tuple(events), tuple(contents)), max((message.attempts for message in found), default=0)
 
 
 def abandoned_messages(k: Context, p: Process) -> Decided:

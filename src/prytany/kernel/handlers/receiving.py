@@ -5,7 +5,7 @@ What a call asks of a body's fields is held against digests: it is recorded, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -17,12 +17,12 @@ from prytany.abi.errors import Eagain, Ebusy, Einval
 from prytany.abi.values import pack
 from prytany.ipc.letter import Message, Wanted
 from prytany.kernel.outcome import Context, Done, Opened
-from prytany.process.process import Process
+from prytany.process.process import RECEIVES, Process
 
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 """Events, and the contents that they name."""
 SEEN_MAX = 1_024
-_CALL = "message_receive"
+NOTHING: Decided = ((), ())
 _seen: dict[bytes, dict[Any, bytes]] = {}
 """Digests of fields, by the digest of the message that has them: what follows from content alone, and costs a look into
 the journal. A box is looked through anew by each call that asks for fields."""
@@ -30,34 +30,40 @@ the journal. A box is looked through anew by each call that asks for fields."""
 
 def sys_message_receive(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     """The oldest message that is asked for, or the intent to take the next."""
+    return receive(k, p, n, a, "message_receive")
+
+
+def receive(k: Context, p: Process, n: int, a: Any, call: str, first: Decided = NOTHING) -> Done | Opened:
+    """What a call gives that takes a message, behind what it does `first`."""
     box = k.post.box(p.pid)
     if len(box.in_hand) + len(p.open) >= limits.IN_HAND_MAX:
-        _check_hand(k, p, len(box.in_hand))
+        _check_hand(p, len(box.in_hand) - bool(first[0]), call)
     if a.types or a.sender or a.fields:
-        return _choose(k, p, n, a)
+        return _choose(k, p, n, a, call, first)
     if box.awaiting in p.open:
-        raise Ebusy(f"call {box.awaiting} waits for any message already", call=_CALL)
-    deadline = deadline_ns(k, a.timeout_ms, _CALL)
+        raise Ebusy(f"call {box.awaiting} waits for any message already", call=call)
+    deadline = deadline_ns(k, a.timeout_ms, call)
     if box.waiting:
-        return _taken(k, p, n, next(iter(box.waiting.values())))
+        return _taken(k, p, n, next(iter(box.waiting.values())), first)
     if p.pid in k.post.lines.of:
-        return _admitted(k, p, n, next(iter(k.post.lines.of[p.pid].held.values())))
-    return Opened(deadline, (ev.MessageAwaited(p.pid, n),))
+        return _admitted(k, p, n, next(iter(k.post.lines.of[p.pid].held.values())), first)
+    return Opened(deadline, (*first[0], ev.MessageAwaited(p.pid, n)), first[1], spare=True)
 
 
-def _choose(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
-    wanted = Wanted(_types(a.types), a.sender, _wanted_fields(k, a.fields))
-    deadline = deadline_ns(k, a.timeout_ms, _CALL)
+def _choose(k: Context, p: Process, n: int, a: Any, call: str, first: Decided) -> Done | Opened:
+    wanted = Wanted(_types(a.types, call), a.sender, _wanted_fields(k, a.fields, call))
+    deadline = deadline_ns(k, a.timeout_ms, call)
     for message in k.post.box(p.pid).waiting.values():
         if wanted.heads(message.kind, message.sender) and (not wanted.fields or _has(k, message, wanted.fields)):
-            return _taken(k, p, n, message)
+            return _taken(k, p, n, message, first)
     if (line := k.post.lines.of.get(p.pid)) is not None:
         for message in line.held.values():
             if wanted.heads(message.kind, message.sender) and (not wanted.fields or _has(k, message, wanted.fields)):
-                return _admitted(k, p, n, message)
+                return _admitted(k, p, n, message, first)
     if len(k.post.choosy.get(p.pid, ())) >= limits.RECEIVES_MAX:
-        raise Eagain(f"{limits.RECEIVES_MAX} calls wait for messages", call=_CALL)
-    return Opened(deadline, (ev.MessageAwaited(p.pid, n, wanted.kinds, wanted.sender, wanted.fields),))
+        raise Eagain(f"{limits.RECEIVES_MAX} calls wait for messages", call=call)
+    awaited = ev.MessageAwaited(p.pid, n, wanted.kinds, wanted.sender, wanted.fields)
+    return Opened(deadline, (*first[0], awaited), first[1], spare=True)
 
 
 def deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
@@ -67,12 +73,12 @@ def deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
     return k.now_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
 
 
-def _types(types: list[str] | None) -> list[str]:
+def _types(types: list[str] | None, call: str) -> list[str]:
     types = types or []
     if len(types) > limits.RECEIVE_TYPES_MAX:
-        raise Einval(f"one call takes at most {limits.RECEIVE_TYPES_MAX} types", call=_CALL)
+        raise Einval(f"one call takes at most {limits.RECEIVE_TYPES_MAX} types", call=call)
     for kind in types:
-        check_type(kind, _CALL)
+        check_type(kind, call)
     return types
 
 
@@ -82,16 +88,16 @@ def check_type(kind: str, call: str) -> None:
         raise Einval(f"a message's type has 1 to {limits.NAME_BYTES_MAX} bytes", call=call)
 
 
-def _wanted_fields(k: Context, fields: Mapping[str, Any]) -> dict[str, bytes]:
+def _wanted_fields(k: Context, fields: Mapping[str, Any], call: str) -> dict[str, bytes]:
     if len(fields) > limits.RECEIVE_FIELDS_MAX:
-        raise Einval(f"one call looks at {limits.RECEIVE_FIELDS_MAX} fields at most", call=_CALL)
+        raise Einval(f"one call looks at {limits.RECEIVE_FIELDS_MAX} fields at most", call=call)
     wanted: dict[str, bytes] = {}
     for name, value in fields.items():
         if not 0 < len(name.encode("utf-8", "surrogatepass")) <= limits.NAME_BYTES_MAX:
-            raise Einval(f"a field's name has 1 to {limits.NAME_BYTES_MAX} bytes", call=_CALL)
+            raise Einval(f"a field's name has 1 to {limits.NAME_BYTES_MAX} bytes", call=call)
         found = _field(k, value)
         if found is None:
-            raise Einval(f"field {name!r} can be held against text, a number, a truth or None alone", call=_CALL)
+            raise Einval(f"field {name!r} can be held against text, a number, a truth or None alone", call=call)
         wanted[name] = found
     return wanted
 
@@ -133,15 +139,19 @@ def _body_has(k: Context, body: Any, wanted: Mapping[str, bytes]) -> bool:
     return all(name in names and _field(k, fields[name]) == digest for name, digest in wanted.items())
 
 
-def taker(k: Context, receiver: Process, kind: str, sender: int, body: Any) -> int:
-    """The oldest call of `receiver` that waits for such a message; 0 for none. Costs as many as wait."""
+def taker(
+    k: Context, receiver: Process, kind: str, sender: int, body: Any, but: Collection[int] = ()
+) -> int:  # fmt: skip
+    """The oldest call of `receiver` that waits for such a message, `but` for these; 0: none. Costs as many as wait."""
     box = k.post.boxes.get(receiver.pid)
-    any_message = box.awaiting if box is not None and box.awaiting in receiver.open else 0
+    any_message = box.awaiting if box is not None and box.awaiting in receiver.open and box.awaiting not in but else 0
     choosy = k.post.choosy
     if choosy and (waiting := choosy.get(receiver.pid)) is not None:
         for n, wanted in waiting.items():
             if any_message and any_message < n:
                 break
+            if n in but:
+                continue
             if wanted.heads(kind, sender) and (not wanted.fields or _body_has(k, body, wanted.fields)):
                 return n
     return any_message
@@ -152,15 +162,15 @@ def hand(receiver: Process, n: int, number: int, digest: bytes) -> tuple[ev.Even
     return ev.MessageTaken(receiver.pid, number, n), ev.CallClosed(receiver.pid, n, "", digest, receiver.tail)
 
 
-def _taken(k: Context, p: Process, n: int, message: Message) -> Done:
-    content = _content(k, message)
-    return Done(msgspec.Raw(content), before=(ev.MessageTaken(p.pid, message.number, n),))
+def _taken(k: Context, p: Process, n: int, message: Message, first: Decided) -> Done:
+    taken = ev.MessageTaken(p.pid, message.number, n)
+    return Done(msgspec.Raw(_content(message, k.content)), (*first[0], taken), (), first[1], spare=True)
 
 
-def _admitted(k: Context, p: Process, n: int, message: Message) -> Done:
+def _admitted(k: Context, p: Process, n: int, message: Message, first: Decided) -> Done:
     """It waited for room, and is asked for before what lies in the full mailbox."""
-    taken, admitted = _taken(k, p, n, message), admitted_events(k, p.pid, message)
-    return Done(taken.result, (*admitted[0], *taken.before), contents=admitted[1])
+    events, contents = admitted_events(k, p.pid, message)
+    return _taken(k, p, n, message, ((*first[0], *events), (*first[1], *contents)))
 
 
 def admitted_events(k: Context, receiver: int, message: Message) -> Decided:
@@ -173,15 +183,48 @@ def admitted_events(k: Context, receiver: int, message: Message) -> Decided:
     return (admitted, ev.CallClosed(sender.pid, n, "", k.digest(value), sender.tail)), (value,)
 
 
-def _check_hand(k: Context, p: Process, in_hand: int) -> None:
+def _check_hand(p: Process, in_hand: int, call: str) -> None:
     """Raise Eagain where it could have more in hand than it may. Costs as many calls as are open."""
-    if in_hand + sum(call.call == _CALL for call in p.open.values()) >= limits.IN_HAND_MAX:
-        raise Eagain(f"{in_hand} messages are in hand; finish with some", call=_CALL)
+    if in_hand + sum(other.call in RECEIVES for other in p.open.values()) >= limits.IN_HAND_MAX:
+        raise Eagain(f"{in_hand} messages are in hand; finish with some", call=call)
 
 
-def _content(k: Context, message: Message) -> bytes:
+def hand_out(k: Context, p: Process, numbers: Sequence[int], read: Callable[[bytes, int], bytes]) -> Decided:
+    """Hand `p` what its calls wait for, of the messages that have come into its mailbox.
+
+    Args:
+        k: the kernel.
+        p: the receiver.
+        numbers: the messages that have come; what was sent to it since is looked at too, behind them.
+        read: gives content by its digest and the entry that names it.
+    """
+    waiting = k.post.box(p.pid).waiting
+    came = [waiting[number] for number in numbers if number in waiting]
+    since, behind = max(numbers, default=0), len(came)
+    for message in reversed(waiting.values()):
+        if message.number > since:
+            came.insert(behind, message)
+        elif message.number not in numbers:
+            break
+    events: list[ev.Event] = []
+    contents: list[bytes] = []
+    used: list[int] = []
+    for message in came:
+        content = _content(message, read)
+        body = msgspec.msgpack.decode(content)["body"] if p.pid in k.post.choosy else None
+        by = taker(k, p, message.kind, message.sender, body, used)
+        if by:
+            used.append(by)
+            events += hand(p, by, message.number, k.digest(content) if message.attempts else message.body)
+            contents.append(content)
+            if len(used) == len(p.open):
+                break
+    return tuple(events), tuple(contents)
+
+
+def _content(message: Message, read: Callable[[bytes, int], bytes]) -> bytes:
     """What the receiver is handed: what was sent, with the attempt that this is."""
-    content = k.content(message.body, message.seq)
+    content = read(message.body, message.seq)
     if not message.attempts:
         return content
     return pack({**msgspec.msgpack.decode(content), "attempt": message.attempts + 1})
@@ -196,7 +239,7 @@ def return_cancelled(k: Context, p: Process, n: int) -> Decided:
         return (), ()
     returned = ev.MessageReturned(p.pid, message.number)
     message = msgspec.structs.replace(message, attempts=message.attempts - 1)
-    content = _content(k, message)
+    content = _content(message, k.content)
     by = taker(k, p, message.kind, message.sender, msgspec.msgpack.decode(content)["body"])
     if not by:
         return (returned,), ()

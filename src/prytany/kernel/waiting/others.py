@@ -7,7 +7,7 @@ import shlex
 from prytany.abi.ids import Pid, format_pid
 from prytany.ipc.letter import Message, Wanted
 from prytany.kernel.waiting.edge import Cause, Look, named
-from prytany.process.process import OpenCall, Process
+from prytany.process.process import RECEIVES, OpenCall, Process
 from prytany.scheduling.words import span
 
 TYPES_SHOWN_MAX = 3
@@ -55,7 +55,7 @@ def _reply(look: Look, receiver: int, message: Message, place: int, call: OpenCa
 
 def message(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     """Nobody has sent it anything."""
-    if call.call != "message_receive":
+    if call.call not in RECEIVES:
         return None
     name, session = format_pid(Pid(p.pid)), look.state.sessions.sessions.get(p.pid)
     if session is not None and session.open:

@@ -17,7 +17,7 @@ import msgspec
 
 from prytany.abi.control import Change
 from prytany.abi.errors import Enoent
-from prytany.abi.program import MODULE, Module, pack_program
+from prytany.abi.program import CONVERSATION, MODULE, Module, pack_program
 from prytany.abi.qos import QOS
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.fleets import UNSAID, Agent
@@ -356,9 +356,11 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             weight=agent.weight,
             budget=known_budget(agent.budget),
             budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
-            bytes_per_second=agent.bytes_per_second, mailbox=agent.mailbox, attempts=agent.attempts,
-            accepts=agent.accepts,
-        )  # fmt: skip
+            bytes_per_second=agent.bytes_per_second,
+            handoff=agent.handoff,
+            talks=CONVERSATION if agent.kind == CHAT else "",
+            **agent.mail,
+        )
 
 
 def _tools(fleet: ResolvedFleet, agent: ResolvedAgent, names: Names) -> set[str]:
@@ -382,6 +384,7 @@ def _chat(fleet: ResolvedFleet, agent: ResolvedAgent) -> Program:
         **msgspec.to_builtins(chat),
         "turns": agent.chat.turns,
         "spawns": {name: fleet.agents[name].about for name in agent.spawns},
+        "handoff": {name: fleet.agents[name].about for name in agent.handoff if name != agent.name},
     }
     module = Module("agent_spec", MODULE, f"SPEC = {spec!r}\n".encode())
     pledge = ["ipc", "model"]
