@@ -20,13 +20,12 @@ from prytany.abi import events as ev
 from prytany.abi.budgets import process_account, run_account, tree_account
 from prytany.abi.errors import Eio
 from prytany.abi.wire import UNREADABLE
+from prytany.ipc.attachments import Attachments
 from prytany.ipc.awaited import FOLDS as AWAITED
 from prytany.ipc.awaited import Awaited
 from prytany.ipc.locks import FOLDS as LOCKS
 from prytany.ipc.locks import Locks
-from prytany.ipc.mailbox import FOLDS as POST
-from prytany.ipc.mailbox import FOLDS_AT as POST_AT
-from prytany.ipc.mailbox import At, Post
+from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
 from prytany.ipc.segments import FOLDS as SEGMENTS
 from prytany.ipc.segments import Segments
@@ -37,6 +36,7 @@ from prytany.journal.snapshot import newest_usable
 from prytany.journal.writer import START
 from prytany.kernel.base_form import read_state
 from prytany.kernel.fold_version import fold_version
+from prytany.kernel.mail_folds import FOLDS as MAIL
 from prytany.kernel.topic_folds import FOLDS as TOPICS
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
@@ -85,6 +85,7 @@ class ShardState(msgspec.Struct):
     names: Names = msgspec.field(default_factory=Names)
     trees: Trees = msgspec.field(default_factory=Trees)
     topics: Topics = msgspec.field(default_factory=Topics)
+    attachments: Attachments = msgspec.field(default_factory=Attachments)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -123,19 +124,6 @@ Room = Callable[[ShardState, int, Any], None]
 
 def _into_contexts(into: Callable[[Contexts, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.contexts, seq, event)
-
-
-def _into_post(into: Callable[[Post, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
-    into(state.post, seq, event)
-
-
-def _into_post_at(into: Callable[[Post, At, Any], None], state: ShardState, seq: int, event: Any) -> None:
-    """With the time, and what the process is: mailboxes outlive it."""
-    pid, at = getattr(event, "pid", 0), At(state.table.time_ns)
-    if (process := state.table.get(pid)) is not None:
-        fleet = state.fleets.members.get(pid, NO_MEMBER).fleet
-        at = At(at.time_ns, process.run, process.name, fleet, process.incarnation)
-    into(state.post, at, event)
 
 
 def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
@@ -264,8 +252,6 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.CallDoubted, lambda state, seq, e: state.turns.doubted(seq, e)),
         (ev.CallSettled, lambda state, seq, e: state.turns.settled(seq, e)),
         (ev.CallClosed, _closed),
-        (ev.MessageSent, lambda state, seq, e: state.post.sent(seq, state.table.time_ns, e)),
-        (ev.MessageHeld, lambda state, seq, e: state.post.held(seq, state.table.time_ns, e)),
         (ev.ProcessSpawned, _spawned),
         (ev.ProcessExited, _exited),
         (ev.ModelReserved, _reserved),
@@ -283,8 +269,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         folds.append((ends, lambda state, seq, e: state.awaited.ended(e.pid)))
     folds.append((ev.ProcessHandedOff, _handed_off))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
-    folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
-    folds += [(kind, partial(_into_post_at, into)) for kind, into in POST_AT.items()]
+    folds += MAIL
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]
@@ -313,7 +298,7 @@ class Folded(NamedTuple):
 @cache
 def version() -> str:
     """Of this fold. The abi is part of it as a whole: it holds the events and how they are read."""
-    return fold_version(ShardState, "prytany.abi")
+    return fold_version(ShardState, "prytany.abi", "prytany.kernel.mail_folds", "prytany.kernel.topic_folds")
 
 
 def fold(reader: Reader) -> tuple[ShardState, Head]:

@@ -17,7 +17,7 @@ def needs(graph: Graph, pid: int) -> Calls | None:
     calls = graph.get(pid)
     if not calls:
         return None
-    return {n: [Need(lambda of=of: iter(of), room) for of, room in needed] for n, needed in calls.items()}
+    return {n: [Need(of.__iter__, room) for of, room in needed] for n, needed in calls.items()}
 
 
 def behind(graph: Graph, pid: int) -> Iterator[int]:

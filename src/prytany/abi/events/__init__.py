@@ -9,6 +9,7 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
+from prytany.abi.events.attachment import AttachmentDropped, AttachmentPut, AttachmentsGiven
 from prytany.abi.events.budget import BudgetAdded, BudgetExceeded, BudgetGranted
 from prytany.abi.events.call import (
     CallAbandoned,
@@ -133,6 +134,9 @@ __all__ = [
     "AgentDeclared",
     "AgentStormed",
     "AgentWithdrawn",
+    "AttachmentDropped",
+    "AttachmentPut",
+    "AttachmentsGiven",
     "BudgetAdded",
     "BudgetExceeded",
     "BudgetGranted",

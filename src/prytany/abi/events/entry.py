@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from prytany.abi.events.attachment import AttachmentDropped, AttachmentPut, AttachmentsGiven
 from prytany.abi.events.budget import BudgetAdded, BudgetExceeded, BudgetGranted
 from prytany.abi.events.call import (
     CallAbandoned,
@@ -151,6 +152,9 @@ Event = (
     | MessageAwaited
     | MessageHeld
     | MessageAdmitted
+    | AttachmentPut
+    | AttachmentsGiven
+    | AttachmentDropped
     | MessageTaken
     | MessageReturned
     | MessageDone

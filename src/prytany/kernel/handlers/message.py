@@ -13,6 +13,7 @@ from prytany.ipc.letter import Message
 from prytany.kernel.accepting import check_accepted
 from prytany.kernel.addresses import receiver_of
 from prytany.kernel.bounds import attempts_most, mailbox_room
+from prytany.kernel.handlers.attachment import check_given
 from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, deadline_ns, hand, receive, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
@@ -29,9 +30,10 @@ def sys_message_send(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     if wait_ms and not -1 <= wait_ms <= limits.TIMEOUT_MS_MAX:
         raise Einval(f"a wait for room is from -1 to {limits.TIMEOUT_MS_MAX} ms", call="message_send")
     sent = send_events(k, p.pid, receiver, a.type, a.body, 0, "message_send", n if wait_ms else 0)
+    events = (*sent.events, *_given(k, p, receiver, a.attachments, "message_send")) if a.attachments else sent.events
     if type(sent.events[0]) is ev.MessageHeld:
-        return Opened(deadline_ns(k, max(wait_ms, 0), "message_send"), sent.events, sent.contents)
-    return Done(sent.number, before=sent.events, contents=sent.contents, spare=True)
+        return Opened(deadline_ns(k, max(wait_ms, 0), "message_send"), events, sent.contents)
+    return Done(sent.number, before=events, contents=sent.contents, spare=True)
 
 
 def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
@@ -40,7 +42,13 @@ def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     if receiver is p:
         raise Edeadlk("a process that waits for its own reply waits for ever", call="message_call")
     sent = send_events(k, p.pid, receiver, a.type, a.body, n, "message_call", n if a.wait else 0)
-    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), sent.events, sent.contents, spare=True)
+    events = (*sent.events, *_given(k, p, receiver, a.attachments, "message_call")) if a.attachments else sent.events
+    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), events, sent.contents, spare=True)
+
+
+def _given(k: Context, p: Process, receiver: Process, numbers: list[int], call: str) -> tuple[ev.Event]:
+    """What a message carries is the receiver's to read from here on."""
+    return (ev.AttachmentsGiven(receiver.pid, check_given(k, p, receiver, numbers, call)),)
 
 
 def sys_message_next(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
