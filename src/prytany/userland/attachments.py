@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from prytany.userland.calls import Calls
 
@@ -52,6 +52,5 @@ def carried(fields: Mapping[str, Any]) -> list[int]:
         if isinstance(value, Attachment):
             found.append(value.number)
         elif isinstance(value, list | tuple):
-            items: Sequence[Any] = value
-            found += [item.number for item in items if isinstance(item, Attachment)]
+            found += [item.number for item in cast("Sequence[Any]", value) if isinstance(item, Attachment)]
     return found

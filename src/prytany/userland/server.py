@@ -19,7 +19,7 @@ import copy
 import inspect
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, get_type_hints
+from typing import Any, ClassVar, NamedTuple, cast, get_type_hints
 
 import msgspec
 
@@ -204,7 +204,8 @@ def _dispatch_event(cls: type[Server], message: Received) -> tuple[Handler | Non
     if handler is None:
         return None, {}, f"{cls.__name__} has no handler for events of {message.topic!r}"
     told = {"topic": message.topic, "number": message.event, "body": message.body}
-    given = {**message.body, **told} if isinstance(message.body, dict) else told
+    body = message.body
+    given = {**cast("Mapping[Any, Any]", body), **told} if isinstance(body, dict) else told
     try:
         fields = msgspec.convert(given, handler.fields)
     except msgspec.ValidationError as error:

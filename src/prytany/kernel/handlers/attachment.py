@@ -11,7 +11,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Enoent
 from prytany.abi.values import pack
-from prytany.ipc.attachments import Attached
+from prytany.ipc.attachments import Attached, Part
 from prytany.kernel.outcome import Context, Done
 from prytany.process.process import Process
 
@@ -42,7 +42,7 @@ def sys_attachment_read(k: Context, p: Process, n: int, a: Any) -> Done:
     item = _held(k, p, a.number, "attachment_read")
     if not 0 <= a.part < len(item.parts):
         raise Einval(f"attachment {a.number} has {len(item.parts)} parts", call="attachment_read")
-    part = item.parts[a.part]
+    part: Part = item.parts[int(a.part)]
     return Done(msgspec.Raw(k.content(part.content, part.seq)))
 
 
