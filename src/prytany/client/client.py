@@ -20,6 +20,7 @@ from prytany.client.holder import Holder, holder_of
 from prytany.client.link import Link, Locked, connect
 from prytany.client.mail import MailClient
 from prytany.client.scheduling import SchedulingClient
+from prytany.client.sharing import SharingClient
 from prytany.drivers.clocks.system import SystemClock
 
 VERSION_CHARS_MAX = 60
@@ -57,7 +58,7 @@ async def attach(home: Path) -> Client:
     return client
 
 
-class Client(SchedulingClient, MailClient):
+class Client(SchedulingClient, SharingClient, MailClient):
     """See the module. Close it after use."""
 
     def __init__(self, home: Path, folder_fd: int) -> None:

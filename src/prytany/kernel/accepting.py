@@ -45,6 +45,8 @@ def _name(p: Process) -> str:
 def _forms(k: Context, p: Process) -> Forms | None:
     if p.pid in k.fleets.members and (agent := k.fleets.agent_of(p.pid)) is not None and agent.accepts:
         key = agent.accepts, ""
+    elif not (p.source and p.program):  # a group has no program
+        return None
     else:
         key = p.source, p.program
     try:

@@ -19,6 +19,7 @@ from prytany.kernel.notice_views import notice_rows, undelivered
 from prytany.kernel.pages import Pages
 from prytany.kernel.queue_views import Live
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.kernel.sharing_views import break_lock, lock_rows, segment_rows
 from prytany.kernel.state import ShardState
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import Base, StoreError
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
-    | control.ListSessions | control.SchedulingLook | mail.MailLook
+    | control.ListSessions | control.SchedulingLook | control.SharingLook | mail.MailLook
 )  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
-    | control.FreezeAll | control.RetryNotices | control.DropNotices | Act | mail.MailAct
+    | control.FreezeAll | control.RetryNotices | control.DropNotices | control.BreakLock | Act | mail.MailAct
 )  # fmt: skip
 
 
@@ -80,6 +81,10 @@ def look(
             return session_rows(state, command.after, {})
         case mail.ListMailboxes() | mail.ListDead():
             return look_at_mail(command, state, now_ns)
+        case control.ListLocks():
+            return lock_rows(state, command.after)
+        case control.ListSegments():
+            return segment_rows(state, command.after)
         case _:
             return look_at_scheduling(command, state, live, now_ns)
 
@@ -198,6 +203,8 @@ class Desk:
                 return control.Upgrade(pending=not moved, program=program, source=source.hex())
             case mail.ReadDead() | mail.RetryDead() | mail.DropDead():
                 return carry_out_mail(kernel, command, uid)
+            case control.BreakLock():
+                return break_lock(kernel.ledger, command.name, command.scope, uid)
             case control.AddBudget() | control.GrantBudget() | control.ScheduleProcess():
                 return carry_out_scheduling(kernel, command, uid)
             case _:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prytany.abi import limits
 from prytany.drivers.stores.memory import MemoryStore
+from prytany.kernel.folding import fold_from_start
 from prytany.kernel.kernel import Kernel
-from prytany.kernel.state import fold_from_start
 from prytany.testing.virtual_shard import VirtualShard
 from prytany.userland.process import Process
 from tests.unit.kernel.puppets import Stage

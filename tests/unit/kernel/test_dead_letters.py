@@ -10,9 +10,9 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval, Enoent, Eperm, Esrch
 from prytany.abi.signals import Signal
+from prytany.kernel.folding import fold_from_start
 from prytany.kernel.mail import drop_letters, retry_letters
 from prytany.kernel.mail_views import box_rows, dead_rows
-from prytany.kernel.state import fold_from_start
 from tests.unit.kernel.puppets import Puppet, Stage
 from tests.unit.kernel.test_addresses import last_events, named
 from tests.unit.kernel.test_messages import staged

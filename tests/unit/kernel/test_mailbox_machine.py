@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from prytany.abi import limits
 from prytany.abi.errors import Eagain
+from prytany.kernel.folding import fold_from_start
 from prytany.kernel.mail import drop_letters, retry_letters
-from prytany.kernel.state import fold_from_start
 from tests.unit.kernel.puppets import Puppet, Stage
 
 ROOM, LINE, ATTEMPTS = 2, 2, 2
@@ -89,6 +89,9 @@ class MailboxMachine(RuleBasedStateMachine):
         one = await stage.root(restarts=1_000)
         return stage, [one.pid, (await stage.child(one, restarts=1_000)).pid]
 
+    def lines(self) -> list[tuple[Letter, int]]:
+        return [held for box in self.model for held in box.line]
+
     def puppet(self, who: int) -> Puppet:
         return self.stage.puppets[self.pids[who]]
 
@@ -105,6 +108,8 @@ class MailboxMachine(RuleBasedStateMachine):
             self.send_one(sender, receiver, kind, id, waits)
 
     def send_one(self, sender: int, receiver: int, kind: str, id: int, waits: bool) -> None:
+        # Who waits for itself, or for who waits for it, hears EDEADLK.
+        waits = waits and sender != receiver and not any(x.sender == self.pids[receiver] for x, _ in self.lines())
         box, letter = self.model[receiver], Letter(self.next, self.pids[sender], kind, id)
         args = (self.pids[receiver], kind, {"id": id}, -1 if waits else 0)
         taker = next((wait for wait in box.waits if wait.takes(letter)), None)

@@ -9,6 +9,7 @@ import msgspec
 from prytany.abi.control.mail import MailCommand
 from prytany.abi.control.scheduling import SchedulingCommand
 from prytany.abi.control.sessions import AttendSession, SessionCommand
+from prytany.abi.control.sharing import SharingCommand
 
 
 class GetStatus(msgspec.Struct, array_like=True, frozen=True, tag="status"):
@@ -175,7 +176,7 @@ Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
     | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices | SessionCommand
-    | SchedulingCommand | MailCommand | PrepareArchive | FinishArchive | ShrinkJournal
+    | SchedulingCommand | SharingCommand | MailCommand | PrepareArchive | FinishArchive | ShrinkJournal
 )  # fmt: skip
 Unbounded = (
     WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession

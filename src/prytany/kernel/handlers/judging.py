@@ -12,6 +12,7 @@ from prytany.abi import events as ev
 from prytany.abi.supervision import GROUP, HELD_NS, KEEPS, After, Restart
 from prytany.kernel.handlers.message import failed_messages, poisons
 from prytany.kernel.handlers.process import exit_events
+from prytany.kernel.handlers.receiving import back_to_pool
 from prytany.kernel.outcome import Context
 from prytany.process.process import Process, State
 from prytany.supervision.strategies import beside, lately, pause_ms, too_many, wanted
@@ -103,6 +104,8 @@ def again(k: Context, p: Process, end: End, until_ns: int, own_ns: int = 0, *, l
     if p.pending:
         events.append(ev.ProcessUpgraded(p.pid, p.pending, 0, p.pending_program))
     events += dead  # after the failure, which belongs to their history
+    if p.pid in k.state.pools.members:
+        events += back_to_pool(k, p, [e.number for e in dead if isinstance(e, ev.MessageDead)])
     if until_ns <= k.now_ns() and p.state is not State.STOPPED:
         events.append(ev.ProcessReady(p.pid, number))
     return tuple(events), (*contents, left) if left else contents

@@ -14,7 +14,8 @@ from prytany.kernel.accepting import check_accepted
 from prytany.kernel.addresses import receiver_of
 from prytany.kernel.bounds import attempts_most, mailbox_room
 from prytany.kernel.handlers.attachment import check_given
-from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, deadline_ns, hand, receive, taker
+from prytany.kernel.handlers.deadline import deadline_ns
+from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, hand, receive, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
@@ -115,7 +116,15 @@ class Sent(NamedTuple):
 
 
 def send_events(
-    k: Context, sender: int, receiver: Process, kind: str, body: Any, n: int = 0, call: str = "", waits: int = 0
+    k: Context,
+    sender: int,
+    receiver: Process,
+    kind: str,
+    body: Any,
+    n: int = 0,
+    call: str = "",
+    waits: int = 0,
+    always: bool = False,
 ) -> Sent:
     """A message into the mailbox of `receiver`, and to it where it waits for such a one.
 
@@ -128,6 +137,7 @@ def send_events(
         n: the sender's call that is opened and waits for the reply; 0 where none does.
         call: the system call, for errors.
         waits: the sender's call that is opened and waits for room, where there is none; 0 where none does.
+        always: it is let in where there is no room, too: the receiver asked to be told this.
 
     Raises:
         Eperm: the receiver has not pledged `ipc`.
@@ -149,7 +159,7 @@ def send_events(
         return Sent((sent, *hand(receiver, by, number, digest)), (content,), number)
     room = mailbox_room(k.fleets, receiver.pid)
     box = k.post.boxes.get(receiver.pid)
-    if (box is not None and box.messages >= room) or not room:
+    if not always and ((box is not None and box.messages >= room) or not room):
         if not waits:
             raise Eagain(f"the mailbox of process {_name(receiver)} is full", call=call)
         line = k.post.lines.of.get(receiver.pid)
@@ -184,7 +194,12 @@ def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -
     there is to say to an operator is recorded, for whoever follows."""
     if message.sender < 0:
         return (
-            ((ev.MessageReplied(p.pid, message.number, errno, k.digest(value)),), (value,)) if value != NIL else NOTHING
+            (
+                (ev.MessageReplied(k.state.pools.members.get(p.pid, p.pid), message.number, errno, k.digest(value)),),
+                (value,),
+            )
+            if value != NIL
+            else NOTHING
         )
     sender = k.table.get(message.sender) if message.call else None
     call = sender.open.get(message.call) if sender is not None else None

@@ -14,6 +14,7 @@ from prytany.abi.errors import Enoent
 from prytany.abi.names import check_tags
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
 from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted, known_budget
+from prytany.system.fleet.form_trees import Group, Replicas
 from prytany.system.fleet.meaning import entry_of, instruction_file, kind_of, model_of
 from prytany.system.fleet.notifying import program_of
 from prytany.system.fleet.said_budget import with_said
@@ -64,6 +65,10 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     weight: int = 1
     budget: AgentBudgeted | None = None
     bytes_per_second: int = 0
+    restart: str = ""
+    shutdown: str = ""
+    progress_within: str = ""
+    replicas: Replicas | None = None
     mailbox: int = 0
     attempts: int = 0
     accepts: dict[str, dict[str, Any]] | None = None
@@ -101,6 +106,8 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """What `up --budget` said of it, over `budget`; see `said_budget`."""
     bytes_per_second: int = 0
     """Of all its processes together; 0 for any number."""
+    supervise: dict[str, Group] = {}
+    """Groups, by name."""
     marks: dict[str, str] = {}
     """As it is recorded: what tells the values of its variables from others; see `variables`."""
     leaving: dict[str, Leaving] = {}
@@ -141,6 +148,7 @@ def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[
         notify=[_notice(notice, folder) for notice in fleet.notify],
         budget=fleet.budget,
         bytes_per_second=fleet.bytes_per_second or 0,
+        supervise=fleet.supervise,
     )
 
 
@@ -180,6 +188,10 @@ def _agent(
         weight=rights["weight"] or 1,
         budget=rights["budget"],
         bytes_per_second=rights["bytes_per_second"] or 0,
+        restart=rights["restart"] or "",
+        shutdown=rights["shutdown"] or "",
+        progress_within=rights["progress_within"] or "",
+        replicas=agent.replicas,
         mailbox=rights["mailbox"] or 0,
         attempts=rights["attempts"] or 0,
         accepts=agent.accepts,
