@@ -25,6 +25,7 @@ from prytany.system.shard import Shard
 
 T = TypeVar("T")
 PROGRAM = Path(__file__).parent / "programs" / "relay.py"
+FUNCTION = "start"
 
 
 class Deadly(SqliteStore):
@@ -57,7 +58,7 @@ async def live(home: Path, output: str, url: str) -> dict[str, Any]:
     try:
         roots = [p.pid for p in shard.kernel.table.processes.values() if p.pid == p.run]
         pid = roots[0] if roots else shard.kernel.operator.spawn(
-            f"{PROGRAM}:start", [output], {}, uid=os.getuid(), unveil={output: "rw"}
+            f"{PROGRAM}:{FUNCTION}", [output] if FUNCTION == "start" else [], {}, uid=os.getuid(), unveil={output: "rw"}
         )  # fmt: skip
         return await unless_failed(shard, shard.kernel.operator.wait_ended(pid))
     finally:

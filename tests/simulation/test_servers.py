@@ -144,22 +144,52 @@ def test_a_failed_server_comes_back_with_its_last_state_and_the_message_in_hand(
     assert [(e.receiver, e.reason) for e in events(alone, ev.MessageDead)] == [(2, "attempts")]
 
 
-def test_a_server_out_of_restarts_ends_and_its_callers_are_told() -> None:
+async def brittle(proc: Process) -> None:
+    """Fails when it is done with a message."""
+    message = await proc.receive()
+    await message.done("well")
+    raise ValueError("by itself")
+
+
+def test_a_process_out_of_restarts_ends_and_its_callers_are_told() -> None:
     async def root(proc: Process) -> list[Any]:
-        server = await proc.spawn(Fragile, restarts=1)
+        server = await proc.spawn("brittle", restarts=1)
         said: list[Any] = []
-        for what in ("poison", "late"):
+        for kind in ("one", "two", "late"):
             try:
-                await proc.call(server, "keep", what=what)
+                said.append(await proc.call(server, kind))
             except KernelError as error:
                 said.append(error.errno)
         ended = await proc.wait(server)
         return [*said, ended.status, ended.error["type"] if ended.error else None]
 
+    alone = Fleet("root", {"root": root, "brittle": brittle})
+    ended = asyncio.run(alone.live())
+    assert ended is not None
+    assert ended["result"] == ["well", "well", "EPIPE", 1, "ValueError"]
+
+
+@pytest.mark.parametrize("restarts", [1, 2, 3])
+def test_a_message_that_would_take_all_restarts_is_put_aside_and_its_failures_are_forgiven(restarts: int) -> None:
+    async def root(proc: Process) -> list[Any]:
+        server = await proc.spawn(Fragile, restarts=restarts)
+        said: list[Any] = []
+        for what in ("poison", "poison", "poison", "late"):
+            try:
+                said.append(await proc.call(server, "keep", what=what))
+            except KernelError as error:
+                said.append(error.errno)
+        await proc.kill(server, 9)
+        return [*said, (await proc.wait(server)).signal]
+
     alone = Fleet("root", {"root": root, "Fragile": Fragile})
     ended = asyncio.run(alone.live())
     assert ended is not None
-    assert ended["result"] == ["EPIPE", "ESRCH", 1, "ValueError"]
+    assert ended["result"] == ["EPIPE", "EPIPE", "EPIPE", ["late"], 9]
+    dead = [e.reason for e in events(alone, ev.MessageDead)]
+    assert dead == ["attempts"] * 3
+    failed = [e.forgiven for e in events(alone, ev.ProcessFailed)]
+    assert failed == [*([0] * min(restarts, 2)), min(restarts + 1, 3)] * 3
 
 
 @pytest.mark.parametrize("after_commit", [False, True])

@@ -34,6 +34,22 @@ def schema_fault(schema: Any) -> tuple[Where, str]:
     return _fault(schema, (), frozenset(names), 0)
 
 
+def forms_fault(forms: object) -> tuple[Where, str]:
+    """The same of schemas by the type of a message."""
+    if not isinstance(forms, dict):
+        return (), "a JSON Schema by type is wanted"
+    by_type = cast("dict[object, object]", forms)
+    if len(by_type) > limits.ACCEPTS_TYPES_MAX:
+        return (), f"there are {len(by_type)} types; {limits.ACCEPTS_TYPES_MAX} are the most"
+    for kind, schema in by_type.items():
+        if not isinstance(kind, str) or not 0 < len(kind.encode("utf-8", "replace")) <= limits.NAME_BYTES_MAX:
+            return (), f"a type has 1 to {limits.NAME_BYTES_MAX} bytes"
+        at, wrong = schema_fault(schema)
+        if wrong:
+            return (kind, *at), wrong
+    return (), ""
+
+
 def _fault(schema: Any, at: Where, defs: frozenset[str], depth: int) -> tuple[Where, str]:
     if depth > limits.SCHEMA_DEPTH_MAX:
         return at, f"it is nested deeper than {limits.SCHEMA_DEPTH_MAX}"

@@ -14,6 +14,7 @@ from prytany.cli import (
     fleets,
     holding,
     keeping,
+    mailing,
     models,
     notifying,
     options,
@@ -48,7 +49,8 @@ app.section(
     viewing.status, viewing.ps, viewing.tree, scheduling.why, steering.inspect, steering.trace, viewing.logs,
     viewing.cost, scheduling.budget, scheduling.sched, scheduling.schedule, sharing.locks, sharing.shared,
     steering.wait, steering.kill, holding.stop,
-    holding.pause, holding.unpause, holding.freeze, steering.upgrade, steering.incidents, notifying.notify,
+    holding.pause, holding.unpause, holding.freeze, steering.upgrade, steering.incidents, mailing.mail,
+    notifying.notify,
 )  # fmt: skip
 app.section("Keeping", keeping.backup, keeping.restore_home)
 app.section("The home", keeping.list_tools, keeping.journal, models.models, keeping.doctor, keeping.completion)

@@ -61,12 +61,16 @@ class Traced:
         """Whether it is about the process, one of its children's beginning or end, or a message from or to it."""
         pid = self._pid
         match event:
-            case ev.MessageSent():
+            case ev.MessageSent() | ev.MessageHeld():
                 if event.sender == pid:
                     self._sent.add(event.number)
                 return pid in (event.sender, event.receiver)
-            case ev.MessageTaken() | ev.MessageDead() | ev.MessageReturned():
+            case ev.MessageTaken() | ev.MessageDead() | ev.MessageReturned() | ev.MessageAdmitted():
                 return event.receiver == pid or event.number in self._sent
+            case ev.MessageRetried():
+                return pid in (event.pid, event.receiver) or event.number in self._sent
+            case ev.MessageDropped():
+                return event.pid == pid or event.number in self._sent
             case ev.MessageAwaited():
                 return event.receiver == pid
             case ev.ProcessSpawned():
@@ -107,6 +111,8 @@ class Traced:
                 facts.pop("call")  # the sender's, by its number
                 if event.sender == self._pid:
                     facts |= _sent_by(event, entry)
+            case ev.MessageHeld() if event.sender != self._pid:
+                facts.pop("n")  # the sender's
             case ev.MessageTaken() if event.receiver != self._pid:
                 facts.pop("n")  # a call of the receiver's
             case ev.ProcessSpawned() | ev.ProcessExited() | ev.ProcessReaped() if event.pid != self._pid:

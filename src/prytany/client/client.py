@@ -18,6 +18,7 @@ from prytany.abi.errors import Eacces, Einval, Eio, Enoent, KernelError
 from prytany.client.added import add_up
 from prytany.client.holder import Holder, holder_of
 from prytany.client.link import Link, Locked, connect
+from prytany.client.mail import MailClient
 from prytany.client.scheduling import SchedulingClient
 from prytany.client.sharing import SharingClient
 from prytany.drivers.clocks.system import SystemClock
@@ -57,7 +58,7 @@ async def attach(home: Path) -> Client:
     return client
 
 
-class Client(SchedulingClient, SharingClient):
+class Client(SchedulingClient, SharingClient, MailClient):
     """See the module. Close it after use."""
 
     def __init__(self, home: Path, folder_fd: int) -> None:

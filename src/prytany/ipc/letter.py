@@ -5,6 +5,14 @@ from __future__ import annotations
 import msgspec
 
 
+class Try(msgspec.Struct, array_like=True, frozen=True):
+    """One failure of a receiver that had the message in hand."""
+
+    time_ns: int
+    incarnation: int
+    reason: str
+
+
 class Message(msgspec.Struct, array_like=True):
     """One message. `call` is the sender's open call, opened by entry `seq`, that waits for the reply; 0 for none."""
 
@@ -19,6 +27,10 @@ class Message(msgspec.Struct, array_like=True):
     """The receiver's call that took it."""
     reason: str = ""
     """Why it is dead."""
+    tries: list[Try] = []
+    """Of late, the oldest first."""
+    dead_ns: int = 0
+    sent_ns: int = 0
 
 
 class Wanted(msgspec.Struct, array_like=True, frozen=True):
@@ -32,3 +44,14 @@ class Wanted(msgspec.Struct, array_like=True, frozen=True):
     def heads(self, kind: str, sender: int) -> bool:
         """Whether type and sender are asked for; whether the body is has to be looked up."""
         return (not self.kinds or kind in self.kinds) and self.sender in (0, sender)
+
+
+class Left(msgspec.Struct, array_like=True):
+    """A dead letter whose receiver has left the table."""
+
+    pid: int
+    name: str
+    """What the receiver was called."""
+    fleet: int
+    """The receiver's; 0 where it was of none."""
+    message: Message

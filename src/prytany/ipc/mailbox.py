@@ -13,14 +13,15 @@ Invariant: no message waits, in a mailbox or in the line before it, that a waiti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import KernelPanic
-from prytany.ipc.letter import Message, Wanted
+from prytany.ipc.letter import Left, Message, Try, Wanted
 from prytany.ipc.lines import Lines
 
 
@@ -32,6 +33,10 @@ class Mailbox(msgspec.Struct):
     dead: dict[int, Message] = {}
     awaiting: int = 0
     """The call that waited for any message last; it still does if the process has it open."""
+    run: int = 0
+    """Of a receiver that has ended, as what follows."""
+    name: str = ""
+    fleet: int = 0
 
     @property
     def messages(self) -> int:
@@ -54,12 +59,45 @@ class Mailbox(msgspec.Struct):
             self.waiting = {**self.in_hand, **self.waiting}
             self.in_hand = {}
 
-    def bury(self, message: Message, reason: str) -> None:
-        """Put a message aside, and let go of the oldest beyond the bound."""
-        message.reason = reason
+    def failed(self, tried: Try) -> None:
+        """Whoever had messages in hand has failed."""
+        for message in self.in_hand.values():
+            message.tries = [*message.tries, tried][-limits.TRIES_KEPT :]
+
+    def bury(self, message: Message, reason: str, now_ns: int) -> int:
+        """Put a message aside, and let go of the oldest beyond the bound; how many that were."""
+        message.reason, message.dead_ns = reason, now_ns
         self.dead[message.number] = message
-        if len(self.dead) > limits.DEAD_LETTERS_MAX:
-            del self.dead[next(iter(self.dead))]
+        return _let_go(self.dead, limits.DEAD_LETTERS_MAX)
+
+
+def _let_go(letters: dict[int, Message] | dict[int, Left], most: int) -> int:
+    beyond = max(0, len(letters) - most)
+    for _ in range(beyond):
+        del letters[next(iter(letters))]
+    return beyond
+
+
+class At(NamedTuple):
+    """When something happens to a process, and what it is: the mailboxes know nothing of processes by themselves."""
+
+    time_ns: int
+    run: int = 0
+    name: str = ""
+    fleet: int = 0
+    incarnation: int = 0
+
+
+class Grave(NamedTuple):
+    """Where a dead letter lies: with a process, or with a run (else 0); and what its receiver was, where it has
+    ended."""
+
+    pid: int
+    left: int
+    run: int
+    name: str
+    fleet: int
+    message: Message
 
 
 _EMPTY = Mailbox()
@@ -74,6 +112,10 @@ class Post(msgspec.Struct):
     """By receiver, its calls that wait and would not take any message, the oldest first."""
     lines: Lines = msgspec.field(default_factory=Lines)
     """Who waits for room."""
+    left: dict[int, dict[int, Left]] = {}
+    """By run, the dead letters of those who have left the table, the oldest first; they go with their run."""
+    let_go: int = 0
+    """Dead letters that went for want of room."""
 
     def box(self, pid: int) -> Mailbox:
         """The mailbox of `pid`, to look at; an empty one where there is none yet."""
@@ -86,6 +128,31 @@ class Post(msgspec.Struct):
             box = self.boxes[pid] = Mailbox()
         return box
 
+    def sent(self, seq: int, time_ns: int, e: ev.MessageSent) -> None:
+        """Fold a message that was let in."""
+        message = Message(e.number, e.sender, e.kind, e.body, seq, e.call, sent_ns=time_ns)
+        self.own(e.receiver).waiting[e.number] = message
+        self.next_number = e.number + 1
+
+    def held(self, seq: int, time_ns: int, e: ev.MessageHeld) -> None:
+        """Fold one that waits for room."""
+        message = Message(e.number, e.sender, e.kind, e.body, seq, e.n if e.awaited else 0, sent_ns=time_ns)
+        self.lines.add(e.receiver, e.room, message, e.n)
+        self.next_number = e.number + 1
+
+    def find_dead(self, number: int) -> Grave | None:
+        """Where a dead letter lies. Looks through all mailboxes."""
+        return next((grave for grave in self.graves() if grave.message.number == number), None)
+
+    def graves(self) -> Iterator[Grave]:
+        """All dead letters."""
+        for pid, box in self.boxes.items():
+            for message in box.dead.values():
+                yield Grave(pid, 0, box.run, box.name, box.fleet, message)
+        for run, letters in self.left.items():
+            for left in letters.values():
+                yield Grave(left.pid, run, run, left.name, left.fleet, left.message)
+
     def closed(self, pid: int, n: int) -> None:
         """A call of a process has ended."""
         waiting = self.choosy.get(pid)
@@ -94,7 +161,7 @@ class Post(msgspec.Struct):
         if self.lines.of:
             self.lines.closed(pid, n)
 
-    def left(self, pid: int, box: Mailbox) -> None:
+    def freed(self, pid: int, box: Mailbox) -> None:
         """A message has left a mailbox: whoever waits for room there may go on."""
         if self.lines.of:
             self.lines.room(pid, box.messages)
@@ -104,22 +171,11 @@ class Post(msgspec.Struct):
         own, box = self.own(holder), self.own(receiver)
         message = own.waiting.pop(number, None) or own.in_hand.pop(number)
         box.waiting = {number: message, **box.waiting} if front else {**box.waiting, number: message}
-        self.left(holder, own)
+        self.freed(holder, own)
 
     def deliver(self, pid: int, message: Message) -> None:
         """Put a message that others have as well behind what waits for `pid`."""
         self.own(pid).waiting[message.number] = message
-
-
-def _sent(post: Post, seq: int, e: ev.MessageSent) -> None:
-    post.own(e.receiver).waiting[e.number] = Message(e.number, e.sender, e.kind, e.body, seq, e.call)
-    post.next_number = e.number + 1
-
-
-def _held(post: Post, seq: int, e: ev.MessageHeld) -> None:
-    message = Message(e.number, e.sender, e.kind, e.body, seq, e.n if e.awaited else 0)
-    post.lines.add(e.receiver, e.room, message, e.n)
-    post.next_number = e.number + 1
 
 
 def _admitted(post: Post, seq: int, e: ev.MessageAdmitted) -> None:
@@ -156,14 +212,40 @@ def _done(post: Post, seq: int, e: ev.MessageDone) -> None:
     if e.number:
         box = post.own(e.pid)
         box.in_hand.pop(e.number, None)
-        post.left(e.pid, box)
+        post.freed(e.pid, box)
 
 
-def _dead(post: Post, seq: int, e: ev.MessageDead) -> None:
+def _dead(post: Post, at: At, e: ev.MessageDead) -> None:
     box = post.own(e.receiver)
     message = box.in_hand.pop(e.number, None) or box.waiting.pop(e.number)
-    box.bury(message, e.reason)
-    post.left(e.receiver, box)
+    post.let_go += box.bury(message, e.reason, at.time_ns)
+    post.freed(e.receiver, box)
+
+
+def _retried(post: Post, seq: int, e: ev.MessageRetried) -> None:
+    message = _unburied(post, e)
+    message.reason, message.dead_ns, message.attempts, message.taken_by, message.call = "", 0, 0, 0, 0
+    post.own(e.receiver).waiting[e.number] = message
+
+
+def _dropped(post: Post, seq: int, e: ev.MessageDropped) -> None:
+    _unburied(post, e)
+
+
+def _unburied(post: Post, e: ev.MessageRetried | ev.MessageDropped) -> Message:
+    if not e.run:
+        return post.own(e.pid).dead.pop(e.number)
+    letters = post.left[e.run]
+    message = letters.pop(e.number).message
+    if not letters:
+        del post.left[e.run]
+    return message
+
+
+def _failed(post: Post, at: At, e: ev.ProcessFailed) -> None:
+    if (box := post.boxes.get(e.pid)) is not None:
+        box.failed(Try(at.time_ns, e.incarnation - 1, e.reason))
+    _begins_again(post, 0, e)
 
 
 def _begins_again(
@@ -192,38 +274,50 @@ def _handed_off(post: Post, seq: int, e: ev.ProcessHandedOff) -> None:
     _begins_again(post, seq, e)
 
 
-def _exited(post: Post, seq: int, e: ev.ProcessExited) -> None:
+def _exited(post: Post, at: At, e: ev.ProcessExited) -> None:
     post.choosy.pop(e.pid, None)
     post.lines.sender_ended(e.pid)
     post.lines.receiver_ended(e.pid)
     box = post.boxes.get(e.pid)
     if box is not None:
+        if e.failed:
+            box.failed(Try(at.time_ns, at.incarnation, e.reason))
         box.give_back()
         for message in box.waiting.values():
-            box.bury(message, "ended")
+            post.let_go += box.bury(message, "ended", at.time_ns)
         box.waiting, box.awaiting = {}, 0
+        box.run, box.name, box.fleet = at.run, at.name, at.fleet
 
 
 def _reaped(post: Post, seq: int, e: ev.ProcessReaped) -> None:
-    post.boxes.pop(e.pid, None)
+    post.left.pop(e.pid, None)
+    box = post.boxes.pop(e.pid, None)
+    if box is not None and box.dead and box.run not in (0, e.pid):
+        letters = post.left.setdefault(box.run, {})
+        for number, message in box.dead.items():
+            letters[number] = Left(e.pid, box.name, box.fleet, message)
+        post.let_go += _let_go(letters, limits.DEAD_LETTERS_RUN_MAX)
 
 
 FOLDS: dict[type, Callable[[Post, int, ev.Event], None]] = {
-    ev.MessageSent: _sent,  # type: ignore[dict-item]
-    ev.MessageHeld: _held,  # type: ignore[dict-item]
     ev.MessageAdmitted: _admitted,  # type: ignore[dict-item]
     ev.MessageAwaited: _awaited,  # type: ignore[dict-item]
     ev.MessageTaken: _taken,  # type: ignore[dict-item]
     ev.MessageReturned: _returned,  # type: ignore[dict-item]
     ev.MessageDone: _done,  # type: ignore[dict-item]
-    ev.MessageDead: _dead,  # type: ignore[dict-item]
-    ev.ProcessFailed: _begins_again,  # type: ignore[dict-item]
+    ev.MessageRetried: _retried,  # type: ignore[dict-item]
+    ev.MessageDropped: _dropped,  # type: ignore[dict-item]
     ev.ProcessCycled: _begins_again,  # type: ignore[dict-item]
     ev.ProcessExeced: _begins_again,  # type: ignore[dict-item]
     ev.ProcessUpgraded: _begins_again,  # type: ignore[dict-item]
     ev.ProcessReverted: _begins_again,  # type: ignore[dict-item]
     ev.ProcessHandedOff: _handed_off,  # type: ignore[dict-item]
-    ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
 }
 """What this room folds; nothing else reaches it."""
+FOLDS_AT: dict[type, Callable[[Post, At, ev.Event], None]] = {
+    ev.MessageDead: _dead,  # type: ignore[dict-item]
+    ev.ProcessFailed: _failed,  # type: ignore[dict-item]
+    ev.ProcessExited: _exited,  # type: ignore[dict-item]
+}
+"""The same, of what takes a look at the process that it is about."""

@@ -31,7 +31,7 @@ def names_of(event: ev.Event) -> Iterator[tuple[str, bytes]]:
 def owners_of(event: ev.Event) -> tuple[int, ...]:
     """Whose an event's content is: its process's; a message is its receiver's and, if a process sent it, its sender's;
     what was published is its sender's. 0 is nobody's."""
-    if isinstance(event, ev.MessageSent):
+    if isinstance(event, ev.MessageSent | ev.MessageHeld):
         return (event.receiver, event.sender) if event.sender > 0 else (event.receiver,)
     if isinstance(event, ev.TopicPublished):
         return (max(event.sender, 0),)

@@ -60,6 +60,17 @@ class Agent(NamedTuple):
     restart: str = ""
     shutdown_ms: int = -1
     progress_ms: int = 0
+    mailbox: int = 0
+    """How many messages its mailbox holds; 0 where nothing is said."""
+    attempts: int = 0
+    """How often it is tried with one; the same."""
+    accepts: Mapping[str, object] | None = None
+    """JSON Schemas of the messages that it takes, by type; None is what its program says."""
+
+    @property
+    def packed_accepts(self) -> bytes:
+        """What is kept of them; empty where nothing is said."""
+        return pack(dict(self.accepts)) if self.accepts is not None else b""
 
 
 class ChannelForm(NamedTuple):
@@ -130,7 +141,7 @@ class FleetOperator:
             declared = self._declared(number, agent, models, known)
             if had.pop(agent.name, None) != declared:
                 events.append(declared)
-                sources.append(agent.program.source)
+                sources += filter(None, (agent.program.source, agent.packed_accepts))
         events += [ev.AgentWithdrawn(number, gone) for gone in had]
         events += self._channels(number, channels)
         k.ledger.commit(tuple(events), {}, (resolved, *sources, *(channel.definition for channel in channels)))
@@ -198,6 +209,7 @@ class FleetOperator:
             qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
             bytes_per_second=agent.bytes_per_second, handoff=sorted(agent.handoff), talks=agent.talks,
             restart=agent.restart, shutdown_ms=agent.shutdown_ms, progress_ms=agent.progress_ms,
+            mailbox=agent.mailbox, attempts=agent.attempts, accepts=self._k.digest(agent.packed_accepts),
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:

@@ -14,11 +14,11 @@ import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.budgets import process_account, run_account, tree_account
+from prytany.ipc.attachments import Attachments
 from prytany.ipc.awaited import FOLDS as AWAITED
 from prytany.ipc.awaited import Awaited
 from prytany.ipc.locks import FOLDS as LOCKS
 from prytany.ipc.locks import Locks
-from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
 from prytany.ipc.pipes import FOLDS as PIPES
@@ -27,6 +27,7 @@ from prytany.ipc.pools import Pools
 from prytany.ipc.segments import FOLDS as SEGMENTS
 from prytany.ipc.segments import Segments
 from prytany.ipc.topics import Topics
+from prytany.kernel.mail_folds import FOLDS as MAIL
 from prytany.kernel.pool_folds import FOLDS as POOLS
 from prytany.kernel.topic_folds import FOLDS as TOPICS
 from prytany.memory.contexts import FOLDS as CONTEXTS
@@ -80,6 +81,7 @@ class ShardState(msgspec.Struct):
     pipes: Pipes = msgspec.field(default_factory=Pipes)
     links: Links = msgspec.field(default_factory=Links)
     pools: Pools = msgspec.field(default_factory=Pools)
+    attachments: Attachments = msgspec.field(default_factory=Attachments)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -118,10 +120,6 @@ Room = Callable[[ShardState, int, Any], None]
 
 def _into_contexts(into: Callable[[Contexts, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.contexts, seq, event)
-
-
-def _into_post(into: Callable[[Post, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
-    into(state.post, seq, event)
 
 
 def _into_pipes(into: Callable[[Pipes, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
@@ -280,7 +278,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         folds.append((ends, lambda state, seq, e: state.awaited.ended(e.pid)))
     folds.append((ev.ProcessHandedOff, _handed_off))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
-    folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
+    folds += MAIL
     folds += [(kind, partial(_into_pipes, into)) for kind, into in PIPES.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]

@@ -21,7 +21,8 @@ def _failed(table: Table, seq: int, e: ev.ProcessFailed | ev.ProcessCycled) -> N
         process.state, process.reason = State.WAITING, f"restart: {e.reason}"
     process.usage.cpu_us += e.cpu_us
     process.account(table.time_ns, goes_on=False)
-    process.failures += isinstance(e, ev.ProcessFailed)
+    if isinstance(e, ev.ProcessFailed):
+        process.failures = max(0, process.failures + 1 - e.forgiven)
     process.epoch += 1
     process.tail = process.asked = process.cut_seq = process.cut_ns = process.base = 0
 

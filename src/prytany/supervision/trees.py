@@ -116,7 +116,8 @@ class Trees(msgspec.Struct):
         """Fold a restart that counts."""
         found = self.require(e.supervisor)
         found.restarts += 1
-        found.times = [*found.times, time_ns][-found.intensity :] if found.intensity else []
+        times = [*found.times, time_ns]
+        found.times = times[: max(0, len(times) - e.forgiven)][-found.intensity :] if found.intensity else []
 
     def ending(self, seq: int, time_ns: int, e: ev.TreeEnding) -> None:
         """Fold that it ends children."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from prytany.abi import control
+from prytany.abi.control import mail
 from prytany.abi.errors import Eagain, Einval, Eio, KernelError
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.signals import Signal
@@ -22,6 +23,7 @@ from prytany.kernel.sharing_views import break_lock, lock_rows, segment_rows
 from prytany.kernel.state import ShardState
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import Base, StoreError
+from prytany.system.mail_desk import carry_out_mail, look_at_mail
 from prytany.system.scheduling_desk import Act, carry_out_scheduling, look_at_scheduling
 from prytany.system.sessions import SessionDesk
 
@@ -31,11 +33,11 @@ if TYPE_CHECKING:
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
-    | control.ListSessions | control.SchedulingLook | control.SharingLook
+    | control.ListSessions | control.SchedulingLook | control.SharingLook | mail.MailLook
 )  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
-    | control.FreezeAll | control.RetryNotices | control.DropNotices | control.BreakLock | Act
+    | control.FreezeAll | control.RetryNotices | control.DropNotices | control.BreakLock | Act | mail.MailAct
 )  # fmt: skip
 
 
@@ -77,6 +79,8 @@ def look(
             return notice_rows(state.fleets)
         case control.ListSessions():
             return session_rows(state, command.after, {})
+        case mail.ListMailboxes() | mail.ListDead():
+            return look_at_mail(command, state, now_ns)
         case control.ListLocks():
             return lock_rows(state, command.after)
         case control.ListSegments():
@@ -94,6 +98,7 @@ def _begins(command: control.Command) -> bool:
             | control.BringFleet()
             | control.SendMessage()
             | control.UpgradeProcess()
+            | mail.RetryDead()
             | control.AddBudget()
             | control.GrantBudget()
         ):
@@ -196,6 +201,8 @@ class Desk:
                 p = operator.process(command.pid)
                 program, source = (p.program, p.source) if moved else (p.pending_program or p.program, p.pending)
                 return control.Upgrade(pending=not moved, program=program, source=source.hex())
+            case mail.ReadDead() | mail.RetryDead() | mail.DropDead():
+                return carry_out_mail(kernel, command, uid)
             case control.BreakLock():
                 return break_lock(kernel.ledger, command.name, command.scope, uid)
             case control.AddBudget() | control.GrantBudget() | control.ScheduleProcess():

@@ -158,7 +158,9 @@ class Calls:
             ),
         )
 
-    async def message_send(self, to: int | str, type: str, body: Any, wait_ms: int = 0) -> int:
+    async def message_send(
+        self, to: int | str, type: str, body: Any, wait_ms: int = 0, attachments: list[int] | None = None
+    ) -> int:
         """Put a message into a mailbox, and answer its number. The messages of one sender keep their order.
 
         Args:
@@ -166,6 +168,7 @@ class Calls:
             type: what the receiver chooses its handler by.
             body: plain data.
             wait_ms: how long to wait for room in a full mailbox; -1 is for ever.
+            attachments: attachments of the caller that the receiver may read, too.
 
         Errors: EAGAIN, EDEADLK, EINVAL, EPERM, ESRCH, ETIMEDOUT.
         """
@@ -178,11 +181,20 @@ class Calls:
                     type,
                     body,
                     wait_ms,
+                    attachments,
                 ),
             ),
         )
 
-    async def message_call(self, to: int | str, type: str, body: Any, timeout_ms: int = 0, wait: int = 0) -> Any:
+    async def message_call(
+        self,
+        to: int | str,
+        type: str,
+        body: Any,
+        timeout_ms: int = 0,
+        wait: int = 0,
+        attachments: list[int] | None = None,
+    ) -> Any:
         """Send a message and wait for the reply to it.
 
         Args:
@@ -191,6 +203,7 @@ class Calls:
             body: plain data.
             timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
             wait: 1: wait for room in a full mailbox as well, within that time.
+            attachments: attachments of the caller that the receiver may read, too.
 
         Errors: EAGAIN, EDEADLK, EINVAL, EPERM, EPIPE, ESRCH, ETIMEDOUT.
         """
@@ -202,6 +215,7 @@ class Calls:
                 body,
                 timeout_ms,
                 wait,
+                attachments,
             ),
         )
 
@@ -309,6 +323,58 @@ class Calls:
                 reject,
             ),
         )
+
+    async def attachment_put(self, content: bytes, media_type: str = "", number: int = 0) -> int:
+        """Put content that messages can carry, and answer its number.
+
+        Args:
+            content: all of it, or a part: 3 MB at most.
+            media_type: what it is, as `image/png`.
+            number: of one that the caller put and has not sent yet: this goes behind it; 0: new.
+
+        Errors: EAGAIN, EINVAL, ENOENT.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "attachment_put",
+                (
+                    content,
+                    media_type,
+                    number,
+                ),
+            ),
+        )
+
+    async def attachment_read(self, number: int, part: int = 0) -> bytes:
+        """Read an attachment that the caller put, or was sent.
+
+        Args:
+            number: of one that the caller put, or was sent.
+            part: which of its parts, from 0.
+
+        Errors: EINVAL, ENOENT.
+        """
+        return cast(
+            "bytes",
+            await self._call(
+                "attachment_read",
+                (
+                    number,
+                    part,
+                ),
+            ),
+        )
+
+    async def attachment_drop(self, number: int) -> None:
+        """Hold an attachment no more. All are let go of when their holders end.
+
+        Args:
+            number: of one that the caller put, or was sent.
+
+        Errors: ENOENT.
+        """
+        await self._call("attachment_drop", (number,))
 
     async def model_chat(
         self, messages: list[dict[str, Any]], model: str = "", options: dict[str, Any] | None = None, context: int = 0

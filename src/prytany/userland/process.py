@@ -12,6 +12,7 @@ import msgspec
 
 from prytany.abi.errors import Echild, Esrch, ProcessExit
 from prytany.userland.asking import Asking
+from prytany.userland.attachments import Attachment, carried, put
 from prytany.userland.calls import Calls
 from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
@@ -171,9 +172,10 @@ class Process(Asking, Comforts, Handing, Locking, Piping, Supervising, Topics):
             Eagain: its mailbox is full; or too many wait for room.
             Etimedout: there was no room within `wait_ms`.
         """
-        args = (to, type, fields)
+        waits_ms = wait_ms or -int(wait)
+        more = (waits_ms, numbers) if (numbers := carried(fields)) else (waits_ms,) if waits_ms else ()
         # What is not said is not recorded: journals of before have calls without it.
-        return cast("int", await self._call("message_send", (*args, wait_ms or -1) if wait or wait_ms else args))
+        return cast("int", await self._call("message_send", (to, type, fields, *more)))
 
     async def call(self, to: int | str, type: str, /, *, timeout_ms: int = 0, wait: bool = False, **fields: Any) -> Any:
         """Send a message and wait for the reply to it; with `wait`, also for room in a full mailbox.
@@ -184,8 +186,28 @@ class Process(Asking, Comforts, Handing, Locking, Piping, Supervising, Topics):
             Etimedout: `timeout_ms` passed first (0 is for ever).
             Esrch, Eperm, Eagain: as `send`.
         """
-        args = (to, type, fields, timeout_ms)
-        return await self._call("message_call", (*args, 1) if wait else args)
+        more = (int(wait), numbers) if (numbers := carried(fields)) else (1,) if wait else ()
+        return await self._call("message_call", (to, type, fields, timeout_ms, *more))
+
+    async def attach(self, content: bytes | str, media_type: str = "application/octet-stream") -> Attachment:
+        """Put content once, for messages to carry as a field, or in a list that is one: whoever is sent it may read it.
+
+        Args:
+            content: at most 16 MB; or the path of an unveiled file.
+            media_type: what it is, as `image/png`.
+
+        Raises:
+            Einval: it is too large.
+            Eagain: this process holds too many.
+            Enoent, Eacces: there is no such file, or it is not unveiled.
+        """
+        return await put(
+            self.calls, await self.files.read_bytes(content) if isinstance(content, str) else content, media_type
+        )
+
+    def attachment(self, reference: Mapping[str, Any]) -> Attachment:
+        """The attachment that a message carries as this field. Raises KeyError for what is none."""
+        return Attachment(self.calls, reference)
 
     async def receive(
         self, timeout_ms: int = 0, *, type: str | Sequence[str] = (), sender: int = 0, fields: Fields = NO_FIELDS

@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, get_type_hints
+from typing import Any, ClassVar, NamedTuple, cast, get_type_hints
 
 import msgspec
 
 from prytany.abi import limits
 from prytany.abi.topics import REST, matches
+from prytany.userland.agent import check_forms
 from prytany.userland.messages import Received
 from prytany.userland.process import Process
 from prytany.userland.topics import MARK, MISSED, marked_in, pattern_of, patterns_of
@@ -44,6 +45,8 @@ class Server:
     """The classes of system calls that it uses, `ipc` among them: a literal, read from the text."""
     version: ClassVar[int] = 0
     """Of the state's form; what `migrate` is told."""
+    accepts: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What it takes, where its handlers do not say all of it: a JSON Schema of the body by type, a literal as well."""
     state: Any = None
     """Plain data, or what msgspec makes of it by the annotation: structs, dataclasses, sets, times."""
     proc: Process
@@ -52,6 +55,7 @@ class Server:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_forms(cls.accepts, cls.__name__)
         for name, value in vars(cls).items():
             if (name.startswith("on_") or hasattr(value, MARK)) and not inspect.iscoroutinefunction(value):
                 raise TypeError(f"{cls.__name__}.{name} has to be `async def`")
@@ -200,7 +204,8 @@ def _dispatch_event(cls: type[Server], message: Received) -> tuple[Handler | Non
     if handler is None:
         return None, {}, f"{cls.__name__} has no handler for events of {message.topic!r}"
     told = {"topic": message.topic, "number": message.event, "body": message.body}
-    given = {**message.body, **told} if isinstance(message.body, dict) else told
+    body = message.body
+    given = {**cast("Mapping[Any, Any]", body), **told} if isinstance(body, dict) else told
     try:
         fields = msgspec.convert(given, handler.fields)
     except msgspec.ValidationError as error:

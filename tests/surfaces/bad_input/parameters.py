@@ -107,6 +107,8 @@ PARAMETERS = {
     "models try timeout": Kind("1", ("0", *SECONDS.bad)), "models remove name": NAME, "models remove yes": FLAG,
     "completion shell": CHOICE, "doctor docker": FLAG, "init folder": WITHIN, "service unit target": TARGET,
     "service unit user": FLAG, "notify test target": TARGET, "notify retry number": PID, "notify drop number": PID,
+    "mail dead number": PID, "mail retry numbers": PID, "mail drop numbers": PID, "mail retry every": FLAG,
+    "mail drop every": FLAG,
 }  # fmt: skip
 """By command and name."""
 

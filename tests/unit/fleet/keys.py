@@ -36,7 +36,8 @@ SOUND: dict[str, Any] = {
             "budget": {"tokens": 1000, "usd": 0.5, "calls": 3, "wall_s": 60, "processor_s": 5, "of": "process",
                        "per_minute": {"tokens": 100, "usd": 0.1, "calls": 1}},
         },
-        "worker": {"program": "main.py:main", "pledge": ["model"], "python": "python3"},
+        "worker": {"program": "main.py:main", "pledge": ["model"], "python": "python3", "mailbox": 8, "attempts": 2,
+                   "accepts": {"order": {"type": "object"}}},
         "helper": {"program": "main.py:main"},
     },
     "models": {
@@ -60,7 +61,7 @@ SOUND: dict[str, Any] = {
     "folders": {"docs": "docs"},
     "defaults": {"model": "default", "tools": ["shop.buy"], "unveil": {"docs": "r"}, "spawns": ["worker"],
                  "handoff": ["worker"], "restarts": 0, "tags": ["all"], "qos": "initiated", "weight": 1,
-                 "bytes_per_second": 1_000_000,
+                 "bytes_per_second": 1_000_000, "mailbox": 100, "attempts": 5,
                  "restart": "permanent", "shutdown": "1s", "progress_within": "1h",
                  "budget": {"tokens": 1000, "usd": 0.5, "calls": 3, "wall_s": 60, "processor_s": 5, "of": "tree",
                             "per_minute": {"tokens": 100, "usd": 0.1, "calls": 1}}},

@@ -34,7 +34,8 @@ SOUND: dict[str, Any] = {
                 "skills": ["/f/s"], "read_from": "/g",
             },
         },
-        "two": {"name": "two", "kind": "python", "program": "/f/m.py:main", "pledge": ["model"], "python": "/f/python"},
+        "two": {"name": "two", "kind": "python", "program": "/f/m.py:main", "pledge": ["model"], "python": "/f/python",
+                "mailbox": 9, "attempts": 2, "accepts": {"order": {"type": "object"}}},
     },
     "models": {
         "m": {"driver": "scripted", "file": "/f/x"},

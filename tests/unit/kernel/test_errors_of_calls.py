@@ -48,6 +48,12 @@ def makes(call: str, *arguments: Any, **bounds: int) -> Way:
     return way
 
 
+async def reads_beyond(w: World, m: pytest.MonkeyPatch) -> str:
+    """A part that there is not."""
+    _, number = await w.ask(w.parent, "attachment_put", b"x")
+    return await w.met("attachment_read", number, 1)
+
+
 def sends(call: str, whom: str, **bounds: int) -> Way:
     """The parent sends to another process of the stage."""
 
@@ -359,6 +365,12 @@ WAYS: list[tuple[str, str, Way]] = [
     ("process_monitor", "EPERM", tie("process_monitor", "stranger")),
     ("process_monitor", "EINVAL", tie("process_monitor", "parent")),
     ("process_monitor", "EAGAIN", makes("process_monitor", 2, LINKS_MAX=0)),
+    ("attachment_put", "EINVAL", makes("attachment_put", b"x", "t" * 200)),
+    ("attachment_put", "EAGAIN", makes("attachment_put", b"x", ATTACHMENTS_MAX=0)),
+    ("attachment_put", "ENOENT", makes("attachment_put", b"x", "", 7)),
+    ("attachment_read", "ENOENT", makes("attachment_read", 7)),
+    ("attachment_read", "EINVAL", reads_beyond),
+    ("attachment_drop", "ENOENT", makes("attachment_drop", 7)),
     ("message_send", "ESRCH", makes("message_send", NOBODY, "x", {})),
     ("message_send", "EPERM", sends("message_send", "mute")),
     ("message_send", "EPERM", sends("message_send", "stranger")),
@@ -508,7 +520,9 @@ def test_an_error_of_the_table_is_met(
 SOUND: dict[str, tuple[Any, ...]] = {
     "nop": (b"",), "timer_wait": (0,), "call_cancel": (0,), "process_spawn": ("program", []), "process_wait": (2,),
     "process_exit": (0,), "process_exec": (b"",), "process_signal": (2, 15), "message_send": (2, "x", {}),
-    "message_call": (2, "x", {}), "message_receive": (), "message_next": (0,), "message_reply": (1, None),
+    "message_call": (2, "x", {}), "attachment_put": (b"x",),
+    "attachment_read": (1,), "attachment_drop": (1,),
+    "message_receive": (), "message_next": (0,), "message_reply": (1, None),
     "message_done": (),
     "model_chat": (WAITS,), "model_embed": (["wait"],), "context_open": ([],), "context_append": (1, USER),
     "context_fork": (1, b"an earlier node"), "context_read": (1,), "context_close": (1,), "file_read": ("/x",),

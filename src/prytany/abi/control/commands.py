@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from prytany.abi.control.mail import MailCommand
 from prytany.abi.control.scheduling import SchedulingCommand
 from prytany.abi.control.sessions import AttendSession, SessionCommand
 from prytany.abi.control.sharing import SharingCommand
@@ -175,7 +176,7 @@ Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
     | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices | SessionCommand
-    | SchedulingCommand | SharingCommand | PrepareArchive | FinishArchive | ShrinkJournal
+    | SchedulingCommand | SharingCommand | MailCommand | PrepareArchive | FinishArchive | ShrinkJournal
 )  # fmt: skip
 Unbounded = (
     WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession

@@ -8,6 +8,7 @@ import msgspec
 
 from prytany.abi.control import answers as a
 from prytany.abi.control import commands as c
+from prytany.abi.control import mail as m
 from prytany.abi.control import plans as p
 from prytany.abi.control import scheduling as t
 from prytany.abi.control import sessions as s
@@ -63,6 +64,11 @@ ANSWERS: dict[type[c.Command], Any] = {
     c.PrepareArchive: a.Prepared,
     c.FinishArchive: a.Removed,
     c.ShrinkJournal: None,
+    m.ListMailboxes: list[m.BoxRow],
+    m.ListDead: list[m.DeadRow],
+    m.ReadDead: m.DeadLetter,
+    m.RetryDead: m.MailDone,
+    m.DropDead: m.MailDone,
     t.ListQueues: list[t.QueueRow],
     t.ListBudgets: list[t.AccountRow],
     t.ExplainProcess: list[t.CauseRow],

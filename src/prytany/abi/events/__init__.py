@@ -9,6 +9,7 @@ Events that belong to a process's record carry `prev`, the entry before them in 
 linked list through the journal and a fork of it is a pointer.
 """
 
+from prytany.abi.events.attachment import AttachmentDropped, AttachmentPut, AttachmentsGiven
 from prytany.abi.events.budget import BudgetAdded, BudgetExceeded, BudgetGranted
 from prytany.abi.events.call import (
     CallAbandoned,
@@ -50,8 +51,10 @@ from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageDropped,
     MessageHeld,
     MessageReplied,
+    MessageRetried,
     MessageReturned,
     MessageSent,
     MessageTaken,
@@ -146,6 +149,9 @@ __all__ = [
     "AgentDeclared",
     "AgentStormed",
     "AgentWithdrawn",
+    "AttachmentDropped",
+    "AttachmentPut",
+    "AttachmentsGiven",
     "BudgetAdded",
     "BudgetExceeded",
     "BudgetGranted",
@@ -194,9 +200,11 @@ __all__ = [
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
+    "MessageDropped",
     "MessageHeld",
     "MessagePassed",
     "MessageReplied",
+    "MessageRetried",
     "MessageReturned",
     "MessageSent",
     "MessageTaken",

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from prytany.abi.events.attachment import AttachmentDropped, AttachmentPut, AttachmentsGiven
 from prytany.abi.events.budget import BudgetAdded, BudgetExceeded, BudgetGranted
 from prytany.abi.events.call import (
     CallAbandoned,
@@ -45,8 +46,10 @@ from prytany.abi.events.message import (
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageDropped,
     MessageHeld,
     MessageReplied,
+    MessageRetried,
     MessageReturned,
     MessageSent,
     MessageTaken,
@@ -164,10 +167,15 @@ Event = (
     | MessageAwaited
     | MessageHeld
     | MessageAdmitted
+    | AttachmentPut
+    | AttachmentsGiven
+    | AttachmentDropped
     | MessageTaken
     | MessageReturned
     | MessageDone
     | MessageDead
+    | MessageRetried
+    | MessageDropped
     | ProcessFailed
     | ProcessExeced
     | ProcessUpgrading

@@ -65,6 +65,12 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     """Between TERM and KILL; -1 where nothing is said."""
     progress_ms: int = 0
     """It fails when it does nothing of its own for so long; 0 for any time."""
+    mailbox: int = 0
+    """How many messages the mailbox of each of its processes holds; 0 where nothing is said."""
+    attempts: int = 0
+    """How often a process of it is tried with one message; 0 where nothing is said."""
+    accepts: Digest = b""
+    """JSON Schemas of the bodies that it takes, by type, packed; empty where its program says, or anything is."""
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

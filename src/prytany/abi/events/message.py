@@ -91,3 +91,21 @@ class MessageDead(msgspec.Struct, array_like=True, frozen=True, tag="message.dea
     receiver: int
     number: int
     reason: str
+
+
+class MessageRetried(msgspec.Struct, array_like=True, frozen=True, tag="message.retried/1"):
+    """A dead letter lies in the mailbox of `receiver`, as if it had never been tried; nobody waits for its reply. It
+    lay with process `pid`, or, where that has left the table, with run `run`."""
+
+    receiver: int
+    number: int
+    pid: int
+    run: int = 0
+
+
+class MessageDropped(msgspec.Struct, array_like=True, frozen=True, tag="message.dropped/1"):
+    """An operator let go of a dead letter; where it lay is as of `MessageRetried`."""
+
+    number: int
+    pid: int
+    run: int = 0

@@ -140,6 +140,8 @@ class ProcessFailed(msgspec.Struct, array_like=True, frozen=True, tag="process.f
     result: Digest
     until_ns: int
     cpu_us: int = 0
+    forgiven: int = 0
+    """How many of its failures are those of messages that are put aside for them, and not its own any more."""
 
 
 class ProcessExeced(msgspec.Struct, array_like=True, frozen=True, tag="process.execed/1"):

@@ -37,10 +37,12 @@ class ChildDropped(msgspec.Struct, array_like=True, frozen=True, tag="tree.child
 
 
 class ChildRestarted(msgspec.Struct, array_like=True, frozen=True, tag="tree.child_restarted/1"):
-    """A restart of `pid` that counts."""
+    """A restart of `pid` that counts; `forgiven` of the last ones do not any more, this among them: they were those of
+    a message that is put aside."""
 
     supervisor: int
     pid: int
+    forgiven: int = 0
 
 
 class TreeEnding(msgspec.Struct, array_like=True, frozen=True, tag="tree.ending/1"):

@@ -8,6 +8,7 @@ meaning; arguments are added at the end, with a default. Source of the form: seL
 from __future__ import annotations
 
 from prytany.abi.syscalls import (
+    attachment,
     call,
     context,
     file,
@@ -48,7 +49,7 @@ PLEDGES: dict[str, str] = {
 """The classes that a process can pledge."""
 
 SYSCALLS: tuple[Syscall, ...] = (
-    *call.CALLS, *process.CALLS, *message.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
+    *call.CALLS, *process.CALLS, *message.CALLS, *attachment.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
     *tool.CALLS, *schedule.CALLS, *lock.CALLS, *segment.CALLS, *handoff.CALLS, *supervise.CALLS, *topic.CALLS,
     *pipe.CALLS,
 )  # fmt: skip

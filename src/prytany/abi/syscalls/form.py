@@ -39,6 +39,7 @@ _TYPES: dict[str, Any] = {
     "str": str,
     "int | str": int | str,
     "list[Any]": list[Any],
+    "list[int] | None": list[int] | None,
     "list[str]": list[str],
     "list[str] | None": list[str] | None,
     "dict[str, Any]": dict[str, Any],

@@ -9,6 +9,9 @@ _SEND = (
     Argument("type", "str", "what the receiver chooses its handler by"),
     Argument("body", "Any", "plain data"),
 )
+_CARRIED = Argument(
+    "attachments", "list[int] | None", "attachments of the caller that the receiver may read, too", None
+)
 _NUMBER = Argument("message", "int", "the number of a message in hand")
 _TIMEOUT = Argument("timeout_ms", "int", "how long to wait, counted while the kernel is down too; 0 is for ever", 0)
 _SEND_ERRORS = {
@@ -32,7 +35,11 @@ CALLS = (
     Syscall(
         "message_send",
         "ipc",
-        (*_SEND, Argument("wait_ms", "int", "how long to wait for room in a full mailbox; -1 is for ever", 0)),
+        (
+            *_SEND,
+            Argument("wait_ms", "int", "how long to wait for room in a full mailbox; -1 is for ever", 0),
+            _CARRIED,
+        ),
         "int",
         {
             **_SEND_ERRORS,
@@ -44,7 +51,12 @@ CALLS = (
     Syscall(
         "message_call",
         "ipc",
-        (*_SEND, _TIMEOUT, Argument("wait", "int", "1: wait for room in a full mailbox as well, within that time", 0)),
+        (
+            *_SEND,
+            _TIMEOUT,
+            Argument("wait", "int", "1: wait for room in a full mailbox as well, within that time", 0),
+            _CARRIED,
+        ),
         "Any",
         {
             **_SEND_ERRORS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prytany.kernel.handlers import (
+    attachment,
     call,
     context,
     file,
@@ -32,6 +33,9 @@ HANDLERS: dict[str, Handler] = {
     "process_exit": incarnation.sys_process_exit,
     "process_exec": incarnation.sys_process_exec,
     "process_signal": process.sys_process_signal,
+    "attachment_put": attachment.sys_attachment_put,
+    "attachment_read": attachment.sys_attachment_read,
+    "attachment_drop": attachment.sys_attachment_drop,
     "message_send": message.sys_message_send,
     "message_call": message.sys_message_call,
     "message_receive": receiving.sys_message_receive,

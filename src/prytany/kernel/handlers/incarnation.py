@@ -8,7 +8,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Einval
 from prytany.abi.values import pack
 from prytany.kernel.handlers.judging import End, again, supervised_end
-from prytany.kernel.handlers.message import check_state, failed_messages
+from prytany.kernel.handlers.message import check_state, failed_messages, poisons
 from prytany.kernel.handlers.pipe import BY_PIPE
 from prytany.kernel.handlers.process import exit_events, raised, session_end
 from prytany.kernel.outcome import Context, Ended, Program
@@ -33,9 +33,10 @@ def judged(k: Context, p: Process, end: End) -> Decided:
     """What the end of an incarnation leads to: by its supervisor, or else by how many restarts it was given."""
     if (decided := supervised_end(k, p, end)) is not None:
         return decided
-    if not end.failed or p.failures >= p.restarts:
+    last = p.failures >= p.restarts
+    if not end.failed or (last and not (p.restarts and poisons(k, p, last=True))):
         return exit_events(k, p, end.status, end.signal, end.reason, end.left, end.cpu_us, failed=end.failed)
-    return again(k, p, end, k.now_ns() + pause_ms(p.failures, p.seed, p.incarnation) * 1_000_000)
+    return again(k, p, end, k.now_ns() + pause_ms(p.failures, p.seed, p.incarnation) * 1_000_000, last=last)
 
 
 def charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
@@ -59,7 +60,7 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
 def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The same program and incarnation, and another history."""
     check_state(k, p, a.state, "process_exec")
-    events, contents = failed_messages(k, p)
+    (events, contents), _ = failed_messages(k, p)
     return Ended((*events, *charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi.supervision import GROUP, HELD_NS, KEEPS, After, Restart
-from prytany.kernel.handlers.message import failed_messages
+from prytany.kernel.handlers.message import failed_messages, poisons
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.handlers.receiving import back_to_pool
 from prytany.kernel.outcome import Context
@@ -44,16 +44,18 @@ def supervised_end(k: Context, p: Process, end: End) -> Decided | None:
     if above.gone or not wanted(child.restart, failed=end.failed):
         return _for_good(k, p, end)
     now_ns = k.now_ns()
-    if too_many(above, now_ns):
+    last = too_many(above, now_ns)
+    found = poisons(k, p, last=last)
+    if last and not found:
         return _gives_up(k, p, above, end)
     before = lately(trees.failing.get(p.pid, ()), now_ns, above.period_ms)
     until_ns = now_ns + pause_ms(before, p.seed, p.incarnation) * 1_000_000
-    counted = ev.ChildRestarted(above.pid, p.pid)
+    counted = ev.ChildRestarted(above.pid, p.pid, max((message.attempts for message in found), default=0))
     others = set(beside(above, p.pid)) | set(above.ending)
     if not others and above.after != After.RELEASE:
-        events, contents = again(k, p, end, until_ns)
+        events, contents = again(k, p, end, until_ns, last=last)
         return (counted, *events), contents
-    events, contents = again(k, p, end, HELD_NS, until_ns)
+    events, contents = again(k, p, end, HELD_NS, until_ns, last=last)
     also = {p.pid} if _starts_anew(k, p) else set[int]()
     pids = [pid for pid in reversed(above.children) if (pid in others and pid not in above.held) or pid in also]
     ending = ev.TreeEnding(above.pid, pids, After.RELEASE, max(above.until_ns, until_ns), f"with {p.pid}")
@@ -71,19 +73,19 @@ def cut(k: Context, p: Process, above: Supervisor, end: End) -> Decided:
     return again(k, p, end, HELD_NS)
 
 
-def again(k: Context, p: Process, end: End, until_ns: int, own_ns: int = 0) -> Decided:
+def again(k: Context, p: Process, end: End, until_ns: int, own_ns: int = 0, *, last: bool = False) -> Decided:
     """An incarnation is gone, and the next begins at `until_ns`, now where that is not later. Children that its program
-    starts anew end first; then it begins at `own_ns` at the earliest, where that is not the same time."""
+    starts anew end first; then it begins at `own_ns` at the earliest, where that is not the same time. With `last`, it
+    goes on for the sake of a message that is put aside."""
     events: list[ev.Event] = []
+    dead: tuple[ev.Event, ...] = ()
     contents: tuple[bytes, ...] = ()
+    forgiven = 0
     if end.failed:
-        failed, contents = failed_messages(k, p)
-        events += failed
+        (dead, contents), forgiven = failed_messages(k, p, last=last)
     else:  # what it had in hand is nothing that it failed at
         in_hand = list(k.post.box(p.pid).in_hand)
         events += [ev.MessageReturned(p.pid, number) for number in reversed(in_hand)]
-    if p.pid in k.state.pools.members:
-        events += back_to_pool(k, p, [e.number for e in events if isinstance(e, ev.MessageDead)])
     events += [charge for n in p.open for charge in k.unfinished(p, n)]
     if _starts_anew(k, p):
         children = list(reversed(k.state.trees.supervisors[p.pid].children))
@@ -92,13 +94,18 @@ def again(k: Context, p: Process, end: End, until_ns: int, own_ns: int = 0) -> D
         until_ns = HELD_NS
     number, left = p.incarnation + 1, end.left if end.failed else b""
     events.append(
-        ev.ProcessFailed(p.pid, number, end.status, end.signal, end.reason, k.digest(left), until_ns, end.cpu_us)
+        ev.ProcessFailed(
+            p.pid, number, end.status, end.signal, end.reason, k.digest(left), until_ns, end.cpu_us, forgiven
+        )
         if end.failed
         else ev.ProcessCycled(p.pid, number, end.reason, until_ns, end.cpu_us)
     )
     # What it failed at may be what the new version mends, so it does not wait for the end of that message.
     if p.pending:
         events.append(ev.ProcessUpgraded(p.pid, p.pending, 0, p.pending_program))
+    events += dead  # after the failure, which belongs to their history
+    if p.pid in k.state.pools.members:
+        events += back_to_pool(k, p, [e.number for e in dead if isinstance(e, ev.MessageDead)])
     if until_ns <= k.now_ns() and p.state is not State.STOPPED:
         events.append(ev.ProcessReady(p.pid, number))
     return tuple(events), (*contents, left) if left else contents

@@ -10,7 +10,10 @@ from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
 from prytany.ipc.letter import Message
+from prytany.kernel.accepting import check_accepted
 from prytany.kernel.addresses import receiver_of
+from prytany.kernel.bounds import attempts_most, mailbox_room
+from prytany.kernel.handlers.attachment import check_given
 from prytany.kernel.handlers.deadline import deadline_ns
 from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, hand, receive, taker
 from prytany.kernel.outcome import Context, Done, Opened
@@ -28,9 +31,10 @@ def sys_message_send(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     if wait_ms and not -1 <= wait_ms <= limits.TIMEOUT_MS_MAX:
         raise Einval(f"a wait for room is from -1 to {limits.TIMEOUT_MS_MAX} ms", call="message_send")
     sent = send_events(k, p.pid, receiver, a.type, a.body, 0, "message_send", n if wait_ms else 0)
+    events = (*sent.events, *_given(k, p, receiver, a.attachments, "message_send")) if a.attachments else sent.events
     if type(sent.events[0]) is ev.MessageHeld:
-        return Opened(deadline_ns(k, max(wait_ms, 0), "message_send"), sent.events, sent.contents)
-    return Done(sent.number, before=sent.events, contents=sent.contents, spare=True)
+        return Opened(deadline_ns(k, max(wait_ms, 0), "message_send"), events, sent.contents)
+    return Done(sent.number, before=events, contents=sent.contents, spare=True)
 
 
 def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
@@ -39,7 +43,13 @@ def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     if receiver is p:
         raise Edeadlk("a process that waits for its own reply waits for ever", call="message_call")
     sent = send_events(k, p.pid, receiver, a.type, a.body, n, "message_call", n if a.wait else 0)
-    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), sent.events, sent.contents, spare=True)
+    events = (*sent.events, *_given(k, p, receiver, a.attachments, "message_call")) if a.attachments else sent.events
+    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), events, sent.contents, spare=True)
+
+
+def _given(k: Context, p: Process, receiver: Process, numbers: list[int], call: str) -> tuple[ev.Event]:
+    """What a message carries is the receiver's to read from here on."""
+    return (ev.AttachmentsGiven(receiver.pid, check_given(k, p, receiver, numbers, call)),)
 
 
 def sys_message_next(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
@@ -131,12 +141,13 @@ def send_events(
 
     Raises:
         Eperm: the receiver has not pledged `ipc`.
-        Einval: type or body have a wrong size.
+        Einval: type or body have a wrong size, or are none that the receiver takes.
         Eagain: its mailbox is full, and the sender does not wait or too many do.
     """
     if "ipc" not in receiver.pledge:
         raise Eperm(f"process {_name(receiver)} has not pledged 'ipc', and receives nothing", call=call)
     check_type(kind, call)
+    check_accepted(k, receiver, kind, body, call)
     number = k.post.next_number
     content = pack({"message": number, "sender": sender, "type": kind, "body": body, "attempt": 1, "awaited": bool(n)})
     if len(content) > limits.MESSAGE_BYTES_MAX + _ENVELOPE_BYTES:
@@ -146,7 +157,7 @@ def send_events(
     if receiver.pid not in k.state.topics.handing and (by := taker(k, receiver, kind, sender, body)):
         sent = ev.MessageSent(number, sender, receiver.pid, kind, digest, n)
         return Sent((sent, *hand(receiver, by, number, digest)), (content,), number)
-    room = room_of(k, receiver)
+    room = mailbox_room(k.fleets, receiver.pid)
     box = k.post.boxes.get(receiver.pid)
     if not always and ((box is not None and box.messages >= room) or not room):
         if not waits:
@@ -158,11 +169,6 @@ def send_events(
         held = ev.MessageHeld(number, sender, receiver.pid, kind, digest, waits, bool(n), room)
         return Sent((held,), (content,), number)
     return Sent((ev.MessageSent(number, sender, receiver.pid, kind, digest, n),), (content,), number)
-
-
-def room_of(k: Context, receiver: Process) -> int:
-    """How many messages its mailbox holds."""
-    return limits.MAILBOX_MESSAGES_MAX
 
 
 def _name(p: Process) -> str:
@@ -202,17 +208,25 @@ def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -
     return (ev.CallClosed(sender.pid, message.call, errno, k.digest(value), sender.tail),), (value,)
 
 
-def failed_messages(k: Context, p: Process) -> Decided:
-    """What was in hand when an incarnation failed: tried too often, it is put aside, and its sender told."""
+def poisons(k: Context, p: Process, *, last: bool = False) -> list[Message]:
+    """The messages in hand that `p` fails at too often. With `last`, it may fail no more: then what it has failed at
+    twice is one, so that it is not the process that ends for it."""
+    most = attempts_most(k.fleets, p.pid)
+    return [m for m in k.post.box(p.pid).in_hand.values() if m.attempts >= most or (last and m.attempts > 1)]
+
+
+def failed_messages(k: Context, p: Process, *, last: bool = False) -> tuple[Decided, int]:
+    """What was in hand when an incarnation failed: tried too often, it is put aside, and its sender told. Its failures
+    were the message's then: how many of the process's are forgiven."""
     events: list[ev.Event] = []
     contents: list[bytes] = []
-    for message in k.post.box(p.pid).in_hand.values():
-        if message.attempts >= limits.MESSAGE_ATTEMPTS_MAX:
-            value = pack_error(f"process {p.pid} failed at the message {message.attempts} times", {"cause": "attempts"})
-            replied, values = _reply(k, p, message, "EPIPE", value)
-            events += [ev.MessageDead(p.pid, message.number, "attempts"), *replied]
-            contents += values
-    return tuple(events), tuple(contents)
+    found = poisons(k, p, last=last)
+    for message in found:
+        value = pack_error(f"process {p.pid} failed at the message {message.attempts} times", {"cause": "attempts"})
+        replied, values = _reply(k, p, message, "EPIPE", value)
+        events += [ev.MessageDead(p.pid, message.number, "attempts"), *replied]
+        contents += values
+    return (tuple(events), tuple(contents)), max((message.attempts for message in found), default=0)
 
 
 def abandoned_messages(k: Context, p: Process) -> Decided:

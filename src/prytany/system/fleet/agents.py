@@ -45,6 +45,7 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             budget=known_budget(agent.budget),
             budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
             bytes_per_second=agent.bytes_per_second,
+            **agent.mail,
             handoff=agent.handoff,
             talks=CONVERSATION if agent.kind == CHAT else "",
             restart=agent.restart,

@@ -206,6 +206,24 @@ class Rights(Form, frozen=True):
     budget: Annotated[AgentBudgeted | None, Meta(description="what each process of it may spend, or `unlimited`")] = (
         None
     )
+    mailbox: (
+        Annotated[
+            int,
+            Meta(ge=1, le=limits.MAILBOX_MESSAGES_MAX, description="messages that its mailbox holds; 1024 by default"),
+        ]
+        | None
+    ) = None
+    attempts: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=limits.MESSAGE_ATTEMPTS_ASKED_MAX,
+                description="how often it may fail at one message, before that is put aside; 3 by default",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Agent(Rights, frozen=True):
@@ -233,6 +251,15 @@ class Agent(Rights, frozen=True):
     ] = None
     pledge: (
         Annotated[list[str], Meta(description="classes of system calls; what the program declares by default")] | None
+    ) = None
+    accepts: (
+        Annotated[
+            dict[str, dict[str, Any]],
+            Meta(
+                description="the messages that it takes: a JSON Schema of the body by type; else what its program says"
+            ),
+        ]
+        | None
     ) = None
     python: Annotated[Place, Meta(description="an interpreter or virtual environment of its own")] | None = None
     instruction: Annotated[Prompt, Meta(description="what the model is told before anything else")] | None = None

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from prytany.abi import limits
 from prytany.abi.errors import KernelError
 from prytany.abi.limits import CHANNELS_MAX
-from prytany.abi.schema_form import schema_fault
+from prytany.abi.schema_form import forms_fault, schema_fault
 from prytany.abi.syscalls import PLEDGES
 from prytany.kernel.outcome import Program
 from prytany.runtime.environments import find_python
@@ -27,7 +27,7 @@ from prytany.system.wording import meant, quoted
 
 DEFAULT = "default"
 CHAT_KEYS = ("instruction", "instruction_from", "skills", "turns", "answer", "temperature", "max_tokens")
-PROGRAM_KEYS = ("program", "pledge", "python")
+PROGRAM_KEYS = ("program", "pledge", "python", "accepts")
 ENDPOINT_KEYS = ("base_url", "model", "key")
 FindProgram = Callable[[str], Program]
 Found = Iterator[tuple[Path, str]]
@@ -206,6 +206,8 @@ def _agent(agent: Agent, path: Path, folder: File, find: FindProgram) -> Found:
             yield (*path, "python"), error.message if isinstance(error, KernelError) else str(error.strerror)
     if (declared := _declared(agent.program, folder, find)) and isinstance(declared, str):
         yield (*path, "program"), declared
+    if agent.accepts is not None and (said := forms_fault(agent.accepts))[1]:
+        yield (*path, "accepts", *said[0]), said[1]
     if agent.spawns and "proc" not in (declared if agent.pledge is None else agent.pledge):
         yield (*path, "spawns"), "it starts others, so it has to pledge `proc`"
 

@@ -69,6 +69,14 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     shutdown: str = ""
     progress_within: str = ""
     replicas: Replicas | None = None
+    mailbox: int = 0
+    attempts: int = 0
+    accepts: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def mail(self) -> dict[str, Any]:
+        """What bounds what is sent to it."""
+        return {"mailbox": self.mailbox, "attempts": self.attempts, "accepts": self.accepts}
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -184,6 +192,9 @@ def _agent(
         shutdown=rights["shutdown"] or "",
         progress_within=rights["progress_within"] or "",
         replicas=agent.replicas,
+        mailbox=rights["mailbox"] or 0,
+        attempts=rights["attempts"] or 0,
+        accepts=agent.accepts,
     )
 
 

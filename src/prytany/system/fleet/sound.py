@@ -16,7 +16,7 @@ import msgspec
 from prytany.abi import limits
 from prytany.abi.errors import Einval
 from prytany.abi.qos import QOS, WEIGHT_MAX
-from prytany.abi.schema_form import schema_fault
+from prytany.abi.schema_form import forms_fault, schema_fault
 from prytany.abi.supervision import INTENSITY_MAX, Restart, Strategy
 from prytany.abi.syscalls import PLEDGES
 from prytany.abi.wire import UNREADABLE
@@ -203,6 +203,14 @@ def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) ->
     if not 1 <= agent.weight <= WEIGHT_MAX:
         yield (*path, "weight"), f"it is from 1 to {WEIGHT_MAX}"
     yield from _rate((*path, "bytes_per_second"), agent.bytes_per_second)
+    if not 0 <= agent.mailbox <= limits.MAILBOX_MESSAGES_MAX:
+        yield (*path, "mailbox"), f"it is from 0 to {limits.MAILBOX_MESSAGES_MAX}"
+    if not 0 <= agent.attempts <= limits.MESSAGE_ATTEMPTS_ASKED_MAX:
+        yield (*path, "attempts"), f"it is from 0 to {limits.MESSAGE_ATTEMPTS_ASKED_MAX}"
+    if agent.accepts is not None and (said := forms_fault(agent.accepts))[1]:
+        yield (*path, "accepts", *said[0]), said[1]
+    if agent.accepts is not None and agent.kind == "chat":
+        yield (*path, "accepts"), "a chat agent takes what is said to it"
     yield from _places((*path, "python"), filter(None, [agent.python]))
     if agent.chat is not None:
         yield from _chat(agent.chat, (*path, "chat"))
