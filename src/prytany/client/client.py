@@ -19,6 +19,7 @@ from prytany.client.added import add_up
 from prytany.client.holder import Holder, holder_of
 from prytany.client.link import Link, Locked, connect
 from prytany.client.scheduling import SchedulingClient
+from prytany.client.topics import TopicsClient
 from prytany.drivers.clocks.system import SystemClock
 
 VERSION_CHARS_MAX = 60
@@ -56,7 +57,7 @@ async def attach(home: Path) -> Client:
     return client
 
 
-class Client(SchedulingClient):
+class Client(SchedulingClient, TopicsClient):
     """See the module. Close it after use."""
 
     def __init__(self, home: Path, folder_fd: int) -> None:

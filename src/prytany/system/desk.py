@@ -19,6 +19,7 @@ from prytany.kernel.pages import Pages
 from prytany.kernel.queue_views import Live
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
+from prytany.kernel.topic_desk import events_page, look_at_topics, publish_event
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import Base, StoreError
 from prytany.system.scheduling_desk import Act, carry_out_scheduling, look_at_scheduling
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
-    | control.ListSessions | control.SchedulingLook
+    | control.ListSessions | control.SchedulingLook | control.TopicsLook
 )  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
-    | control.FreezeAll | control.RetryNotices | control.DropNotices | Act
+    | control.FreezeAll | control.RetryNotices | control.DropNotices | Act | control.TopicsAct
 )  # fmt: skip
 
 
@@ -76,6 +77,8 @@ def look(
             return notice_rows(state.fleets)
         case control.ListSessions():
             return session_rows(state, command.after, {})
+        case control.ListTopics() | control.ListSubscribers():
+            return look_at_topics(command, state)
         case _:
             return look_at_scheduling(command, state, live, now_ns)
 
@@ -88,6 +91,7 @@ def _begins(command: control.Command) -> bool:
             | control.OpenSession()
             | control.BringFleet()
             | control.SendMessage()
+            | control.PublishEvent()
             | control.UpgradeProcess()
             | control.AddBudget()
             | control.GrantBudget()
@@ -191,6 +195,10 @@ class Desk:
                 p = operator.process(command.pid)
                 program, source = (p.program, p.source) if moved else (p.pending_program or p.program, p.pending)
                 return control.Upgrade(pending=not moved, program=program, source=source.hex())
+            case control.ReadEvents():
+                return events_page(kernel, command)
+            case control.PublishEvent():
+                return publish_event(kernel, command, uid)
             case control.AddBudget() | control.GrantBudget() | control.ScheduleProcess():
                 return carry_out_scheduling(kernel, command, uid)
             case _:

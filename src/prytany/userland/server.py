@@ -200,7 +200,8 @@ def _dispatch_event(cls: type[Server], message: Received) -> tuple[Handler | Non
     if handler is None:
         return None, {}, f"{cls.__name__} has no handler for events of {message.topic!r}"
     told = {"topic": message.topic, "number": message.event, "body": message.body}
-    given = {**message.body, **told} if isinstance(message.body, dict) else told
+    body: Any = message.body
+    given: Any = {**body, **told} if isinstance(body, dict) else told
     try:
         fields = msgspec.convert(given, handler.fields)
     except msgspec.ValidationError as error:

@@ -89,7 +89,8 @@ def pattern_of(method: Any) -> tuple[str, ...]:
 def marked_in(cls: Any) -> list[Any]:
     """The methods of a class that handle events, its own before those that it inherits."""
     found: dict[str, Any] = {}
-    for one in cls.__mro__:
+    kinds: tuple[type, ...] = cls.__mro__
+    for one in kinds:
         for name in vars(one):
             found.setdefault(name, getattr(cls, name))
     return [method for method in found.values() if pattern_of(method)]

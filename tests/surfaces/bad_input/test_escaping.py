@@ -109,6 +109,7 @@ LOOKS = (
     "journal rebase --archive a", "why 1", "why 2", "why 3", "budget", "budget --all", "budget 2",
     "budget 9 --add usd=1", "sched", "schedule 2", "schedule 9 --weight 2", "models queue", "ps --wide",
     "cost --estimate program.py:main", "cost --estimate fleet.yaml",
+    "topics", "topics tail >", "publish a.b evil=1", "publish a.b x=1 --of nobody",
 )  # fmt: skip
 FLEET = """version: 1
 name: small

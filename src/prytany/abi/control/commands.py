@@ -8,6 +8,7 @@ import msgspec
 
 from prytany.abi.control.scheduling import SchedulingCommand
 from prytany.abi.control.sessions import AttendSession, SessionCommand
+from prytany.abi.control.topics import TopicsCommand
 
 
 class GetStatus(msgspec.Struct, array_like=True, frozen=True, tag="status"):
@@ -174,7 +175,7 @@ Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
     | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices | SessionCommand
-    | SchedulingCommand | PrepareArchive | FinishArchive | ShrinkJournal
+    | SchedulingCommand | TopicsCommand | PrepareArchive | FinishArchive | ShrinkJournal
 )  # fmt: skip
 Unbounded = (
     WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession
