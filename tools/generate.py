@@ -40,10 +40,13 @@ def _method(call: Syscall) -> list[str]:
     def parameter(name: str, type_: str, default: object) -> str:
         if default is msgspec.NODEFAULT:
             return f"{name}: {type_}"
-        return f"{name}: {type_} | None = None" if isinstance(default, dict) else f"{name}: {type_} = {default!r}"
+        empty = isinstance(default, dict | list)
+        return f"{name}: {type_} | None = None" if empty else f"{name}: {type_} = {default!r}"
 
     parameters = ", ".join(["self", *(parameter(a.name, a.type, a.default) for a in call.arguments)])
-    values = "".join(f"{a.name} or {{}}, " if isinstance(a.default, dict) else f"{a.name}, " for a in call.arguments)
+    values = "".join(
+        f"{a.name} or {a.default!r}, " if isinstance(a.default, dict | list) else f"{a.name}, " for a in call.arguments
+    )
     raises = ", ".join(sorted(call.errors)) or "only what every call can"
     lines = [
         f"    async def {call.name}({parameters}) -> {call.result}:",

@@ -36,12 +36,15 @@ def environment(peer: str) -> Path:
     return python
 
 
+def measured(peer: str, program: str) -> dict[str, float]:
+    """What a program of `programs` says of its peer: rates, by the way it was used."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(environment(peer)), str(HERE / "programs" / program), folder]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rates: dict[str, float] = json.loads(said.strip().splitlines()[-1])
+    return rates
+
+
 def steps_per_s() -> dict[str, float]:
     """Durable steps a second with SQLite, each peer's best; one after another."""
-    best: dict[str, float] = {}
-    for peer in PEERS:
-        with tempfile.TemporaryDirectory() as folder:
-            command = [str(environment(peer)), str(HERE / "programs" / f"{peer}_steps.py"), folder]
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        best[peer] = max(json.loads(said.strip().splitlines()[-1]).values())
-    return best
+    return {peer: max(measured(peer, f"{peer}_steps.py").values()) for peer in PEERS}

@@ -15,6 +15,8 @@ from prytany.abi.errors import Einval
 
 MAGIC = b"\0prytany.program/1\0"
 MODULE, PACKAGE, NAMESPACE = "module", "package", "namespace"
+CONVERSATION = "Session"
+"""The function of a chat agent's program that keeps a conversation with people."""
 
 
 class Module(msgspec.Struct, array_like=True, frozen=True):

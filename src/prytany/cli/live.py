@@ -38,8 +38,8 @@ ROWS_BESIDE = 6
 """Of the terminal, for the head, the sums, and a line before and after."""
 NAME_CELLS_MAX = 28
 WAITS = {
-    "process_wait": "a child", "timer_wait": "a time", "message_receive": "a message", "message_call": "a reply",
-    "model_chat": "the model", "model_embed": "the model", "tool_call": "a tool",
+    "process_wait": "a child", "timer_wait": "a time", "message_receive": "a message", "message_next": "a message",
+    "message_call": "a reply", "model_chat": "the model", "model_embed": "the model", "tool_call": "a tool",
 }  # fmt: skip
 """What an open call waits for, in a word."""
 PACED = ", at its bytes a second"
@@ -177,6 +177,9 @@ class LiveProgress(Progress):
         row = self._rows.get(pid)
         if row is None:
             return
+        if isinstance(event, ev.ProcessHandedOff):
+            row.name = safe(event.agent)
+            row.calls.clear()
         if isinstance(event, ev.ProcessExited):
             self._done[pid] = self._rows.pop(pid)
             if len(self._done) > ROWS_MAX:

@@ -36,9 +36,10 @@ async def pids_of(client: Client, targets: Sequence[Pid | str]) -> list[Pid]:
 
 async def pid_named(client: Client, name: str) -> Pid:
     """The only process of that agent, `AGENT` or `FLEET.AGENT`, that lives; a run's root before what others have
-    started. Raises Enoent, Einval."""
-    rows = [p for p in await client.ps() if p.agent and p.state != "terminated"]
-    of_name = [p for p in rows if name in (p.agent, f"{p.fleet}.{p.agent}")]
+    started. Else the only one that is called so. Raises Enoent, Einval."""
+    living = [p for p in await client.ps() if p.state != "terminated"]
+    rows = [p for p in living if p.agent]
+    of_name = [p for p in rows if name in (p.agent, f"{p.fleet}.{p.agent}")] or [p for p in living if p.name == name]
     found = [p.pid for p in of_name if p.pid == p.run] or [p.pid for p in of_name]
     if len(found) == 1:
         return Pid(found[0])

@@ -78,6 +78,9 @@ class Progress:
         match event:
             case ev.ProcessSpawned():
                 self._names[event.pid] = event.name
+            case ev.ProcessHandedOff():
+                self.tell(event.pid, f"hands over to {safe(event.agent)}")
+                self._names[event.pid] = event.agent
             case ev.ProcessStarted():
                 self.tell(event.pid, "starts")
             case ev.CallOpened(call="model_chat"):

@@ -61,6 +61,8 @@ class Screen:
                 self.line(f"[uses {value}]")
             case "incident":
                 self.line(f"[needs a person: {value}; {self._incidents}]")
+            case "handoff":
+                self.line(f"[{value['agent']} goes on, to whom {value['by']} handed over]")
             case "stopped":
                 self.line(f"[is stopped: {value}; {self._why}]")
             case "reply":

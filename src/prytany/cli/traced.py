@@ -12,10 +12,12 @@ FACTS = (
     "n", "call", "context", "origin", "node", "errno", "status", "signal", "reason", "model", "took_us", "cause",
     "tool", "effect", "kind", "command", "choice", "uid", "number", "sender", "receiver", "name", "program",
     "incarnation", "contents", "freed_bytes", "estimated", "what", "value", "account", "qos",
+    "by", "agent",
 )  # fmt: skip
 """Fields that are worth a look, where they hold anything."""
 TOOK = ("prompt_tokens", "completion_tokens", "cost_usd_micros")
-BEGINS_AGAIN = (ev.ProcessReady, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted)
+BEGINS_AGAIN = (ev.ProcessReady, ev.ProcessFailed, ev.ProcessExeced, ev.ProcessUpgraded, ev.ProcessReverted,
+                ev.ProcessHandedOff)  # fmt: skip
 
 
 class Line(NamedTuple):

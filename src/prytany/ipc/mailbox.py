@@ -5,10 +5,10 @@
                └─ failed ─┴─▶ dead          the attempts are counted
 
 One queue a receiver, in the order of the journal, so that the messages of each sender keep theirs. It is bounded:
-whoever decides that a message is sent looks at `Mailbox.full` first. A message holds no content, only its digest and
-the entry that it lies in.
+whoever decides that a message is sent looks at `Mailbox.messages` first; who waits for room stands in a line. A message
+holds no content, only its digest and the entry that it lies in.
 
-Invariant: no message waits that a waiting call of the receiver would take.
+Invariant: no message waits, in a mailbox or in the line before it, that a waiting call of the receiver would take.
 """
 
 from __future__ import annotations
@@ -20,35 +20,8 @@ import msgspec
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import KernelPanic
-
-
-class Message(msgspec.Struct, array_like=True):
-    """One message. `call` is the sender's open call, opened by entry `seq`, that waits for the reply; 0 for none."""
-
-    number: int
-    sender: int
-    kind: str
-    body: bytes
-    seq: int
-    call: int = 0
-    attempts: int = 0
-    taken_by: int = 0
-    """The receiver's call that took it."""
-    reason: str = ""
-    """Why it is dead."""
-
-
-class Wanted(msgspec.Struct, array_like=True, frozen=True):
-    """What a call that waits would take, where that is not any message."""
-
-    kinds: list[str]
-    sender: int
-    fields: dict[str, bytes]
-    """Digests of values, by the names of the body's fields."""
-
-    def heads(self, kind: str, sender: int) -> bool:
-        """Whether type and sender are asked for; whether the body is has to be looked up."""
-        return (not self.kinds or kind in self.kinds) and self.sender in (0, sender)
+from prytany.ipc.letter import Message, Wanted
+from prytany.ipc.lines import Lines
 
 
 class Mailbox(msgspec.Struct):
@@ -61,14 +34,19 @@ class Mailbox(msgspec.Struct):
     """The call that waited for any message last; it still does if the process has it open."""
 
     @property
-    def full(self) -> bool:
-        """No further message is taken."""
-        return len(self.waiting) + len(self.in_hand) >= limits.MAILBOX_MESSAGES_MAX
+    def messages(self) -> int:
+        """How many lie in it; those that were put aside are not counted."""
+        return len(self.waiting) + len(self.in_hand)
 
     @property
     def room(self) -> int:
         """How many more messages are taken."""
         return max(0, limits.MAILBOX_MESSAGES_MAX - len(self.waiting) - len(self.in_hand))
+
+    @property
+    def full(self) -> bool:
+        """No further message is taken."""
+        return self.messages >= limits.MAILBOX_MESSAGES_MAX
 
     def give_back(self) -> None:
         """What is in hand goes in front of what waits."""
@@ -94,6 +72,8 @@ class Post(msgspec.Struct):
     next_number: int = 1
     choosy: dict[int, dict[int, Wanted]] = {}
     """By receiver, its calls that wait and would not take any message, the oldest first."""
+    lines: Lines = msgspec.field(default_factory=Lines)
+    """Who waits for room."""
 
     def box(self, pid: int) -> Mailbox:
         """The mailbox of `pid`, to look at; an empty one where there is none yet."""
@@ -111,6 +91,13 @@ class Post(msgspec.Struct):
         waiting = self.choosy.get(pid)
         if waiting is not None and waiting.pop(n, None) is not None and not waiting:
             del self.choosy[pid]
+        if self.lines.of:
+            self.lines.closed(pid, n)
+
+    def left(self, pid: int, box: Mailbox) -> None:
+        """A message has left a mailbox: whoever waits for room there may go on."""
+        if self.lines.of:
+            self.lines.room(pid, box.messages)
 
     def deliver(self, pid: int, message: Message) -> None:
         """Put a message that others have as well behind what waits for `pid`."""
@@ -120,6 +107,18 @@ class Post(msgspec.Struct):
 def _sent(post: Post, seq: int, e: ev.MessageSent) -> None:
     post.own(e.receiver).waiting[e.number] = Message(e.number, e.sender, e.kind, e.body, seq, e.call)
     post.next_number = e.number + 1
+
+
+def _held(post: Post, seq: int, e: ev.MessageHeld) -> None:
+    message = Message(e.number, e.sender, e.kind, e.body, seq, e.n if e.awaited else 0)
+    post.lines.add(e.receiver, e.room, message, e.n)
+    post.next_number = e.number + 1
+
+
+def _admitted(post: Post, seq: int, e: ev.MessageAdmitted) -> None:
+    box = post.own(e.receiver)
+    box.waiting[e.number] = post.lines.take(e.receiver, e.number)
+    post.lines.room(e.receiver, box.messages)
 
 
 def _awaited(post: Post, seq: int, e: ev.MessageAwaited) -> None:
@@ -148,28 +147,48 @@ def _returned(post: Post, seq: int, e: ev.MessageReturned) -> None:
 
 def _done(post: Post, seq: int, e: ev.MessageDone) -> None:
     if e.number:
-        post.own(e.pid).in_hand.pop(e.number, None)
+        box = post.own(e.pid)
+        box.in_hand.pop(e.number, None)
+        post.left(e.pid, box)
 
 
 def _dead(post: Post, seq: int, e: ev.MessageDead) -> None:
     box = post.own(e.receiver)
     message = box.in_hand.pop(e.number, None) or box.waiting.pop(e.number)
     box.bury(message, e.reason)
+    post.left(e.receiver, box)
 
 
 def _begins_again(
-    post: Post, seq: int, e: ev.ProcessFailed | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted
+    post: Post,
+    seq: int,
+    e: ev.ProcessFailed | ev.ProcessCycled | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted,
 ) -> None:
     # Whoever runs next knows nothing of what was in hand.
     post.choosy.pop(e.pid, None)
+    post.lines.sender_ended(e.pid)
     box = post.boxes.get(e.pid)
     if box is not None:
         box.give_back()
         box.awaiting = 0
 
 
+def _handed_off(post: Post, seq: int, e: ev.ProcessHandedOff) -> None:
+    # The next agent is handed what is in hand as if nobody had tried it: nobody failed at it.
+    post.choosy.pop(e.pid, None)
+    post.lines.sender_ended(e.pid)
+    box = post.boxes.get(e.pid)
+    if box is not None:
+        for message in box.in_hand.values():
+            message.attempts -= 1
+        box.give_back()
+        box.awaiting = 0
+
+
 def _exited(post: Post, seq: int, e: ev.ProcessExited) -> None:
     post.choosy.pop(e.pid, None)
+    post.lines.sender_ended(e.pid)
+    post.lines.receiver_ended(e.pid)
     box = post.boxes.get(e.pid)
     if box is not None:
         box.give_back()
@@ -184,15 +203,19 @@ def _reaped(post: Post, seq: int, e: ev.ProcessReaped) -> None:
 
 FOLDS: dict[type, Callable[[Post, int, ev.Event], None]] = {
     ev.MessageSent: _sent,  # type: ignore[dict-item]
+    ev.MessageHeld: _held,  # type: ignore[dict-item]
+    ev.MessageAdmitted: _admitted,  # type: ignore[dict-item]
     ev.MessageAwaited: _awaited,  # type: ignore[dict-item]
     ev.MessageTaken: _taken,  # type: ignore[dict-item]
     ev.MessageReturned: _returned,  # type: ignore[dict-item]
     ev.MessageDone: _done,  # type: ignore[dict-item]
     ev.MessageDead: _dead,  # type: ignore[dict-item]
     ev.ProcessFailed: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessCycled: _begins_again,  # type: ignore[dict-item]
     ev.ProcessExeced: _begins_again,  # type: ignore[dict-item]
     ev.ProcessUpgraded: _begins_again,  # type: ignore[dict-item]
     ev.ProcessReverted: _begins_again,  # type: ignore[dict-item]
+    ev.ProcessHandedOff: _handed_off,  # type: ignore[dict-item]
     ev.ProcessExited: _exited,  # type: ignore[dict-item]
     ev.ProcessReaped: _reaped,  # type: ignore[dict-item]
 }

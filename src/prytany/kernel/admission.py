@@ -14,6 +14,7 @@ from prytany.abi.errors import KernelPanic
 from prytany.kernel.effects import Effects
 from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, abandoned_events, doubt_events
 from prytany.kernel.ledger import Ledger
+from prytany.kernel.wakes import Wakes
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.turns import ToolCall, Turns, parse_key
@@ -24,6 +25,7 @@ class Core(Protocol):
 
     ledger: Ledger
     effects: Effects
+    wakes: Wakes
     closing: bool
 
     @property
@@ -98,3 +100,4 @@ class Admission:
                     self._k.ledger.commit(doubt_events(pid, n), {})
         self._k.effects.paced.come_back()
         self.fill()
+        self._k.wakes.fill()

@@ -13,6 +13,7 @@ SHARED = {
     (ev.ProcessSpawned, "source"),
     (ev.ProcessUpgrading, "source"),
     (ev.ProcessUpgraded, "source"),
+    (ev.ProcessHandedOff, "source"),
     (ev.ToolCalled, "manifest"),
 }
 """Content that is not its process's own: the operator's."""
@@ -20,7 +21,7 @@ SHARED = {
 
 def names_of(event: ev.Event) -> Iterator[tuple[str, bytes]]:
     """The fields of an event that name content which is kept, with their digests."""
-    spared = isinstance(event, ev.CallDone) and event.spared
+    spared = isinstance(event, (ev.CallDone, ev.CallOpened)) and event.spared
     for name in digest_fields(type(event)):
         digest = getattr(event, name)
         if digest and not (spared and name == "argument"):

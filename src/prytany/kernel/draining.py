@@ -26,10 +26,10 @@ from prytany.kernel.trap import Trap
 from prytany.kernel.workers import Workers
 from prytany.process.table import Table
 
-BEGINS = frozenset((
-    "process_spawn", "process_exec", "message_send", "message_call", "message_receive", "model_chat", "model_embed",
-    "tool_call", "topic_publish",
-))  # fmt: skip
+BEGINS = frozenset({
+    "process_spawn", "process_exec", "agent_handoff", "message_send", "message_call", "message_receive", "message_next",
+    "model_chat", "model_embed", "tool_call", "topic_publish",
+})  # fmt: skip
 """Calls that begin a process, a message's way, a model's work or a tool's."""
 LOOK_S = 0.02
 """Between two looks at what is under way. To be told of it would cost every call of a kernel that does not stop."""

@@ -18,6 +18,7 @@ from prytany.abi import events as ev
 from prytany.abi.budgets import Bounds, Budget
 from prytany.abi.errors import Einval, Enoent
 from prytany.abi.signals import Signal
+from prytany.abi.supervision import GROUP
 from prytany.kernel.accounts import accounts_of, below, stopped_by
 from prytany.kernel.alarm import Alarm
 from prytany.kernel.ledger import Ledger
@@ -74,7 +75,7 @@ def exceeded(table: Table, process: Process, verdict: Verdict) -> tuple[ev.Event
         ev.ProcessPaused(process.pid, verdict.reason),
     ]  # fmt: skip
     parent = table.get(process.parent)
-    if parent is not None and parent.state is State.RUNNING:
+    if parent is not None and parent.state is State.RUNNING and parent.kind != GROUP:
         events.append(ev.ProcessSignalled(parent.pid, Signal.CHLD, process.pid, parent.tail))
     return tuple(events)
 

@@ -32,7 +32,7 @@ from prytany.process.table import Table
 KIND = "fault"
 TAKES_AWAY = frozenset({
     ev.ProcessPaused, ev.IncidentOpened, ev.ProcessExited, ev.ProcessReaped, ev.ProcessFailed, ev.ProcessExeced,
-    ev.ProcessUpgraded, ev.ProcessReverted,
+    ev.ProcessCycled, ev.ProcessUpgraded, ev.ProcessReverted, ev.ProcessHandedOff,
 })  # fmt: skip
 """Events whose reaction cannot be left half done."""
 

@@ -52,6 +52,10 @@ class Agent(NamedTuple):
     """And of all below it."""
     bytes_per_second: int = 0
     """0 for any number."""
+    handoff: Sequence[str] = ()
+    """The agents that it may become."""
+    talks: str = ""
+    """The function of its program that keeps a conversation; "" for the program itself."""
 
 
 class ChannelForm(NamedTuple):
@@ -188,7 +192,7 @@ class FleetOperator:
             tools=sorted(agent.tools), unveil=dict(agent.unveil), spawns=sorted(agent.spawns),
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
             qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
-            bytes_per_second=agent.bytes_per_second,
+            bytes_per_second=agent.bytes_per_second, handoff=sorted(agent.handoff), talks=agent.talks,
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:

@@ -87,6 +87,8 @@ def _said(event: ev.Event, pid: int, seq: int, read: Callable[[bytes, int], obje
             yield Said(seq=seq, kind="done", number=event.number)
         case ev.IncidentOpened():
             yield Said(seq=seq, kind="incident", number=event.n, value=event.kind)
+        case ev.ProcessHandedOff():
+            yield Said(seq=seq, kind="handoff", value={"by": event.by, "agent": event.agent})
         case ev.ProcessPaused():
             yield Said(seq=seq, kind="stopped", value=event.reason)
         case ev.ProcessExited():

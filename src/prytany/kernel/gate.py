@@ -41,6 +41,8 @@ def denial(call: str, cause: str = "") -> str:
         return "there is no such system call"
     if call == "process_spawn" and spec.pledge:
         return "process_spawn needs the pledge 'proc', and to start an agent of the fleet, that `spawns` names it"
+    if call == "agent_handoff":
+        return "agent_handoff needs that `handoff` of the caller's agent names the other, which is there"
     if call == "tool_call":
         return "tool_call needs the pledge 'tools' and a tool that was granted to the run; one of the two is not there"
     return f"{call} needs the pledge {spec.pledge!r}, which this process has not made"

@@ -77,13 +77,9 @@ class Kernel:
         environment: Callable[[str], str] = lambda python: "",
         programs: Programs | None = None,
     ) -> None:
-        self.ledger = ledger
-        self.table = ledger.table
-        self.state = state = ledger.state
+        self.ledger, self.table, self.state = ledger, ledger.table, ledger.state
+        self.outside, self.reader, self._entropy, state = outside, reader, entropy, ledger.state
         self.post, self.contexts, self.fleets, self.budgets = state.post, state.contexts, state.fleets, state.budgets
-        self.outside = outside
-        self.reader = reader
-        self._entropy = entropy
         found = Finding(find_program, programs, self.content, environment)
         self.find_program, self.known_program, self.look_up = found.find_program, found.known_program, found.look_up
         self.environment = found.environment
@@ -216,6 +212,8 @@ class Kernel:
                     return
             if live.cursor is not None:
                 self.workers.advance(live)
+            elif not calls:
+                self.reactions.deadlocks.look(pid)
         except Exception as error:
             contain(self, self.reactions, pid, error, "a frame")
 
@@ -360,11 +358,12 @@ class Kernel:
         for process in list(self.table.processes.values()):
             if process.state is State.STOPPED:
                 self.reactions.begin_deadlines(process)
-        for pid in list(self.table.restarting):
-            self.restarts.schedule(pid)
+        self.restarts.begin()
+        self.wakes.fill()
         self.sessions.come_back()
         self.wakes.begin()
         self.reactions.line_up()
+        self.reactions.deadlocks.come_back()
 
     def settled(self, pid: int) -> None:
         """The worker of `pid` stands where its process stands."""
@@ -373,6 +372,7 @@ class Kernel:
             self.processor.begun(process)
             self.places.update(process)
             self.reactions.fill()
+            self.reactions.deadlocks.look(pid)
 
     def lost(self, task: asyncio.Task[None]) -> None:
         """A task of the kernel's has ended. What it raised must not be lost with it: somebody would wait for ever."""

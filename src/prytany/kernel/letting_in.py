@@ -8,6 +8,7 @@ from typing import Protocol
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import KernelPanic
+from prytany.abi.supervision import GROUP
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.places import Places
 from prytany.kernel.workers import Workers
@@ -48,7 +49,10 @@ class LettingIn:
         self._k.places.ask(process.pid, process.qos, begins=True)
 
     def started(self, pid: int) -> None:
-        """Its start is durable: its worker comes, and whoever could not begin yet is next."""
+        """Its start is durable: its worker comes, and whoever could not begin yet is next. A group was not let in."""
+        process = self._k.table.get(pid)
+        if process is not None and process.kind == GROUP:
+            return
         self._starting -= 1
         self._k.workers.wake(pid)
         if self._k.table.ready:

@@ -60,6 +60,12 @@ class Live:
             and len(process.open) + 1 < limits.FRAME_CALLS_MAX  # else the step may go on in another frame
         )
 
+    def quiet(self, process: Process) -> bool:
+        """Whether its program has all that there is for it, and does nothing until a call of it ends; of an inline one,
+        if it did what comes of its last item by now."""
+        items = (self.delivered if self.in_steps else self.sent) - 1
+        return self.cursor is None and process.took_all(self.last_n + 1 - self._base, items, self._unasked)
+
     @property
     def in_steps(self) -> bool:
         """Whether its worker takes one item, runs until idle, and sends all that it asks; an inline one does not."""

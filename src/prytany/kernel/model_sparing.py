@@ -230,6 +230,8 @@ class ModelSparing:
         r = chat.request
         before = head.node if head is not None and head.length else b""
         asked = [r.messages, r.max_tokens, r.temperature, r.seed, r.stop, r.schema]
+        if chat.instructed is not None:
+            asked.append(chat.instructed)
         return self._k.digest(pack(["same call", endpoint, book.number, before, asked]))
 
     def _find(self, book: Book, name: bytes) -> Given | None:

@@ -15,8 +15,10 @@ from prytany.abi.names import check_tags
 from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
+from prytany.kernel.addresses import alive
 from prytany.kernel.handlers.incarnation import upgrade_events
-from prytany.kernel.handlers.message import receiver_of, send_events
+from prytany.kernel.handlers.judging import End, supervised_end
+from prytany.kernel.handlers.message import send_events
 from prytany.kernel.handlers.process import check_pledge, exit_value, signal_events
 from prytany.kernel.handlers.share import run_granted
 from prytany.kernel.ledger import Ledger
@@ -90,8 +92,9 @@ class Operator:
         k.ledger.commit(events, {k.digest(argument): argument}, (found.source, *shared))
         return pid
 
-    def signal(self, pid: int, signal: int, *, uid: int, reason: str = "killed") -> None:
-        """Signal a process; `reason` is recorded where KILL ends it.
+    def signal(self, pid: int, signal: int, *, uid: int, reason: str = "killed", judged: bool = False) -> None:
+        """Signal a process; `reason` is recorded where KILL ends it. With `judged`, KILL is a failure like any other to
+        whoever supervises the process; else it ends for good.
 
         Raises Esrch when there is none alive, Einval when there is no such signal.
         """
@@ -100,7 +103,10 @@ class Operator:
             raise Esrch(f"process {format_pid(Pid(pid))} has ended")
         if signal not in list(Signal):
             raise Einval(f"there is no signal {signal}")
-        events, contents = signal_events(self._k, process, signal, -1 - uid, reason)
+        decided = None
+        if judged and signal == Signal.KILL and process.state is State.RUNNING:
+            decided = supervised_end(self._k, process, End(128 + signal, signal, reason, failed=True))
+        events, contents = decided or signal_events(self._k, process, signal, -1 - uid, reason)
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)
         self._k.ledger.commit(
             (commanded, *events), {self._k.digest(content): content for content in contents}, reserve=True
@@ -109,10 +115,10 @@ class Operator:
     def send(self, pid: int, kind: str, body: Any, *, uid: int) -> int:
         """Put a message into a mailbox; its number. Its sender is -1 - uid. Raises Esrch, Eperm, Einval, Eagain."""
         k = self._k
-        events, contents, number = send_events(k, -1 - uid, receiver_of(k, pid), kind, body)
+        sent = send_events(k, -1 - uid, alive(k.table, pid), kind, body)
         commanded = ev.OperatorCommanded(uid, "send", pid)
-        k.ledger.commit((commanded, *events), {k.digest(content): content for content in contents})
-        return number
+        k.ledger.commit((commanded, *sent.events), {k.digest(content): content for content in sent.contents})
+        return sent.number
 
     def upgrade(self, pid: int, program: str = "", *, uid: int) -> bool:
         """Move a `Server` to its program as it is on disk now, or to another: its state goes through `migrate`. Its

@@ -48,6 +48,8 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
     """What the effect begins with, where that is more than the decoded arguments; it follows from them alone."""
     turn: Turn | None = None
     """Of a model's: the scheduler is told of it once it is recorded."""
+    spare: bool = False
+    """As of what is done at once; the effect begins, after a crash too, with the subject alone."""
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):

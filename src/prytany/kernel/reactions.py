@@ -10,7 +10,9 @@ from prytany.abi import events as ev
 from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
+from prytany.kernel.deadlocks import Deadlocks
 from prytany.kernel.effects import Effects
+from prytany.kernel.effects.running import ENDLESS
 from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
@@ -26,13 +28,15 @@ from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.restarts import Restarts
 from prytany.kernel.simple_reactions import SIMPLE
+from prytany.kernel.waiting.needs import NEEDS
 from prytany.kernel.workers import Workers
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
 MODELS = frozenset({"model_chat", "model_embed"})
-DEADLINES = frozenset({"timer_wait", "message_receive", "message_call"})
+DEADLINES = frozenset({"timer_wait", *ENDLESS})
 """Calls that a time ends, by itself or beside something else."""
+BegunAgain = ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted | ev.ProcessHandedOff
 Watcher = Callable[[int, int, Sequence[ev.Event]], None]
 """Told of every durable entry: number, time, events. What `run` shows as progress comes from here."""
 
@@ -88,7 +92,7 @@ class Reactions:
         self._watch = watch
         self.ended: dict[int, list[asyncio.Future[dict[str, Any]]]] = {}
         """Who waits outside for the end of a process."""
-        self.pressure = MemoryPressure(kernel)
+        self.pressure, self.deadlocks = MemoryPressure(kernel), Deadlocks(kernel)
         self._in = LettingIn(kernel, self.pressure.holds)
         self.fill, self.line_up = self._in.fill, self._in.line_up
 
@@ -154,6 +158,8 @@ class Reactions:
             self._k.effects.start(process, e.n, e.call, entry.work)
         if e.pid not in self._k.workers.live and not process.idle:
             self.come_back(e.pid)  # stopped and continued meanwhile: before this was durable, it could not come
+        if e.call in NEEDS:
+            self.deadlocks.look(e.pid)
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
@@ -164,6 +170,8 @@ class Reactions:
         if process is not None and process.alive:
             self._place(process)
             self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
+            if process.open:
+                self.deadlocks.told(e.pid)
         self._k.admission.fill()
 
     def on_tool_started(self, entry: Durable, e: ev.ToolStarted) -> None:
@@ -235,6 +243,9 @@ class Reactions:
             self._k.admission.start(process.pid, n)
             return
         if not self._k.effects.has(call.call):
+            return
+        if call.call in ENDLESS:
+            self._k.effects.start(process, n, call.call, None)
             return
         if (args := self._k.arguments(process, n)) is not None:
             self._k.effects.start(process, n, call.call, args)
@@ -313,7 +324,7 @@ class Reactions:
         self.fill()
         self._k.notices.news()
 
-    def on_failed(self, entry: Durable, e: ev.ProcessFailed) -> None:
+    def on_failed(self, entry: Durable, e: ev.ProcessFailed | ev.ProcessCycled) -> None:
         """An incarnation is gone, and the next waits for its time."""
         self._k.effects.cancel_all(e.pid)
         self._k.model_turns.left_all(e.pid)
@@ -324,12 +335,13 @@ class Reactions:
         self.fill()
         self._k.notices.news()
 
-    def on_begun_again(self, entry: Durable, e: ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted) -> None:
-        """A program begins again where it stands."""
+    def on_begun_again(self, entry: Durable, e: BegunAgain) -> None:
+        """A program, or that of another agent, begins again where it stands."""
         self._k.effects.cancel_all(e.pid)
         self._k.model_turns.left_all(e.pid)
         self._k.workers.kill(e.pid)
         if (process := self._k.table.get(e.pid)) is not None:
+            self._k.places.changed(e.pid, process.qos)
             self._place(process)
             self._k.workers.wake(e.pid)
         self._k.admission.fill()
@@ -379,8 +391,10 @@ _REACTIONS: dict[type, Callable[[Reactions, Durable, Any], None]] = {
     ev.ProcessPaused: Reactions.on_stopped,
     ev.ProcessExited: Reactions.on_exited,
     ev.ProcessFailed: Reactions.on_failed,
+    ev.ProcessCycled: Reactions.on_failed,
     ev.ProcessExeced: Reactions.on_begun_again,
     ev.ProcessUpgraded: Reactions.on_begun_again,
     ev.ProcessReverted: Reactions.on_begun_again,
+    ev.ProcessHandedOff: Reactions.on_begun_again,
     **dict.fromkeys(SIMPLE, Reactions.on_simple),
 }

@@ -6,24 +6,16 @@ import asyncio
 from typing import Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.supervision import HELD_NS
+from prytany.kernel.trees import Core, TreeTimes
 from prytany.ports.clock import Clock
-from prytany.process.table import Table
 
 
-class Owner(Protocol):
+class Owner(Core, Protocol):
     """The kernel, as restarts see it."""
-
-    @property
-    def table(self) -> Table:
-        """The process table."""
-        ...
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
         """Record events."""
-        ...
-
-    def lost(self, task: asyncio.Task[None]) -> None:
-        """A task has ended; what it raised stops the kernel."""
         ...
 
 
@@ -35,17 +27,25 @@ class Restarts:
         self._owner = owner
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._closing = False
+        self.times = TreeTimes(owner, clock, owner.lost)
+
+    def begin(self) -> None:
+        """A kernel goes on: who was to begin again still is, and who was being ended still is."""
+        for pid in self._owner.table.restarting:
+            self.schedule(pid)
+        self.times.begin()
 
     def schedule(self, pid: int) -> None:
-        """Let `pid` begin again at the time that the table says."""
-        if not self._closing and pid not in self._tasks and pid in self._owner.table.restarting:
+        """Let `pid` begin again at the time that the table says; one that is held does when its supervisor says so."""
+        until_ns = self._owner.table.restarting.get(pid, HELD_NS)
+        if not self._closing and pid not in self._tasks and until_ns != HELD_NS:
             task = self._tasks[pid] = asyncio.ensure_future(self._restart(pid))
             task.add_done_callback(lambda done: self._ended(pid))
             task.add_done_callback(self._owner.lost)
 
     async def _restart(self, pid: int) -> None:
         # It may have been stopped, continued and failed again since: then it has another time.
-        while (until_ns := self._owner.table.restarting.get(pid)) is not None:
+        while (until_ns := self._owner.table.restarting.get(pid, HELD_NS)) != HELD_NS:
             await self._clock.sleep_until(until_ns)
             if self._owner.table.restarting.get(pid) == until_ns:
                 self._owner.note((ev.ProcessReady(pid, self._owner.table.require(pid).incarnation),))
@@ -57,6 +57,7 @@ class Restarts:
 
     async def close(self) -> None:
         """Stop; the next kernel goes on."""
+        await self.times.close()
         self._closing = True
         tasks = list(self._tasks.values())
         for task in tasks:

@@ -13,6 +13,7 @@ from prytany.kernel.model_sparing import ModelSparing
 from prytany.kernel.models.turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
+from prytany.kernel.restarts import Restarts
 from prytany.kernel.workers import Workers
 
 
@@ -26,6 +27,17 @@ class Core(Protocol):
     notices: Notices
     places: Places
     workers: Workers
+    restarts: Restarts
+
+
+def due_at(k: Core, entry: Durable, e: ev.TreeEnding | ev.ChildTold) -> None:
+    """Its time may be the next that something is due at."""
+    k.restarts.times.look(e.supervisor if isinstance(e, ev.TreeEnding) else e.pid)
+
+
+def postponed(k: Core, entry: Durable, e: ev.ProcessPostponed) -> None:
+    """It begins at another time."""
+    k.restarts.schedule(e.pid)
 
 
 def warned(k: Core, entry: Durable, e: ev.ProcessWarned) -> None:
@@ -91,6 +103,9 @@ SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.AgentWithdrawn: redeclared,
     ev.BudgetGranted: bounded,
     ev.BudgetAdded: bounded,
+    ev.TreeEnding: due_at,
+    ev.ChildTold: due_at,
+    ev.ProcessPostponed: postponed,
     **dict.fromkeys(NOTICED, noticed),
 }
 """What each event means here."""

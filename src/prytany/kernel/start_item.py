@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -49,10 +49,7 @@ class StartItems:
             Eio: content of it is missing, was forgotten, or is damaged.
             StoreError: it cannot be read.
         """
-        argument = self._arguments.pop(process.pid, None)
-        if argument is None:
-            argument = self._kernel.content(process.argument, process.spawned_seq)
-        args, kwargs = msgspec.msgpack.decode(argument)
+        args, kwargs, handed = self._given(process)
         return pack(
             {
                 "program": process.program,
@@ -70,8 +67,22 @@ class StartItems:
                 "base": process.base,
                 "state": self._kernel.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
                 "migrating": bool(process.previous),
+                **handed,
             }
         )
+
+    def _given(self, process: Process) -> tuple[Any, Any, dict[str, Any]]:
+        """Its arguments; and what it was handed over with, where that gave it others."""
+        if process.handed:
+            self._arguments.pop(process.pid, None)
+            given = msgspec.msgpack.decode(self._kernel.content(process.handed, process.handed_seq))
+            by = {"by": process.handed_by, "context": process.handed_context}
+            return given.pop("args"), {}, {"handed": {**given, **by}}
+        argument = self._arguments.pop(process.pid, None)
+        if argument is None:
+            argument = self._kernel.content(process.argument, process.spawned_seq)
+        args, kwargs = msgspec.msgpack.decode(argument)
+        return args, kwargs, {}
 
     def _source(self, digest: bytes) -> bytes:
         source = self._sources.pop(digest, None)

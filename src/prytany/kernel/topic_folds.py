@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.ipc.mailbox import Message, Post
+from prytany.ipc.letter import Message
+from prytany.ipc.mailbox import Post
 from prytany.ipc.topics import Topics
-from prytany.process.process import Process
+from prytany.process.process import RECEIVES, Process
 from prytany.process.table import Table
 from prytany.supervision.fleets import Fleets
 
@@ -33,7 +34,7 @@ class Rooms(Protocol):
 
 def waits(p: Process | None) -> bool:
     """Whether it has a call open that takes a message."""
-    return p is not None and any(call.call == "message_receive" for call in p.open.values())
+    return p is not None and any(call.call in RECEIVES for call in p.open.values())
 
 
 def _deliver(state: Rooms, pid: int, message: Message) -> None:

@@ -105,8 +105,15 @@ class Trap:
             contents = {ledger.digest(content): content for content in outcome.contents}
             ledger.commit(outcome.events, contents, payer=process.pid, reserve=True)
             return
-        idle = live.idle_after(n, process)
-        opened = ev.CallOpened(live.pid, n, name, argument, process.tail, outcome.subject, idle)
+        opened = ev.CallOpened(
+            live.pid, n, name, argument, process.tail, outcome.subject, live.idle_after(n, process), outcome.spare
+        )
+        self._opened(opened, contents, outcome, args)
+
+    def _opened(self, opened: ev.CallOpened, contents: dict[bytes, bytes], outcome: Opened, args: Any) -> None:
+        ledger = self._ledger
+        if outcome.spare:
+            contents.clear()
         for content in outcome.contents:
             contents[ledger.digest(content)] = content
         work = args if outcome.work is None else outcome.work

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from prytany.abi.errors import KernelPanic
+from prytany.kernel import trees
+from prytany.kernel.filling import fill_mailbox
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
 from prytany.kernel.topic_fills import fill_topics
+from prytany.kernel.waking import answer_segment, grant_lock
 
 
 class Core(Context, Protocol):
@@ -22,6 +25,10 @@ class Core(Context, Protocol):
 
     ledger: Ledger
     closing: bool
+
+    def lost(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; what it raised stops the kernel."""
+        ...
 
     def failed(self, error: BaseException, at: str) -> None:
         """What nobody waits for has failed; that stops the kernel."""
@@ -31,7 +38,7 @@ class Core(Context, Protocol):
 Fill = Callable[[Core], bool]
 """Commits one entry for somebody who is due in a room; False where nobody is. Costs nothing then."""
 
-FILLS: tuple[Fill, ...] = (fill_topics,)
+FILLS: tuple[Fill, ...] = (fill_mailbox, grant_lock, answer_segment, trees.fill, fill_topics)
 AT_ONCE = 16
 """Entries, before others have a turn: each may see to a hundred who wait."""
 

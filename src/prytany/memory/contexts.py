@@ -96,6 +96,12 @@ class Contexts(msgspec.Struct, array_like=True):
         self._require(e.pid, e.context)
         del self.owned[e.pid].heads[e.context]
 
+    def on_handed_off(self, seq: int, e: ev.ProcessHandedOff) -> None:
+        """What the next agent is not given, it has no name for."""
+        own = self.owned.get(e.pid)
+        if own is not None:
+            own.heads = {number: head for number, head in own.heads.items() if number == e.context}
+
     def on_reaped(self, seq: int, e: ev.ProcessReaped) -> None:
         """All of the process's are let go."""
         self.owned.pop(e.pid, None)
@@ -112,6 +118,7 @@ FOLDS: dict[type, Callable[[Contexts, int, Any], None]] = {
     ev.ContextAsked: Contexts.on_asked,
     ev.ContextAppended: Contexts.on_appended,
     ev.ContextClosed: Contexts.on_closed,
+    ev.ProcessHandedOff: Contexts.on_handed_off,
     ev.ProcessReaped: Contexts.on_reaped,
 }
 """What each event means here; any other means nothing."""

@@ -7,10 +7,10 @@ came before, since that is a bug of ours or a damaged journal, and going on woul
 from __future__ import annotations
 
 from prytany.abi import events as ev
-from prytany.process import accounts, calls, incarnations, incidents, lifecycle
+from prytany.process import accounts, calls, handoffs, incarnations, incidents, lifecycle
 from prytany.process.table import Table
 
-_FOLDS = {**lifecycle.FOLDS, **incarnations.FOLDS, **calls.FOLDS, **accounts.FOLDS, **incidents.FOLDS}
+_FOLDS = {**lifecycle.FOLDS, **incarnations.FOLDS, **calls.FOLDS, **accounts.FOLDS, **incidents.FOLDS, **handoffs.FOLDS}
 
 
 def apply(table: Table, seq: int, time_ns: int, event: ev.Event) -> None:

@@ -29,9 +29,16 @@ WAITS = {
     "process_wait": "process",
     "timer_wait": "timer",
     "message_receive": "message",
+    "message_next": "message",
     "message_call": "reply",
+    "message_send": "room",
+    "lock_acquire": "lock",
+    "segment_wait": "segment",
+    "group_wait": "children",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
+RECEIVES = frozenset({"message_receive", "message_next"})
+"""Calls that take a message."""
 PACED = "bytes a second"
 """What a call waits for that would take more than its agent may."""
 
@@ -232,6 +239,16 @@ class Process(msgspec.Struct, array_like=True):
     """The orphans of which it is that, and those who left their trees."""
     bounded: bool = False
     """Somebody bounded what it and all below it may take."""
+    handed: bytes = b""
+    """Digest of what it was given, in entry `handed_seq`, when it became this agent; empty for who always was."""
+    handed_seq: int = 0
+    handed_by: str = ""
+    """The agent that it was before."""
+    handed_context: int = 0
+    handoffs: int = 0
+    """How many times in a row it became another agent and did nothing."""
+    handoff_asked: int = 0
+    """`usage.model_calls` at the last."""
 
     def link(self, seq: int, prev: int) -> None:
         """Entry `seq` is the next of its record, and says that `prev` was the last; raises KernelPanic when it was not.
@@ -259,6 +276,8 @@ class Process(msgspec.Struct, array_like=True):
         """Whether it does anything: it runs, and not all that it has asked for waits for others or for a person."""
         if self.state is not State.RUNNING:
             return False
+        if not self.busy:
+            return not self.open
         for n, call in self.open.items():
             if not call.waits and n not in self.incidents and not call.doubt:
                 return True

@@ -23,12 +23,15 @@ from prytany.abi.errors import Einval, Emodel, KernelError
 from prytany.abi.schema import mismatch
 from prytany.userland.answers import Answer, ToolCall
 from prytany.userland.conversation import Conversation
+from prytany.userland.handing import Handed
 from prytany.userland.process import ChildFailed
 
 RESULT_CHARS_MAX = 64 << 10
 """Of what a tool gives back to a model: more would drive out what was said before."""
+REASON_CHARS_MAX = 1_000
 SKILL = "SKILL.md"
 ASK = "ask_"
+HANDOFF = "handoff_to_"
 DOT = "__"
 """Stands for the dot in a tool's name: endpoints allow letters, digits, `_` and `-`."""
 INTERRUPTED = "interrupted"
@@ -47,6 +50,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     skills: list[str] = []
     spawns: dict[str, str] = {}
     """The agents that it may ask, by name, with what each is for."""
+    handoff: dict[str, str] = {}
+    """The agents that it may hand the conversation over to, the same."""
 
 
 def read_spec() -> Spec:
@@ -63,11 +68,18 @@ class Kept(msgspec.Struct):
     """As the model is told of them."""
     skills: dict[str, str] = {}
     """By name, their folders."""
+    handed: bool = False
+    """It goes on, or is to, with the conversation that was handed over to it."""
+    instructed: int | None = None
+    """Which message of that is its instruction."""
 
 
-async def main(proc: Process, prompt: str) -> Any:
-    """Answer one question: text, or an object where the fleet gives its schema."""
-    chat, _ = await Chat.begin(proc, read_spec())
+async def main(proc: Process, prompt: str = "") -> Any:
+    """Answer one question, or what is asked in the conversation that was handed over: text, or an object where the
+    fleet gives its schema."""
+    if not prompt and proc.handed is None:
+        raise TypeError("main() missing 1 required positional argument: 'prompt'")
+    chat, _ = await Chat.begin(proc, read_spec(), proc.handed)
     return await chat.answer(prompt)
 
 
@@ -82,6 +94,10 @@ class Session(Server):
     def migrate(cls, state: Any, version: int) -> Any:
         """Version 0 kept the number of its context alone; what it may use is looked up again for a new one."""
         return {} if version == 0 else state
+
+    def init(self, proc: Process) -> Kept:
+        """It may go on with what another agent began."""
+        return Kept(handed=proc.handed is not None)
 
     async def on_say(self, text: str) -> dict[str, Any]:
         """The answer, or why there is none; either way the session goes on."""
@@ -111,6 +127,8 @@ class Session(Server):
         """Forget what was said; what it may use is looked up again."""
         if self.state.context:
             await self.proc.conversation(number=self.state.context).close()
+        elif (handed := self._handed()) is not None and handed.conversation is not None:
+            await handed.conversation.close()
         self.state = Kept()
         return {"answer": "a new conversation"}
 
@@ -121,13 +139,20 @@ class Session(Server):
         return {"answer": "\n".join(lines) or "it has no tools"}
 
     async def _answer(self, text: str) -> Any:
-        return await (await self._begun()).answer(text)
+        chat, handed = await self._begun(), self._handed()
+        # What the agent before was asked and handed over comes again, to be answered; it is in the conversation.
+        return await chat.answer("" if handed is not None and self.message.number in handed.messages else text)
+
+    def _handed(self) -> Handed | None:
+        return self.proc.handed if self.state.handed else None
 
     async def _begun(self) -> Chat:
         spec, kept = read_spec(), self.state
         if kept.context:
-            return Chat(self.proc, spec, self.proc.conversation(number=kept.context), kept.tools, kept.skills)
-        chat, self.state = await Chat.begin(self.proc, spec)
+            talk = self.proc.conversation(number=kept.context)
+            talk.instructed = kept.instructed
+            return Chat(self.proc, spec, talk, kept.tools, kept.skills)
+        chat, self.state = await Chat.begin(self.proc, spec, self._handed())
         return chat
 
 
@@ -145,12 +170,13 @@ class Chat:
         self._skills = skills
 
     @classmethod
-    async def begin(cls, proc: Process, spec: Spec) -> tuple[Chat, Kept]:
-        """With a new conversation; and what to keep of it."""
+    async def begin(cls, proc: Process, spec: Spec, handed: Handed | None = None) -> tuple[Chat, Kept]:
+        """With a new conversation, or with that which was handed over; and what to keep of it."""
         skills = await _skills(proc, spec.skills)
         granted = await proc.tools.list() if "tools" in proc.pledged else []
         tools = [_offered(tool) for tool in granted]
         tools += [_ask_tool(name, about) for name, about in spec.spawns.items()]
+        tools += [_handoff_tool(name, about) for name, about in spec.handoff.items()]
         if skills:
             tools.append(_skill_tool(skills))
         instruction = spec.instruction
@@ -158,18 +184,28 @@ class Chat:
             instruction += "\n\nSkills, to be read before they are used:\n"
             instruction += "\n".join(f"- {name}: {about}" for name, (_, about) in skills.items())
         folders = {name: folder for name, (folder, _) in skills.items()}
-        talk = proc.conversation(instruction)
-        await talk.begin()
-        return cls(proc, spec, talk, tools, folders), Kept(talk.number, tools, folders)
+        talk = handed.conversation if handed is not None else None
+        if talk is None:
+            talk = proc.conversation(instruction)
+            await talk.begin()
+        else:
+            await talk.instruct(instruction)
+        if handed is not None and (note := _given_over(handed)):
+            await talk.append("user", note)
+        kept = Kept(talk.number, tools, folders, handed is not None, talk.instructed)
+        return cls(proc, spec, talk, tools, folders), kept
 
     async def answer(self, prompt: str) -> Any:
-        """Ask, do what the model wants done, and ask again, until it answers.
+        """Ask, do what the model wants done, and ask again, until it answers, or hands over to another agent.
+
+        Args:
+            prompt: what is asked; "" for what stands in the conversation.
 
         Raises:
             Emodel: it wanted more done than it has turns for, cause `turns`; or its answer never fitted the schema,
                 cause `not_json`.
         """
-        said: str | list[dict[str, Any]] = prompt
+        said: str | list[dict[str, Any]] = prompt or []
         wrong = ""
         for turn in range(self._spec.turns):
             last = turn + 1 == self._spec.turns
@@ -179,6 +215,9 @@ class Chat:
                 break  # nobody would hear what came of them
             if answer.tool_calls:
                 said = await self._do_all(answer.tool_calls)
+                for call in answer.tool_calls:
+                    if self._to(call.name) and isinstance(said, list):  # it returns where that was refused
+                        said = await self._hand_over(call, said)
                 continue
             value, wrong = self._fitting(answer)
             if not wrong:
@@ -186,6 +225,25 @@ class Chat:
             said = f"That cannot be used: {wrong}. Answer again, as JSON of the schema."
         cause, why = ("not_json", wrong) if wrong else ("turns", f"no answer within {self._spec.turns} turns")
         raise Emodel(why, call="model_chat", detail={"cause": cause})
+
+    def _to(self, name: str) -> str:
+        """The agent that a tool of that name hands over to; "" for another tool."""
+        agent = name.removeprefix(HANDOFF)
+        return agent if name.startswith(HANDOFF) and agent in self._spec.handoff else ""
+
+    async def _hand_over(self, call: ToolCall, results: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+        """Go on as another agent, with this conversation, in which every tool has its answer. What to say to the model
+        where that is refused."""
+        result = next(result for result in results if result["tool_call_id"] == call.id)
+        if result["content"].startswith("error:"):
+            return results
+        result["content"] = f"the conversation is handed over to {self._to(call.name)}"
+        await self.talk.extend(results)
+        try:
+            reason = _reason(call.args) or ""
+            await self._proc.handoff(self._to(call.name), conversation=self.talk, reason=reason[:REASON_CHARS_MAX])
+        except KernelError as error:
+            return f"[{self._to(call.name)} does not go on: {error.message}. Answer yourself.]"
 
     async def _ask(self, said: str | list[dict[str, Any]], tools: Sequence[dict[str, Any]]) -> Answer:
         spec = self._spec
@@ -241,6 +299,10 @@ class Chat:
     async def _done(self, name: str, args: dict[str, Any]) -> Any:
         if name == "read_skill":
             return await self._read_skill(**_given(args, "name", "file"))
+        if agent := self._to(name):
+            if _reason(args) is None:
+                raise Einval(f'{name} takes {{"reason": TEXT}}, or nothing')
+            return f"not handed over to {agent}: the conversation goes elsewhere"
         if name.startswith(ASK) and name[len(ASK) :] in self._spec.spawns:
             prompt = args.get("prompt")
             if set(args) != {"prompt"} or not isinstance(prompt, str) or not prompt.strip():
@@ -278,6 +340,28 @@ def _text(value: Any) -> str:
 def _ask_tool(name: str, about: str) -> dict[str, Any]:
     parameters = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
     return {"name": f"{ASK}{name}", "description": about or f"Ask the agent {name}.", "parameters": parameters}
+
+
+def _handoff_tool(name: str, about: str) -> dict[str, Any]:
+    reason = {"type": "string", "description": "why, and what the other has to know that was not said yet"}
+    return {
+        "name": f"{HANDOFF}{name}",
+        "description": f"Hand the conversation over to {name}, who goes on in your place. {about}".rstrip(),
+        "parameters": {"type": "object", "properties": {"reason": reason}},
+    }
+
+
+def _reason(args: dict[str, Any]) -> str | None:
+    """Why a call hands over; None where it has not the form of one."""
+    reason = args.get("reason", "")
+    return reason if isinstance(reason, str) and set(args) <= {"reason"} else None
+
+
+def _given_over(handed: Handed) -> str:
+    """What the conversation does not say of what was handed over."""
+    parts = [handed.reason] if handed.reason and handed.conversation is None else []
+    parts += [msgspec.json.encode(handed.variables).decode()] if handed.variables else []
+    return f"[handed over by {handed.by}: {' '.join(parts)}]" if parts else ""
 
 
 def _skill_tool(skills: dict[str, tuple[str, str]]) -> dict[str, Any]:

@@ -71,8 +71,10 @@ class InlineWorker:
         return 0, 0
 
     def call(self, name: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """Make a system call."""
+        """Make a system call. Who was ended and tidies up has no answer, and is cancelled again."""
         answer = self._asked[self._n + 1] = self._loop.create_future()
+        if self._killed:
+            self._loop.call_soon(answer.cancel)
         self._make(name, args)
         return answer
 

@@ -103,6 +103,8 @@ class Budgets(msgspec.Struct):
     accounts: dict[str, Account] = {}
     held: dict[int, dict[int, Held]] = {}
     """By process and number of the call; one attempt is under way at a time."""
+    laid_by: dict[str, dict[str, Account]] = {}
+    """Accounts of processes that became other agents: by name, then by the agent whose they are."""
 
     def get(self, name: str) -> Account | None:
         """An account."""
@@ -166,9 +168,22 @@ class Budgets(msgspec.Struct):
         for n in list(self.held.get(pid, ())):
             self.released(pid, n)
 
+    def swapped(self, name: str, by: str, agent: str) -> None:
+        """Fold that the owner of an account became another agent: what bounds the one does not bound the other, and
+        who becomes again what it was goes on with what that had spent."""
+        account = self.accounts.pop(name, None)
+        if account is not None:
+            self.laid_by.setdefault(name, {})[by] = account
+        laid_by = self.laid_by.get(name)
+        if laid_by is not None and (back := laid_by.pop(agent, None)) is not None:
+            self.accounts[name] = back
+            if not laid_by:
+                del self.laid_by[name]
+
     def closed(self, name: str) -> None:
         """Fold the end of an account's owner. What is held below it stays held in the accounts above."""
         self.accounts.pop(name, None)
+        self.laid_by.pop(name, None)
 
     def _take(self, pid: int, n: int) -> Held | None:
         calls = self.held.get(pid)

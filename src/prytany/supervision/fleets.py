@@ -66,6 +66,8 @@ class Fleets(msgspec.Struct):
     next_notice: int = 1
     news: int = 0
     """Counts what came up that people may have to be told of."""
+    gone: int = 0
+    """The one that was forgotten last."""
 
     def fleet_of(self, pid: int) -> Fleet | None:
         """The fleet of a process."""
@@ -138,6 +140,10 @@ class Fleets(msgspec.Struct):
             self.members[e.pid] = Member(e.fleet, e.agent, not e.parent or e.restarts > 0)
             self.require(e.fleet).members += 1
 
+    def handed_off(self, seq: int, e: ev.ProcessHandedOff) -> None:
+        """Fold that a member is another agent of its fleet."""
+        self.members[e.pid] = Member(self.members[e.pid].fleet, e.agent, e.kept)
+
     def reaped(self, seq: int, e: ev.ProcessReaped) -> None:
         """Fold that a process has left the table."""
         member = self.members.pop(e.pid, None)
@@ -153,6 +159,7 @@ class Fleets(msgspec.Struct):
             for agent in fleet.failing:
                 self.suspects.pop(f"{fleet.number}/{agent}", None)
             del self.fleets[fleet.number]
+            self.gone = fleet.number
 
     def _forget_models(self, fleet: Fleet) -> None:
         for name in fleet.models.values():
@@ -172,5 +179,6 @@ FOLDS: dict[type, Callable[[Fleets, int, Any], None]] = {
     ev.AgentWithdrawn: Fleets.agent_withdrawn,
     ev.FleetWithdrawn: Fleets.withdrawn,
     ev.ProcessSpawned: Fleets.spawned,
+    ev.ProcessHandedOff: Fleets.handed_off,
     ev.ProcessReaped: Fleets.reaped,
 }

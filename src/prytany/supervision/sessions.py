@@ -72,6 +72,12 @@ class Sessions(msgspec.Struct):
         session.closed_ns, session.reason = time_ns, e.reason
         self.live -= 1
 
+    def handed_off(self, seq: int, time_ns: int, e: ev.ProcessHandedOff) -> None:
+        """Fold that people talk with another agent in it."""
+        session = self.sessions.get(e.pid)
+        if session is not None:
+            session.agent = e.agent
+
     def sent(self, seq: int, time_ns: int, e: ev.MessageSent) -> None:
         """Fold that somebody spoke, if it was a person, to the agent of a session."""
         session = self.sessions.get(e.receiver)
@@ -102,6 +108,7 @@ FOLDS: dict[type, Callable[[Sessions, int, int, Any], None]] = {
     ev.SessionKept: Sessions.was_kept,
     ev.SessionClosing: Sessions.closing,
     ev.SessionClosed: Sessions.closed,
+    ev.ProcessHandedOff: Sessions.handed_off,
     ev.MessageSent: Sessions.sent,
     ev.MessageReplied: Sessions.replied,
     ev.ProcessReaped: Sessions.reaped,

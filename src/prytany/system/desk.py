@@ -179,7 +179,7 @@ class Desk:
         operator = kernel.operator
         match command:
             case control.SignalProcess():
-                operator.signal(command.pid, command.signal, uid=uid)
+                operator.signal(command.pid, command.signal, uid=uid, judged=True)
             case control.FreezeAll():
                 return freeze(kernel, uid, thaw=command.thaw)
             case control.SettleIncident():

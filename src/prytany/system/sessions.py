@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from prytany.abi import control
 from prytany.abi.budgets import checked
 from prytany.abi.errors import Eagain, Einval
+from prytany.abi.program import CONVERSATION
 from prytany.abi.values import pack
 from prytany.kernel.views import session_row, session_rows
 
 if TYPE_CHECKING:  # who only looks at a home does without
     from prytany.kernel.kernel import Kernel
 
-CONVERSATION = "Session"
-"""The function of a chat agent's program that keeps one."""
 ENDED = "ended by an operator"
 
 

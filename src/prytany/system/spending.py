@@ -94,6 +94,10 @@ class _Born:
             fleet = self._fleets.get(event.fleet, str(event.fleet))
             name = f"{fleet}.{event.agent}" if event.fleet else event.name
             self._found[event.pid] = Who(name, event.run, event.tags)
+        elif isinstance(event, ev.ProcessHandedOff):
+            was = self.of(event.pid)
+            fleet = was.agent.rpartition(".")[0]
+            self._found[event.pid] = Who(f"{fleet}.{event.agent}" if fleet else event.agent, was.run, event.tags)
 
     def of(self, pid: int) -> Who:
         return self._found.get(pid, NOBODY)
@@ -136,7 +140,7 @@ def spending(
     first = max(_first_since(reader, since_ns), reader.archived() + 1)  # some older ones stay, and not all
     born, groups = _Born(), dict[tuple[str | int, ...], Spent]()
     queued = _Queued()
-    marks = [_USED, _QUEUED, *_TOOK] + [_SPAWNED, b"fleet.declared/"] * names
+    marks = [_USED, _QUEUED, *_TOOK] + [_SPAWNED, b"fleet.declared/", b"process.handed_off/"] * names
     for row in reader.rows(1 if names else first):
         if not row.seq % _SAY_EVERY:
             on_seq(row.seq)

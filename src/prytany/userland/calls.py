@@ -54,6 +54,9 @@ class Calls:
         qos: str = "",
         weight: int = 0,
         budget: dict[str, Any] | None = None,
+        restart: str = "",
+        shutdown_ms: int = -1,
+        progress_ms: int = 0,
     ) -> int:
         """Start a child process and answer its pid at once; it runs when there is a place for it.
 
@@ -68,6 +71,9 @@ class Calls:
             qos: its class of service; never above the caller's; empty is what it has by itself.
             weight: its share beside others of its class; never above the caller's; 0 is that.
             budget: of it and all below it: tokens, usd, calls, wall_s, processor_s, and per_minute of the first three.
+            restart: permanent, transient or temporary: the caller supervises it; empty is by `restarts` alone.
+            shutdown_ms: between TERM and KILL when the caller ends it; -1 is the default.
+            progress_ms: it fails when it does nothing of its own for so long; 0 is any time.
 
         Errors: EACCES, EAGAIN, ENOENT, EPERM.
         """
@@ -86,6 +92,9 @@ class Calls:
                     qos,
                     weight,
                     budget,
+                    restart,
+                    shutdown_ms,
+                    progress_ms,
                 ),
             ),
         )
@@ -146,46 +155,50 @@ class Calls:
             ),
         )
 
-    async def message_send(self, pid: int, type: str, body: Any) -> int:
+    async def message_send(self, to: int | str, type: str, body: Any, wait_ms: int = 0) -> int:
         """Put a message into a mailbox, and answer its number. The messages of one sender keep their order.
 
         Args:
-            pid: the receiver: any process of the same run.
+            to: the receiver, by pid or name: of the same run, or of the same fleet.
             type: what the receiver chooses its handler by.
             body: plain data.
+            wait_ms: how long to wait for room in a full mailbox; -1 is for ever.
 
-        Errors: EAGAIN, EPERM, ESRCH.
+        Errors: EAGAIN, EINVAL, EPERM, ESRCH, ETIMEDOUT.
         """
         return cast(
             "int",
             await self._call(
                 "message_send",
                 (
-                    pid,
+                    to,
                     type,
                     body,
+                    wait_ms,
                 ),
             ),
         )
 
-    async def message_call(self, pid: int, type: str, body: Any, timeout_ms: int = 0) -> Any:
+    async def message_call(self, to: int | str, type: str, body: Any, timeout_ms: int = 0, wait: int = 0) -> Any:
         """Send a message and wait for the reply to it.
 
         Args:
-            pid: the receiver: any process of the same run.
+            to: the receiver, by pid or name: of the same run, or of the same fleet.
             type: what the receiver chooses its handler by.
             body: plain data.
             timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+            wait: 1: wait for room in a full mailbox as well, within that time.
 
         Errors: EAGAIN, EDEADLK, EINVAL, EPERM, EPIPE, ESRCH, ETIMEDOUT.
         """
         return await self._call(
             "message_call",
             (
-                pid,
+                to,
                 type,
                 body,
                 timeout_ms,
+                wait,
             ),
         )
 
@@ -207,6 +220,42 @@ class Calls:
             await self._call(
                 "message_receive",
                 (
+                    timeout_ms,
+                    types,
+                    sender,
+                    fields or {},
+                ),
+            ),
+        )
+
+    async def message_next(
+        self,
+        message: int,
+        reply: Any = None,
+        timeout_ms: int = 0,
+        types: list[str] | None = None,
+        sender: int = 0,
+        fields: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Finish with a message and take the next in one: `message_done` and `message_receive` for half the price.
+
+        Args:
+            message: the number of a message in hand; 0 for none.
+            reply: the answer to it, where a reply is awaited.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+            types: take one of these types; none said is any.
+            sender: take one of this sender; 0 is any.
+            fields: take one whose body has these, with these values.
+
+        Errors: EAGAIN, EBUSY, EINVAL, ETIMEDOUT.
+        """
+        return cast(
+            "dict[str, Any]",
+            await self._call(
+                "message_next",
+                (
+                    message,
+                    reply,
                     timeout_ms,
                     types,
                     sender,
@@ -502,6 +551,173 @@ class Calls:
         Errors: only what every call can.
         """
         return cast("list[dict[str, Any]]", await self._call("budget_read", ()))
+
+    async def lock_acquire(self, names: list[str], shared: list[str], permits: int = 0, timeout_ms: int = 0) -> int:
+        """Wait until all of these are the caller's, and answer the number of the grant, which grows with each grant.
+
+        Args:
+            names: what the caller wants alone; or with `permits`, one permit of each.
+            shared: what it wants while others share it.
+            permits: how many each has, where they are semaphores; 0 for locks.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EAGAIN, EDEADLK, EINVAL, ETIMEDOUT.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "lock_acquire",
+                (
+                    names,
+                    shared,
+                    permits,
+                    timeout_ms,
+                ),
+            ),
+        )
+
+    async def lock_release(self, fence: int) -> bool:
+        """Let go of all of one grant. False says that the caller does not have it (any more).
+
+        Args:
+            fence: the number of the grant.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("lock_release", (fence,)))
+
+    async def segment_read(self, name: str) -> list[Any]:
+        """What a segment holds, and its version.
+
+        Args:
+            name: of the segment, in the caller's scope.
+
+        Errors: EINVAL, ENOENT.
+        """
+        return cast("list[Any]", await self._call("segment_read", (name,)))
+
+    async def segment_write(self, name: str, value: Any, version: int = -1) -> int:
+        """Put a value into a segment, and answer the version that it has now: each write's is above those before.
+
+        Args:
+            name: of the segment, in the caller's scope.
+            value: plain data.
+            version: only if this is the version that is there, 0 for none at all; -1 is whatever is there.
+
+        Errors: EBUSY, EDQUOT, EINVAL.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "segment_write",
+                (
+                    name,
+                    value,
+                    version,
+                ),
+            ),
+        )
+
+    async def segment_wait(self, name: str, after: int = 0, timeout_ms: int = 0) -> list[Any]:
+        """Wait until it has another version, and answer as `segment_read`: the newest; nil and 0 where it was removed.
+
+        Args:
+            name: of the segment, in the caller's scope.
+            after: the version that the caller knows; 0 where it knows of none.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EAGAIN, EINVAL, ETIMEDOUT.
+        """
+        return cast(
+            "list[Any]",
+            await self._call(
+                "segment_wait",
+                (
+                    name,
+                    after,
+                    timeout_ms,
+                ),
+            ),
+        )
+
+    async def segment_delete(self, name: str, version: int = -1) -> None:
+        """Remove a segment.
+
+        Args:
+            name: of the segment, in the caller's scope.
+            version: only if this is the version that is there, 0 for none at all; -1 is whatever is there.
+
+        Errors: EBUSY, EINVAL, ENOENT.
+        """
+        await self._call(
+            "segment_delete",
+            (
+                name,
+                version,
+            ),
+        )
+
+    async def segment_list(self, prefix: str = "") -> list[dict[str, Any]]:
+        """The segments of the caller's scope, by name: name, version and bytes.
+
+        Args:
+            prefix: what their names begin with.
+
+        Errors: EINVAL.
+        """
+        return cast("list[dict[str, Any]]", await self._call("segment_list", (prefix,)))
+
+    async def agent_handoff(
+        self,
+        agent: str,
+        args: list[Any] | None = None,
+        context: int = 0,
+        variables: dict[str, Any] | None = None,
+        reason: str = "",
+        heard: bool = False,
+    ) -> None:
+        """Go on as another agent of the fleet, which gets what is in hand. It has no answer.
+
+        Args:
+            agent: which of those that `handoff` of the caller's agent names.
+            args: positional arguments of its program.
+            context: the number of the caller's context that goes on with it; 0 for none.
+            variables: plain data for it.
+            reason: why, for it and for people.
+            heard: the context holds what the messages in hand say.
+
+        Errors: ECANCELED, EDEADLK, ENOENT, EPERM.
+        """
+        await self._call(
+            "agent_handoff",
+            (
+                agent,
+                args or [],
+                context,
+                variables or {},
+                reason,
+                heard,
+            ),
+        )
+
+    async def process_supervise(self, strategy: str, intensity: int = 5, period_ms: int = 60000) -> None:
+        """Say how the caller supervises the children that it spawns with `restart`. The kernel does it.
+
+        Args:
+            strategy: one_for_one, one_for_all, rest_for_one, dynamic: who begins again with a child that failed.
+            intensity: more restarts within the period than this, and the caller fails.
+            period_ms: the period.
+
+        Errors: only what every call can.
+        """
+        await self._call(
+            "process_supervise",
+            (
+                strategy,
+                intensity,
+                period_ms,
+            ),
+        )
 
     async def topic_publish(self, topic: str, body: Any) -> int:
         """Publish an event to all who are subscribed to its topic; its number in the scope. Waits for nobody.

@@ -10,12 +10,14 @@ The kernel keeps what was said, and asks the model all of it; the program sends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict, Unpack
 
-from prytany.abi.errors import Ebusy
+from prytany.abi import limits
+from prytany.abi.errors import Ebusy, Einval
 from prytany.userland.answers import Answer, Pieces, TextStream, read_answer
 from prytany.userland.calls import Calls
+from prytany.userland.selection import pieces, select
 
 PAGE = 1_000
 """Messages that one call reads, at most."""
@@ -32,6 +34,7 @@ class Options(TypedDict, total=False):
     stop: Sequence[str] | None
     tools: Sequence[Mapping[str, Any]]
     fresh: bool
+    instructed: int | None
 
 
 class Said(NamedTuple):
@@ -82,6 +85,8 @@ class Conversation:
         self._known: list[Said] = []
         self.number = 0
         """The kernel's number of it, or 0 while it is not open."""
+        self.instructed: int | None = None
+        """Which message the model is told by, of those of `instruct`; None for what the conversation began with."""
         self._node = ""
         self._length = 0
 
@@ -120,7 +125,7 @@ class Conversation:
     async def chat(self, prompt: str | Sequence[Mapping[str, Any]], **options: Unpack[Options]) -> Answer:
         """As `llm`, with the whole answer: text, tool calls, why it stopped, and what it took."""
         await self._open()
-        answer = await self._calls.model_chat(*_asked(prompt, options), self.number)
+        answer = await self._calls.model_chat(*_asked(prompt, self._told(options)), self.number)
         self._moved(answer)
         return read_answer(answer)
 
@@ -128,7 +133,7 @@ class Conversation:
         """As `llm`, in pieces: `async for piece in await talk.stream("...")`. Appended when it has ended whole."""
         await self._open()
         self._catch_up()
-        messages, model, given = _asked(prompt, options)
+        messages, model, given = _asked(prompt, self._told(options))
         self._streamed = self._stream("model_chat", (messages, model, {**given, "stream": True}, self.number))
         return TextStream(self._streamed)
 
@@ -162,21 +167,75 @@ class Conversation:
         self._moved(await self._calls.context_append(self.number, [message], source, sorted(labels) or None))
         return self.node
 
+    async def instruct(self, system: str) -> None:
+        """From here on the model is told this, in place of what system messages before it say; what was said stays.
+
+        It is a message like any other, at its place in the chain: no hash of before changes, and "which instruction
+        made this answer" is in those that come after. In what a model is asked it stands first. Raises as `append`.
+        """
+        await self.append("system", system)
+        self.instructed = self.length - 1
+
+    def _told(self, options: Options) -> Options:
+        return options if self.instructed is None else {"instructed": self.instructed, **options}
+
+    async def selected(self, *, last: int | None = None, without_tools: bool = False) -> Conversation:
+        """Another conversation, of a part of this one: what is kept is said anew in it, on this program's word.
+
+        Args:
+            last: so many messages at the end, and none before; a tool's answer whose question is cut off goes too.
+            without_tools: what tools were asked and gave is left out.
+
+        Raises:
+            Einval: `last` is below 0.
+            Edquot: too many conversations are open.
+        """
+        if last is not None and last < 0:
+            raise Einval(f"the last {last} messages of a conversation are none")
+        await self._open()
+        if last is None:
+            found = await self.messages()
+        else:
+            length = (await self._calls.context_read(self.number, limits.CONTEXT_MESSAGES_MAX, 1))["length"]
+            found = [said async for said in self._read(max(0, length - last))] if last else []
+        part = Conversation(self._calls, self._stream, "", self._labels)
+        await part.begin()
+        for piece in pieces(select([said.message for said in found], without_tools=without_tools)):
+            part._moved(await self._calls.context_append(part.number, piece, "", None))
+        return part
+
+    async def extend(self, messages: Sequence[Mapping[str, Any]], *, source: str = "") -> str:
+        """Append messages at once, all or none, and answer the last node. Raises as `append`."""
+        await self._open()
+        self._moved(await self._calls.context_append(self.number, [dict(m) for m in messages], source, None))
+        return self.node
+
     async def fork(self, node: str = "") -> Conversation:
         """A second conversation that shares everything up to `node`, or up to here. Raises Enoent for no such node."""
         await self._open()
         forked = Conversation(self._calls, self._stream, self._system, self._labels)
         forked._moved(await self._calls.context_fork(self.number, bytes.fromhex(node)))
         forked._known = self._known[: forked.length]
+        if self.instructed is not None and self.instructed < forked.length:
+            forked.instructed = self.instructed
         return forked
 
     async def messages(self) -> list[Said]:
         """All that was said. What was read once is kept here, so that looking again reads only what is new."""
         await self._open()
-        while len(self._known) < self.length:
-            page = (await self._calls.context_read(self.number, len(self._known), PAGE))["messages"]
-            self._known += [_said(message) for message in page]
+        if len(self._known) < self.length or not self._node:  # one that was opened by its number: who knows how long
+            self._known += [said async for said in self._read(len(self._known))]
         return list(self._known)
+
+    async def _read(self, first: int) -> AsyncIterator[Said]:
+        """All messages from that one on."""
+        while True:
+            page = await self._calls.context_read(self.number, first, PAGE)
+            for message in page["messages"]:
+                yield _said(message)
+            first += len(page["messages"])
+            if first >= page["length"]:
+                return
 
     async def close(self) -> None:
         """Let go of it; what was said stays in the journal. The next call opens a new one. Raises Ebusy."""

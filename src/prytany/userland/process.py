@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
@@ -15,13 +15,20 @@ from prytany.userland.asking import Asking
 from prytany.userland.calls import Calls
 from prytany.userland.comforts import Ambient, Comforts
 from prytany.userland.conversation import Conversation
+from prytany.userland.handing import Handed, Handing
 from prytany.userland.history import History
-from prytany.userland.messages import Received
+from prytany.userland.locking import Locking
+from prytany.userland.messages import Messages, Received
+from prytany.userland.shared import Shared
+from prytany.userland.supervising import Supervising
 from prytany.userland.tools import Tools
 from prytany.userland.topics import Topics
 
 Fields = Mapping[str, str | int | float | bool | None]
 NO_FIELDS: Final[Fields] = MappingProxyType({})
+
+NOT_SAID = ("", -1, 0)
+"""Of how a child is supervised."""
 TIDY_S = 5.0
 """How long a child of a cancelled `run` may tidy up."""
 
@@ -83,7 +90,13 @@ class Files:
         return await self._calls.file_list(path)
 
 
-class Process(Asking, Comforts, Topics):
+def _receiving(timeout_ms: int, type: str | Sequence[str], sender: int, fields: Fields) -> tuple[Any, ...]:
+    chosen = ([type] if isinstance(type, str) else list(type) or None, sender, dict(fields))
+    # What is not said is not recorded: journals of before have calls without it.
+    return (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
+
+
+class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class
@@ -105,12 +118,15 @@ class Process(Asking, Comforts, Topics):
         self.files = Files(self.calls)
         self.history = History(start)
         self.tools = Tools(self.calls)
+        self.shared = Shared(self.calls)
         self.pid: int = start["pid"]
         self.parent: int = start.get("parent", 0)
         """0 where the operator started it."""
         self.name: str = start.get("name", "")
         self.pledged: tuple[str, ...] = tuple(start.get("pledge", ()))
         """What it may do: its declaration, narrowed by its parent."""
+        handed: Mapping[str, Any] | None = start.get("handed")
+        self.handed = None if handed is None else Handed(handed, lambda number: self.conversation(number=number))
 
     def conversation(self, system: str = "", labels: Sequence[str] = (), *, number: int = 0) -> Conversation:
         """A conversation that the kernel keeps: the model is asked all of it at each turn. Opened at its first use.
@@ -136,21 +152,38 @@ class Process(Asking, Comforts, Topics):
         await self.calls.process_exec(msgspec.msgpack.encode(state))
         raise AssertionError("exec has no answer")
 
-    async def send(self, pid: int, type: str, /, **fields: Any) -> int:
-        """Put a message into the mailbox of a process of this run, and answer its number. Raises Esrch, Eperm, Eagain
-        when the mailbox is full."""
-        return await self.calls.message_send(pid, type, fields)
+    async def send(self, to: int | str, type: str, /, *, wait: bool = False, wait_ms: int = 0, **fields: Any) -> int:
+        """Put a message into a mailbox, and answer its number.
 
-    async def call(self, pid: int, type: str, /, *, timeout_ms: int = 0, **fields: Any) -> Any:
-        """Send a message and wait for the reply to it.
+        Args:
+            to: the receiver's pid or name, or its agent's: in this run, or else in this fleet.
+            type: what the receiver chooses its handler by.
+            wait: where the mailbox is full, wait until there is room: first come first served.
+            wait_ms: the same, for so long at most.
+            fields: the body.
 
         Raises:
-            Einval: the receiver takes no such message.
+            Esrch: there is nobody of that pid or name; `error.detail["near"]` are names that there are.
+            Einval: several are called so; `error.detail["pids"]` are they.
+            Eperm: it is of another run and not of this fleet, or receives nothing.
+            Eagain: its mailbox is full; or too many wait for room.
+            Etimedout: there was no room within `wait_ms`.
+        """
+        args = (to, type, fields)
+        # What is not said is not recorded: journals of before have calls without it.
+        return cast("int", await self._call("message_send", (*args, wait_ms or -1) if wait or wait_ms else args))
+
+    async def call(self, to: int | str, type: str, /, *, timeout_ms: int = 0, wait: bool = False, **fields: Any) -> Any:
+        """Send a message and wait for the reply to it; with `wait`, also for room in a full mailbox.
+
+        Raises:
+            Einval: the receiver takes no such message; or as `send`.
             Epipe: it ended, or failed at the message too often.
             Etimedout: `timeout_ms` passed first (0 is for ever).
             Esrch, Eperm, Eagain: as `send`.
         """
-        return await self.calls.message_call(pid, type, fields, timeout_ms)
+        args = (to, type, fields, timeout_ms)
+        return await self._call("message_call", (*args, 1) if wait else args)
 
     async def receive(
         self, timeout_ms: int = 0, *, type: str | Sequence[str] = (), sender: int = 0, fields: Fields = NO_FIELDS
@@ -167,15 +200,21 @@ class Process(Asking, Comforts, Topics):
             Etimedout: none came in time.
             Ebusy: another call of this program waits for any message.
         """
-        chosen = ([type] if isinstance(type, str) else list(type) or None, sender, dict(fields))
-        # What is not said is not recorded: journals of before have calls without it.
-        args = (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
+        args = _receiving(timeout_ms, type, sender, fields)
         return Received(self.calls, await self._call("message_receive", args))
+
+    def messages(
+        self, timeout_ms: int = 0, *, type: str | Sequence[str] = (), sender: int = 0, fields: Fields = NO_FIELDS
+    ) -> Messages:
+        """Messages in a loop: `async for message in proc.messages(): message.answer = …`. Each is done when the next is
+        asked for, at half the price of `receive` and `done`. Arguments and errors are those of `receive`."""
+        return Messages(self.calls, self._call, _receiving(timeout_ms, type, sender, fields))
 
     async def spawn(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
         restarts: int = 0, tools: list[str] | None = None, qos: str = "", weight: int = 0,
-        budget: dict[str, Any] | None = None, **kwargs: Any,
+        budget: dict[str, Any] | None = None, restart: str = "", shutdown_ms: int = -1, progress_ms: int = 0,
+        **kwargs: Any,
     ) -> int:  # fmt: skip
         """Start a child and answer its pid; it runs when there is a place for it.
 
@@ -190,23 +229,30 @@ class Process(Asking, Comforts, Topics):
             weight: its share beside others of its class, never above the caller's.
             budget: what it and all below it may take: `{"tokens": 10_000, "usd": 0.5, "calls": 20, "wall_s": 60}`, and
                 `processor_s`; the first three within a minute too, in `per_minute`.
+            restart: this process supervises it, as `supervise` says: `permanent` is begun again however it ends,
+                `transient` when it fails, `temporary` never.
+            shutdown_ms: of such a child, what it has between TERM and KILL when it is ended; 5,000, where not said.
+            progress_ms: it fails when it does nothing of its own for so long, unless the kernel makes it wait.
             kwargs: its keyword arguments; plain data.
 
         Raises:
             Enoent: there is no such program.
             Eperm: it would have more than its parent, or `proc` is not pledged.
-            Eagain: there are too many processes, or children of this one.
+            Eagain: there are too many processes, or children of this one; or this one is being ended.
         """
         has = (name, None if pledge is None else pledge.split(), restarts, tools)
-        return await self._spawning(program, args, kwargs, has, (qos, weight, budget))
+        return await self._spawning(
+            program, args, kwargs, has, (qos, weight, budget), (restart, shutdown_ms, progress_ms)
+        )
 
     def _spawning(
         self, program: Callable[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any],
-        has: tuple[object, ...], takes: tuple[object, ...],
+        has: tuple[object, ...], takes: tuple[object, ...], kept: tuple[object, ...] = NOT_SAID,
     ) -> Awaitable[int]:  # fmt: skip
         target = program if isinstance(program, str) else f":{program.__qualname__}"
         # What is not said is not recorded: journals of before have calls without it.
-        return self._call("process_spawn", (target, list(args), kwargs, *has, *(takes if any(takes) else ())))
+        said = (*takes, *kept) if kept != NOT_SAID else takes if any(takes) else ()
+        return self._call("process_spawn", (target, list(args), kwargs, *has, *said))
 
     async def wait(self, pid: int) -> Exit:
         """Wait until a child has ended, and take it off the table. Raises Echild where there is none, or no more."""

@@ -23,8 +23,8 @@ SOUND: dict[str, Any] = {
     "agents": {
         "one": {
             "name": "one", "kind": "chat", "about": "talks", "model": "m", "tools": ["t.buy"], "unveil": {"/f/d": "r"},
-            "spawns": ["two"], "restarts": 1, "service": False, "tags": ["night"], "qos": "background", "weight": 2,
-            "bytes_per_second": 1000,
+            "spawns": ["two"], "handoff": ["two"], "restarts": 1, "service": False, "tags": ["n"],
+            "qos": "background", "weight": 2, "bytes_per_second": 1000,
             "budget": {"tokens": 9, "usd": 0.5, "calls": 3, "wall_s": 60.0, "processor_s": 5.0, "of": "process",
                        "per_minute": {"tokens": 9, "usd": 0.5, "calls": 3}},
             "chat": {
@@ -171,6 +171,7 @@ def test_nothing_of_a_refused_fleet_stays(tmp_path: Path) -> None:
     here = packed()
     bad: list[bytes] = [
         *BYTES, _deep(), here, packed(("agents", "one", "spawns"), ["nobody"]),
+        packed(("agents", "one", "handoff"), ["nobody"]),
         packed(("agents", "one", "tools"), ["no"]),
         packed(("models", "e", "key", "secret"), "none"), packed(("agents", "two", "pledge"), ["no such"]),
         packed(("models", "e", "base_url"), None), packed(("agents", "one", "chat"), None),

@@ -79,6 +79,7 @@ ONE = "agents: {one: {program: main.py:main"
         ("agents: {one: {instruction: x, pledge: [model]}}", "3:40: agents.one.pledge: a chat agent has none"),
         (f"{ONE}, pledge: [modl]}}}}", "3:48: agents.one.pledge[0]: there is no pledge 'modl'; is 'model' meant?"),
         (f"{ONE}, spawns: [two]}}}}", "3:48: agents.one.spawns[0]: there is no agent 'two'; there are one"),
+        (f"{ONE}, handoff: [two]}}}}", "3:49: agents.one.handoff[0]: there is no agent 'two'; there are one"),
         (f"{ONE}, spawns: [one]}}}}", "3:47: agents.one.spawns: it starts others, so it has to pledge `proc`"),
         (f"{ONE}, model: m}}}}", "3:46: agents.one.model: there is no model 'm'; there are none"),
         (f"{ONE}, tools: [t.x]}}}}", "3:47: agents.one.tools[0]: there are no tools 't'; there are none"),

@@ -18,6 +18,7 @@ from prytany.abi import limits
 from prytany.abi.signals import Signal
 from prytany.abi.syscalls import COMMON_ERRORS, SYSCALLS, TABLE
 from prytany.kernel.effects.tool import doubt_events
+from prytany.kernel.fleets import Agent
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.trap import FREES
 from tests.unit.kernel.world import World
@@ -187,7 +188,44 @@ async def spawn_a_tool_that_was_not_granted(w: World, m: pytest.MonkeyPatch) -> 
     return await w.met("process_spawn", "program", [], {}, "", None, 0, ["shop.none"])
 
 
+async def wait_for_a_lock_of_another(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("lock_acquire", ["a"], [], by=w.child_) == ""
+    return await w.met("lock_acquire", ["a"], [], 0, 1)
+
+
+async def wait_for_ones_own_lock(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("lock_acquire", ["a"], []) == ""
+    return await w.met("lock_acquire", [], ["a"])
+
+
+async def delete_another_version(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("segment_write", "x", 1) == ""
+    return await w.met("segment_delete", "x", 2)
+
+
+def hands_over(agent: str, *more: Any, told: bool = False, **bounds: int) -> Way:
+    """An agent of a fleet hands over to another, or to itself."""
+
+    async def way(w: World, m: pytest.MonkeyPatch) -> str:
+        bounded(m, **bounds)
+        found = w.find("program", "")
+        agents = [Agent("one", "inline", found, ["ipc"], handoff=["two"]), Agent("two", "inline", found)]
+        number = w.kernel.fleet_operator.declare("desk", agents, models={}, tools=[], resolved=b"{}", uid=0)
+        pid = w.kernel.fleet_operator.start(number, "one", [], {}, uid=0)
+        await w.settled()
+        if told:
+            w.kernel.operator.signal(pid, int(Signal.TERM), uid=0)
+        return await w.met("agent_handoff", agent, *more, by=w.puppets[pid])
+
+    return way
+
+
 WAYS: list[tuple[str, str, Way]] = [
+    ("agent_handoff", "EPERM", makes("agent_handoff", "two")),
+    ("agent_handoff", "EPERM", hands_over("one")),
+    ("agent_handoff", "ENOENT", hands_over("two", [], NOBODY)),
+    ("agent_handoff", "EDEADLK", hands_over("two", HANDOFFS_MAX=0)),
+    ("agent_handoff", "ECANCELED", hands_over("two", told=True)),
     ("process_spawn", "ENOENT", makes("process_spawn", "/nowhere.py:main", [])),
     ("process_spawn", "EACCES", spawn_what_agents_may_write),
     ("process_spawn", "EPERM", makes("process_spawn", "program", [], {}, "", ["ipc", "nonsense"])),
@@ -203,6 +241,8 @@ WAYS: list[tuple[str, str, Way]] = [
     ("message_send", "ESRCH", makes("message_send", NOBODY, "x", {})),
     ("message_send", "EPERM", sends("message_send", "mute")),
     ("message_send", "EPERM", sends("message_send", "stranger")),
+    ("message_send", "EINVAL", makes("message_send", "", "x", {})),
+    ("message_send", "ETIMEDOUT", makes("message_send", 2, "x", {}, 1, MAILBOX_MESSAGES_MAX=0)),
     ("message_send", "EAGAIN", sends("message_send", "child_", MAILBOX_MESSAGES_MAX=0)),
     ("message_call", "ESRCH", makes("message_call", NOBODY, "x", {})),
     ("message_call", "EPERM", sends("message_call", "mute")),
@@ -214,6 +254,10 @@ WAYS: list[tuple[str, str, Way]] = [
     ("message_receive", "EBUSY", while_waiting("message_receive")),
     ("message_receive", "EAGAIN", makes("message_receive", 0, ["x"], RECEIVES_MAX=0)),
     ("message_receive", "ETIMEDOUT", makes("message_receive", 1)),
+    ("message_next", "EINVAL", makes("message_next", NOBODY)),
+    ("message_next", "EBUSY", while_waiting("message_next", 0)),
+    ("message_next", "EAGAIN", makes("message_next", 0, None, 0, ["x"], RECEIVES_MAX=0)),
+    ("message_next", "ETIMEDOUT", makes("message_next", 0, None, 1)),
     ("message_reply", "EINVAL", makes("message_reply", NOBODY, None)),
     ("message_done", "EINVAL", makes("message_done", NOBODY)),
     ("message_done", "EBUSY", while_waiting("message_done", 0, b"state")),
@@ -271,6 +315,30 @@ WAYS: list[tuple[str, str, Way]] = [
     ("agent_schedule", "ESRCH", makes("agent_schedule", NOBODY)),
     ("agent_schedule", "EPERM", schedule_a_stranger),
     ("agent_schedule", "EPERM", makes("agent_schedule", 0, "interactive")),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", [], [])),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["a"], ["a"])),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["a"], ["b"], 1)),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["a"], [], -1)),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["a"], [], 0, -1)),
+    ("lock_acquire", "EINVAL", makes("lock_acquire", ["\N{SNOWMAN}" * 43], [])),
+    ("lock_acquire", "EAGAIN", makes("lock_acquire", ["a"], [], LOCKS_MAX=0)),
+    ("lock_acquire", "EAGAIN", makes("lock_acquire", ["a"], [], 2, SEMAPHORES_MAX=0)),
+    ("lock_acquire", "ETIMEDOUT", wait_for_a_lock_of_another),
+    ("lock_acquire", "EDEADLK", wait_for_ones_own_lock),
+    ("segment_read", "EINVAL", makes("segment_read", "")),
+    ("segment_read", "ENOENT", makes("segment_read", "x")),
+    ("segment_write", "EINVAL", makes("segment_write", "x", 1, -2)),
+    ("segment_write", "EINVAL", makes("segment_write", "x", b"\0" * limits.SEGMENT_BYTES_MAX)),
+    ("segment_write", "EBUSY", makes("segment_write", "x", 1, 1)),
+    ("segment_write", "EDQUOT", makes("segment_write", "x", 1, SEGMENTS_MAX=0)),
+    ("segment_write", "EDQUOT", makes("segment_write", "x", 1, SEGMENTS_BYTES_MAX=1)),
+    ("segment_wait", "EINVAL", makes("segment_wait", "x", -1)),
+    ("segment_wait", "ETIMEDOUT", makes("segment_wait", "x", 0, 1)),
+    ("segment_wait", "EAGAIN", makes("segment_wait", "x", SEGMENT_QUEUE_MAX=0)),
+    ("segment_delete", "EINVAL", makes("segment_delete", "x", -2)),
+    ("segment_delete", "ENOENT", makes("segment_delete", "x")),
+    ("segment_delete", "EBUSY", delete_another_version),
+    ("segment_list", "EINVAL", makes("segment_list", "x" * 129)),
     ("topic_subscribe", "EAGAIN", makes("topic_subscribe", "a.*", SUBSCRIPTIONS_MAX=0)),
 ]
 
@@ -310,12 +378,15 @@ def test_an_error_of_the_table_is_met(
 SOUND: dict[str, tuple[Any, ...]] = {
     "nop": (b"",), "timer_wait": (0,), "call_cancel": (0,), "process_spawn": ("program", []), "process_wait": (2,),
     "process_exit": (0,), "process_exec": (b"",), "process_signal": (2, 15), "message_send": (2, "x", {}),
-    "message_call": (2, "x", {}), "message_receive": (), "message_reply": (1, None), "message_done": (),
+    "message_call": (2, "x", {}), "message_receive": (), "message_next": (0,), "message_reply": (1, None),
+    "message_done": (),
     "model_chat": (WAITS,), "model_embed": (["wait"],), "context_open": ([],), "context_append": (1, USER),
     "context_fork": (1, b"an earlier node"), "context_read": (1,), "context_close": (1,), "file_read": ("/x",),
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
-    "agent_schedule": (), "budget_read": (), "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",),
-    "topic_unsubscribe": ("a.*",),
+    "agent_schedule": (), "budget_read": (), "lock_acquire": (["a"], []), "lock_release": (1,),
+    "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
+    "segment_list": (), "agent_handoff": ("two",), "process_supervise": ("one_for_one",),
+    "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",), "topic_unsubscribe": ("a.*",),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}
@@ -385,9 +456,10 @@ def test_a_call_that_is_cancelled_before_it_had_a_result_is_ecanceled(tmp_path: 
     async def body(w: World) -> dict[str, str]:
         await w.context("one", "two")
         met: dict[str, str] = {}
+        assert await w.met("lock_acquire", ["a"], [], by=w.child_) == ""
         for call in TABLE:
-            if call == "process_spawn":
-                continue  # of a program that is known it has its result at once
+            if call in ("process_spawn", "message_send"):
+                continue  # of a program that is known, and where there is room, it has its result at once
             if w.kernel.effects.has(call) or call in WAIT_FOR_OTHERS:
                 n = w.parent.call(call, *SOUND[call])
                 w.parent.call("call_cancel", n)

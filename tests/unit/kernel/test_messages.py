@@ -57,7 +57,9 @@ async def test_malformed_and_oversized_messages_are_einval_and_leave_nothing(sta
     most = limits.MESSAGE_BYTES_MAX
     wrong: list[tuple[Any, ...]] = [
         (),
-        ("1", "x", None),
+        ("", "x", None),
+        ("n" * (limits.NAME_BYTES_MAX + 1), "x", None),
+        (None, "x", None),
         (one.pid, "x" * (limits.NAME_BYTES_MAX + 1), None),
         (one.pid, "", None),
         (one.pid, 3, None),
@@ -204,6 +206,47 @@ async def test_a_receive_that_loses_the_race_with_its_cancellation_loses_no_mess
     await stage.settled()
     assert one.answers[fourth][1]["body"] == "kept too"
     assert list(stage.kernel.post.box(one.pid).in_hand) == [2]
+
+
+@staged
+async def test_next_finishes_with_a_message_and_takes_the_one_after_it_in_one_entry(stage: Stage) -> None:
+    one = await stage.root()
+    two = await stage.child(one)
+    asked = [one.call("message_call", two.pid, "x", n) for n in range(2)]
+    first = (await stage.ask(two, "message_next", 0))[1]
+    entries = stage.kernel.ledger.journal.durable
+    second = (await stage.ask(two, "message_next", first["message"], "one"))[1]
+    assert (first["body"], second["body"], second["attempt"]) == (0, 1, 1)
+    assert one.answers[asked[0]] == ("", "one")
+    assert stage.kernel.ledger.journal.durable == entries + 1
+    waiting = two.call("message_next", second["message"], "two")
+    await stage.settled()
+    assert one.answers[asked[1]] == ("", "two")
+    assert stage.kernel.post.box(two.pid).in_hand == {}
+    one.call("message_send", two.pid, "x", "late")
+    await stage.settled()
+    assert two.answers[waiting][1]["body"] == "late"
+
+
+@staged
+async def test_next_that_is_refused_or_gives_up_keeps_what_it_should(stage: Stage) -> None:
+    one = await stage.root()
+    two = await stage.child(one)
+    asked = one.call("message_call", two.pid, "x", None)
+    taken = (await stage.ask(two, "message_next", 0))[1]["message"]
+    for wrong in (
+        (taken + 1,),
+        (taken, None, -1),
+        (taken, None, 1 << 62),
+        (taken, b"x" * (limits.MESSAGE_BYTES_MAX + 1)),
+    ):
+        assert (await stage.ask(two, "message_next", *wrong))[0] == "EINVAL"
+        assert list(stage.kernel.post.box(two.pid).in_hand) == [taken]
+    assert asked not in one.answers
+    # Who waits in vain has finished all the same.
+    assert (await stage.ask(two, "message_next", taken, "said", 1))[0] == "ETIMEDOUT"
+    assert one.answers[asked] == ("", "said")
+    assert (await stage.ask(two, "message_done", taken))[0] == "EINVAL"
 
 
 @staged

@@ -33,13 +33,13 @@ def test_odd_arguments_are_an_error_of_the_call(odd: str) -> None:
             continue
 
 
-OF_TYPE: dict[str, Any] = {"b": b"", "i": 0, "s": "", "l": [], "d": {}, "A": None}
-"""A value of each type of the table, by its first letter."""
+OF_TYPE: dict[str, Any] = {"by": b"", "bo": False, "in": 0, "st": "", "li": [], "di": {}, "An": None}
+"""A value of each type of the table, by its first letters."""
 
 
 def fitting(call: Syscall) -> list[Any]:
     """Arguments of a call, all of them."""
-    return [OF_TYPE[argument.type[0]] for argument in call.arguments]
+    return [OF_TYPE[argument.type[:2]] for argument in call.arguments]
 
 
 @pytest.mark.parametrize("call", SYSCALLS, ids=lambda call: call.name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prytany.abi.errors import KernelError
+from prytany.abi.errors import Etimedout, KernelError
 from prytany.userland.process import Process
 from prytany.userland.server import Server
 from tests.simulation.fleet import Fleet
@@ -144,6 +144,33 @@ def test_a_handler_has_to_be_async_and_to_name_its_fields() -> None:
     answer, (status, message) = played(Loose, ("x", {}))
     assert (answer[0], status) == ("EPIPE", 1)
     assert "name its fields" in message
+
+
+def test_a_loop_over_messages_answers_each_when_it_asks_for_the_next() -> None:
+    async def worker(proc: Process) -> list[Any]:
+        seen: list[Any] = []
+        async for message in proc.messages():
+            seen.append((message.type, message.attempt))
+            if message.type == "refused":
+                await message.reject("not mine")
+            elif message.type == "failed" and message.attempt == 1:
+                raise ValueError("at the first attempt")
+            elif message.type == "last":
+                await message.done("LAST")
+                break
+            message.answer = message.type.upper()
+        with pytest.raises(Etimedout):
+            await anext(proc.messages(timeout_ms=1))
+        return seen
+
+    async def root(proc: Process) -> list[Any]:
+        pid = await proc.spawn("worker", restarts=1)
+        answers = [await said(proc, pid, kind) for kind in ("a", "refused", "failed", "last")]
+        return [answers, (await proc.wait(pid)).result]
+
+    ended = asyncio.run(Fleet("root", {"root": root, "worker": worker}).live())
+    assert ended is not None
+    assert ended["result"] == [["A", ["EINVAL", "not mine"], "FAILED", "LAST"], [["failed", 2], ["last", 1]]]
 
 
 def test_a_function_receives_replies_and_rejects_by_itself() -> None:

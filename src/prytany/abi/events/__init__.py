@@ -33,6 +33,7 @@ from prytany.abi.events.context import (
 from prytany.abi.events.digest import Digest
 from prytany.abi.events.entry import UPCASTERS, Entry, Event, decode_entry, encode_entry
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -43,10 +44,13 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -94,7 +98,19 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 from prytany.abi.events.topic import (
     TopicHanded,
@@ -129,12 +145,17 @@ __all__ = [
     "CallsDenied",
     "ChannelDeclared",
     "ChannelWithdrawn",
+    "ChildDropped",
+    "ChildRestarted",
+    "ChildSupervised",
+    "ChildTold",
     "ContentForgotten",
     "ContextAppended",
     "ContextAsked",
     "ContextClosed",
     "ContextForked",
     "ContextOpened",
+    "DeadlockFound",
     "Digest",
     "EntriesRemoved",
     "Entry",
@@ -147,9 +168,14 @@ __all__ = [
     "JournalArchived",
     "KernelStarted",
     "LimitNeared",
+    "LockClaimed",
+    "LockGranted",
+    "LockReleased",
+    "MessageAdmitted",
     "MessageAwaited",
     "MessageDead",
     "MessageDone",
+    "MessageHeld",
     "MessageReplied",
     "MessageReturned",
     "MessageSent",
@@ -168,10 +194,13 @@ __all__ = [
     "OperatorCommanded",
     "ProcessAccounted",
     "ProcessContinued",
+    "ProcessCycled",
     "ProcessExeced",
     "ProcessExited",
     "ProcessFailed",
+    "ProcessHandedOff",
     "ProcessPaused",
+    "ProcessPostponed",
     "ProcessReady",
     "ProcessReaped",
     "ProcessReverted",
@@ -182,6 +211,9 @@ __all__ = [
     "ProcessUpgraded",
     "ProcessUpgrading",
     "ProcessWarned",
+    "SegmentAwaited",
+    "SegmentDeleted",
+    "SegmentWritten",
     "SessionClosed",
     "SessionClosing",
     "SessionKept",
@@ -198,6 +230,9 @@ __all__ = [
     "TopicRefilled",
     "TopicSubscribed",
     "TopicUnsubscribed",
+    "TreeDeclared",
+    "TreeEnding",
+    "TreeSettled",
     "decode_entry",
     "encode_entry",
 ]

@@ -33,6 +33,8 @@ class CallOpened(msgspec.Struct, array_like=True, frozen=True, tag="call.opened/
     """What it waits for, where that is a number: a pid or a time in nanoseconds."""
     idle: bool = False
     """The worker had taken everything that the record holds, and did nothing after this call."""
+    spared: bool = False
+    """As of a call that was decided at once; then its effect needs none of it."""
 
 
 class CallClosed(msgspec.Struct, array_like=True, frozen=True, tag="call.closed/1"):

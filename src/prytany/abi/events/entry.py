@@ -28,6 +28,7 @@ from prytany.abi.events.context import (
     ContextOpened,
 )
 from prytany.abi.events.fleet import AgentDeclared, AgentWithdrawn, FleetDeclared, FleetWithdrawn
+from prytany.abi.events.handoff import ProcessHandedOff
 from prytany.abi.events.kernel import (
     ContentForgotten,
     EntriesRemoved,
@@ -38,10 +39,13 @@ from prytany.abi.events.kernel import (
     KernelStarted,
     OperatorCommanded,
 )
+from prytany.abi.events.lock import DeadlockFound, LockClaimed, LockGranted, LockReleased
 from prytany.abi.events.message import (
+    MessageAdmitted,
     MessageAwaited,
     MessageDead,
     MessageDone,
+    MessageHeld,
     MessageReplied,
     MessageReturned,
     MessageSent,
@@ -77,7 +81,19 @@ from prytany.abi.events.process import (
     ProcessUpgrading,
     ProcessWarned,
 )
+from prytany.abi.events.segment import SegmentAwaited, SegmentDeleted, SegmentWritten
 from prytany.abi.events.session import SessionClosed, SessionClosing, SessionKept, SessionOpened
+from prytany.abi.events.supervision import (
+    ChildDropped,
+    ChildRestarted,
+    ChildSupervised,
+    ChildTold,
+    ProcessCycled,
+    ProcessPostponed,
+    TreeDeclared,
+    TreeEnding,
+    TreeSettled,
+)
 from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
 from prytany.abi.events.topic import (
     TopicHanded,
@@ -131,6 +147,8 @@ Event = (
     | OperatorCommanded
     | MessageSent
     | MessageAwaited
+    | MessageHeld
+    | MessageAdmitted
     | MessageTaken
     | MessageReturned
     | MessageDone
@@ -163,6 +181,23 @@ Event = (
     | SessionClosed
     | JournalArchived
     | EntriesRemoved
+    | LockClaimed
+    | LockGranted
+    | LockReleased
+    | DeadlockFound
+    | SegmentWritten
+    | SegmentDeleted
+    | SegmentAwaited
+    | ProcessHandedOff
+    | TreeDeclared
+    | ChildSupervised
+    | ChildDropped
+    | ChildRestarted
+    | TreeEnding
+    | ChildTold
+    | TreeSettled
+    | ProcessCycled
+    | ProcessPostponed
     | TopicPublished
     | TopicSubscribed
     | TopicUnsubscribed

@@ -55,6 +55,10 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     """The budget is that of all that is below the process as well."""
     bytes_per_second: int = 0
     """That its processes together may read and write by files and tools; 0 for any number."""
+    handoff: list[str] = []
+    """The agents of its fleet that it may become."""
+    talks: str = ""
+    """The function of its program that keeps a conversation with people; "" for the program itself."""
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

@@ -19,6 +19,27 @@ class MessageSent(msgspec.Struct, array_like=True, frozen=True, tag="message.sen
     """The sender's call that waits for a reply; 0 where none does. It was opened in the same entry."""
 
 
+class MessageHeld(msgspec.Struct, array_like=True, frozen=True, tag="message.held/1"):
+    """The mailbox of `receiver` has `room` for so many messages and is full, and the sender's call `n`, opened in the
+    same entry, waits until it has some. Where a reply is `awaited`, that is what it waits for then."""
+
+    number: int
+    sender: int
+    receiver: int
+    kind: str
+    body: Digest
+    n: int
+    awaited: bool
+    room: int
+
+
+class MessageAdmitted(msgspec.Struct, array_like=True, frozen=True, tag="message.admitted/1"):
+    """A message that waited for room lies in the mailbox of `receiver`."""
+
+    receiver: int
+    number: int
+
+
 class MessageAwaited(msgspec.Struct, array_like=True, frozen=True, tag="message.awaited/1"):
     """Nothing that call `n` of `receiver` would take lies in its mailbox: it waits. Where nothing is said, for any."""
 

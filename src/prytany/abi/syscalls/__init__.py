@@ -7,7 +7,21 @@ meaning; arguments are added at the end, with a default. Source of the form: seL
 
 from __future__ import annotations
 
-from prytany.abi.syscalls import call, context, file, message, model, process, schedule, tool, topic
+from prytany.abi.syscalls import (
+    call,
+    context,
+    file,
+    handoff,
+    lock,
+    message,
+    model,
+    process,
+    schedule,
+    segment,
+    supervise,
+    tool,
+    topic,
+)  # fmt: skip
 from prytany.abi.syscalls.form import Argument, Syscall, arguments_type
 
 __all__ = ["COMMON_ERRORS", "PLEDGES", "SYSCALLS", "TABLE", "Argument", "Syscall", "arguments_type"]
@@ -23,7 +37,7 @@ COMMON_ERRORS: dict[str, str] = {
 
 PLEDGES: dict[str, str] = {
     "proc": "start, wait for and signal processes",
-    "ipc": "send and receive messages, within the same run; publish events, and subscribe to them",
+    "ipc": "send and receive messages, lock names, share values, publish events, within the same run or fleet",
     "model": "ask models, and keep conversations with them",
     "tools": "call tools",
     "files.read": "read unveiled files",
@@ -33,7 +47,7 @@ PLEDGES: dict[str, str] = {
 
 SYSCALLS: tuple[Syscall, ...] = (
     *call.CALLS, *process.CALLS, *message.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
-    *tool.CALLS, *schedule.CALLS, *topic.CALLS,
+    *tool.CALLS, *schedule.CALLS, *lock.CALLS, *segment.CALLS, *handoff.CALLS, *supervise.CALLS, *topic.CALLS,
 )  # fmt: skip
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

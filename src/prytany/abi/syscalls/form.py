@@ -32,6 +32,7 @@ class Syscall(NamedTuple):
 
 _TYPES: dict[str, Any] = {
     "Any": Any,
+    "bool": bool,
     "bytes": bytes,
     "bytes | None": bytes | None,
     "int": int,
@@ -53,8 +54,8 @@ def arguments_type(call: Syscall) -> type[msgspec.Struct]:
     for a in call.arguments:
         if a.default is msgspec.NODEFAULT:
             fields.append((a.name, _TYPES[a.type]))
-        elif isinstance(a.default, dict):
-            fields.append((a.name, _TYPES[a.type], msgspec.field(default_factory=dict)))
+        elif isinstance(a.default, dict | list):
+            fields.append((a.name, _TYPES[a.type], msgspec.field(default_factory=type(a.default))))
         else:
             fields.append((a.name, _TYPES[a.type], a.default))
     return msgspec.defstruct(call.name, fields, array_like=True, frozen=True, forbid_unknown_fields=True)

@@ -1,20 +1,30 @@
-"""Messages between the processes of a run."""
+"""Messages between the processes of a run, or of a fleet."""
 
 from __future__ import annotations
 
 from prytany.abi.syscalls.form import Argument, Syscall
 
 _SEND = (
-    Argument("pid", "int", "the receiver: any process of the same run"),
+    Argument("to", "int | str", "the receiver, by pid or name: of the same run, or of the same fleet"),
     Argument("type", "str", "what the receiver chooses its handler by"),
     Argument("body", "Any", "plain data"),
 )
 _NUMBER = Argument("message", "int", "the number of a message in hand")
 _TIMEOUT = Argument("timeout_ms", "int", "how long to wait, counted while the kernel is down too; 0 is for ever", 0)
 _SEND_ERRORS = {
-    "ESRCH": "no such process, or it has ended",
-    "EPERM": "the receiver is of another run, or has not pledged `ipc`",
-    "EAGAIN": "the receiver's mailbox is full",
+    "ESRCH": "no such process, or it has ended; `near` are names that there are",
+    "EPERM": "the receiver is of another run and not of the same fleet, or has not pledged `ipc`",
+    "EINVAL": "several processes are called so: `pids`; or an argument is wrong",
+    "EAGAIN": "the receiver's mailbox is full; of a caller that waits: too many wait before it",
+}
+_TAKES = (
+    Argument("types", "list[str] | None", "take one of these types; none said is any", None),
+    Argument("sender", "int", "take one of this sender; 0 is any", 0),
+    Argument("fields", "dict[str, Any]", "take one whose body has these, with these values", {}),
+)
+_TAKE_ERRORS = {
+    "EBUSY": "another of the caller's calls waits for any message, as this would",
+    "EAGAIN": "too many of the caller's calls wait for messages, or it has too many in hand",
 }
 _NOT_IN_HAND = "no such message is in hand; or it is too large"
 
@@ -22,20 +32,20 @@ CALLS = (
     Syscall(
         "message_send",
         "ipc",
-        _SEND,
+        (*_SEND, Argument("wait_ms", "int", "how long to wait for room in a full mailbox; -1 is for ever", 0)),
         "int",
-        _SEND_ERRORS,
+        {**_SEND_ERRORS, "ETIMEDOUT": "there was no room in time, and it was not sent"},
         "Put a message into a mailbox, and answer its number. The messages of one sender keep their order.",
     ),
     Syscall(
         "message_call",
         "ipc",
-        (*_SEND, _TIMEOUT),
+        (*_SEND, _TIMEOUT, Argument("wait", "int", "1: wait for room in a full mailbox as well, within that time", 0)),
         "Any",
         {
             **_SEND_ERRORS,
             "EDEADLK": "the caller itself is the receiver",
-            "EINVAL": "an argument is wrong; or the receiver rejected the message",
+            "EINVAL": "as of `message_send`; or the receiver rejected the message",
             "EPIPE": "the receiver ended, or failed at the message too often, before it replied",
             "ETIMEDOUT": "no reply came in time; the message may still be worked on",
         },
@@ -44,19 +54,27 @@ CALLS = (
     Syscall(
         "message_receive",
         "ipc",
+        (_TIMEOUT, *_TAKES),
+        "dict[str, Any]",
+        {**_TAKE_ERRORS, "ETIMEDOUT": "none came in time"},
+        "Take the oldest message that is asked for in hand, until it is done; it comes back after a failure.",
+    ),
+    Syscall(
+        "message_next",
+        "ipc",
         (
+            Argument("message", "int", "the number of a message in hand; 0 for none"),
+            Argument("reply", "Any", "the answer to it, where a reply is awaited", None),
             _TIMEOUT,
-            Argument("types", "list[str] | None", "take one of these types; none said is any", None),
-            Argument("sender", "int", "take one of this sender; 0 is any", 0),
-            Argument("fields", "dict[str, Any]", "take one whose body has these, with these values", {}),
+            *_TAKES,
         ),
         "dict[str, Any]",
         {
-            "EBUSY": "another of the caller's calls waits for any message, as this would",
-            "EAGAIN": "too many of the caller's calls wait for messages",
-            "ETIMEDOUT": "none came in time",
+            **_TAKE_ERRORS,
+            "EINVAL": _NOT_IN_HAND,
+            "ETIMEDOUT": "none came in time; the message before is done all the same",
         },
-        "Take the oldest message that is asked for in hand, until it is done; it comes back after a failure.",
+        "Finish with a message and take the next in one: `message_done` and `message_receive` for half the price.",
     ),
     Syscall(
         "message_reply",

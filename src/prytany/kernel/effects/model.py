@@ -24,7 +24,7 @@ from prytany.kernel.effects.finished import Finished
 from prytany.kernel.effects.generation import Generation
 from prytany.kernel.effects.stream import Pieces, interrupted
 from prytany.kernel.models.giving_way import AttemptTurn, GaveWay
-from prytany.kernel.models.requests import Chat, chat_of, needs_in
+from prytany.kernel.models.requests import Chat, chat_of, led, needs_in
 from prytany.kernel.models.reserve import MAY_HAVE_WORKED, NOTHING, charge, exceeds, put_aside, refused, settle
 from prytany.kernel.models.routes import ModelRoutes
 from prytany.kernel.models.turns import CANCELLED, ModelTurns
@@ -170,7 +170,7 @@ class ModelEffects:
         chat = args if isinstance(args, Chat) else chat_of(args)
         request, needs = chat.request, chat.needs()
         if chat.context:  # what is in it was found sound when it came there
-            said = await self._contexts.prompt(process, chat.context)
+            said = led(await self._contexts.prompt(process, chat.context), chat.instructed)
             needs = needs_in(needs, self._contexts.images(process, chat.context))
             request = msgspec.structs.replace(request, messages=[*said, *request.messages])
 

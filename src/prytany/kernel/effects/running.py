@@ -35,7 +35,7 @@ from prytany.process.process import Process
 
 Effect = Callable[[Process, int, Any], Awaitable[Any]]
 """Of an open call, by its process, its number and its arguments; what it gives is the result."""
-ENDLESS = frozenset({"message_receive", "message_call"})
+ENDLESS = frozenset({"message_receive", "message_next", "message_call", "message_send", "lock_acquire", "segment_wait"})
 """Calls whose subject is the time at which they are given up; 0 for never."""
 
 
@@ -86,8 +86,7 @@ class Effects:
             "process_spawn": ProcessEffects(owner).spawn,
             "timer_wait": lambda p, n, a: outside.clock.sleep_until(a.deadline_ns),
             "model_chat": self.models.chat,
-            "message_receive": self._expire,
-            "message_call": self._expire,
+            **dict.fromkeys(ENDLESS, self._expire),
             "model_embed": self.models.embed,
             "context_read": contexts.read,
             "context_fork": contexts.fork,

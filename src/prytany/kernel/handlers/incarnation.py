@@ -5,36 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from prytany.abi import events as ev
-from prytany.abi import limits
 from prytany.abi.errors import Einval
 from prytany.abi.values import pack
+from prytany.kernel.handlers.judging import End, again, supervised_end
 from prytany.kernel.handlers.message import check_state, failed_messages
 from prytany.kernel.handlers.process import exit_events, raised, session_end
 from prytany.kernel.outcome import Context, Ended, Program
 from prytany.process.process import Process, State
+from prytany.supervision.strategies import pause_ms
 
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 
 
 def end_events(k: Context, p: Process, status: int, signal: int, reason: str, left: bytes, cpu_us: int = 0) -> Decided:
     """The end of an incarnation that was not killed. It failed if its status says so and no signal asked for it."""
-    if not status or p.asked:
-        return exit_events(k, p, status, signal, reason, left, cpu_us)
-    if p.previous:
+    end = End(status, signal, reason, left, cpu_us, failed=bool(status) and not p.asked)
+    if end.failed and p.previous:
         reverted = ev.ProcessReverted(p.pid, reason, k.digest(left), p.tail, cpu_us)
-        return (*_charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
-    if p.failures >= p.restarts:
-        return exit_events(k, p, status, signal, reason, left, cpu_us, failed=True)
-    events, contents = failed_messages(k, p)
-    pause_ms = min(limits.RESTART_BACKOFF_MS << min(p.failures, 20), limits.RESTART_BACKOFF_MS_MAX)
-    until_ns = k.now_ns() + pause_ms * 1_000_000
-    failed = ev.ProcessFailed(p.pid, p.incarnation + 1, status, signal, reason, k.digest(left), until_ns, cpu_us)
-    # What it failed at may be what the new version mends, so it does not wait for the end of that message.
-    moved = (ev.ProcessUpgraded(p.pid, p.pending, 0, p.pending_program),) if p.pending else ()
-    return (*events, *_charges(k, p), failed, *moved), (*contents, left) if left else contents
+        return (*charges(k, p), reverted, ev.IncidentOpened(p.pid, "upgrade")), (left,) if left else ()
+    return judged(k, p, end)
 
 
-def _charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
+def judged(k: Context, p: Process, end: End) -> Decided:
+    """What the end of an incarnation leads to: by its supervisor, or else by how many restarts it was given."""
+    if (decided := supervised_end(k, p, end)) is not None:
+        return decided
+    if not end.failed or p.failures >= p.restarts:
+        return exit_events(k, p, end.status, end.signal, end.reason, end.left, end.cpu_us, failed=end.failed)
+    return again(k, p, end, k.now_ns() + pause_ms(p.failures, p.seed, p.incarnation) * 1_000_000)
+
+
+def charges(k: Context, p: Process) -> tuple[ev.Event, ...]:
     """What its model calls are charged that end with this history."""
     return tuple(charge for n in p.open for charge in k.unfinished(p, n))
 
@@ -53,7 +54,7 @@ def sys_process_exec(k: Context, p: Process, n: int, a: Any) -> Ended:
     """The same program and incarnation, and another history."""
     check_state(k, p, a.state, "process_exec")
     events, contents = failed_messages(k, p)
-    return Ended((*events, *_charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
+    return Ended((*events, *charges(k, p), ev.ProcessExeced(p.pid, k.digest(a.state), p.tail)), (*contents, a.state))
 
 
 def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ...]:
@@ -70,7 +71,7 @@ def upgrade_events(k: Context, p: Process, found: Program) -> tuple[ev.Event, ..
     if source == p.source and not program:
         raise Einval("it runs this version already")
     if _between_messages(k, p):
-        return (*_charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail, program))
+        return (*charges(k, p), ev.ProcessUpgraded(p.pid, source, p.tail, program))
     return (ev.ProcessUpgrading(p.pid, source, program),)
 
 

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm, Esrch
+from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
-from prytany.ipc.mailbox import Message
-from prytany.kernel.handlers.receiving import Decided, check_type, deadline_ns, hand, taker
+from prytany.ipc.letter import Message
+from prytany.kernel.addresses import receiver_of
+from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, deadline_ns, hand, receive, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
-NOTHING: Decided = ((), ())
 _ENVELOPE_BYTES = 1_024
 """What a message's number, sender and type add to its body, at most."""
 
 
-def sys_message_send(k: Context, p: Process, n: int, a: Any) -> Done:
-    """It leaves at once; whoever waits for it is handed it in the same entry."""
-    events, contents, number = _send(k, p, a, 0, "message_send")
-    return Done(number, before=events, contents=contents, spare=True)
+def sys_message_send(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
+    """It leaves at once; whoever waits for it is handed it in the same entry. Where there is no room, its sender says
+    whether it waits."""
+    receiver = receiver_of(k, p, a.to, "message_send")
+    wait_ms = a.wait_ms
+    if wait_ms and not -1 <= wait_ms <= limits.TIMEOUT_MS_MAX:
+        raise Einval(f"a wait for room is from -1 to {limits.TIMEOUT_MS_MAX} ms", call="message_send")
+    sent = send_events(k, p.pid, receiver, a.type, a.body, 0, "message_send", n if wait_ms else 0)
+    if type(sent.events[0]) is ev.MessageHeld:
+        return Opened(deadline_ns(k, max(wait_ms, 0), "message_send"), sent.events, sent.contents)
+    return Done(sent.number, before=sent.events, contents=sent.contents, spare=True)
 
 
 def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     """A send whose sender waits."""
-    if a.pid == p.pid:
+    receiver = receiver_of(k, p, a.to, "message_call")
+    if receiver is p:
         raise Edeadlk("a process that waits for its own reply waits for ever", call="message_call")
-    events, contents, _ = _send(k, p, a, n, "message_call")
-    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), events, contents)
+    sent = send_events(k, p.pid, receiver, a.type, a.body, n, "message_call", n if a.wait else 0)
+    return Opened(deadline_ns(k, a.timeout_ms, "message_call"), sent.events, sent.contents, spare=True)
+
+
+def sys_message_next(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
+    """The end of an activation, and the next message behind it in one entry."""
+    events, contents = NOTHING
+    if a.message:
+        message = _in_hand(k, p, a.message, "message_next")
+        events, contents = _reply(k, p, message, "", _sized(a.reply, "message_next"))
+        events = (*events, ev.MessageDone(p.pid, a.message, n))
+    return receive(k, p, n, a, "message_next", (events, contents))
 
 
 def sys_message_reply(k: Context, p: Process, n: int, a: Any) -> Done:
@@ -71,56 +89,74 @@ def check_state(k: Context, p: Process, state: bytes, call: str) -> None:
     if size_bytes > limits.RESULT_BYTES_MAX:
         raise Einval(f"a state has at most {limits.RESULT_BYTES_MAX} bytes", call=call)
     if size_bytes + limits.ARGUMENT_BYTES_MAX > limits.START_BYTES_MAX:
-        size_bytes += len(k.content(p.argument, p.spawned_seq))
+        given = (p.handed, p.handed_seq) if p.handed else (p.argument, p.spawned_seq)
+        size_bytes += len(k.content(*given))
         if size_bytes > limits.START_BYTES_MAX:
             most = f"{limits.START_BYTES_MAX} bytes are the most"
             raise Einval(f"the state and the program's arguments have {size_bytes} bytes, and {most}", call=call)
 
 
-def _send(k: Context, p: Process, a: Any, n: int, call: str) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...], int]:
-    receiver = receiver_of(k, a.pid, call)
-    if receiver.run != p.run:
-        raise Eperm(f"process {format_pid(Pid(a.pid))} is of another run", call=call)
-    return send_events(k, p.pid, receiver, a.type, a.body, n, call)
+class Sent(NamedTuple):
+    """A message that was let in, or waits for room: events, the contents that they name, and its number."""
 
-
-def receiver_of(k: Context, pid: int, call: str = "") -> Process:
-    """Who is sent to; raises Esrch when there is nobody alive of that pid."""
-    receiver = k.table.get(pid)
-    if receiver is None:
-        raise Esrch(f"there is no process {format_pid(Pid(pid)) if pid > 0 else pid}", call=call)
-    if not receiver.alive:
-        raise Esrch(f"process {format_pid(Pid(pid))} has ended", call=call)
-    return receiver
+    events: tuple[ev.Event, ...]
+    contents: tuple[bytes, ...]
+    number: int
 
 
 def send_events(
-    k: Context, sender: int, receiver: Process, kind: str, body: Any, n: int = 0, call: str = ""
-) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...], int]:
-    """A message into the mailbox of `receiver`, and to it where it waits: events, contents, and its number.
+    k: Context, sender: int, receiver: Process, kind: str, body: Any, n: int = 0, call: str = "", waits: int = 0
+) -> Sent:
+    """A message into the mailbox of `receiver`, and to it where it waits for such a one.
+
+    Args:
+        k: what is there.
+        sender: a pid, or -1 - uid of an operator.
+        receiver: a living process.
+        kind: the message's type.
+        body: plain data.
+        n: the sender's call that is opened and waits for the reply; 0 where none does.
+        call: the system call, for errors.
+        waits: the sender's call that is opened and waits for room, where there is none; 0 where none does.
 
     Raises:
         Eperm: the receiver has not pledged `ipc`.
         Einval: type or body have a wrong size.
-        Eagain: its mailbox is full.
+        Eagain: its mailbox is full, and the sender does not wait or too many do.
     """
-    name = format_pid(Pid(receiver.pid))
     if "ipc" not in receiver.pledge:
-        raise Eperm(f"process {name} has not pledged 'ipc', and receives nothing", call=call)
+        raise Eperm(f"process {_name(receiver)} has not pledged 'ipc', and receives nothing", call=call)
     check_type(kind, call)
-    box = k.post.box(receiver.pid)
-    if box.full:
-        raise Eagain(f"the mailbox of process {name} is full", call=call)
     number = k.post.next_number
     content = pack({"message": number, "sender": sender, "type": kind, "body": body, "attempt": 1, "awaited": bool(n)})
     if len(content) > limits.MESSAGE_BYTES_MAX + _ENVELOPE_BYTES:
         raise Einval(f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
     digest = k.digest(content)
-    events: list[ev.Event] = [ev.MessageSent(number, sender, receiver.pid, kind, digest, n)]
     # Where something is about to be handed out, this comes behind it (`topic_fills`).
     if receiver.pid not in k.state.topics.handing and (by := taker(k, receiver, kind, sender, body)):
-        events += hand(receiver, by, number, digest)
-    return tuple(events), (content,), number
+        sent = ev.MessageSent(number, sender, receiver.pid, kind, digest, n)
+        return Sent((sent, *hand(receiver, by, number, digest)), (content,), number)
+    room = room_of(k, receiver)
+    box = k.post.boxes.get(receiver.pid)
+    if (box is not None and box.messages >= room) or not room:
+        if not waits:
+            raise Eagain(f"the mailbox of process {_name(receiver)} is full", call=call)
+        line = k.post.lines.of.get(receiver.pid)
+        if line is not None and len(line.held) >= limits.SENDERS_MAX:
+            most = f"{limits.SENDERS_MAX} senders wait for room"
+            raise Eagain(f"the mailbox of process {_name(receiver)} is full, and {most}", call=call)
+        held = ev.MessageHeld(number, sender, receiver.pid, kind, digest, waits, bool(n), room)
+        return Sent((held,), (content,), number)
+    return Sent((ev.MessageSent(number, sender, receiver.pid, kind, digest, n),), (content,), number)
+
+
+def room_of(k: Context, receiver: Process) -> int:
+    """How many messages its mailbox holds."""
+    return limits.MAILBOX_MESSAGES_MAX
+
+
+def _name(p: Process) -> str:
+    return format_pid(Pid(p.pid))
 
 
 def _in_hand(k: Context, p: Process, number: int, call: str) -> Message:

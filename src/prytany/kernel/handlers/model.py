@@ -24,6 +24,8 @@ def sys_model_chat(k: Context, p: Process, n: int, a: Any) -> Opened:
         turn = k.model_sparing.ask(p, n, chat, None, reserve_chat(p.pid, n, endpoint, model, chat), needs)
         return Opened(0, (turn.event,), work=chat, turn=turn)
     head = require_head(k, p, a.context, "model_chat")
+    if chat.instructed is not None and chat.instructed >= head.length:
+        raise Einval(f"the context has no message {chat.instructed}", call="model_chat")
     before, needs = context_bound(head), needs_in(needs, head.images)
     endpoint, model = _model(k, p, a.model, "model_chat", lambda: before + chat_bound(chat), needs)
     asked = ask_in(k, p, n, a.messages, a.context)

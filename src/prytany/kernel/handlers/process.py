@@ -12,11 +12,14 @@ from prytany.abi.control import SESSION_ENDED
 from prytany.abi.errors import Eagain, Echild, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid, pid_of
 from prytany.abi.signals import Signal
+from prytany.abi.supervision import GROUP
 from prytany.abi.syscalls import PLEDGES
 from prytany.abi.values import pack
+from prytany.kernel.groups import children_first, is_deadly
 from prytany.kernel.handlers.agent import spawn_agent
 from prytany.kernel.handlers.message import abandoned_messages
 from prytany.kernel.handlers.share import granted, lighter, lower
+from prytany.kernel.handlers.supervise import for_good, supervised
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.outcome import Context, Done, Opened, Program
 from prytany.ports.memory import PRESSURE
@@ -78,7 +81,13 @@ def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
         fleet=member.fleet, agent=member.agent, tags=p.tags, qos=lower(p, a, p.qos), weight=lighter(p, a, p.weight),
     )  # fmt: skip
     narrowed = k.tools.narrowed(p, pid, a.tools)
-    events = (spawned, *narrowed, *granted(pid, p.pid, a.budget), ev.ProcessReady(pid, 1))
+    events = (
+        spawned,
+        *narrowed,
+        *granted(pid, p.pid, a.budget),
+        *supervised(k, p.pid, pid, a),
+        ev.ProcessReady(pid, 1),
+    )
     return Done(int(pid), events, contents=(argument,), shared=(found.source,))
 
 
@@ -182,12 +191,24 @@ def signal_events(
         return ((ev.ProcessPaused(p.pid, "SIGSTOP"),) if stops else ()), ()
     if signal == Signal.CONT:
         return ((ev.ProcessContinued(p.pid),) if p.state is State.STOPPED else ()), ()
+    if p.state is State.RUNNING and is_deadly(signal) and (ending := children_first(k, p, signal)):
+        return ending, ()
+    if p.kind == GROUP and p.state is State.RUNNING:
+        return _to_group(k, p, signal)
     if p.state is not State.RUNNING:
         # Nobody is there to be told; the deadly ones end it all the same.
         if signal not in (Signal.INT, Signal.TERM):
             raise Eagain(f"process {format_pid(Pid(p.pid))} does not run now", call="process_signal")
         return exit_events(k, p, 128 + signal, signal, _ended_as(p), b"")
     return (ev.ProcessSignalled(p.pid, signal, sender, p.tail),), ()
+
+
+def _to_group(k: Context, p: Process, signal: int) -> Decided:
+    """A signal to a group that has no children, or ends them already: there is no program that would take it."""
+    own = k.state.trees.supervisors.get(p.pid)
+    if not is_deadly(signal) or (own is not None and own.children):
+        return (), ()
+    return exit_events(k, p, 128 + signal, signal, f"ended by {Signal(signal).name}", b"")
 
 
 def _ended_as(p: Process) -> str:
@@ -209,4 +230,4 @@ def sys_process_signal(k: Context, p: Process, n: int, a: Any) -> Done:
     if not k.table.descends(a.pid, p.pid):
         raise Eperm(f"process {format_pid(Pid(a.pid))} is not a descendant of this process", call="process_signal")
     events, contents = signal_events(k, target, a.signal, p.pid)
-    return Done(None, after=events, contents=contents)
+    return Done(None, after=(*for_good(k, a.pid, a.signal), *events), contents=contents)

@@ -15,14 +15,14 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Ebusy, Einval
 from prytany.abi.values import pack
-from prytany.ipc.mailbox import Message, Wanted
+from prytany.ipc.letter import Message, Wanted
 from prytany.kernel.outcome import Context, Done, Opened
-from prytany.process.process import Process
+from prytany.process.process import RECEIVES, Process
 
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 """Events, and the contents that they name."""
 SEEN_MAX = 1_024
-_CALL = "message_receive"
+NOTHING: Decided = ((), ())
 _seen: dict[bytes, dict[Any, bytes]] = {}
 """Digests of fields, by the digest of the message that has them: what follows from content alone, and costs a look into
 the journal. A box is looked through anew by each call that asks for fields."""
@@ -30,26 +30,40 @@ the journal. A box is looked through anew by each call that asks for fields."""
 
 def sys_message_receive(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     """The oldest message that is asked for, or the intent to take the next."""
+    return receive(k, p, n, a, "message_receive")
+
+
+def receive(k: Context, p: Process, n: int, a: Any, call: str, first: Decided = NOTHING) -> Done | Opened:
+    """What a call gives that takes a message, behind what it does `first`."""
     box = k.post.box(p.pid)
+    if len(box.in_hand) + len(p.open) >= limits.IN_HAND_MAX:
+        _check_hand(p, len(box.in_hand) - bool(first[0]), call)
     if a.types or a.sender or a.fields:
-        return _choose(k, p, n, a)
+        return _choose(k, p, n, a, call, first)
     if box.awaiting in p.open:
-        raise Ebusy(f"call {box.awaiting} waits for any message already", call=_CALL)
-    deadline = deadline_ns(k, a.timeout_ms, _CALL)
-    if not box.waiting:
-        return Opened(deadline, (ev.MessageAwaited(p.pid, n),))
-    return _taken(k, p, n, next(iter(box.waiting.values())))
+        raise Ebusy(f"call {box.awaiting} waits for any message already", call=call)
+    deadline = deadline_ns(k, a.timeout_ms, call)
+    if box.waiting:
+        return _taken(k, p, n, next(iter(box.waiting.values())), first)
+    if p.pid in k.post.lines.of:
+        return _admitted(k, p, n, next(iter(k.post.lines.of[p.pid].held.values())), first)
+    return Opened(deadline, (*first[0], ev.MessageAwaited(p.pid, n)), first[1], spare=True)
 
 
-def _choose(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
-    wanted = Wanted(_types(a.types), a.sender, _wanted_fields(k, a.fields))
-    deadline = deadline_ns(k, a.timeout_ms, _CALL)
+def _choose(k: Context, p: Process, n: int, a: Any, call: str, first: Decided) -> Done | Opened:
+    wanted = Wanted(_types(a.types, call), a.sender, _wanted_fields(k, a.fields, call))
+    deadline = deadline_ns(k, a.timeout_ms, call)
     for message in k.post.box(p.pid).waiting.values():
         if wanted.heads(message.kind, message.sender) and (not wanted.fields or _has(k, message, wanted.fields)):
-            return _taken(k, p, n, message)
+            return _taken(k, p, n, message, first)
+    if (line := k.post.lines.of.get(p.pid)) is not None:
+        for message in line.held.values():
+            if wanted.heads(message.kind, message.sender) and (not wanted.fields or _has(k, message, wanted.fields)):
+                return _admitted(k, p, n, message, first)
     if len(k.post.choosy.get(p.pid, ())) >= limits.RECEIVES_MAX:
-        raise Eagain(f"{limits.RECEIVES_MAX} calls wait for messages", call=_CALL)
-    return Opened(deadline, (ev.MessageAwaited(p.pid, n, wanted.kinds, wanted.sender, wanted.fields),))
+        raise Eagain(f"{limits.RECEIVES_MAX} calls wait for messages", call=call)
+    awaited = ev.MessageAwaited(p.pid, n, wanted.kinds, wanted.sender, wanted.fields)
+    return Opened(deadline, (*first[0], awaited), first[1], spare=True)
 
 
 def deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
@@ -59,12 +73,12 @@ def deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
     return k.now_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
 
 
-def _types(types: list[str] | None) -> list[str]:
+def _types(types: list[str] | None, call: str) -> list[str]:
     types = types or []
     if len(types) > limits.RECEIVE_TYPES_MAX:
-        raise Einval(f"one call takes at most {limits.RECEIVE_TYPES_MAX} types", call=_CALL)
+        raise Einval(f"one call takes at most {limits.RECEIVE_TYPES_MAX} types", call=call)
     for kind in types:
-        check_type(kind, _CALL)
+        check_type(kind, call)
     return types
 
 
@@ -74,16 +88,16 @@ def check_type(kind: str, call: str) -> None:
         raise Einval(f"a message's type has 1 to {limits.NAME_BYTES_MAX} bytes", call=call)
 
 
-def _wanted_fields(k: Context, fields: Mapping[str, Any]) -> dict[str, bytes]:
+def _wanted_fields(k: Context, fields: Mapping[str, Any], call: str) -> dict[str, bytes]:
     if len(fields) > limits.RECEIVE_FIELDS_MAX:
-        raise Einval(f"one call looks at {limits.RECEIVE_FIELDS_MAX} fields at most", call=_CALL)
+        raise Einval(f"one call looks at {limits.RECEIVE_FIELDS_MAX} fields at most", call=call)
     wanted: dict[str, bytes] = {}
     for name, value in fields.items():
         if not 0 < len(name.encode("utf-8", "surrogatepass")) <= limits.NAME_BYTES_MAX:
-            raise Einval(f"a field's name has 1 to {limits.NAME_BYTES_MAX} bytes", call=_CALL)
+            raise Einval(f"a field's name has 1 to {limits.NAME_BYTES_MAX} bytes", call=call)
         found = _field(k, value)
         if found is None:
-            raise Einval(f"field {name!r} can be held against text, a number, a truth or None alone", call=_CALL)
+            raise Einval(f"field {name!r} can be held against text, a number, a truth or None alone", call=call)
         wanted[name] = found
     return wanted
 
@@ -148,6 +162,33 @@ def hand(receiver: Process, n: int, number: int, digest: bytes) -> tuple[ev.Even
     return ev.MessageTaken(receiver.pid, number, n), ev.CallClosed(receiver.pid, n, "", digest, receiver.tail)
 
 
+def _taken(k: Context, p: Process, n: int, message: Message, first: Decided) -> Done:
+    taken = ev.MessageTaken(p.pid, message.number, n)
+    return Done(msgspec.Raw(_content(message, k.content)), (*first[0], taken), (), first[1], spare=True)
+
+
+def _admitted(k: Context, p: Process, n: int, message: Message, first: Decided) -> Done:
+    """It waited for room, and is asked for before what lies in the full mailbox."""
+    events, contents = admitted_events(k, p.pid, message)
+    return _taken(k, p, n, message, ((*first[0], *events), (*first[1], *contents)))
+
+
+def admitted_events(k: Context, receiver: int, message: Message) -> Decided:
+    """A message leaves the line before a mailbox; its sender goes on, or waits for the reply."""
+    admitted = ev.MessageAdmitted(receiver, message.number)
+    if message.call:
+        return (admitted,), ()
+    sender, n = k.table.require(message.sender), k.post.lines.of[receiver].calls[message.number]
+    value = pack(message.number)
+    return (admitted, ev.CallClosed(sender.pid, n, "", k.digest(value), sender.tail)), (value,)
+
+
+def _check_hand(p: Process, in_hand: int, call: str) -> None:
+    """Raise Eagain where it could have more in hand than it may. Costs as many calls as are open."""
+    if in_hand + sum(other.call in RECEIVES for other in p.open.values()) >= limits.IN_HAND_MAX:
+        raise Eagain(f"{in_hand} messages are in hand; finish with some", call=call)
+
+
 def hand_out(k: Context, p: Process, numbers: Sequence[int], read: Callable[[bytes, int], bytes]) -> Decided:
     """Hand `p` what its calls wait for, of the messages that have come into its mailbox.
 
@@ -179,11 +220,6 @@ def hand_out(k: Context, p: Process, numbers: Sequence[int], read: Callable[[byt
             if len(used) == len(p.open):
                 break
     return tuple(events), tuple(contents)
-
-
-def _taken(k: Context, p: Process, n: int, message: Message) -> Done:
-    content = _content(message, k.content)
-    return Done(msgspec.Raw(content), before=(ev.MessageTaken(p.pid, message.number, n),))
 
 
 def _content(message: Message, read: Callable[[bytes, int], bytes]) -> bytes:

@@ -37,6 +37,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tools: Annotated[list[_Tool], msgspec.Meta(max_length=limits.MODEL_TOOLS_MAX)] = []
     stream: bool = False
     fresh: bool = False
+    instructed: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class _Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="text"):
@@ -87,6 +88,8 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
     context: int = 0
     fresh: bool = False
     """It is asked, whatever was answered before or is about to be."""
+    instructed: int | None = None
+    """Which message of the context stands first, in place of the system messages before it."""
 
     def needs(self) -> list[str]:
         """The features of an endpoint without which it cannot be asked. A stream can be done without."""
@@ -145,11 +148,23 @@ def read_chat(messages: list[dict[str, Any]], options: dict[str, Any], model: st
         given = msgspec.convert(options, Options)
     except msgspec.ValidationError as error:
         raise Einval(f"the options do not fit: {error}", call="model_chat") from None
+    if given.instructed is not None and not context:
+        raise Einval("`instructed` names a message of a context, and this call is in none", call="model_chat")
     tools = [ToolSpec(tool.name, tool.description, tool.parameters) for tool in given.tools]
     request = ModelRequest(
         messages, given.max_tokens, given.temperature, given.seed, given.stop, given.schema, tools
     )  # fmt: skip
-    return Chat(request, given.stream, images, model, context, given.fresh)
+    return Chat(request, given.stream, images, model, context, given.fresh, given.instructed)
+
+
+def led(messages: list[dict[str, Any]], instructed: int | None) -> list[dict[str, Any]]:
+    """A conversation, told by the instruction of who is asked now: that message stands first, and the system messages
+    before it, which told others, are left out. What was said since stays where it is, so that each turn's request
+    begins with the one before it."""
+    if instructed is None:
+        return messages
+    before = [message for message in messages[:instructed] if message["role"] != "system"]
+    return [messages[instructed], *before, *messages[instructed + 1 :]]
 
 
 def _check_message(message: _Message, call: str) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 
 from prytany.abi.ids import Pid, format_pid
-from prytany.ipc.mailbox import Message, Wanted
+from prytany.ipc.letter import Message, Wanted
 from prytany.kernel.waiting.edge import Cause, Look, named
-from prytany.process.process import OpenCall, Process
+from prytany.process.process import RECEIVES, OpenCall, Process
 from prytany.scheduling.words import span
 
 TYPES_SHOWN_MAX = 3
@@ -18,6 +18,19 @@ def child(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     if call.call != "process_wait":
         return None
     return Cause("child", f"the end of {named(look, call.subject)}", leads=(call.subject,))
+
+
+def room(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
+    """It waits for room in a full mailbox, also before a reply."""
+    found = look.state.post.lines.senders.get(p.pid, {}).get(n)
+    if found is None:
+        return None
+    receiver, number = found
+    line, box = look.state.post.lines.of[receiver], look.state.post.box(receiver)
+    place = list(line.held).index(number)
+    before = f"; {place} others wait before it" if place else ""
+    text = f"room in the mailbox of {named(look, receiver)}, where {box.messages} messages lie{before}"
+    return Cause("room", text + _until(look, call), leads=(receiver,))
 
 
 def reply(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
@@ -42,7 +55,7 @@ def _reply(look: Look, receiver: int, message: Message, place: int, call: OpenCa
 
 def message(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     """Nobody has sent it anything."""
-    if call.call != "message_receive":
+    if call.call not in RECEIVES:
         return None
     name, session = format_pid(Pid(p.pid)), look.state.sessions.sessions.get(p.pid)
     if session is not None and session.open:

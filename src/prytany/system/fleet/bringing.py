@@ -17,7 +17,7 @@ import msgspec
 
 from prytany.abi.control import Change
 from prytany.abi.errors import Enoent
-from prytany.abi.program import MODULE, Module, pack_program
+from prytany.abi.program import CONVERSATION, MODULE, Module, pack_program
 from prytany.abi.qos import QOS
 from prytany.drivers.tools.python.tools import PythonTools
 from prytany.kernel.fleets import UNSAID, Agent
@@ -357,6 +357,8 @@ def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator
             budget=known_budget(agent.budget),
             budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
             bytes_per_second=agent.bytes_per_second,
+            handoff=agent.handoff,
+            talks=CONVERSATION if agent.kind == CHAT else "",
         )
 
 
@@ -381,6 +383,7 @@ def _chat(fleet: ResolvedFleet, agent: ResolvedAgent) -> Program:
         **msgspec.to_builtins(chat),
         "turns": agent.chat.turns,
         "spawns": {name: fleet.agents[name].about for name in agent.spawns},
+        "handoff": {name: fleet.agents[name].about for name in agent.handoff if name != agent.name},
     }
     module = Module("agent_spec", MODULE, f"SPEC = {spec!r}\n".encode())
     pledge = ["ipc", "model"]

@@ -164,6 +164,10 @@ class Rights(Form, frozen=True):
         | None
     ) = None
     spawns: Annotated[list[Name], Meta(description="the agents of this file that it may start")] | None = None
+    handoff: (
+        Annotated[list[Name], Meta(description="the agents of this file that it may hand a conversation over to")]
+        | None
+    ) = None
     restarts: (
         Annotated[int, Meta(ge=0, le=limits.RESTARTS_MAX, description="how many times it is begun again when it fails")]
         | None

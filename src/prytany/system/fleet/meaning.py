@@ -102,7 +102,9 @@ def _budgets(fleet: Fleet) -> Found:
     asks: dict[str, Asks] = {}
     for name, agent in fleet.agents.items():
         spawns = fleet.defaults.spawns if agent.spawns is None else agent.spawns
-        asks[name] = asks_of(kind_of(agent), model_of(fleet, agent), agent.pledge, spawns or (), fleet.models)
+        handoff = fleet.defaults.handoff if agent.handoff is None else agent.handoff
+        others = [*(spawns or ()), *(handoff or ())]
+        asks[name] = asks_of(kind_of(agent), model_of(fleet, agent), agent.pledge, others, fleet.models)
     by_default = [name for name, agent in fleet.agents.items() if agent.budget is None]
     budgets: list[tuple[Path, RunBudgeted | AgentBudgeted | None, list[str]]] = [
         (("budget",), fleet.budget, list(asks)),
@@ -168,9 +170,10 @@ def _rights(fleet: Fleet, rights: Rights, path: Path, folder: File) -> Found:
             yield (*path, "unveil", place), f"there is no folder {folder / place}, and none of that name in `folders`"
     if len(set(rights.tags or ())) > limits.TAGS_MAX:
         yield (*path, "tags"), f"there are {len(set(rights.tags or ()))}; {limits.TAGS_MAX} are the most"
-    for at, name in enumerate(rights.spawns or ()):
-        if name not in fleet.agents:
-            yield (*path, "spawns", at), f"there is no agent {quoted(name)}{meant(name, fleet.agents)}"
+    for key, names in (("spawns", rights.spawns), ("handoff", rights.handoff)):
+        for at, name in enumerate(names or ()):
+            if name not in fleet.agents:
+                yield (*path, key, at), f"there is no agent {quoted(name)}{meant(name, fleet.agents)}"
 
 
 def _agent(agent: Agent, path: Path, folder: File, find: FindProgram) -> Found:

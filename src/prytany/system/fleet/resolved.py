@@ -52,6 +52,7 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     unveil: dict[str, str] = {}
     """By whole path."""
     spawns: list[str] = []
+    handoff: list[str] = []
     restarts: int = 0
     service: bool = False
     """It is started when its fleet is brought up."""
@@ -161,6 +162,7 @@ def _agent(
         tools=rights["tools"] or [],
         unveil={named.get(at) or _whole(folder, at): mode for at, mode in unveil.items()},
         spawns=rights["spawns"] or [],
+        handoff=rights["handoff"] or [],
         restarts=rights["restarts"] or 0,
         service=agent.service or False,
         python=_whole(folder, agent.python) if agent.python else "",

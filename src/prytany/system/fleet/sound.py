@@ -94,7 +94,10 @@ def up_budget_faults(fleet: ResolvedFleet) -> Iterator[str]:
 
 
 def _asks(fleet: ResolvedFleet) -> dict[str, Asks]:
-    return {name: asks_of(a.kind, a.model, a.pledge, a.spawns, fleet.models) for name, a in fleet.agents.items()}
+    return {
+        name: asks_of(a.kind, a.model, a.pledge, [*a.spawns, *a.handoff], fleet.models)
+        for name, a in fleet.agents.items()
+    }
 
 
 def _budget(
@@ -171,6 +174,8 @@ def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) ->
         yield (*path, "unveil"), "a mode is `r` or `rw`"
     if unknown := set(agent.spawns) - set(fleet.agents):
         yield (*path, "spawns"), f"there is no agent {min(unknown)[:NAME_CHARS_MAX]!r}"
+    if unknown := set(agent.handoff) - set(fleet.agents):
+        yield (*path, "handoff"), f"there is no agent {min(unknown)[:NAME_CHARS_MAX]!r}"
     if not 0 <= agent.restarts <= limits.RESTARTS_MAX:
         yield (*path, "restarts"), f"it is from 0 to {limits.RESTARTS_MAX}"
     if agent.qos and agent.qos not in QOS:
