@@ -64,4 +64,54 @@ def publish(topic: str, fields: tuple[str, ...], of: str, home: Path | None, as_
     publish_event(find_home(home), topic, fields, of, as_json)
 
 
+fleet = click.option(
+    "--of", "of", metavar="FLEET", default="", callback=options.said, help="The fleet, where several have such a one."
+)
+name = click.argument("name", metavar="NAME", help="As triggers shows it.")
+
+
+@click.group(cls=options.Sections, invoke_without_command=True)
+@options.home
+@options.as_json
+@click.pass_context
+def triggers(context: click.Context, home: Path | None, as_json: bool) -> None:
+    """List what starts agents by itself: what for, when next, and what it did last."""
+    if context.invoked_subcommand is None:
+        from prytany.cli.home import find_home
+        from prytany.cli.triggers import list_triggers
+
+        list_triggers(find_home(home), as_json)
+
+
+@click.command()
+@name
+@fleet
+@options.home
+@options.as_json
+@click.pass_context
+def on(context: click.Context, name: str, of: str, home: Path | None, as_json: bool) -> None:
+    """Switch a trigger on."""
+    _switch(context, name, of, home, as_json, on=True)
+
+
+@click.command()
+@name
+@fleet
+@options.home
+@options.as_json
+@click.pass_context
+def off(context: click.Context, name: str, of: str, home: Path | None, as_json: bool) -> None:
+    """Switch a trigger off. What comes meanwhile is not made up for."""
+    _switch(context, name, of, home, as_json, on=False)
+
+
+def _switch(context: click.Context, name: str, of: str, home: Path | None, as_json: bool, *, on: bool) -> None:
+    from prytany.cli.home import find_home
+    from prytany.cli.triggers import switch_trigger
+
+    above = context.parent.params if context.parent else {}
+    switch_trigger(find_home(home or above.get("home")), name, of, as_json or bool(above.get("as_json")), on=on)
+
+
 topics.section("Commands", tail)
+triggers.section("Commands", on, off)

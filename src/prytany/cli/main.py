@@ -43,7 +43,14 @@ def app(context: click.Context) -> None:
 
 app.section("Running", fleets.init, running.run, running.resume, fleets.up, fleets.down, fleets.fleet, fleets.service)
 app.section(
-    "Talking", conversing.chat, conversing.attach, conversing.sessions, steering.send, eventing.publish, eventing.topics
+    "Talking",
+    conversing.chat,
+    conversing.attach,
+    conversing.sessions,
+    steering.send,
+    eventing.publish,
+    eventing.topics,
+    eventing.triggers,
 )
 app.section(
     "Looking and steering",

@@ -55,5 +55,15 @@ class TopicsClient(ABC):
         published: control.Published = await self._ask(control.PublishEvent(topic, body, of))
         return published
 
+    async def triggers(self) -> list[control.TriggerRow]:
+        """All triggers, by fleet and name."""
+        rows: list[control.TriggerRow] = await self._ask(control.ListTriggers())
+        return rows
+
+    async def switch_trigger(self, name: str, on: bool, fleet: str = "") -> control.TriggerRow:
+        """Switch a trigger on or off. Raises Enoent; Einval where several fleets have one of that name."""
+        row: control.TriggerRow = await self._ask(control.SwitchTrigger(name, on, fleet))
+        return row
+
     @abstractmethod
     async def _ask(self, command: control.Command) -> Any: ...

@@ -37,6 +37,7 @@ from prytany.journal.writer import START
 from prytany.kernel.base_form import read_state
 from prytany.kernel.fold_version import fold_version
 from prytany.kernel.topic_folds import FOLDS as TOPICS
+from prytany.kernel.trigger_folds import FOLDS as TRIGGERS
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
 from prytany.ports.store import Reader, Row
@@ -54,6 +55,7 @@ from prytany.supervision.sessions import FOLDS as SESSIONS
 from prytany.supervision.sessions import Sessions
 from prytany.supervision.trees import FOLDS as TREES
 from prytany.supervision.trees import Trees
+from prytany.supervision.triggers import Triggers
 
 DIGEST_BYTES = 16
 LET_GO = (ev.ChannelWithdrawn, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeDropped)
@@ -84,6 +86,7 @@ class ShardState(msgspec.Struct):
     names: Names = msgspec.field(default_factory=Names)
     trees: Trees = msgspec.field(default_factory=Trees)
     topics: Topics = msgspec.field(default_factory=Topics)
+    triggers: Triggers = msgspec.field(default_factory=Triggers)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -281,7 +284,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds.append((ev.ProcessReaped, _run_left))
     folds += [(kind, _fleet_left) for kind in (ev.ProcessReaped, ev.FleetWithdrawn, *LET_GO)]
     folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
-    folds += TOPICS
+    folds += [*TOPICS, *TRIGGERS]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

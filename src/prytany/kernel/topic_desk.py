@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from itertools import islice
 from typing import Protocol
 
@@ -19,7 +18,8 @@ from prytany.kernel.handlers.topic import publish, since_of
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
 from prytany.kernel.scope import scope_of
-from prytany.kernel.state import ShardState
+from prytany.kernel.topic_views import fleet_named
+from prytany.kernel.trigger_desk import switch_trigger
 
 LOOKED_AT_ONCE = 4_096
 BYTES_AT_ONCE = 1 << 20
@@ -34,51 +34,15 @@ class Core(Context, Protocol):
     ledger: Ledger
 
 
-def look_at_topics(command: control.TopicsLook, state: ShardState) -> object:
-    """What a command that changes nothing is answered with."""
-    if isinstance(command, control.ListTopics):
-        return _topic_rows(state, command.after_scope, command.after)
-    return _subscriber_rows(state, command.after)
-
-
-def _topic_rows(state: ShardState, after_scope: str, after: str) -> list[control.TopicRow]:
-    rows: list[control.TopicRow] = []
-    for name in sorted(state.topics.scopes):
-        if name < after_scope:
-            continue
-        there = state.topics.scopes[name]
-        topics = sorted(there.topics)
-        first = bisect_left(topics, after + "\0") if name == after_scope else 0
-        for topic in islice(topics, first, first + control.ROWS_MAX - len(rows)):
-            known = there.topics[topic]
-            rows.append(control.TopicRow(
-                scope=name, fleet=_fleet(state, name), topic=topic, number=known.last.number,
-                time_ns=known.last.time_ns, count=known.count,
-                subscribers=len(subscribed.reached(there.root, topic)),
-            ))  # fmt: skip
-        if len(rows) == control.ROWS_MAX:
-            break
-    return rows
-
-
-def _subscriber_rows(state: ShardState, after: int) -> list[control.SubscriberRow]:
-    rows: list[control.SubscriberRow] = []
-    for pid in islice(sorted(pid for pid in state.topics.subscribers if pid > after), control.ROWS_MAX):
-        one, process = state.topics.subscribers[pid], state.table.get(pid)
-        there = state.topics.scope(one.scope)
-        replayed = sum(len(r.numbers) or r.upto + 1 - max(r.next, there.first) for r in one.replays)
-        behind = there.next - max(one.next, there.first) if one.next else 0
-        rows.append(control.SubscriberRow(
-            pid=pid, name=process.name if process is not None else "", scope=one.scope, patterns=list(one.patterns),
-            lag=max(0, replayed) + max(0, behind), missed=one.missed + one.missed_all,
-        ))  # fmt: skip
-    return rows
-
-
-def _fleet(state: ShardState, scope: str) -> str:
-    kind, _, number = scope.partition(":")
-    fleet = state.fleets.fleets.get(int(number)) if kind == "fleet" else None
-    return fleet.name if fleet is not None else ""
+def carry_out_topics(k: Core, command: control.TopicsAct, uid: int) -> object:
+    """What a command is answered with. Raises Einval, Enoent."""
+    match command:
+        case control.ReadEvents():
+            return events_page(k, command)
+        case control.PublishEvent():
+            return publish_event(k, command, uid)
+        case control.SwitchTrigger():
+            return switch_trigger(k, command, uid)
 
 
 def scope_meant(k: Context, of: str) -> str:
@@ -114,7 +78,7 @@ def scope_meant(k: Context, of: str) -> str:
 
 def _shown(k: Context, scope: str) -> str:
     kind, _, number = scope.partition(":")
-    return _fleet(k.state, scope) or (format_pid(Pid(int(number))) if kind == "run" else scope)
+    return fleet_named(k.state, scope) or (format_pid(Pid(int(number))) if kind == "run" else scope)
 
 
 def publish_event(k: Core, command: control.PublishEvent, uid: int) -> control.Published:

@@ -19,7 +19,7 @@ from prytany.kernel.pages import Pages
 from prytany.kernel.queue_views import Live
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.state import ShardState
-from prytany.kernel.topic_desk import events_page, look_at_topics, publish_event
+from prytany.kernel.topic_views import look_at_topics
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import Base, StoreError
 from prytany.system.scheduling_desk import Act, carry_out_scheduling, look_at_scheduling
@@ -77,7 +77,7 @@ def look(
             return notice_rows(state.fleets)
         case control.ListSessions():
             return session_rows(state, command.after, {})
-        case control.ListTopics() | control.ListSubscribers():
+        case control.ListTopics() | control.ListSubscribers() | control.ListTriggers():
             return look_at_topics(command, state)
         case _:
             return look_at_scheduling(command, state, live, now_ns)
@@ -195,10 +195,10 @@ class Desk:
                 p = operator.process(command.pid)
                 program, source = (p.program, p.source) if moved else (p.pending_program or p.program, p.pending)
                 return control.Upgrade(pending=not moved, program=program, source=source.hex())
-            case control.ReadEvents():
-                return events_page(kernel, command)
-            case control.PublishEvent():
-                return publish_event(kernel, command, uid)
+            case control.ReadEvents() | control.PublishEvent() | control.SwitchTrigger():
+                from prytany.kernel.topic_desk import carry_out_topics
+
+                return carry_out_topics(kernel, command, uid)
             case control.AddBudget() | control.GrantBudget() | control.ScheduleProcess():
                 return carry_out_scheduling(kernel, command, uid)
             case _:

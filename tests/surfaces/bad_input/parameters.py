@@ -110,6 +110,7 @@ PARAMETERS = {
     "topics tail pattern": TOPIC,
     "topics tail since": Kind("start", ("", "0", "-1", *WHEN.bad), ("last", "1", *WHEN.odd)),
     "topics tail of": NAME, "publish topic": Kind("a.b", TOPIC.bad), "publish fields": FIELD, "publish of": NAME,
+    "triggers on name": NAME, "triggers on of": NAME, "triggers off name": NAME, "triggers off of": NAME,
     "service unit user": FLAG, "notify test target": TARGET, "notify retry number": PID, "notify drop number": PID,
 }  # fmt: skip
 """By command and name."""

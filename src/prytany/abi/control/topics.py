@@ -40,6 +40,46 @@ class PublishEvent(msgspec.Struct, array_like=True, frozen=True, tag="publish"):
     of: str = ""
 
 
+class ListTriggers(msgspec.Struct, array_like=True, frozen=True, tag="triggers"):
+    """The triggers of all fleets that are up, with what they did last."""
+
+
+class SwitchTrigger(msgspec.Struct, array_like=True, frozen=True, tag="trigger"):
+    """Switch a trigger on or off; of a fleet by its name, where several have one of that name. Answered with it."""
+
+    name: str
+    on: bool
+    fleet: str = ""
+
+
+class FiringRow(msgspec.Struct, kw_only=True):
+    """What a trigger did: which process it started, or sent to; or why nothing."""
+
+    time_ns: int
+    pid: int
+    why: str
+
+
+class TriggerRow(msgspec.Struct, kw_only=True):
+    """One trigger."""
+
+    fleet: str
+    name: str
+    kind: str
+    waits_for: list[str]
+    agent: str
+    on: bool
+    next_ns: int
+    """When its next time is; 0 where it has none."""
+    queued: int
+    running: list[int]
+    """Who was started by it, and lives."""
+    fired: int
+    skipped: int
+    last: list[FiringRow]
+    """What it did last, the oldest first."""
+
+
 class TopicRow(msgspec.Struct, kw_only=True):
     """One topic: its last event, how many there were, and who would get the next one."""
 
@@ -97,6 +137,6 @@ class Published(msgspec.Struct, kw_only=True):
     subscribers: int
 
 
-TopicsLook = ListTopics | ListSubscribers
-TopicsAct = ReadEvents | PublishEvent
+TopicsLook = ListTopics | ListSubscribers | ListTriggers
+TopicsAct = ReadEvents | PublishEvent | SwitchTrigger
 TopicsCommand = TopicsLook | TopicsAct

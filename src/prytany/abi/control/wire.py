@@ -70,6 +70,8 @@ ANSWERS: dict[type[c.Command], Any] = {
     e.ListSubscribers: list[e.SubscriberRow],
     e.ReadEvents: e.EventsPage,
     e.PublishEvent: e.Published,
+    e.ListTriggers: list[e.TriggerRow],
+    e.SwitchTrigger: e.TriggerRow,
 }
 """What each command is answered with."""
 

@@ -120,6 +120,17 @@ from prytany.abi.events.topic import (
     TopicSubscribed,
     TopicUnsubscribed,
 )
+from prytany.abi.events.trigger import (
+    TriggerDeclared,
+    TriggerFired,
+    TriggerMessaged,
+    TriggerSeen,
+    TriggerSkipped,
+    TriggerSpec,
+    TriggerSwitched,
+    TriggerTimed,
+    TriggerWithdrawn,
+)
 
 __all__ = [
     "HELD",
@@ -233,6 +244,15 @@ __all__ = [
     "TreeDeclared",
     "TreeEnding",
     "TreeSettled",
+    "TriggerDeclared",
+    "TriggerFired",
+    "TriggerMessaged",
+    "TriggerSeen",
+    "TriggerSkipped",
+    "TriggerSpec",
+    "TriggerSwitched",
+    "TriggerTimed",
+    "TriggerWithdrawn",
     "decode_entry",
     "encode_entry",
 ]

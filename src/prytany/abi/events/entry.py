@@ -103,6 +103,16 @@ from prytany.abi.events.topic import (
     TopicSubscribed,
     TopicUnsubscribed,
 )
+from prytany.abi.events.trigger import (
+    TriggerDeclared,
+    TriggerFired,
+    TriggerMessaged,
+    TriggerSeen,
+    TriggerSkipped,
+    TriggerSwitched,
+    TriggerTimed,
+    TriggerWithdrawn,
+)
 
 Event = (
     ProcessSpawned
@@ -204,6 +214,14 @@ Event = (
     | TopicRefilled
     | TopicMissed
     | TopicHanded
+    | TriggerDeclared
+    | TriggerFired
+    | TriggerMessaged
+    | TriggerSeen
+    | TriggerSkipped
+    | TriggerSwitched
+    | TriggerTimed
+    | TriggerWithdrawn
 )
 
 

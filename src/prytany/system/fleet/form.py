@@ -25,6 +25,7 @@ from prytany.system.fleet.form_terms import (
     RunBudgeted,
     Spares,
 )
+from prytany.system.fleet.form_triggers import Trigger
 
 PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
@@ -296,3 +297,4 @@ class Fleet(Form, frozen=True, kw_only=True):
         | None
     ) = None
     notify: Annotated[list[Notice], Meta(description="who is told of what needs a person")] = []
+    triggers: Annotated[dict[Name, Trigger], Meta(description="what starts agents by itself, by name")] = {}
