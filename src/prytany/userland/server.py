@@ -19,7 +19,7 @@ import copy
 import inspect
 from collections.abc import Callable, Coroutine, Hashable
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, get_type_hints
+from typing import Any, ClassVar, NamedTuple, cast, get_type_hints
 
 import msgspec
 
@@ -201,7 +201,7 @@ def _dispatch_event(cls: type[Server], message: Received) -> tuple[Handler | Non
         return None, {}, f"{cls.__name__} has no handler for events of {message.topic!r}"
     told = {"topic": message.topic, "number": message.event, "body": message.body}
     body: Any = message.body
-    given: Any = {**body, **told} if isinstance(body, dict) else told
+    given = told if not isinstance(body, dict) else {**cast("dict[str, Any]", body), **told}
     try:
         fields = msgspec.convert(given, handler.fields)
     except msgspec.ValidationError as error:

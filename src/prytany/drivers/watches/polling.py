@@ -26,12 +26,13 @@ class PollingWatch:
         """See `Watch`."""
         loop = asyncio.get_running_loop()
         known = await loop.run_in_executor(None, look, patterns)
-        changed = {path for path, (_, _, changed_ns) in known.items() if changed_ns > since_ns}
+        changed: set[str] = {path for path, (_, _, changed_ns) in known.items() if changed_ns > since_ns}
         quiet_ns = 0
         while True:
             if changed and quiet_ns >= debounce_ms * 1_000_000:
                 yield sorted(changed)
-                changed, quiet_ns = set(), 0
+                changed.clear()
+                quiet_ns = 0
             wait_s = min(self._look_s, max(0.01, debounce_ms / 1000)) if changed else self._look_s
             await asyncio.sleep(wait_s)
             quiet_ns += round(wait_s * 1e9)
