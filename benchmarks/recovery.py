@@ -218,7 +218,7 @@ def folded_from_start(home: Path, entries: int) -> str:
     """The digest of the state at that entry, by the long way."""
     from prytany.drivers.stores.memory import MemoryReader
     from prytany.drivers.stores.sqlite_reader import SqliteReader
-    from prytany.kernel.state import fold_from_start
+    from prytany.kernel.folding import fold_from_start
 
     rows = list(SqliteReader(home / "journal.db").rows(1, entries))
     return fold_from_start(MemoryReader(rows, [], [])).state.digest().hex()

@@ -30,7 +30,7 @@ from prytany.journal.digests import Keyring
 from prytany.journal.snapshot import snapshot_of
 from prytany.journal.verify import verify
 from prytany.kernel.content import said
-from prytany.kernel.state import fold_from_snapshot, fold_from_start
+from prytany.kernel.folding import fold_from_snapshot, fold_from_start
 from prytany.process.process import State
 from prytany.system import shard as system_shard
 from prytany.system.backup import make_backup

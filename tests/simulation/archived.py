@@ -14,8 +14,8 @@ from prytany.journal.verify import verify
 from prytany.journal.writer import Journal
 from prytany.kernel.archiving import Removed, finish, prepare
 from prytany.kernel.content import said
+from prytany.kernel.folding import fold_from_snapshot, fold_from_start
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.state import fold_from_snapshot, fold_from_start
 from prytany.ports.store import Base, Body, Row, StoreError
 from tests.simulation.fleet import Fleet, Following, LogicalClock, StoppingStore
 

@@ -20,11 +20,12 @@ from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import START
 from prytany.kernel.effects import Outside
+from prytany.kernel.folding import fold_from_snapshot
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
 from prytany.kernel.quotas import Quotas
-from prytany.kernel.state import ShardState, fold_from_snapshot
+from prytany.kernel.state import ShardState
 from prytany.ports.model import Embedded, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.ports.tool import ToolFailure
 from prytany.runtime.inline import InlineRunner

@@ -13,11 +13,11 @@ from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
+from prytany.kernel.folding import fold, fold_from_snapshot
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program, Programs
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
-from prytany.kernel.state import fold, fold_from_snapshot
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelRequest, Usage
 from prytany.ports.store import Body, Row, StoreError
 from prytany.process.table import Table

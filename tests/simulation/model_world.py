@@ -22,9 +22,10 @@ from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.abi.wire import PIECE
 from prytany.kernel.exceeding import REASON
+from prytany.kernel.folding import fold_from_snapshot, fold_from_start
 from prytany.kernel.handlers.schedule import schedule
 from prytany.kernel.kernel import Kernel
-from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
+from prytany.kernel.state import ShardState
 from prytany.ports.model import ModelFailure, ModelFeatures, ModelLimits, ModelRoute
 from prytany.ports.runner import UTILITY, Host
 from prytany.process.process import Process, State

@@ -14,10 +14,10 @@ from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import START, Journal
 from prytany.kernel.effects import Outside
+from prytany.kernel.folding import fold
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Durable, Ledger
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import fold
 from prytany.ports.clock import Clock
 from prytany.ports.courier import Courier
 from prytany.ports.model import ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage

@@ -19,10 +19,10 @@ from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import Journal
 from prytany.kernel.effects import Outside
+from prytany.kernel.folding import fold_from_snapshot
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import fold_from_snapshot
 from prytany.ports.runner import UTILITY, Call, Host
 from prytany.ports.store import StoreError
 from tests.simulation.fleet import CountingModel, Following, StoppingStore, small_entropy

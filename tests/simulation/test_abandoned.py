@@ -13,7 +13,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Einval, Enoent, KernelError
 from prytany.abi.signals import Signal
-from prytany.kernel.state import fold, fold_from_start
+from prytany.kernel.folding import fold, fold_from_start
 from prytany.kernel.views import incident_rows, inspection
 from prytany.ports.store import StoreError
 from prytany.process.process import State

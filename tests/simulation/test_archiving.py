@@ -16,8 +16,8 @@ from prytany.journal.verify import verify
 from prytany.journal.writer import Journal
 from prytany.kernel.archiving import finish, prepare
 from prytany.kernel.content import said
+from prytany.kernel.folding import fold_from_snapshot
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.state import fold_from_snapshot
 from prytany.ports.store import StoreError
 from prytany.userland.process import Process
 from prytany.userland.server import Server

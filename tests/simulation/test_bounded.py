@@ -20,10 +20,11 @@ from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.journal.writer import START
 from prytany.kernel.effects import Outside
+from prytany.kernel.folding import fold_from_start
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import ShardState, fold_from_start
+from prytany.kernel.state import ShardState
 from prytany.ports.store import Body, Row
 from prytany.runtime.inline import InlineRunner
 from prytany.testing.virtual_time import SteppedJournal, VirtualClock, VirtualLoop

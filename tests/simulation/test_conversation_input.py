@@ -11,7 +11,7 @@ import pytest
 from prytany.abi import limits
 from prytany.abi.errors import Einval
 from prytany.abi.wire import encode_call
-from prytany.kernel.state import fold
+from prytany.kernel.folding import fold
 from prytany.kernel.trap import decode_arguments
 from tests.simulation import fleet as fleets
 from tests.simulation.conversations import refused, talking

@@ -10,7 +10,8 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.kernel.state import ShardState, fold
+from prytany.kernel.folding import fold
+from prytany.kernel.state import ShardState
 from tests.simulation.conversations import TalkingModel, chain_of, talking
 from tests.simulation.fleet import Fleet
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from prytany.kernel.folding import fold
 from prytany.kernel.models.reserve import IMAGE_TOKENS, context_bound
-from prytany.kernel.state import fold
 from prytany.ports.model import ModelAnswer, ModelFeatures, ModelRequest, ToolCall, Usage
 from prytany.userland.asking import image
 from prytany.userland.process import Process

@@ -13,9 +13,10 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi.topics import matches
+from prytany.kernel.folding import fold_from_snapshot, fold_from_start
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.record import read_record
-from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
+from prytany.kernel.state import ShardState
 from tests.simulation.episode import Episode
 from tests.simulation.sweep import again
 

@@ -13,9 +13,9 @@ from prytany.abi.errors import KernelPanic
 from prytany.abi.signals import Signal
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.kernel import kernel as kernel_module
+from prytany.kernel.folding import fold_from_start
 from prytany.kernel.handlers import HANDLERS
 from prytany.kernel.reactions import _REACTIONS
-from prytany.kernel.state import fold_from_start
 from prytany.ports.store import StoreError
 from prytany.process.process import State
 from tests.simulation.looped import looped

@@ -10,9 +10,9 @@ import pytest
 from prytany.journal.verify import verify
 from prytany.journal.writer import Journal
 from prytany.kernel.content import said
+from prytany.kernel.folding import fold_from_snapshot
 from prytany.kernel.forgetting import forget
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.state import fold_from_snapshot
 from prytany.process.process import State
 from prytany.userland.process import Process
 from tests.simulation.fleet import Fleet, Following, LogicalClock, StoppingStore

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from prytany.abi import events as ev
-from prytany.kernel.state import fold
+from prytany.kernel.folding import fold
 from tests.simulation.halting_world import HaltingWorld
 from tests.simulation.model_world import check
 from tests.simulation.sweep import again

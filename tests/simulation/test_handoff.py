@@ -395,3 +395,115 @@ def test_a_replay_that_is_asked_of_a_handed_over_process_begins_with_the_other()
         return (await steered.ended(1))["result"]
 
     assert steer(home, then) == RESULT
+
+
+class Relay(Server):
+    """Each message is handed over to the other, who asks the model in the conversation of both, and answers."""
+
+    state: int = 0
+
+    async def on_say(self, text: str) -> Any:
+        handed = self.proc.handed
+        talk = handed.conversation if handed is not None else None
+        if handed is not None and self.message.number in handed.messages:
+            assert talk is not None
+            self.state += 1
+            return [self.proc.name, await talk.llm([])]
+        talk = talk or self.proc.conversation("Be brief.")
+        await talk.append("user", text)
+        await self.proc.handoff("support" if self.proc.name == "sales" else "sales", conversation=talk)
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+def test_messages_that_are_handed_to_and_fro_are_answered_once_wherever_the_kernel_stops(after_commit: bool) -> None:
+    words = ["one", "two", "three"]
+    expected = [["support", "re one"], ["sales", "re two"], ["support", "re three"]]
+
+    async def root(proc: Process) -> list[Any]:
+        desk = await proc.spawn("sales")
+        said = [await proc.call(desk, "say", text=text) for text in words]
+        await proc.kill(desk, 9)
+        await proc.wait(desk)
+        return said
+
+    boss = agent("root", ("proc", "ipc"), spawns=["sales"])
+    both = (agent("sales", handoff=["support"]), agent("support", handoff=["sales"]))
+
+    def home_of() -> Home:
+        return new_home(root=root, sales=Relay.serve, support=Relay.serve)
+
+    async def whole(steered: Steered) -> Any:
+        if not steered.kernel.fleets.fleets:
+            declare(steered, boss, *both)
+        if not steered.kernel.table.processes:
+            start(steered, "root")
+        return (await steered.ended(1))["result"]
+
+    home = home_of()
+    assert steer(home, whole) == expected
+    head = home.store.reader().head()
+    assert head is not None
+    for stop_at in range(3, head.seq + 1):
+        home = home_of()
+        home.store = StoppingStore(home.store, stop_at, after_commit=after_commit)
+
+        async def crash(home: Home = home) -> None:
+            async with home.life() as kernel:
+                declare(kernel, boss, *both)
+                start(kernel, "root")
+                await kernel.stopped()
+
+        with pytest.raises(Exception, match=f"at {stop_at}"):
+            asyncio.run(asyncio.wait_for(crash(), 20))
+        home.store = StoppingStore(home.store, 0, after_commit=False)
+        assert steer(home, whole) == expected, f"stopped at {stop_at}"
+        assert len(events(home, ev.ProcessHandedOff)) == 3, f"stopped at {stop_at}"
+        done = [e.number for e in events(home, ev.MessageDone) if e.number]
+        assert len(done) == len(set(done)) == 3, f"stopped at {stop_at}"
+
+
+def test_who_was_handed_over_to_and_fails_begins_again_with_what_it_was_given() -> None:
+    async def fragile(proc: Process, more: str) -> Any:
+        if proc.history.incarnation == 1:
+            raise ValueError("once")
+        return await support(proc, more)
+
+    home = new_home(support=fragile)
+    assert run(home, SALES, SUPPORT, args=("my lamp",))["result"] == RESULT
+    assert [e.incarnation for e in events(home, ev.ProcessFailed)] == [2]
+
+
+def test_a_conversation_whose_pictures_the_other_s_model_cannot_see_is_not_handed_over() -> None:
+    async def looks(proc: Process) -> str:
+        talk = proc.conversation()
+        picture = {"type": "image", "media_type": "image/png", "data": b"\x89PNG"}
+        await talk.append("user", [{"type": "text", "text": "what is it?"}, picture])
+        with pytest.raises(Einval) as caught:
+            await proc.handoff("support", "x", conversation=talk)
+        return str(caught.value.detail["feature"])
+
+    assert run(new_home(sales=looks), SALES, SUPPORT)["result"] == "images"
+
+
+def test_who_was_told_to_end_hands_nothing_over_and_a_handoff_cancels_what_is_in_flight() -> None:
+    async def leaves(proc: Process) -> None:
+        waiting = asyncio.ensure_future(proc.receive())
+        asking = asyncio.ensure_future(proc.sleep(1e6))
+        await proc.nop()
+        await proc.handoff("support")
+        assert waiting is not asking
+
+    async def takes(proc: Process) -> Any:
+        return (await proc.receive()).type
+
+    home = new_home(sales=leaves, support=takes)
+
+    async def test(steered: Steered) -> Any:
+        declare(steered, SALES, agent("support"))
+        pid = start(steered, "sales")
+        await steered.until(lambda: steered.process(pid).name == "support" and bool(steered.process(pid).open))
+        steered.kernel.operator.send(pid, "hello", {}, uid=UID)
+        return (await steered.ended(pid))["result"]
+
+    assert steer(home, test) == "hello"
+    assert not events(home, ev.ProcessFailed)

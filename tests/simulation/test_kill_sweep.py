@@ -19,7 +19,7 @@ from prytany.journal.anchor import read_anchor
 from prytany.journal.digests import Keyring
 from prytany.journal.verify import verify
 from prytany.kernel.content import said
-from prytany.kernel.state import fold
+from prytany.kernel.folding import fold
 from prytany.testing.model_endpoint import ModelEndpoint
 from tests.simulation.sweep import kill_everywhere, kill_once
 

@@ -12,7 +12,7 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Eio, KernelPanic
 from prytany.abi.signals import Signal
 from prytany.drivers.stores.memory import MemoryStore
-from prytany.kernel.state import fold_from_snapshot, fold_from_start
+from prytany.kernel.folding import fold_from_snapshot, fold_from_start
 from prytany.ports.tool import ToolFailure
 from prytany.process.process import State
 from tests.simulation.looped import looped

@@ -13,7 +13,8 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Esrch
 from prytany.drivers.stores.memory import MemoryStore
-from prytany.kernel.state import ShardState, fold_from_snapshot, fold_from_start
+from prytany.kernel.folding import fold_from_snapshot, fold_from_start
+from prytany.kernel.state import ShardState
 from prytany.kernel.views import inspection
 from prytany.userland.process import Process
 from tests.simulation.fleet import Fleet

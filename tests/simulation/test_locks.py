@@ -207,3 +207,52 @@ def test_a_cancelled_wait_and_a_grant_that_nobody_saw_leave_nothing_held() -> No
 
     assert world.run(live) == "gave up"
     world.loop.close()
+
+
+async def crossing(proc: Process, first: str, then: str, before: float, timeout_ms: int = 0) -> str:
+    async with proc.lock(first):
+        await proc.sleep(before)
+        try:
+            async with proc.lock(then, timeout_ms=timeout_ms):
+                return "had both"
+        except KernelError as error:
+            return error.errno
+
+
+def crossed(first: dict[str, Any], second: dict[str, Any], stops: bool = False, timeout_ms: int = 0) -> list[str]:
+    """Two that want what the other has; the first waits first, and may be stopped by then. How each ended."""
+    world = shard(crossing=crossing)
+
+    async def live(kernel: Kernel) -> list[str]:
+        root = world.spawn(kernel, "pair", first, second, timeout_ms)
+        ended = asyncio.ensure_future(kernel.operator.wait_ended(root))
+        if stops:
+            await passes(3)
+            kernel.operator.signal(root + 1, Signal.STOP, uid=0)
+            await passes(10)
+            kernel.operator.signal(root + 1, Signal.CONT, uid=0)
+        return list((await ended)["result"])
+
+    async def pair(proc: Process, first: dict[str, Any], second: dict[str, Any], timeout_ms: int) -> list[Any]:
+        one = await proc.spawn("crossing", "a", "b", 1, **first)
+        two = await proc.spawn("crossing", "b", "a", 5, timeout_ms, **second)
+        return [(await proc.wait(pid)).result for pid in (one, two)]
+
+    world.programs["pair"] = pair
+    said: list[str] = world.run(live)
+    (found,) = world.events(ev.DeadlockFound)
+    assert sorted(found.pids) == [2, 3]
+    held(world)
+    world.loop.close()
+    return said
+
+
+def test_the_lowest_class_gives_way_and_else_who_began_to_wait_last() -> None:
+    assert crossed({}, {}) == ["had both", "EDEADLK"]
+    assert crossed({"qos": "background"}, {}) == ["EDEADLK", "had both"]
+    assert crossed({}, {"qos": "background"}) == ["had both", "EDEADLK"]
+
+
+def test_a_time_limit_is_no_way_to_go_on_and_a_stop_changes_nothing() -> None:
+    assert crossed({}, {}, timeout_ms=60_000) == ["had both", "EDEADLK"]
+    assert crossed({}, {}, stops=True) == ["had both", "EDEADLK"]

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from prytany.abi import events as ev
-from prytany.kernel.state import fold
+from prytany.kernel.folding import fold
 from tests.simulation.model_world import World, check
 from tests.simulation.sweep import again
 

@@ -13,9 +13,9 @@ from prytany.abi import events as ev
 from prytany.abi import limits, notices
 from prytany.abi.errors import Enoent
 from prytany.kernel.fleets import Agent, ChannelForm
+from prytany.kernel.folding import fold
 from prytany.kernel.notice_views import notice_rows, undelivered
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import fold
 from prytany.ports.courier import Missed
 from prytany.userland.process import Process
 from tests.simulation.couriers import CountingCourier

@@ -13,7 +13,7 @@ import pytest
 from prytany.abi import events as ev
 from prytany.abi.qos import Qos
 from prytany.drivers.stores.memory import MemoryStore
-from prytany.kernel.state import fold_from_start
+from prytany.kernel.folding import fold_from_start
 from prytany.ports.model import Embedded, ModelAnswer, ModelFeatures, ModelLimits, ModelRequest, Usage
 from prytany.ports.turns import Aside, Turn
 from tests.simulation.looped import looped

@@ -11,8 +11,8 @@ from prytany.abi import events as ev
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.chain import next_hash
 from prytany.kernel.effects.tool import call_key
+from prytany.kernel.folding import fold
 from prytany.kernel.restored import restored_entries
-from prytany.kernel.state import fold
 from prytany.ports.store import Row
 from prytany.process.process import OpenCall, State
 from prytany.userland.process import Process

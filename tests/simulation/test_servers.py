@@ -9,9 +9,9 @@ import pytest
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelError
+from prytany.kernel.folding import fold
 from prytany.kernel.ledger import TENANT
 from prytany.kernel.record import read_record
-from prytany.kernel.state import fold
 from prytany.ports.model import ModelAnswer, ModelRequest
 from prytany.userland.process import Process
 from prytany.userland.server import Server

@@ -17,8 +17,8 @@ import pytest
 from prytany.abi.errors import KernelError
 from prytany.abi.signals import Signal
 from prytany.drivers.stores.memory import MemoryStore
+from prytany.kernel.folding import fold_from_snapshot, fold_from_start
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import fold_from_snapshot, fold_from_start
 from prytany.process.process import State
 from tests.simulation import stepped
 from tests.simulation.fleet import StoppingStore

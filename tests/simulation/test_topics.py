@@ -10,7 +10,7 @@ import pytest
 from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import KernelError
-from prytany.kernel.state import fold_from_start
+from prytany.kernel.folding import fold_from_start
 from prytany.testing.virtual_shard import VirtualShard
 from prytany.userland.process import Process
 from prytany.userland.server import Server

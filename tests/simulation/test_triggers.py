@@ -14,9 +14,9 @@ from prytany.abi import events as ev
 from prytany.abi.errors import Einval
 from prytany.kernel.cron import check_cron, next_ns, passed, zone_of
 from prytany.kernel.fleets import Agent
+from prytany.kernel.folding import fold_from_start
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import fold_from_start
 from prytany.kernel.triggers_of_fleets import TriggerForm
 from prytany.testing.virtual_shard import VirtualShard, passes
 from prytany.userland.process import Process

@@ -24,7 +24,7 @@ from prytany.journal.anchor import Head, read_anchor
 from prytany.journal.base import base_of, kept_rows
 from prytany.journal.home import FORMAT, FORMAT_NEW
 from prytany.kernel import base_form
-from prytany.kernel.state import fold_from_start
+from prytany.kernel.folding import fold_from_start
 from prytany.system import backup as copies
 from prytany.system.archiving import check_archive, check_state
 from prytany.system.backup import make_archive, make_backup

@@ -23,7 +23,7 @@ from prytany.drivers.stores.sqlite import SqliteStore
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.home import Home
 from prytany.kernel.effects import Outside
-from prytany.kernel.state import fold
+from prytany.kernel.folding import fold
 from prytany.ports.store import StoreError, StoreFull
 from prytany.runtime import landlock
 from prytany.system import opening

@@ -24,8 +24,8 @@ from prytany.drivers.stores.sqlite_copy import SqliteCopyReader
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.anchor import Head, read_anchor
 from prytany.journal.home import FORMAT
+from prytany.kernel.folding import fold_from_start
 from prytany.kernel.restored import REASON
-from prytany.kernel.state import fold_from_start
 from prytany.ports.store import StoreError
 from prytany.process.process import State
 from prytany.system.backup import make_archive, make_backup

@@ -63,5 +63,3 @@ SHUTDOWN_MS = 5_000
 SHUTDOWN_MS_MAX = 3_600_000
 PROGRESS_MS_MIN = 1_000
 PROGRESS_MS_MAX = 30 * 86_400_000
-LINKS_MAX = 1_024
-"""Links and monitors of one process, both ways together."""

@@ -35,7 +35,8 @@ FITTING = (*PS[:-2], Column("CLASS"), Column("QUEUED", right=True), *PS[-2:])
 FITS_CELLS = 132
 """From that width of a terminal on, class and time in queues are there unasked."""
 TREE = (
-    Column("PROCESS", long=True), Column("STATE", long=True), Column("TOKENS", right=True), Column("COST", right=True),
+    Column("PROCESS", long=True), Column("STATE", long=True), Column("RESTARTS", long=True),
+    Column("TOKENS", right=True), Column("COST", right=True),
     Column("AGE", right=True),
 )  # fmt: skip
 
@@ -89,8 +90,8 @@ def _without_old(rows: Sequence[ProcessRow]) -> list[ProcessRow]:
 
 
 def _cells(p: ProcessRow, now_ns: int, columns: Sequence[Column]) -> list[str]:
-    fails = f"{p.failures} of {p.restarts}" if p.restarts else "-"
-    agent = f"{p.fleet}.{p.agent}" if p.fleet else ""
+    fails = f"{p.failures} of {p.restarts}" if p.restarts else f"{p.failures} {p.restart}" if p.restart else "-"
+    agent = f"{p.fleet}.{p.agent}" if p.agent else p.fleet
     left_ns = p.deadline_ns - now_ns
     deadline = "-" if not p.deadline_ns else duration(left_ns) if left_ns > 0 else "passed"
     scheduled = {
@@ -105,6 +106,17 @@ def _cells(p: ProcessRow, now_ns: int, columns: Sequence[Column]) -> list[str]:
 
 def _took(p: ProcessRow, now_ns: int) -> tuple[str, str, str]:
     return str(p.tokens), money(p.cost_usd_micros), duration((p.ended_ns or now_ns) - p.spawned_ns)
+
+
+def _begins(p: ProcessRow) -> str:
+    """How it supervises, and how it is begun again itself."""
+    said = [f"{p.restart} {p.failures}"] if p.restart else [f"{p.failures} of {p.restarts}"] if p.restarts else []
+    if p.pool:
+        least, most = p.pool
+        said.append(f"pool: {p.children} of {least} to {most}, {p.mailbox.waiting} wait")
+    if p.strategy:
+        said.append(f"{p.strategy} {p.tree_restarts} ({p.intensity} in {duration(p.period_ms * 1_000_000)})")
+    return ", ".join(said) or "-"
 
 
 def _state(p: ProcessRow) -> str:
@@ -128,7 +140,7 @@ def show_tree(home: Path, pid_text: str, as_json: bool) -> None:
         return
     now_ns = SystemClock().now_ns()
     lines = [
-        Line([f"{branch}{format_pid(Pid(p.pid))} {safe(p.name)}", _state(p), *_took(p, now_ns)], _colour(p))
+        Line([f"{branch}{format_pid(Pid(p.pid))} {safe(p.name)}", _state(p), _begins(p), *_took(p, now_ns)], _colour(p))
         for _, branch, p in found
     ]
     for line in table(TREE, lines):

@@ -178,7 +178,7 @@ class LiveProgress(Progress):
         if row is None:
             return
         if isinstance(event, ev.ProcessHandedOff):
-            row.name = safe(event.agent)
+            row.name = safe(event.name)
             row.calls.clear()
         if isinstance(event, ev.ProcessExited):
             self._done[pid] = self._rows.pop(pid)

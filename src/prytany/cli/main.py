@@ -20,6 +20,7 @@ from prytany.cli import (
     options,
     running,
     scheduling,
+    sharing,
     steering,
     viewing,
 )  # fmt: skip
@@ -55,7 +56,8 @@ app.section(
 app.section(
     "Looking and steering",
     viewing.status, viewing.ps, viewing.tree, scheduling.why, steering.inspect, steering.trace, viewing.logs,
-    viewing.cost, scheduling.budget, scheduling.sched, scheduling.schedule, steering.wait, steering.kill, holding.stop,
+    viewing.cost, scheduling.budget, scheduling.sched, scheduling.schedule, sharing.locks, sharing.shared,
+    steering.wait, steering.kill, holding.stop,
     holding.pause, holding.unpause, holding.freeze, steering.upgrade, steering.incidents, notifying.notify,
 )  # fmt: skip
 app.section("Keeping", keeping.backup, keeping.restore_home)

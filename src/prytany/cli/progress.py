@@ -80,7 +80,7 @@ class Progress:
                 self._names[event.pid] = event.name
             case ev.ProcessHandedOff():
                 self.tell(event.pid, f"hands over to {safe(event.agent)}")
-                self._names[event.pid] = event.agent
+                self._names[event.pid] = event.name
             case ev.ProcessStarted():
                 self.tell(event.pid, "starts")
             case ev.CallOpened(call="model_chat"):

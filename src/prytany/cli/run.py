@@ -25,6 +25,7 @@ from prytany.cli.failure import INTERRUPTED, advised, tell
 from prytany.cli.last import last_notices
 from prytany.cli.leftovers import end_leftovers
 from prytany.cli.may_spend import say_may_spend
+from prytany.cli.outflow import Outflow
 from prytany.cli.progress import Progress
 from prytany.cli.table import in_colour
 from prytany.cli.text import note, processes, safe, say
@@ -138,11 +139,13 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
     the terms, or brings its own."""
     home, tell_note = terms.home, partial(note, as_json=terms.as_json)
     progress = progress_of(terms)
+    outflow = Outflow(progress, terms.as_json)
     tell_note(f"home {home}  (look at it with: {command('ps', home)})", home=str(home))
     died = (home / SOCKET).exists()  # what stopped of itself has removed it
     manager = ServiceManager.take(os.environ)
     with manager.starting("opening the journal"):
-        shard = await open_shard(terms, progress, create=create, fresh=create and asks)
+        shard = await open_shard(terms, outflow, create=create, fresh=create and asks)
+    outflow.content = shard.kernel.content
     announcer = Announcer(
         manager, shard.kernel.ledger.journal, lambda: f"{processes(len(shard.kernel.table.running))} running"
     )
@@ -165,7 +168,7 @@ async def session(terms: Terms, start: Start, *, create: bool, asks: bool = True
                 tell_note(f"nothing to resume in {home}: every run in it has ended")
             return 0
         announcer.ready()
-        return await _wait(shard, terms, roots, progress)
+        return await _wait(shard, terms, roots, progress, outflow)
     finally:
         await last_notices(shard, home, terms.as_json)
         announcer.stopping(0)
@@ -214,7 +217,7 @@ def in_use(error: Ebusy, home: Path) -> str:
     )
 
 
-async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress) -> int:
+async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress, outflow: Outflow) -> int:
     """Until the roots have ended, somebody stops it, or the journal fails; the exit code."""
     loop = asyncio.get_running_loop()
     ended = asyncio.gather(*(shard.kernel.operator.wait_ended(pid) for pid in roots))
@@ -234,6 +237,7 @@ async def _wait(shard: Shard, terms: Terms, roots: list[int], progress: Progress
             progress.go_on(len(alive), sum(p.shown_state()[0].value == "waiting" for p in alive))
     finally:
         progress.end()
+        outflow.end()
     if not ended.done():
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)

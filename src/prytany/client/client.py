@@ -19,6 +19,7 @@ from prytany.client.added import add_up
 from prytany.client.holder import Holder, holder_of
 from prytany.client.link import Link, Locked, connect
 from prytany.client.scheduling import SchedulingClient
+from prytany.client.sharing import SharingClient
 from prytany.client.topics import TopicsClient
 from prytany.drivers.clocks.system import SystemClock
 
@@ -57,7 +58,7 @@ async def attach(home: Path) -> Client:
     return client
 
 
-class Client(SchedulingClient, TopicsClient):
+class Client(SchedulingClient, SharingClient, TopicsClient):
     """See the module. Close it after use."""
 
     def __init__(self, home: Path, folder_fd: int) -> None:

@@ -17,8 +17,8 @@ from prytany.client.link import Locked
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.stores.sqlite_reader import SqliteReader
 from prytany.journal.home import check_format
+from prytany.kernel.folding import fold
 from prytany.kernel.pages import Pages
-from prytany.kernel.state import fold
 from prytany.system.desk import Facts, Look, look
 from prytany.system.opening import store_errors
 

@@ -1,4 +1,4 @@
-"""Replies that are awaited: who asked whom, both ways. The messages themselves are the mailboxes'."""
+"""Who waits for whom to take a message or to reply to one, both ways. The messages themselves are the mailboxes'."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prytany.abi import events as ev
 
 
 class Awaited(msgspec.Struct):
-    """Open calls that wait for a reply."""
+    """Open calls that wait for a receiver."""
 
     asked: dict[int, dict[int, int]] = {}
     """Caller, then call, to the receiver."""
@@ -18,20 +18,27 @@ class Awaited(msgspec.Struct):
     """Receiver, then caller, to how many of its calls wait."""
 
     def receiver(self, pid: int, n: int) -> int | None:
-        """Who is to reply to a call."""
+        """Whom a call waits for."""
         calls = self.asked.get(pid)
         return None if calls is None else calls.get(n)
 
     def callers(self, pid: int) -> Iterator[int]:
-        """Who waits for a reply of a process."""
+        """Who waits for a process so."""
         return iter(self.by.get(pid, ()))
 
     def sent(self, e: ev.MessageSent) -> None:
         """Fold a message; one that is no call leaves nothing."""
         if e.call:
-            self.asked.setdefault(e.sender, {})[e.call] = e.receiver
-            callers = self.by.setdefault(e.receiver, {})
-            callers[e.sender] = callers.get(e.sender, 0) + 1
+            self._waits(e.sender, e.call, e.receiver)
+
+    def held(self, e: ev.MessageHeld) -> None:
+        """Fold a message that waits for room; where it is a call, its reply is waited for by the same one."""
+        self._waits(e.sender, e.n, e.receiver)
+
+    def _waits(self, pid: int, n: int, receiver: int) -> None:
+        self.asked.setdefault(pid, {})[n] = receiver
+        callers = self.by.setdefault(receiver, {})
+        callers[pid] = callers.get(pid, 0) + 1
 
     def closed(self, e: ev.CallClosed) -> None:
         """Fold the end of a call."""
@@ -58,6 +65,7 @@ class Awaited(msgspec.Struct):
 
 FOLDS: dict[type, Callable[[Awaited, ev.Event], None]] = {
     ev.MessageSent: Awaited.sent,  # type: ignore[dict-item]
+    ev.MessageHeld: Awaited.held,  # type: ignore[dict-item]
     ev.CallClosed: Awaited.closed,  # type: ignore[dict-item]
 }
 """What this room folds; ends of processes beside it."""

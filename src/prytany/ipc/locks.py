@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,7 +52,16 @@ class Claim(msgspec.Struct, array_like=True):
     """Since when it waits, or has it."""
 
 
-Before = Callable[[], Iterator[tuple[Claim, int]]]
+class Waited(NamedTuple):
+    """A line in which a claim waits for its place."""
+
+    name: str
+    key: str
+    ticket: int
+    room: int
+    """How much those before it may take at most."""
+    before: Callable[[], Iterator[tuple[Claim, int]]]
+    """Who they are, with what they take; those who have their place come first."""
 
 
 class Locks(msgspec.Struct):
@@ -90,9 +100,8 @@ class Locks(msgspec.Struct):
         tickets = self.held.get(pid, _NOTHING).values()
         return next((claim for ticket in tickets if (claim := self.claims[ticket]).n == n), None)
 
-    def before(self, pid: int, n: int) -> Iterator[tuple[str, int, Before]]:
-        """For a call that waits: each line that it has no place in, how much those before it may take at most for it to
-        have one, and who they are with what they take; those who have their place come first."""
+    def before(self, pid: int, n: int) -> Iterator[Waited]:
+        """For a call that waits, each line that it has no place in."""
         ticket = self.waiting.get(pid, _NOTHING).get(n)
         if ticket is None:
             return
@@ -100,7 +109,8 @@ class Locks(msgspec.Struct):
         for name, takes in claim.takes.items():
             line = self.lines[f"{claim.scope}/{name}"]
             if ticket in line.waits:
-                yield name, line.capacity - takes, partial(self._before, line, ticket)
+                key = f"{claim.scope}/{name}"
+                yield Waited(name, key, ticket, line.capacity - takes, partial(self._before, line, ticket))
 
     def _before(self, line: Line, ticket: int) -> Iterator[tuple[Claim, int]]:
         for other, takes in line.has.items():
@@ -110,15 +120,20 @@ class Locks(msgspec.Struct):
                 return
             yield self.claims[other], takes
 
-    def behind(self, pid: int) -> Iterator[int]:
-        """Processes that wait in a line in which `pid` is, whether or not for it; one may be named more than once."""
+    def behind(self, pid: int) -> Iterator[tuple[str, int, Iterator[int]]]:
+        """Each line that a process is in, its ticket there, and which processes wait behind it, the last first."""
         for tickets in (self.held.get(pid, _NOTHING), self.waiting.get(pid, _NOTHING)):
             for ticket in tickets.values():
                 claim = self.claims[ticket]
                 for name in claim.takes:
-                    for other in self.lines[f"{claim.scope}/{name}"].waits:
-                        if other != ticket:
-                            yield self.claims[other].pid
+                    key = f"{claim.scope}/{name}"
+                    yield key, ticket, self._behind(self.lines[key], ticket)
+
+    def _behind(self, line: Line, ticket: int) -> Iterator[int]:
+        for other in reversed(line.waits):
+            if other <= ticket:
+                return
+            yield self.claims[other].pid
 
     # Folds.
 

@@ -99,6 +99,13 @@ class Post(msgspec.Struct):
         if self.lines.of:
             self.lines.room(pid, box.messages)
 
+    def passed(self, number: int, holder: int, receiver: int, *, front: bool) -> None:
+        """A message goes over to another mailbox, behind what waits there, or in front of it."""
+        own, box = self.own(holder), self.own(receiver)
+        message = own.waiting.pop(number, None) or own.in_hand.pop(number)
+        box.waiting = {number: message, **box.waiting} if front else {**box.waiting, number: message}
+        self.left(holder, own)
+
     def deliver(self, pid: int, message: Message) -> None:
         """Put a message that others have as well behind what waits for `pid`."""
         self.own(pid).waiting[message.number] = message
@@ -162,7 +169,12 @@ def _dead(post: Post, seq: int, e: ev.MessageDead) -> None:
 def _begins_again(
     post: Post,
     seq: int,
-    e: ev.ProcessFailed | ev.ProcessCycled | ev.ProcessExeced | ev.ProcessUpgraded | ev.ProcessReverted,
+    e: ev.ProcessFailed
+    | ev.ProcessCycled
+    | ev.ProcessExeced
+    | ev.ProcessUpgraded
+    | ev.ProcessReverted
+    | ev.ProcessHandedOff,
 ) -> None:
     # Whoever runs next knows nothing of what was in hand.
     post.choosy.pop(e.pid, None)
@@ -175,14 +187,9 @@ def _begins_again(
 
 def _handed_off(post: Post, seq: int, e: ev.ProcessHandedOff) -> None:
     # The next agent is handed what is in hand as if nobody had tried it: nobody failed at it.
-    post.choosy.pop(e.pid, None)
-    post.lines.sender_ended(e.pid)
-    box = post.boxes.get(e.pid)
-    if box is not None:
-        for message in box.in_hand.values():
-            message.attempts -= 1
-        box.give_back()
-        box.awaiting = 0
+    for message in post.box(e.pid).in_hand.values():
+        message.attempts -= 1
+    _begins_again(post, seq, e)
 
 
 def _exited(post: Post, seq: int, e: ev.ProcessExited) -> None:

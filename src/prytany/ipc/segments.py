@@ -83,6 +83,10 @@ class Segments(msgspec.Struct):
         if found is not None:
             yield from sorted((name, one) for name, one in found.segments.items() if name.startswith(prefix))
 
+    def values(self) -> Iterator[bytes]:
+        """The digests of all values that there are."""
+        return (segment.value for scope in self.scopes.values() for segment in scope.segments.values())
+
     def waiter(self, pid: int, n: int) -> Waiter | None:
         """What an open call waits for."""
         return self.waiting.get(pid, {}).get(n)
@@ -97,7 +101,7 @@ class Segments(msgspec.Struct):
         before = scope.segments.get(e.name)
         scope.size_bytes += e.size_bytes - before.size_bytes if before else weight(e.name, e.size_bytes)
         scope.segments[e.name] = Segment(e.version, e.value, seq, e.size_bytes, e.pid, now_ns)
-        self._changed(e.scope, e.name)
+        self._changed(e.scope, e.name, e.version)
 
     def deleted(self, seq: int, now_ns: int, e: ev.SegmentDeleted) -> None:
         """Fold that it is gone."""
@@ -105,7 +109,7 @@ class Segments(msgspec.Struct):
         segment = scope.segments.pop(e.name)
         scope.size_bytes -= weight(e.name, segment.size_bytes)
         scope.removed = max(scope.removed, segment.version)
-        self._changed(e.scope, e.name)
+        self._changed(e.scope, e.name, 0)
 
     def awaited(self, seq: int, now_ns: int, e: ev.SegmentAwaited) -> None:
         """Fold who waits."""
@@ -130,9 +134,13 @@ class Segments(msgspec.Struct):
         """Fold that nobody is left who could name what is in a scope."""
         self.scopes.pop(scope, None)
 
-    def _changed(self, scope: str, name: str) -> None:
+    def _changed(self, scope: str, name: str, version: int) -> None:
         for key in self.watched.get(f"{scope}/{name}", ()):
-            self.due[key] = None
+            pid, _, n = key.partition(":")
+            if self.waiting[int(pid)][int(n)].after != version:
+                self.due[key] = None
+            else:  # it was there for a moment, and is gone again
+                self.due.pop(key, None)
 
     def _leave(self, waiter: Waiter) -> None:
         key, place = f"{waiter.pid}:{waiter.n}", f"{waiter.scope}/{waiter.name}"

@@ -12,7 +12,8 @@ nobody of the set goes on, and who hears of a deadlock sooner loses nothing by i
 
 A deadlock can only come about by a wait that begins, so it is looked for from there: along what that process waits for,
 and against it along those who wait for it, a step here and a step there, until one of the two ends, which means that
-there is none. So it costs the smaller of the two, whoever else waits.
+there is none. So it costs the smaller of the two, whoever else waits. Those who wait in one line are followed once, and
+not again from each of them.
 
 Source: the AND-OR graph of resource and communication waits, Chandy, Misra and Haas, TOCS 1983; the fixpoint is the
 reduction of Holt, Computing Surveys 1972.
@@ -21,7 +22,7 @@ reduction of Holt, Computing Surveys 1972.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 STEPS_MAX = 200_000
@@ -35,14 +36,27 @@ class Need(NamedTuple):
     """Processes, and how much each takes; those that are likeliest to keep it first."""
     room: int = 0
     """The most that they may take for it to go on."""
+    line: Hashable = None
+    """Where they wait behind each other, and the call behind all of them: which line that is."""
+    place: int = 0
+    """The call's in it: whoever has a higher one stands behind."""
+
+
+class Behind(NamedTuple):
+    """Some who wait for a process, and perhaps some who do not."""
+
+    of: Iterator[int]
+    line: Hashable = None
+    place: int = 0
+    """As of a need: they stand behind that place of the line."""
 
 
 Calls = Mapping[int, Sequence[Need]]
 """Open calls, to what each needs; it goes on when it needs nothing any more."""
 CallsOf = Callable[[int], Calls | None]
 """What a process waits for; None where it can go on by itself."""
-Behind = Callable[[int], Iterator[int]]
-"""Who waits for a process, and perhaps some who do not."""
+BehindOf = Callable[[int], Iterator[Behind]]
+"""Who waits for a process."""
 
 
 class Wait(NamedTuple):
@@ -66,13 +80,22 @@ class _Graph:
             self._known[pid] = self._calls_of(pid)
         return self._known[pid]
 
-    def ahead(self, pid: int) -> Iterator[int]:
-        """Whom it waits for."""
-        for needs in (self.calls(pid) or {}).values():
-            for need in needs:
-                for other, _ in need.of():
-                    self.steps += 1
-                    yield other
+    def ahead(self, start: int) -> Iterator[int]:
+        """Each process that is met from `start` on along what processes wait for, as often as it is."""
+        seen, left = {start}, deque([start])
+        lines: dict[Hashable, int] = {}
+        while left:
+            for needs in (self.calls(left.popleft()) or {}).values():
+                for need in needs:
+                    if need.line is not None and lines.get(need.line, -1) >= need.place:
+                        continue  # all of these were met, by way of somebody behind
+                    lines[need.line] = need.place
+                    for other, _ in need.of():
+                        self.steps += 1
+                        yield other
+                        if other not in seen:
+                            seen.add(other)
+                            left.append(other)
 
     def blocked(self, pid: int, among: set[int]) -> list[int] | None:
         """Those of a set who keep all calls of a process from going on; None where they do not."""
@@ -98,7 +121,7 @@ class _Graph:
         return None
 
 
-def find_deadlock(start: int, calls_of: CallsOf, behind: Behind) -> list[Wait] | None:
+def find_deadlock(start: int, calls_of: CallsOf, behind: BehindOf) -> list[Wait] | None:
     """A shortest circle of those who are deadlocked, since `start` began to wait; None where it is not.
 
     Args:
@@ -113,9 +136,9 @@ def find_deadlock(start: int, calls_of: CallsOf, behind: Behind) -> list[Wait] |
     return None if start not in members else _circle(graph, start, members)
 
 
-def _meets(graph: _Graph, start: int, behind: Behind) -> bool:
+def _meets(graph: _Graph, start: int, behind: BehindOf) -> bool:
     """Whether whom `start` waits for may wait for it in turn. Costs the smaller of the two directions."""
-    ways = deque((_walk(start, graph.ahead), _walk(start, behind)))
+    ways = deque((graph.ahead(start), _back_along(start, behind)))
     while graph.steps < STEPS_MAX:
         way = ways[0]
         ways.rotate()
@@ -128,20 +151,25 @@ def _meets(graph: _Graph, start: int, behind: Behind) -> bool:
     return False
 
 
-def _walk(start: int, edges: Behind) -> Iterator[int]:
-    """Each process that is met from `start` on, as often as it is."""
+def _back_along(start: int, behind: BehindOf) -> Iterator[int]:
+    """Each process that is met from `start` on along who waits for whom, as often as it is."""
     seen, left = {start}, deque([start])
+    lines: dict[Hashable, int] = {}
     while left:
-        for other in edges(left.popleft()):
-            yield other
-            if other not in seen:
-                seen.add(other)
-                left.append(other)
+        for some in behind(left.popleft()):
+            if some.line is not None and lines.get(some.line, some.place + 1) <= some.place:
+                continue
+            lines[some.line] = some.place
+            for other in some.of:
+                yield other
+                if other not in seen:
+                    seen.add(other)
+                    left.append(other)
 
 
 def _deadlocked(graph: _Graph, start: int) -> set[int]:
     """All whom `start` waits for, itself among them, less those who can go on, those who can then, and so on."""
-    members = {pid for pid in (start, *_walk(start, graph.ahead)) if graph.calls(pid)}
+    members = {pid for pid in (start, *graph.ahead(start)) if graph.calls(pid)}
     keeps: dict[int, list[int]] = {}
     left = deque(sorted(members))
     while left and graph.steps < STEPS_MAX:

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.errors import KernelPanic
+from prytany.abi.values import pack
 from prytany.kernel.effects import Effects
 from prytany.kernel.effects.tool import TOOL_RUN, ToolRun, abandoned_events, doubt_events
 from prytany.kernel.ledger import Ledger
-from prytany.kernel.wakes import Wakes
 from prytany.process.process import Process, State
 from prytany.process.table import Table
-from prytany.scheduling.turns import ToolCall, Turns, parse_key
+from prytany.scheduling.turns import HOLD, ToolCall, Turns, parse_key
 
 
 class Core(Protocol):
@@ -25,7 +25,6 @@ class Core(Protocol):
 
     ledger: Ledger
     effects: Effects
-    wakes: Wakes
     closing: bool
 
     @property
@@ -61,9 +60,19 @@ class Admission:
         try:
             while due and not (self._k.closing or self.held):
                 pid, n = parse_key(next(iter(due)))
-                self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
+                call = self._k.turns.get(pid, n)
+                if call is not None and call.effect == HOLD:
+                    self._hold(pid, n, call)
+                else:
+                    self._k.ledger.commit((ev.ToolStarted(pid, n),), {})
         except Exception as error:
             raise KernelPanic("calls whose turn has come could not be admitted") from error
+
+    def _hold(self, pid: int, n: int, call: ToolCall) -> None:
+        ledger, value = self._k.ledger, pack(n)
+        digest = ledger.digest(value)
+        closed = ev.CallClosed(pid, n, "", digest, ledger.table.require(pid).tail)
+        ledger.commit((ev.ToolHeld(pid, n, call.tool, call.wanted), closed), {digest: value})
 
     def start(self, pid: int, n: int) -> None:
         """The effect begins, if its start is durable and it is still open."""
@@ -100,4 +109,3 @@ class Admission:
                     self._k.ledger.commit(doubt_events(pid, n), {})
         self._k.effects.paced.come_back()
         self.fill()
-        self._k.wakes.fill()

@@ -45,6 +45,13 @@ class Deadlocks:
         self._soon: deque[tuple[int, int]] = deque()
         """Inline processes, each behind the turn at which it is looked at."""
         self._turn = 0
+        self.inline = set[int]()
+        """Inline processes that waited for others when they were looked at last: an answer may be all that they do."""
+
+    def opened(self, pid: int, call: str) -> None:
+        """A call of a process is open."""
+        if call in NEEDS:
+            self.look(pid)
 
     def look(self, pid: int) -> None:
         """A process may have come to wait: break the deadlocks that this makes, if any."""
@@ -52,12 +59,12 @@ class Deadlocks:
         if live is None or live.in_steps:
             self._break(pid)
         else:
+            self.inline.add(pid)
             self._look_soon(pid)
 
     def told(self, pid: int) -> None:
         """A call of it has ended, and others are open: an inline program may do nothing of that, and never say so."""
-        live = self._k.workers.live.get(pid)
-        if live is not None and not live.in_steps:
+        if pid in self.inline:
             self._look_soon(pid)
 
     def come_back(self) -> None:
@@ -83,6 +90,7 @@ class Deadlocks:
         while not self._k.closing:
             process = self._k.ledger.table.get(pid)
             if process is None or not process.open:
+                self.inline.discard(pid)
                 return
             circle = find_deadlock(pid, self._calls_of, partial(behind, self._k.ledger.state))
             if circle is None:
@@ -109,7 +117,7 @@ class Deadlocks:
             return False
         live = self._k.workers.live.get(process.pid)
         if live is None:
-            return process.tail == process.idle_seq != 0
+            return process.tail in (process.idle_seq, self._k.workers.away.get(process.pid, 0)) and process.tail > 0
         return live.quiet(process)
 
     def _refuse(self, circle: list[Wait]) -> None:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.budgets import NONE, RUN_DEFAULT, Budget, over
-from prytany.abi.errors import Eagain, Einval, Enoent
+from prytany.abi.budgets import RUN_DEFAULT, Budget, over
+from prytany.abi.errors import Eagain, Enoent
 from prytany.abi.names import check_tags
 from prytany.abi.qos import Qos
 from prytany.abi.values import pack
+from prytany.kernel.fleet_agents import agent_of, check_price
 from prytany.kernel.handlers.process import check_pledge
 from prytany.kernel.handlers.share import granted, run_granted
 from prytany.kernel.letting_go import let_go
@@ -57,6 +58,9 @@ class Agent(NamedTuple):
     """The agents that it may become."""
     talks: str = ""
     """The function of its program that keeps a conversation; "" for the program itself."""
+    restart: str = ""
+    shutdown_ms: int = -1
+    progress_ms: int = 0
 
 
 class ChannelForm(NamedTuple):
@@ -198,6 +202,7 @@ class FleetOperator:
             restarts=agent.restarts, python=agent.python, about=agent.about, tags=check_tags(agent.tags),
             qos=agent.qos, weight=agent.weight, budget=agent.budget, budget_tree=agent.budget_tree,
             bytes_per_second=agent.bytes_per_second, handoff=sorted(agent.handoff), talks=agent.talks,
+            restart=agent.restart, shutdown_ms=agent.shutdown_ms, progress_ms=agent.progress_ms,
         )  # fmt: skip
 
     def withdraw(self, number: int, *, uid: int) -> None:
@@ -257,34 +262,9 @@ class FleetOperator:
             ev.ToolsNarrowed(pid, agent.tools),
             *run_granted(pid, over(fleet.budget or RUN_DEFAULT, budget), -1 - uid),
             *granted(pid, 0, None, agent),
+            *((ev.ChildSupervised(pid, 0, "", 0, agent.progress_ms),) if agent.progress_ms else ()),
             ev.ProcessReady(pid, 1),
             *let_go(k.table, k.now_ns(), keep_ms=k.quotas.ended_run_ms),
         )
         k.ledger.commit(events, {k.digest(argument): argument}, tuple(shared))
         return pid
-
-
-def check_price(k: Core, name: str, budgets: Iterable[Budget | None]) -> None:
-    """Raise Einval where money is to bound what asks a model that nobody knows the price of.
-
-    Args:
-        k: the kernel.
-        name: its name of the model.
-        budgets: of what asks it.
-    """
-    model = k.endpoint(name)
-    if model is None or model.features.prices is not None:
-        return
-    if any(b is not None and max(b.total.usd_micros, b.minute.usd_micros) > NONE for b in budgets):
-        unpriced = Einval(f"a budget in money bounds nothing: nobody knows what the model {model.name!r} costs")
-        unpriced.add_note("name a model with `prices` in the fleet file, or bound `tokens` instead of `usd`")
-        raise unpriced
-
-
-def agent_of(fleet: Fleet, name: str) -> ev.AgentDeclared:
-    """The agent of a fleet; raises Enoent."""
-    agent = fleet.agents.get(name)
-    if agent is None:
-        there = ", ".join(sorted(fleet.agents)) or "none"
-        raise Enoent(f"there is no agent {name[:100]!r} in the fleet {fleet.name!r}; there are {there}")
-    return agent

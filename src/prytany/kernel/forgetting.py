@@ -5,7 +5,8 @@ never a loss that nobody explains; the command can be given again, and finishes.
 is, a batch at a time, so that no byte is given back twice.
 
 What living processes name as well is kept, since they need it to come back, and so is what an ended one left that its
-parent has not taken yet, and the text of a program, which is the operator's, whoever says the same. What the process
+parent has not taken yet, what a shared segment holds, and the text of a program, which is the operator's, whoever says
+the same. What the process
 handed to others (its result, in the answer that its parent got) is theirs; a message goes with its sender and its
 receiver, whichever is forgotten first, once its receiver has ended.
 
@@ -132,13 +133,15 @@ async def entries(reader: Reader, first: int, last: int) -> AsyncIterator[tuple[
 
 
 def _awaited(state: ShardState) -> set[bytes]:
-    """What was published and is still to reach somebody: it lies in a log or a mailbox, and goes when it has left."""
+    """What was published and is still to reach somebody: it lies in a log or a mailbox, and goes when it has left; and
+    what shared segments hold."""
     scopes = state.topics.scopes.values()
     logged = {one.body for scope in scopes for one in scope.log.values()}
     last = {topic.last.body for scope in scopes for topic in scope.topics.values()}
     boxes = state.post.boxes.values() if scopes or state.triggers.triggers else ()
     came = {one.body for trigger in state.triggers.triggers.values() for one in trigger.queue}
-    return came | logged | last | {m.body for box in boxes for m in (*box.waiting.values(), *box.in_hand.values())}
+    logged |= came | set(state.segments.values())
+    return logged | last | {m.body for box in boxes for m in (*box.waiting.values(), *box.in_hand.values())}
 
 
 async def _find(
@@ -166,7 +169,7 @@ async def _find(
             names = {digest for _, digest in names_of(event)} & own.keys()
             if not names:
                 continue
-            if isinstance(event, ev.TopicPublished | ev.TriggerMessaged):
+            if isinstance(event, ev.TopicPublished | ev.TriggerMessaged | ev.SegmentWritten):
                 wanted |= names & awaited
                 names -= awaited
             owners, mine = owners_of(event), names.intersection(own_names(event))

@@ -45,7 +45,9 @@ class LettingIn:
         self.fill()
 
     def ready(self, process: Process) -> None:
-        """It wants to begin."""
+        """It wants to begin; a group is begun with its children (`kernel.trees`)."""
+        if process.kind == GROUP:
+            return
         self._k.places.ask(process.pid, process.qos, begins=True)
 
     def started(self, pid: int) -> None:

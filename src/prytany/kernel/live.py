@@ -15,8 +15,8 @@ class Live:
     """One worker's state. `cursor` is there until the worker has reached the frontier of its record."""
 
     __slots__ = (
-        "_base", "_taken", "_unasked", "accounts", "cursor", "cut", "delivered", "epoch", "frame_end", "last_n",
-        "last_ns", "leaving", "outdated", "pid", "run", "sent", "upto", "worker",
+        "_base", "_taken", "_unasked", "accounts", "agent", "cursor", "cut", "delivered", "epoch", "frame_end",
+        "last_n", "last_ns", "leaving", "outdated", "pid", "run", "sent", "upto", "worker",
     )  # fmt: skip
 
     def __init__(self, process: Process, cursor: Cursor) -> None:
@@ -44,6 +44,8 @@ class Live:
         """Its end is the kernel's doing: it says nothing about the program."""
         self.accounts: Sequence[str] = ()
         """The budgets that what it takes of the processor is charged to."""
+        self.agent = ""
+        """Of its fleet, that its process was when it began."""
         self.outdated = False
         """It does not weigh what the class of its process says, and cannot be made to."""
         self._taken: asyncio.Future[None] | None = None

@@ -104,7 +104,7 @@ class Operator:
         if signal not in list(Signal):
             raise Einval(f"there is no signal {signal}")
         decided = None
-        if judged and signal == Signal.KILL and process.state is State.RUNNING:
+        if judged and signal == Signal.KILL:
             decided = supervised_end(self._k, process, End(128 + signal, signal, reason, failed=True))
         events, contents = decided or signal_events(self._k, process, signal, -1 - uid, reason)
         commanded = ev.OperatorCommanded(uid, f"signal {signal}", pid)

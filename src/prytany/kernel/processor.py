@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.budgets import process_account
 from prytany.kernel.accounts import accounts_of
 from prytany.kernel.exceeding import exceeded
 from prytany.kernel.ledger import Ledger
@@ -25,6 +26,7 @@ from prytany.ports.clock import Clock
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 from prytany.scheduling.spending import processor_breach
+from prytany.supervision.fleets import NO_MEMBER
 
 LOOK_NS = 500_000_000
 STEP_US = 1_000_000
@@ -68,7 +70,8 @@ class Processor:
     def begun(self, process: Process) -> None:
         """Its worker is where it stands: from here on it takes time, which may end up when it is known no more."""
         if (live := self._k.workers.live.get(process.pid)) is not None:
-            live.accounts = accounts_of(self._k.ledger.state, process)
+            state = self._k.ledger.state
+            live.accounts, live.agent = accounts_of(state, process), state.fleets.members.get(live.pid, NO_MEMBER).agent
 
     def look(self) -> None:
         """Read the clocks of whoever works, record what is due, and stop who took more than it may."""
@@ -103,7 +106,11 @@ class Processor:
         if taken_us:
             process = self._k.table.get(live.pid)
             accounts = live.accounts if process is None else accounts_of(self._k.ledger.state, process)
-            self._k.ledger.commit((ev.ProcessAccounted(live.pid, live.run, taken_us, list(accounts)),), {})
+            member = self._k.ledger.state.fleets.members.get(live.pid, NO_MEMBER)
+            was = live.agent if process is not None and member.agent != live.agent else ""
+            if was:  # it was handed over since: what bounds the other agent is none of this one's
+                accounts = [name for name in accounts if name != process_account(live.pid)]
+            self._k.ledger.commit((ev.ProcessAccounted(live.pid, live.run, taken_us, list(accounts), was),), {})
 
 
 def _step_us(process: Process) -> int:

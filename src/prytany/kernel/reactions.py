@@ -22,7 +22,6 @@ from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
 from prytany.kernel.simple_reactions import SIMPLE
 from prytany.kernel.simple_reactions import Core as Simple
-from prytany.kernel.waiting.needs import NEEDS
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
@@ -130,6 +129,8 @@ class Reactions:
 
     def on_done(self, entry: Durable, e: ev.CallDone) -> None:
         """An answer leaves."""
+        if self.deadlocks.inline:
+            self.deadlocks.told(e.pid)
         self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
 
     def on_opened(self, entry: Durable, e: ev.CallOpened) -> None:
@@ -143,8 +144,7 @@ class Reactions:
             self._k.effects.start(process, e.n, e.call, entry.work)
         if e.pid not in self._k.workers.live and not process.idle:
             self.come_back(e.pid)  # stopped and continued meanwhile: before this was durable, it could not come
-        if e.call in NEEDS:
-            self.deadlocks.look(e.pid)
+        self.deadlocks.opened(e.pid, e.call)
 
     def on_closed(self, entry: Durable, e: ev.CallClosed) -> None:
         """An effect ends, and its answer leaves."""
@@ -155,8 +155,7 @@ class Reactions:
         if process is not None and process.alive:
             self._place(process)
             self._deliver(e.pid, Item(e.n, entry.time_ns, e.errno, entry.contents.get(e.result, NIL)), entry.seq)
-            if process.open:
-                self.deadlocks.told(e.pid)
+            self.deadlocks.told(e.pid)
         self._k.admission.fill()
 
     def on_tool_started(self, entry: Durable, e: ev.ToolStarted) -> None:

@@ -7,11 +7,15 @@ from typing import Protocol
 
 from prytany.abi import events as ev
 from prytany.abi.supervision import HELD_NS
+from prytany.kernel.pools import Core as WithFleets
+from prytany.kernel.pools import PoolTimes
+from prytany.kernel.progress import Core as WithWorkers
+from prytany.kernel.progress import Progress
 from prytany.kernel.trees import Core, TreeTimes
 from prytany.ports.clock import Clock
 
 
-class Owner(Core, Protocol):
+class Owner(WithFleets, Core, WithWorkers, Protocol):
     """The kernel, as restarts see it."""
 
     def note(self, events: tuple[ev.Event, ...]) -> None:
@@ -28,12 +32,16 @@ class Restarts:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._closing = False
         self.times = TreeTimes(owner, clock, owner.lost)
+        self.progress = Progress(owner, clock, owner.lost)
+        self.pools = PoolTimes(owner, clock, owner.lost)
 
     def begin(self) -> None:
         """A kernel goes on: who was to begin again still is, and who was being ended still is."""
         for pid in self._owner.table.restarting:
             self.schedule(pid)
         self.times.begin()
+        self.progress.begin()
+        self.pools.begin()
 
     def schedule(self, pid: int) -> None:
         """Let `pid` begin again at the time that the table says; one that is held does when its supervisor says so."""
@@ -58,6 +66,8 @@ class Restarts:
     async def close(self) -> None:
         """Stop; the next kernel goes on."""
         await self.times.close()
+        await self.progress.close()
+        await self.pools.close()
         self._closing = True
         tasks = list(self._tasks.values())
         for task in tasks:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from prytany.abi import events as ev
+from prytany.abi.ids import Pid, format_pid
+from prytany.kernel.admission import Admission
 from prytany.kernel.effects import Effects
 from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.ledger import Durable
@@ -17,11 +19,15 @@ from prytany.kernel.restarts import Restarts
 from prytany.kernel.triggers import Triggers
 from prytany.kernel.workers import Workers
 
+CIRCLE_SHOWN = 20
+"""Of a deadlock's processes, in a log."""
+
 
 class Core(Protocol):
     """The kernel, as these reactions see it."""
 
     effects: Effects
+    admission: Admission
     model_sparing: ModelSparing
     model_turns: ModelTurns
     exceeding: Exceeding
@@ -37,6 +43,12 @@ def due_at(k: Core, entry: Durable, e: ev.TreeEnding | ev.ChildTold) -> None:
     k.restarts.times.look(e.supervisor if isinstance(e, ev.TreeEnding) else e.pid)
 
 
+def supervised(k: Core, entry: Durable, e: ev.ChildSupervised) -> None:
+    """It may have to do something within a time."""
+    k.restarts.progress.look(e.pid)
+    k.restarts.pools.look(e.supervisor)
+
+
 def postponed(k: Core, entry: Durable, e: ev.ProcessPostponed) -> None:
     """It begins at another time."""
     k.restarts.schedule(e.pid)
@@ -48,6 +60,19 @@ def warned(k: Core, entry: Durable, e: ev.ProcessWarned) -> None:
     live = k.workers.live.get(e.pid)
     if live is not None and live.worker is not None:
         live.worker.log(f"prytany: {e.what} stands at {e.value}, and is bounded\n")
+
+
+def deadlocked(k: Core, entry: Durable, e: ev.DeadlockFound) -> None:
+    """The log of whoever was chosen says so."""
+    live = k.workers.live.get(e.pid)
+    if live is not None and live.worker is not None:
+        circle = ", ".join(format_pid(Pid(pid)) for pid in e.pids[:CIRCLE_SHOWN])
+        live.worker.log(f"prytany: a deadlock of processes {circle}: call {e.n} ends with EDEADLK\n")
+
+
+def let_go(k: Core, entry: Durable, e: ev.ToolLetGo) -> None:
+    """Whoever is next has what a process held."""
+    k.admission.fill()
 
 
 def spawned(k: Core, entry: Durable, e: ev.ProcessSpawned) -> None:
@@ -102,6 +127,8 @@ NOTICED = (
 )  # fmt: skip
 SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.ProcessWarned: warned,
+    ev.DeadlockFound: deadlocked,
+    ev.ToolLetGo: let_go,
     ev.ProcessSpawned: spawned,
     ev.MessageDone: activation_done,
     ev.ProcessReaped: reaped,
@@ -113,6 +140,7 @@ SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.BudgetAdded: bounded,
     **dict.fromkeys(TRIGGERED, triggered),
     ev.TreeEnding: due_at,
+    ev.ChildSupervised: supervised,
     ev.ChildTold: due_at,
     ev.ProcessPostponed: postponed,
     **dict.fromkeys(NOTICED, noticed),

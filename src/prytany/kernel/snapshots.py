@@ -17,7 +17,8 @@ from prytany.abi import limits
 from prytany.abi.errors import KernelError
 from prytany.journal.snapshot import snapshot_of
 from prytany.journal.writer import Journal
-from prytany.kernel.state import Folded, ShardState, version
+from prytany.kernel.folding import Folded, version
+from prytany.kernel.state import ShardState
 
 _log = logging.getLogger("prytany.snapshots")
 _NEVER = 1 << 62

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from prytany.abi.values import pack
+from prytany.kernel.ledger import Ledger
 from prytany.process.process import Process
 
 SOURCES_KEPT = 16
@@ -16,6 +17,8 @@ ARGUMENT_BYTES_KEPT = 4_096
 
 class Owner(Protocol):
     """The kernel, as its start items see it."""
+
+    ledger: Ledger
 
     def content(self, digest: bytes, seq: int = 0) -> bytes:
         """Stored content, by its digest; `seq` is the entry that names it, where it may lie in its row."""
@@ -68,8 +71,14 @@ class StartItems:
                 "state": self._kernel.content(process.snapshot, process.snapshot_seq) if process.snapshot else None,
                 "migrating": bool(process.previous),
                 **handed,
+                **self._born(process.pid),
             }
         )
+
+    def _born(self, pid: int) -> dict[str, Any]:
+        """Which of its standard input and output were pipes when it came; what was joined since, it was not told of."""
+        ends = self._kernel.ledger.state.pipes.born.get(pid)
+        return {} if ends is None else {"ends": [bool(ends.stdin), bool(ends.stdout)]}
 
     def _given(self, process: Process) -> tuple[Any, Any, dict[str, Any]]:
         """Its arguments; and what it was handed over with, where that gave it others."""

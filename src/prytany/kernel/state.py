@@ -1,25 +1,19 @@
 """The state of a shard: what the pure rooms fold out of its journal, together.
 
-Rooms do not know each other; here each event reaches the rooms that fold it. The fold begins at the newest snapshot
-that can be believed, and otherwise at the first entry, or at the base where older ones were archived; all give the same
-state, to the byte of its encoding.
+Rooms do not know each other; here each event reaches the rooms that fold it. Who reads the journal is `folding`.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from functools import cache, partial
+from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from prytany.abi import events as ev
 from prytany.abi.budgets import process_account, run_account, tree_account
-from prytany.abi.errors import Eio
-from prytany.abi.wire import UNREADABLE
 from prytany.ipc.awaited import FOLDS as AWAITED
 from prytany.ipc.awaited import Awaited
 from prytany.ipc.locks import FOLDS as LOCKS
@@ -27,20 +21,17 @@ from prytany.ipc.locks import Locks
 from prytany.ipc.mailbox import FOLDS as POST
 from prytany.ipc.mailbox import Post
 from prytany.ipc.names import Names
+from prytany.ipc.pipes import FOLDS as PIPES
+from prytany.ipc.pipes import Pipes
+from prytany.ipc.pools import Pools
 from prytany.ipc.segments import FOLDS as SEGMENTS
 from prytany.ipc.segments import Segments
 from prytany.ipc.topics import Topics
-from prytany.journal.anchor import Head
-from prytany.journal.base import check_base
-from prytany.journal.snapshot import newest_usable
-from prytany.journal.writer import START
-from prytany.kernel.base_form import read_state
-from prytany.kernel.fold_version import fold_version
+from prytany.kernel.pool_folds import FOLDS as POOLS
 from prytany.kernel.topic_folds import FOLDS as TOPICS
 from prytany.kernel.trigger_folds import FOLDS as TRIGGERS
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
-from prytany.ports.store import Reader, Row
 from prytany.process.fold import apply as fold_process
 from prytany.process.table import Table
 from prytany.scheduling.asked import Asked
@@ -49,6 +40,8 @@ from prytany.scheduling.turns import Turns
 from prytany.security.grants import Grants
 from prytany.supervision.fleets import FOLDS as FLEETS
 from prytany.supervision.fleets import NO_MEMBER, Fleets
+from prytany.supervision.links import FOLDS as LINKS
+from prytany.supervision.links import Links
 from prytany.supervision.noticing import FOLDS as NOTICES
 from prytany.supervision.noticing import Fold, Noticed
 from prytany.supervision.sessions import FOLDS as SESSIONS
@@ -87,6 +80,9 @@ class ShardState(msgspec.Struct):
     trees: Trees = msgspec.field(default_factory=Trees)
     topics: Topics = msgspec.field(default_factory=Topics)
     triggers: Triggers = msgspec.field(default_factory=Triggers)
+    pipes: Pipes = msgspec.field(default_factory=Pipes)
+    links: Links = msgspec.field(default_factory=Links)
+    pools: Pools = msgspec.field(default_factory=Pools)
 
     def __post_init__(self) -> None:
         """Names follow from who is there: a state of before there were any is read for them."""
@@ -129,6 +125,10 @@ def _into_contexts(into: Callable[[Contexts, int, Any], None], state: ShardState
 
 def _into_post(into: Callable[[Post, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
     into(state.post, seq, event)
+
+
+def _into_pipes(into: Callable[[Pipes, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.pipes, seq, event)
 
 
 def _into_fleets(into: Callable[[Fleets, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
@@ -178,6 +178,10 @@ def _into_trees(into: Callable[[Trees, int, int, Any], None], state: ShardState,
     into(state.trees, seq, state.table.time_ns, event)
 
 
+def _into_links(into: Callable[[Links, int, Any], None], state: ShardState, seq: int, event: Any) -> None:
+    into(state.links, seq, event)
+
+
 def _reserved(state: ShardState, seq: int, e: ev.ModelReserved) -> None:
     if e.accounts:
         amount = Amount(e.prompt_tokens + e.completion_tokens, e.cost_usd_micros, 1)
@@ -199,6 +203,8 @@ def _closed(state: ShardState, seq: int, e: ev.CallClosed) -> None:
         state.turns.closed(seq, e)
     if state.budgets.held:
         state.budgets.released(e.pid, e.n)
+    if state.pipes.waits:
+        state.pipes.closed(e.pid, e.n)
     if state.post.choosy or state.post.lines.of:
         state.post.closed(e.pid, e.n)
 
@@ -227,7 +233,7 @@ def _handed_off(state: ShardState, seq: int, e: ev.ProcessHandedOff) -> None:
     """It is called as the agent that it is now, and by a name of its own, if it was given one."""
     run, fleet = state.table.require(e.pid).run, state.fleets.members.get(e.pid, NO_MEMBER).fleet
     scopes = (f"run:{run}", f"fleet:{fleet}")
-    state.names.called(e.pid, scopes, (e.agent,))
+    state.names.called(e.pid, scopes, (e.name, e.agent))
     state.names.no_more(e.pid, scopes, e.by)
     if state.budgets.accounts or state.budgets.laid_by:
         state.budgets.swapped(process_account(e.pid), e.by, e.agent)
@@ -253,6 +259,9 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
         (ev.ProcessReaped, lambda state, seq, e: state.grants.reaped(seq, e)),
         (ev.ToolCalled, lambda state, seq, e: state.turns.called(seq, e)),
         (ev.ToolStarted, lambda state, seq, e: state.turns.started(seq, e)),
+        (ev.ToolHoldAsked, lambda state, seq, e: state.turns.hold_asked(seq, e)),
+        (ev.ToolHeld, lambda state, seq, e: state.turns.held(seq, e)),
+        (ev.ToolLetGo, lambda state, seq, e: state.turns.let_go(seq, e)),
         (ev.CallPaced, lambda state, seq, e: state.turns.paced(seq, e)),
         (ev.CallDoubted, lambda state, seq, e: state.turns.doubted(seq, e)),
         (ev.CallSettled, lambda state, seq, e: state.turns.settled(seq, e)),
@@ -275,6 +284,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds.append((ev.ProcessHandedOff, _handed_off))
     folds += [(kind, partial(_into_contexts, into)) for kind, into in CONTEXTS.items()]
     folds += [(kind, partial(_into_post, into)) for kind, into in POST.items()]
+    folds += [(kind, partial(_into_pipes, into)) for kind, into in PIPES.items()]
     folds += [(kind, partial(_into_fleets, into)) for kind, into in FLEETS.items()]
     folds += [(kind, partial(_into_notices, into)) for kind, into in NOTICES.items()]
     folds += [(kind, partial(_into_sessions, into)) for kind, into in SESSIONS.items()]
@@ -283,105 +293,10 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, partial(_into_awaited, into)) for kind, into in AWAITED.items()]
     folds.append((ev.ProcessReaped, _run_left))
     folds += [(kind, _fleet_left) for kind in (ev.ProcessReaped, ev.FleetWithdrawn, *LET_GO)]
+    folds += [(kind, partial(_into_links, into)) for kind, into in LINKS.items()]
     folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
-    folds += [*TOPICS, *TRIGGERS]
+    folds += [*TOPICS, *TRIGGERS, *POOLS]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 
 _ROOMS = _rooms()
-
-
-class Folded(NamedTuple):
-    """A state, the head it stands at, and the snapshot or base that it began at: its entry (0: none was) and size."""
-
-    state: ShardState
-    head: Head
-    snapshot_seq: int = 0
-    snapshot_bytes: int = 0
-
-
-@cache
-def version() -> str:
-    """Of this fold. The abi is part of it as a whole: it holds the events and how they are read."""
-    return fold_version(ShardState, "prytany.abi")
-
-
-def fold(reader: Reader) -> tuple[ShardState, Head]:
-    """The state at the reader's head. Raises Eio when an entry cannot be read by this version."""
-    return fold_from_snapshot(reader)[:2]
-
-
-def fold_from_start(reader: Reader, last: int | None = None) -> Folded:
-    """The state at the reader's head, or at entry `last`, whatever snapshots say. Raises Eio as `fold`."""
-    with _no_collection():
-        begun = _beginning(reader)
-        folded = _fold_rows(begun, reader.rows(begun.head.seq + 1, last))
-        return _anchored(folded, reader) if last is None else folded
-
-
-def fold_from_snapshot(reader: Reader) -> Folded:
-    """The state at the reader's head, by the shortest way. Raises Eio as `fold`."""
-    with _no_collection():
-        begun = _begun(reader)
-        return _anchored(_fold_rows(begun, reader.rows(begun.head.seq + 1)), reader)
-
-
-def _begun(reader: Reader) -> Folded:
-    """Where the fold can begin. A snapshot that cannot be used is none: it is a cache."""
-    snapshot = newest_usable(reader, version())
-    if snapshot is not None:
-        try:
-            state = msgspec.msgpack.decode(snapshot.state, type=ShardState)
-        except UNREADABLE:
-            pass
-        else:
-            return Folded(state, Head(snapshot.seq, snapshot.hash), snapshot.seq, len(snapshot.state))
-    return _beginning(reader)
-
-
-def _beginning(reader: Reader) -> Folded:
-    """What the journal begins with. Raises Eio where that is a base that cannot be read."""
-    base = reader.base()
-    if base is None:
-        return Folded(ShardState(), START)
-    check_base(base)
-    return Folded(read_state(base, ShardState), Head(base.seq, base.hash), base.seq, len(base.state))
-
-
-def _anchored(folded: Folded, reader: Reader) -> Folded:
-    """That the chain names the base which the fold began at, if it did."""
-    base = reader.base()
-    if base is not None and base.digest not in folded.state.table.bases.get(base.last, ()):
-        raise Eio(f"no entry of the journal names its base, the state at entry {base.seq}")
-    return folded
-
-
-def _fold_rows(folded: Folded, rows: Iterator[Row]) -> Folded:
-    state, head = folded.state, folded.head
-    for row in rows:
-        try:
-            entry = ev.decode_entry(row.record)
-        except UNREADABLE as error:
-            raise Eio(f"entry {row.seq} of the journal cannot be read by this version: {error}") from None
-        try:
-            for event in entry.events:
-                state.apply(row.seq, entry.time_ns, event)
-        except Exception as error:  # folds trust what handlers decided; a journal from elsewhere can say anything
-            raise Eio(f"entry {row.seq} of the journal cannot follow what is before it: {error}") from error
-        state.charge(entry.payer, len(row.record) + entry.content_bytes)
-        head = Head(row.seq, row.hash)
-    return folded._replace(head=head)
-
-
-@contextmanager
-def _no_collection() -> Generator[None]:
-    """A fold makes many objects and no garbage that refers to itself: collections in between look at all of them again
-    and again, and would make its cost grow faster than the journal.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

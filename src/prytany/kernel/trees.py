@@ -19,6 +19,7 @@ from prytany.kernel.alarm import Alarm
 from prytany.kernel.groups import begin_events
 from prytany.kernel.handlers.incarnation import judged
 from prytany.kernel.handlers.judging import Decided, End, cut, keeps_children, ready_again
+from prytany.kernel.handlers.link import say
 from prytany.kernel.handlers.process import exit_events
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
@@ -44,8 +45,12 @@ class Core(Context, Protocol):
 
 
 def fill(k: Core) -> bool:
-    """Take the next step of a supervisor that is due; False where none is."""
-    trees = k.state.trees
+    """Say what is due of an end, or take the next step of a supervisor that is due; False where nothing is."""
+    trees, links = k.state.trees, k.state.links
+    if links.due:
+        number, said = next(iter(links.due.items()))
+        _commit(k, say(k, number, said))
+        return True
     if not trees.due:
         return False
     _commit(k, _step(k, trees.supervisors[next(iter(trees.due))]))
@@ -141,7 +146,7 @@ def _itself(k: Context, found: Supervisor, p: Process, outer: Supervisor | None)
     if found.after == After.HOLD:
         return (*_release(k, found),), ()
     if p.kind == GROUP or p.state is not State.RUNNING:
-        return exit_events(k, p, 128 + signal, signal, f"ended by {Signal(signal).name}", b"")
+        return exit_events(k, p, 128 + signal, signal, f"ended by SIG{Signal(signal).name}", b"")
     return (ev.ProcessSignalled(p.pid, signal, -1, p.tail),), ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
+from typing import Any
 
 from prytany.abi import control, limits
 from prytany.kernel.accounts import accounts_of
@@ -54,8 +55,22 @@ def _row(shard: ShardState, p: Process, now_ns: int) -> control.ProcessRow:
         usage=usage_row(usage), below=below_row(p),
         fleet=shard.fleets.fleets[member.fleet].name if member else "", agent=member.agent if member else "",
         tags=p.tags, session=p.run if p.run in shard.sessions.sessions else 0, qos=qos_name(p.qos), weight=p.weight,
-        deadline_ns=p.deadline_ns, queued_us=_queued_us(p, now_ns),
+        deadline_ns=p.deadline_ns, queued_us=_queued_us(p, now_ns), **_supervision(shard, p.pid),
     )  # fmt: skip
+
+
+def _supervision(shard: ShardState, pid: int) -> dict[str, Any]:
+    child, own = shard.trees.children.get(pid), shard.trees.supervisors.get(pid)
+    said: dict[str, Any] = {"restart": child.restart} if child is not None else {}
+    if own is not None:
+        said |= {
+            "strategy": own.strategy, "intensity": own.intensity, "period_ms": own.period_ms,
+            "tree_restarts": own.restarts,
+        }  # fmt: skip
+    pool = shard.pools.pools.get(pid)
+    if pool is not None:
+        said["pool"] = [pool.least, pool.most]
+    return said
 
 
 def _queued_us(p: Process, now_ns: int) -> int:

@@ -16,6 +16,8 @@ from prytany.kernel import trees
 from prytany.kernel.filling import fill_mailbox
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
+from prytany.kernel.pipe_fills import fill_pipe
+from prytany.kernel.pools import fill_pools
 from prytany.kernel.topic_fills import fill_topics
 from prytany.kernel.trigger_fills import Starter, fill_triggers
 from prytany.kernel.waking import answer_segment, grant_lock
@@ -45,7 +47,9 @@ class Core(Context, Protocol):
 Fill = Callable[[Core], bool]
 """Commits one entry for somebody who is due in a room; False where nobody is. Costs nothing then."""
 
-FILLS: tuple[Fill, ...] = (fill_mailbox, grant_lock, answer_segment, trees.fill, fill_topics, fill_triggers)
+FILLS: tuple[Fill, ...] = (
+    fill_mailbox, grant_lock, answer_segment, trees.fill, fill_pools, fill_topics, fill_pipe, fill_triggers,
+)  # fmt: skip
 AT_ONCE = 16
 """Entries, before others have a turn: each may see to a hundred who wait."""
 

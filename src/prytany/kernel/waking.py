@@ -1,7 +1,8 @@
-"""What lets go on who waited for a lock or for a segment's change: one entry each. See `wakes`."""
+"""What lets go on who waited for a lock or for a segment's change: some in one entry. See `wakes`."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Protocol
 
 from prytany.abi import events as ev
@@ -11,6 +12,9 @@ from prytany.kernel.handlers.segment import held
 from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
 
+AT_ONCE = 256
+"""Calls that end in one entry."""
+
 
 class Core(Context, Protocol):
     """The kernel, as these see it."""
@@ -19,32 +23,42 @@ class Core(Context, Protocol):
 
 
 def grant_lock(k: Core) -> bool:
-    """Whoever came first of those that can have what they asked for has it."""
+    """Those who came first of who can have what they asked for have it."""
     locks = k.state.locks
     if not locks.due:
         return False
-    claim = locks.claims[next(iter(locks.due))]
-    fence, process = locks.fences + 1, k.table.require(claim.pid)
-    value = pack(fence)
-    digest = k.digest(value)
-    granted = ev.LockGranted(claim.pid, claim.n, fence)
-    k.ledger.commit((granted, ev.CallClosed(claim.pid, claim.n, "", digest, process.tail)), {digest: value})
+    events: list[ev.Event] = []
+    contents: dict[bytes, bytes] = {}
+    for fence, ticket in enumerate(islice(locks.due, AT_ONCE), locks.fences + 1):
+        claim = locks.claims[ticket]
+        value = pack(fence)
+        contents[digest := k.digest(value)] = value
+        tail = k.table.require(claim.pid).tail
+        events += [ev.LockGranted(claim.pid, claim.n, fence), ev.CallClosed(claim.pid, claim.n, "", digest, tail)]
+    k.ledger.commit(events, contents)
     return True
 
 
 def answer_segment(k: Core) -> bool:
-    """Whoever waits for another version than the one that was there is answered with the one that is."""
+    """Those who wait for another version of one segment are answered with the one that is there."""
     segments = k.state.segments
     if not segments.due:
         return False
-    pid, _, n = next(iter(segments.due)).partition(":")
-    waiter = segments.waiting[int(pid)][int(n)]
-    errno = ""
+    due = [
+        segments.waiting[int(pid)][int(n)]
+        for pid, _, n in (key.partition(":") for key in islice(segments.due, AT_ONCE))
+    ]
+    first, errno = due[0], ""
+    segment = segments.get(first.scope, first.name)
     try:
-        value = held(k, segments.get(waiter.scope, waiter.name))
+        value = held(k, segment)
     except KernelError as error:
         errno, value = error.errno, pack_error(error.message, error.detail)
     digest = k.digest(value)
-    tail = k.table.require(waiter.pid).tail
-    k.ledger.commit((ev.CallClosed(waiter.pid, waiter.n, errno, digest, tail),), {digest: value})
+    events = [
+        ev.CallClosed(one.pid, one.n, errno, digest, k.table.require(one.pid).tail)
+        for one in due
+        if (one.scope, one.name) == (first.scope, first.name)
+    ]
+    k.ledger.commit(events, {digest: value}, payer=segment.pid if segment is not None else -1)
     return True

@@ -83,6 +83,8 @@ class Workers:
         self._inline: set[int] = set()  # who has a worker that costs nothing and is never put away
         self._warned: set[int] = set()  # of a changed environment; once in a kernel's life
         self._taken: dict[int, int] = {}  # items that were handed to the worker of a process that has none now
+        self.away: dict[int, int] = {}
+        """Who lost its worker while that had nothing left to do, to where its record stood then."""
         self.losses: dict[int, tuple[int, int]] = {}
         """Where processes stood when they lost their workers, and how many times they did there."""
         self.leaving: dict[int, list[Live]] = {}
@@ -95,8 +97,8 @@ class Workers:
             return
         if process.tail > self._kernel.ledger.journal.durable:
             return  # the reaction to that entry comes here again
-        live = Live(process, Cursor())
-        self.live[pid] = live
+        live = self.live[pid] = Live(process, Cursor())
+        self.away.pop(pid, None)
         task = asyncio.ensure_future(self._start(process, live, process.cut_seq, process.cut_ns))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
@@ -304,7 +306,11 @@ class Workers:
         if live is not None:
             self.leaving.setdefault(pid, []).append(live)
             live.kill()
-        if (process := self._kernel.table.get(pid)) is None or not process.alive:
+        process = self._kernel.table.get(pid)
+        if live is not None and process is not None and live.epoch == process.epoch and live.quiet(process):
+            self.away[pid] = process.tail
+        if process is None or not process.alive:
+            self.away.pop(pid, None)
             self._warned.discard(pid)
             self._taken.pop(pid, None)
             self.losses.pop(pid, None)

@@ -12,7 +12,7 @@ from prytany.process.table import Table
 def _handed_off(table: Table, seq: int, e: ev.ProcessHandedOff) -> None:
     p = table.require(e.pid)
     begins_again(table, p, seq, e.prev)
-    p.name, p.kind, p.program, p.source = e.agent, e.kind, e.program, e.source
+    p.name, p.kind, p.program, p.source = e.name, e.kind, e.program, e.source
     p.pledge, p.unveil, p.model, p.python, p.environment = e.pledge, e.unveil, e.model, e.python, e.environment
     p.tags, p.qos, p.weight, p.qos_most, p.weight_most = e.tags, e.qos, e.weight, e.qos, e.weight
     p.restarts, p.failures = e.restarts, 0

@@ -33,8 +33,11 @@ WAITS = {
     "message_call": "reply",
     "message_send": "room",
     "lock_acquire": "lock",
+    "tool_hold": "resource",
     "segment_wait": "segment",
     "group_wait": "children",
+    "pipe_read": "input",
+    "pipe_write": "room in a pipe",
 }
 """Calls that wait for others, and need no place meanwhile; with what for."""
 RECEIVES = frozenset({"message_receive", "message_next"})

@@ -119,16 +119,16 @@ class Session(Server):
                 raise
             return {"interrupted": True}
         except KernelError as error:
-            return {"error": {"errno": error.errno, "message": error.message, **_cause(error)}}
+            cause = {"cause": cause} if isinstance(cause := error.detail.get("cause"), str) else {}
+            return {"error": {"errno": error.errno, "message": error.message, **cause}}
         finally:
             loop.remove_signal_handler(signal.SIGUSR1)
 
     async def on_new(self) -> dict[str, Any]:
         """Forget what was said; what it may use is looked up again."""
-        if self.state.context:
-            await self.proc.conversation(number=self.state.context).close()
-        elif (handed := self._handed()) is not None and handed.conversation is not None:
-            await handed.conversation.close()
+        kept, handed = self.state.context, self._handed()
+        if talk := self.proc.conversation(number=kept) if kept else handed and handed.conversation:
+            await talk.close()
         self.state = Kept()
         return {"answer": "a new conversation"}
 
@@ -252,7 +252,9 @@ class Chat:
         )
         try:
             async with stream:
-                await stream
+                async for piece in stream:
+                    if self._proc.stdout.piped and spec.answer is None:
+                        await self._proc.stdout.write(piece)
         except asyncio.CancelledError:  # what was said so far is a part of the conversation
             await self._put([{"role": "user", "content": said}] if isinstance(said, str) else said)
             await self.talk.append("assistant", f"{stream.text} {CUT}".lstrip())
@@ -315,11 +317,6 @@ class Chat:
         if folder is None:
             return f"there is no skill {name!r}; there are {', '.join(self._skills)}"
         return await self._proc.files.read(f"{folder}/{file}")
-
-
-def _cause(error: KernelError) -> dict[str, str]:
-    cause = error.detail.get("cause")
-    return {"cause": cause} if isinstance(cause, str) else {}
 
 
 def _offered(tool: dict[str, Any]) -> dict[str, Any]:

@@ -141,7 +141,10 @@ class InlineWorker:
         except ProcessExit as error:
             ending = (error.status, None, None)
         except (Exception, asyncio.CancelledError) as error:
-            ending = (1, None, {"type": type(error).__name__, "message": str(error)})
+            cause = (
+                {"cause": error.detail["cause"]} if isinstance(error, KernelError) and "cause" in error.detail else {}
+            )
+            ending = (1, None, {"type": type(error).__name__, "message": str(error), **cause})
         if (time.perf_counter_ns() - began_ns) // 1_000_000 > STEP_MS_MAX and not self._delivered:
             _log.warning("inline process %d held the kernel for more than %d ms", self._pid, STEP_MS_MAX)
         if not self._killed:

@@ -144,6 +144,12 @@ class Fleets(msgspec.Struct):
         """Fold that a member is another agent of its fleet."""
         self.members[e.pid] = Member(self.members[e.pid].fleet, e.agent, e.kept)
 
+    def supervised(self, seq: int, e: ev.ChildSupervised) -> None:
+        """Fold that nobody but its supervisor hears of its end."""
+        member = self.members.get(e.pid)
+        if member is not None and e.supervisor:
+            self.members[e.pid] = Member(member.fleet, member.agent, kept=True)
+
     def reaped(self, seq: int, e: ev.ProcessReaped) -> None:
         """Fold that a process has left the table."""
         member = self.members.pop(e.pid, None)
@@ -180,5 +186,6 @@ FOLDS: dict[type, Callable[[Fleets, int, Any], None]] = {
     ev.FleetWithdrawn: Fleets.withdrawn,
     ev.ProcessSpawned: Fleets.spawned,
     ev.ProcessHandedOff: Fleets.handed_off,
+    ev.ChildSupervised: Fleets.supervised,
     ev.ProcessReaped: Fleets.reaped,
 }

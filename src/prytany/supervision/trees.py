@@ -171,6 +171,11 @@ class Trees(msgspec.Struct):
 
     def exited(self, seq: int, time_ns: int, e: ev.ProcessExited) -> None:
         """Fold an end: of a child, of a supervisor, or of both."""
+        found = self.supervisors.get(e.pid)
+        if found is not None:
+            found.gone, found.begins, found.after, found.ending, found.until_ns = True, False, "", {}, 0
+            self._look(found, time_ns)
+            self._let_go(found)
         self._ended(e.pid, time_ns)
         child = self.children.pop(e.pid, None)
         self.failing.pop(e.pid, None)
@@ -180,11 +185,6 @@ class Trees(msgspec.Struct):
             above.held.pop(e.pid, None)
             self._look(above, time_ns)
             self._let_go(above)
-        found = self.supervisors.get(e.pid)
-        if found is not None:
-            found.gone, found.begins, found.after, found.ending, found.until_ns = True, False, "", {}, 0
-            self._look(found, time_ns)
-            self._let_go(found)
 
     def require(self, pid: int) -> Supervisor:
         """What a process supervises; raises KernelPanic where it is none."""

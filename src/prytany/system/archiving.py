@@ -22,7 +22,7 @@ from prytany.journal.opening import CheckedReader, Damaged
 from prytany.journal.verify import Finding, verify
 from prytany.kernel.base_form import FORM
 from prytany.kernel.content import said
-from prytany.kernel.state import fold_from_start
+from prytany.kernel.folding import fold_from_start
 from prytany.ports.store import Base, Reader, Row
 from prytany.system.archive_desk import state_digest
 from prytany.system.backup import Progress, open_copy

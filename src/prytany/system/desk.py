@@ -18,6 +18,7 @@ from prytany.kernel.notice_views import notice_rows, undelivered
 from prytany.kernel.pages import Pages
 from prytany.kernel.queue_views import Live
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
+from prytany.kernel.sharing_views import break_lock, lock_rows, segment_rows
 from prytany.kernel.state import ShardState
 from prytany.kernel.topic_views import look_at_topics
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
-    | control.ListSessions | control.SchedulingLook | control.TopicsLook
+    | control.ListSessions | control.SchedulingLook | control.SharingLook | control.TopicsLook
 )  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
-    | control.FreezeAll | control.RetryNotices | control.DropNotices | Act | control.TopicsAct
+    | control.FreezeAll | control.RetryNotices | control.DropNotices | control.BreakLock | Act | control.TopicsAct
 )  # fmt: skip
 
 
@@ -79,6 +80,10 @@ def look(
             return session_rows(state, command.after, {})
         case control.ListTopics() | control.ListSubscribers() | control.ListTriggers():
             return look_at_topics(command, state)
+        case control.ListLocks():
+            return lock_rows(state, command.after)
+        case control.ListSegments():
+            return segment_rows(state, command.after)
         case _:
             return look_at_scheduling(command, state, live, now_ns)
 
@@ -199,6 +204,8 @@ class Desk:
                 from prytany.kernel.topic_desk import carry_out_topics
 
                 return carry_out_topics(kernel, command, uid)
+            case control.BreakLock():
+                return break_lock(kernel.ledger, command.name, command.scope, uid)
             case control.AddBudget() | control.GrantBudget() | control.ScheduleProcess():
                 return carry_out_scheduling(kernel, command, uid)
             case _:

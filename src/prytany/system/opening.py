@@ -17,8 +17,8 @@ from prytany.journal.home import Home
 from prytany.journal.opening import CheckedReader, Damaged, check_end
 from prytany.journal.plain import open_plain, read_plain
 from prytany.journal.verify import sound_prefix
+from prytany.kernel.folding import Folded, fold_from_snapshot
 from prytany.kernel.ledger import TENANT
-from prytany.kernel.state import Folded, fold_from_snapshot
 from prytany.ports.store import StoreError, StoreLocked
 
 

@@ -23,7 +23,7 @@ from prytany.journal.chain import GENESIS, next_hash
 from prytany.journal.home import Home, raise_format
 from prytany.journal.opening import CheckedReader
 from prytany.kernel.base_form import FORM
-from prytany.kernel.state import fold_from_start
+from prytany.kernel.folding import fold_from_start
 from prytany.ports.store import Base, Reader, Row
 from prytany.system.archiving import joined
 from prytany.system.opening import store_errors

@@ -32,8 +32,9 @@ from prytany.journal.plain import open_plain
 from prytany.journal.salvage import keep_sound_part
 from prytany.journal.verify import Finding, Report, verify
 from prytany.kernel.content import said
+from prytany.kernel.folding import fold_from_start
 from prytany.kernel.restored import restored_entries
-from prytany.kernel.state import ShardState, fold_from_start
+from prytany.kernel.state import ShardState
 from prytany.ports.store import Row, StoreError, StoreFull
 from prytany.system.backup import KEYS, LOG, LOG_BYTES_MAX, About, Progress, open_copy
 from prytany.system.keep import clear, sync

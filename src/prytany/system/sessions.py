@@ -55,7 +55,7 @@ class SessionDesk:
 
     def _open(self, command: control.OpenSession, uid: int) -> int:
         # Late: who only looks at a home does without the fleet file's forms.
-        from prytany.kernel.fleets import agent_of
+        from prytany.kernel.fleet_agents import agent_of
         from prytany.kernel.sessions import fleet_up
         from prytany.system.fleet.bringing import resolved_of
 

@@ -95,12 +95,16 @@ class _Born:
             name = f"{fleet}.{event.agent}" if event.fleet else event.name
             self._found[event.pid] = Who(name, event.run, event.tags)
         elif isinstance(event, ev.ProcessHandedOff):
-            was = self.of(event.pid)
-            fleet = was.agent.rpartition(".")[0]
-            self._found[event.pid] = Who(f"{fleet}.{event.agent}" if fleet else event.agent, was.run, event.tags)
+            self._found[event.pid] = self.then(event.pid, event.agent)._replace(tags=event.tags)
 
     def of(self, pid: int) -> Who:
         return self._found.get(pid, NOBODY)
+
+    def then(self, pid: int, agent: str) -> Who:
+        """Who it was when it was that agent of its fleet; "" for who it is."""
+        who = self.of(pid)
+        fleet = who.agent.rpartition(".")[0]
+        return who._replace(agent=f"{fleet}.{agent}" if fleet else agent) if agent else who
 
 
 class _Queued:
@@ -156,7 +160,7 @@ def spending(
                     if total is not None:
                         total.queued_us += waited_us
             elif isinstance(event, _Took):
-                who = born.of(event.pid)
+                who = born.then(event.pid, event.agent if isinstance(event, ev.ProcessAccounted) else "")
                 if event.cpu_us and row.seq >= first and (not tag or tag in who.tags):
                     for key in _keys(by, "", entry.time_ns, who) if "model" not in by else ():
                         groups.setdefault(key, Spent()).processor_us += event.cpu_us

@@ -17,10 +17,10 @@ from prytany.abi.qos import Qos
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.journal.digests import Keyring
 from prytany.kernel.effects import Outside
+from prytany.kernel.folding import fold_from_snapshot
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.ledger import TENANT, Ledger
 from prytany.kernel.outcome import Program
-from prytany.kernel.state import fold_from_snapshot
 from prytany.ports.model import Embedded, Model, ModelAnswer, ModelFailure, ModelFeatures, ModelRequest, Usage
 from prytany.ports.runner import Runner
 from prytany.ports.store import Body, Row, StoreError

@@ -57,6 +57,7 @@ class Calls:
         restart: str = "",
         shutdown_ms: int = -1,
         progress_ms: int = 0,
+        ends: dict[str, Any] | None = None,
     ) -> int:
         """Start a child process and answer its pid at once; it runs when there is a place for it.
 
@@ -74,6 +75,7 @@ class Calls:
             restart: permanent, transient or temporary: the caller supervises it; empty is by `restarts` alone.
             shutdown_ms: between TERM and KILL when the caller ends it; -1 is the default.
             progress_ms: it fails when it does nothing of its own for so long; 0 is any time.
+            ends: `stdin` and `stdout`: pipes of which the caller has that end.
 
         Errors: EACCES, EAGAIN, ENOENT, EPERM.
         """
@@ -95,6 +97,7 @@ class Calls:
                     restart,
                     shutdown_ms,
                     progress_ms,
+                    ends,
                 ),
             ),
         )
@@ -105,7 +108,7 @@ class Calls:
         Args:
             pid: the process.
 
-        Errors: ECHILD.
+        Errors: ECHILD, EDEADLK.
         """
         return cast("dict[str, Any]", await self._call("process_wait", (pid,)))
 
@@ -164,7 +167,7 @@ class Calls:
             body: plain data.
             wait_ms: how long to wait for room in a full mailbox; -1 is for ever.
 
-        Errors: EAGAIN, EINVAL, EPERM, ESRCH, ETIMEDOUT.
+        Errors: EAGAIN, EDEADLK, EINVAL, EPERM, ESRCH, ETIMEDOUT.
         """
         return cast(
             "int",
@@ -498,7 +501,7 @@ class Calls:
             name: `module.function`, as `tool_list` names it.
             arguments: by name; checked against the tool's schema.
 
-        Errors: EAGAIN, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
+        Errors: EAGAIN, EDEADLK, EINDOUBT, EINVAL, EPERM, EPOLICY, ETOOL.
         """
         return await self._call(
             "tool_call",
@@ -507,6 +510,38 @@ class Calls:
                 arguments or {},
             ),
         )
+
+    async def tool_hold(self, name: str, arguments: dict[str, Any] | None = None, timeout_ms: int = 0) -> int:
+        """Wait until what a call of the tool would need is the caller's, over all its calls, and answer its number.
+
+        Args:
+            name: of a tool, as `tool_list` has it.
+            arguments: those by which it says what it needs.
+            timeout_ms: how long to wait, counted while the kernel is down too; 0 is for ever.
+
+        Errors: EAGAIN, EDEADLK, EINVAL, EPERM, EPOLICY, ETIMEDOUT.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "tool_hold",
+                (
+                    name,
+                    arguments or {},
+                    timeout_ms,
+                ),
+            ),
+        )
+
+    async def tool_release(self, hold: int) -> bool:
+        """Let go of it: others have it when nothing of the caller's is under way there. False: it was not held.
+
+        Args:
+            hold: what `tool_hold` answered.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("tool_release", (hold,)))
 
     async def tool_list(self) -> list[dict[str, Any]]:
         """The tools that the caller may call: name, description, parameters (a JSON Schema) and effect.
@@ -708,7 +743,7 @@ class Calls:
             intensity: more restarts within the period than this, and the caller fails.
             period_ms: the period.
 
-        Errors: only what every call can.
+        Errors: EINVAL.
         """
         await self._call(
             "process_supervise",
@@ -718,6 +753,53 @@ class Calls:
                 period_ms,
             ),
         )
+
+    async def process_link(self, pid: int, trap: int = 0) -> None:
+        """End with another process, where that ends badly; and it with the caller, if it descends from it.
+
+        Args:
+            pid: a process of the same run or fleet.
+            trap: 1: the caller gets a message `exit`, whatever the end, and goes on.
+
+        Errors: EAGAIN, EPERM, ESRCH.
+        """
+        await self._call(
+            "process_link",
+            (
+                pid,
+                trap,
+            ),
+        )
+
+    async def process_unlink(self, pid: int) -> bool:
+        """Undo a link. False says that there was none.
+
+        Args:
+            pid: a process of the same run or fleet.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("process_unlink", (pid,)))
+
+    async def process_monitor(self, pid: int) -> int:
+        """Be told once, by a message `down`, of a process's end or its incarnation's. Answers the monitor's number.
+
+        Args:
+            pid: a process of the same run or fleet.
+
+        Errors: EAGAIN, EINVAL, EPERM, ESRCH.
+        """
+        return cast("int", await self._call("process_monitor", (pid,)))
+
+    async def process_demonitor(self, ref: int) -> bool:
+        """Be told no more. False says that the message was sent, or that there is no such monitor.
+
+        Args:
+            ref: the monitor's number.
+
+        Errors: only what every call can.
+        """
+        return cast("bool", await self._call("process_demonitor", (ref,)))
 
     async def topic_publish(self, topic: str, body: Any) -> int:
         """Publish an event to all who are subscribed to its topic; its number in the scope. Waits for nobody.
@@ -768,3 +850,79 @@ class Calls:
         Errors: only what every call can.
         """
         return cast("bool", await self._call("topic_unsubscribe", (pattern,)))
+
+    async def pipe_open(self, writer: int = 0, reader: int = 0, outlet: bool = False) -> int:
+        """Open a pipe, and answer its number.
+
+        Args:
+            writer: who writes: the caller (0), or a child, whose standard output it is then.
+            reader: who reads: the caller (0), or a child, whose standard input it is then.
+            outlet: nobody reads: what is written is for whoever looks at the run.
+
+        Errors: EAGAIN, EBUSY, ESRCH.
+        """
+        return cast(
+            "int",
+            await self._call(
+                "pipe_open",
+                (
+                    writer,
+                    reader,
+                    outlet,
+                ),
+            ),
+        )
+
+    async def pipe_write(self, data: Any, pipe: int = 0) -> None:
+        """Write a chunk; waits while the pipe is full. Where standard output is no pipe, people are shown it.
+
+        Args:
+            data: one chunk: plain data, and not None.
+            pipe: its number; 0 is the caller's standard output.
+
+        Errors: EDEADLK, ENOENT, EPIPE.
+        """
+        await self._call(
+            "pipe_write",
+            (
+                data,
+                pipe,
+            ),
+        )
+
+    async def pipe_read(self, pipe: int = 0) -> dict[str, Any]:
+        """Read the oldest chunk, as `data`; waits while there is none. Without `data` it is the end: nobody writes it.
+
+        Args:
+            pipe: its number; 0 is the caller's standard input.
+
+        Errors: EDEADLK, ENOENT, EPIPE.
+        """
+        return cast("dict[str, Any]", await self._call("pipe_read", (pipe,)))
+
+    async def pipe_close(self, pipe: int = 0, end: str = "") -> None:
+        """Let go of an end. When the last writer has, readers read to the end; without readers, writers hear EPIPE.
+
+        Args:
+            pipe: its number; 0 is the caller's standard input or output.
+            end: `read` or `write`; every end that the caller has of it, if empty.
+
+        Errors: ENOENT.
+        """
+        await self._call(
+            "pipe_close",
+            (
+                pipe,
+                end,
+            ),
+        )
+
+    async def pipe_look(self, pipe: int) -> dict[str, Any]:
+        """How many chunks were `written` and `read`, and what lies in it: `chunks` of so many `bytes`.
+
+        Args:
+            pipe: its number.
+
+        Errors: ENOENT.
+        """
+        return cast("dict[str, Any]", await self._call("pipe_look", (pipe,)))

@@ -73,5 +73,7 @@ class Handing:
             if last is not None or without_tools:
                 conversation = await conversation.selected(last=last, without_tools=without_tools)
             number = conversation.number
-        await self.calls.agent_handoff(agent, list(args), number, dict(variables or {}), reason, heard and number > 0)
+        await self.calls.agent_handoff(
+            agent, list(args), number, dict(variables or {}), reason, heard and number > 0 and last != 0
+        )
         raise AssertionError("a handoff has no answer")

@@ -19,6 +19,7 @@ from prytany.userland.handing import Handed, Handing
 from prytany.userland.history import History
 from prytany.userland.locking import Locking
 from prytany.userland.messages import Messages, Received
+from prytany.userland.piping import NO_ENDS, Pipe, Piping, ends_of
 from prytany.userland.shared import Shared
 from prytany.userland.supervising import Supervising
 from prytany.userland.tools import Tools
@@ -96,7 +97,7 @@ def _receiving(timeout_ms: int, type: str | Sequence[str], sender: int, fields: 
     return (timeout_ms, *chosen) if any(chosen) else (timeout_ms,)
 
 
-class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
+class Process(Asking, Comforts, Handing, Locking, Piping, Supervising, Topics):
     """A running program's view of itself, and its only way to anything else. It is the program's first argument.
 
     Whatever is awaited of it is a system call: recorded, and answered when the record is durable. A call of a class
@@ -115,6 +116,7 @@ class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
         """The system calls as they are; the methods here are made of them."""
         self._settle_in(start, ambient)
         self._stream = stream
+        self._join(start)
         self.files = Files(self.calls)
         self.history = History(start)
         self.tools = Tools(self.calls)
@@ -214,7 +216,7 @@ class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
         restarts: int = 0, tools: list[str] | None = None, qos: str = "", weight: int = 0,
         budget: dict[str, Any] | None = None, restart: str = "", shutdown_ms: int = -1, progress_ms: int = 0,
-        **kwargs: Any,
+        stdin: Pipe | None = None, stdout: Pipe | None = None, **kwargs: Any,
     ) -> int:  # fmt: skip
         """Start a child and answer its pid; it runs when there is a place for it.
 
@@ -233,6 +235,8 @@ class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
                 `transient` when it fails, `temporary` never.
             shutdown_ms: of such a child, what it has between TERM and KILL when it is ended; 5,000, where not said.
             progress_ms: it fails when it does nothing of its own for so long, unless the kernel makes it wait.
+            stdin: a pipe that it reads as its standard input.
+            stdout: a pipe that it writes as its standard output.
             kwargs: its keyword arguments; plain data.
 
         Raises:
@@ -242,17 +246,24 @@ class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
         """
         has = (name, None if pledge is None else pledge.split(), restarts, tools)
         return await self._spawning(
-            program, args, kwargs, has, (qos, weight, budget), (restart, shutdown_ms, progress_ms)
+            program,
+            args,
+            kwargs,
+            has,
+            (qos, weight, budget),
+            (restart, shutdown_ms, progress_ms),
+            ends_of(stdin, stdout),
         )
 
     def _spawning(
         self, program: Callable[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any],
         has: tuple[object, ...], takes: tuple[object, ...], kept: tuple[object, ...] = NOT_SAID,
+        ends: Mapping[str, int] = NO_ENDS,
     ) -> Awaitable[int]:  # fmt: skip
         target = program if isinstance(program, str) else f":{program.__qualname__}"
         # What is not said is not recorded: journals of before have calls without it.
-        said = (*takes, *kept) if kept != NOT_SAID else takes if any(takes) else ()
-        return self._call("process_spawn", (target, list(args), kwargs, *has, *said))
+        said = (*takes, *kept) if ends or kept != NOT_SAID else takes if any(takes) else ()
+        return self._call("process_spawn", (target, list(args), kwargs, *has, *said, *([dict(ends)] if ends else ())))
 
     async def wait(self, pid: int) -> Exit:
         """Wait until a child has ended, and take it off the table. Raises Echild where there is none, or no more."""
@@ -261,7 +272,7 @@ class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
     async def run(
         self, program: Callable[..., Any] | str, *args: Any, name: str = "", pledge: str | None = None,
         restarts: int = 0, tools: list[str] | None = None, qos: str = "", weight: int = 0,
-        budget: dict[str, Any] | None = None, **kwargs: Any,
+        budget: dict[str, Any] | None = None, stdin: Pipe | None = None, stdout: Pipe | None = None, **kwargs: Any,
     ) -> Any:  # fmt: skip
         """Spawn a child, wait for it, and answer its result. What is not said here is as for `spawn`.
 
@@ -272,7 +283,10 @@ class Process(Asking, Comforts, Handing, Locking, Supervising, Topics):
             ChildFailed: it ended without one.
         """
         has = (name, None if pledge is None else pledge.split(), restarts, tools)
-        pid, spawning = 0, self._spawning(program, args, kwargs, has, (qos, weight, budget))
+        pid, spawning = (
+            0,
+            self._spawning(program, args, kwargs, has, (qos, weight, budget), NOT_SAID, ends_of(stdin, stdout)),
+        )
         try:
             pid = await spawning
             ended = await self.wait(pid)

@@ -35,6 +35,7 @@ EVIL = "evil\x1b[31m\x1b]52;c;aGk=\x07\x1b]8;;x:y\x1b\\\x9b2J\x85\x08\r\u202e\u2
 MARK = "evil"
 """That it is shown at all is looked for by this."""
 PROGRAM = "async def planted(proc): ...\nasync def stuck(proc): ...\nasync def quick(proc): ...\n"
+PROGRAM += "async def sharing(proc): ...\nasync def waiting(proc): ...\n"
 OWN = re.compile(r"\r?\x1b\[\??[0-9;]*[A-Za-z]")
 """What colours and bars are made of; of what is planted, more than that would be left."""
 RULES = [
@@ -48,6 +49,18 @@ async def quick(proc: Any) -> str:
 
 async def stuck(proc: Any) -> None:
     await proc.llm("refuse")
+
+
+async def sharing(proc: Any) -> None:
+    await proc.shared.write(EVIL[:30], {EVIL: EVIL})
+    await proc.lock(EVIL[:30]).acquire()
+    await proc.lock(EVIL[30:]).acquire()
+    await proc.spawn(":waiting", name=EVIL[:40], pledge="ipc")
+    await proc.shared.wait(EVIL[:30], after=1)
+
+
+async def waiting(proc: Any) -> None:
+    await proc.lock(EVIL[:30]).acquire()
 
 
 async def planted(proc: Any) -> None:
@@ -70,13 +83,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "program.py").write_text(PROGRAM)
 
     async def run() -> None:
-        bodies = {"planted": planted, "stuck": stuck, "quick": quick}
+        bodies = {"planted": planted, "stuck": stuck, "quick": quick, "sharing": sharing, "waiting": waiting}
         programs = {f"{folder / 'program.py'}:{name}": body for name, body in bodies.items()}
         shard = await Shard.open(
             home, {"": ScriptedModel(RULES, name=EVIL)}, runners=lambda logs: {"inline": InlineRunner(programs)}
         )
         kernel = shard.kernel
         await kernel.operator.wait_ended(spawn(shard, home, "planted", pledge=("proc", "model", "ipc")))
+        spawn(shard, home, "sharing", pledge=("proc", "ipc"))
         source = pack_program((folder / "program.py").read_bytes(), [])
         program = Program(f"{folder / 'program.py'}:stuck", "stuck", source, ("model",))
         number = kernel.fleet_operator.declare(
@@ -107,6 +121,7 @@ LOOKS = (
     "fleet schema", "models remove x --yes", "models fetch --nope", "notify", "notify drop 9", "notify retry 9",
     "notify test", "service unit", "init made", "sessions", "sessions --all", "sessions end 9",
     "journal rebase --archive a", "why 1", "why 2", "why 3", "budget", "budget --all", "budget 2",
+    "locks", "locks break 9", "locks break evil", "shared", "shared 9", "why 4",
     "budget 9 --add usd=1", "sched", "schedule 2", "schedule 9 --weight 2", "models queue", "ps --wide",
     "cost --estimate program.py:main", "cost --estimate fleet.yaml",
     "topics", "topics tail >", "publish a.b evil=1", "publish a.b x=1 --of nobody",
@@ -160,7 +175,22 @@ def test_no_command_lets_it_through_to_a_terminal(here: Path, colour: bool, monk
         assert_clean(Told(told.words, told.code, OWN.sub("", told.out), OWN.sub("", told.err)))
         assert colour or "\x1b[3" not in told.out + told.err, line
         shown += line.partition(" ")[0] * (MARK in told.out + told.err)
-    for command in ("ps", "tree", "incidents", "status", "inspect", "trace", "logs", "wait", "fleet", "models", "run"):
+    for command in (
+        "ps",
+        "tree",
+        "incidents",
+        "status",
+        "inspect",
+        "trace",
+        "logs",
+        "wait",
+        "fleet",
+        "models",
+        "run",
+        "locks",
+        "shared",
+        "why",
+    ):
         assert command in shown, command  # else nothing was planted there
 
 

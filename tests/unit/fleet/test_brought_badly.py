@@ -25,6 +25,8 @@ SOUND: dict[str, Any] = {
             "name": "one", "kind": "chat", "about": "talks", "model": "m", "tools": ["t.buy"], "unveil": {"/f/d": "r"},
             "spawns": ["two"], "handoff": ["two"], "restarts": 1, "service": False, "tags": ["n"],
             "qos": "background", "weight": 2, "bytes_per_second": 1000,
+            "restart": "transient", "shutdown": "5s", "progress_within": "5m",
+            "replicas": {"max": 3, "min": 2, "target_queue": 5, "idle": "10s"},
             "budget": {"tokens": 9, "usd": 0.5, "calls": 3, "wall_s": 60.0, "processor_s": 5.0, "of": "process",
                        "per_minute": {"tokens": 9, "usd": 0.5, "calls": 3}},
             "chat": {
@@ -47,6 +49,10 @@ SOUND: dict[str, Any] = {
                 {"model": "m", "qos": "utility"},
             ],
         },
+    },
+    "supervise": {
+        "g": {"children": ["one", "h"], "strategy": "one_for_all", "intensity": 2, "period": "5s"},
+        "h": {"children": ["two"], "restart": "transient"},
     },
     "budget": {"tokens": 9, "wall_s": 60.0, "per_minute": {"calls": 3}},
     "up_budget": {"tokens": 5, "calls/min": 2},

@@ -116,7 +116,9 @@ class LockMachine(RuleBasedStateMachine):
     @invariant()
     def who_is_before_whom_is_said(self) -> None:
         for at, claim in enumerate(self.naive.claims):
-            lines = {name: (room, list(of())) for name, room, of in self.locks.before(claim["pid"], claim["n"])}
+            lines = {
+                line.name: (line.room, list(line.before())) for line in self.locks.before(claim["pid"], claim["n"])
+            }
             for name, (room, of) in lines.items():
                 assert room == PERMITS.get(name, ALONE) - claim["takes"][name]
                 before = [one for one in self.naive.claims[:at] if name in one["takes"]]
@@ -124,7 +126,8 @@ class LockMachine(RuleBasedStateMachine):
                     (one["pid"], one["n"], one["takes"][name]) for one in before
                 }
                 for one in before:
-                    assert claim["pid"] in self.locks.behind(one["pid"])
+                    behind = [pid for key, _, of in self.locks.behind(one["pid"]) for pid in of if key.endswith(name)]
+                    assert claim["pid"] in behind
 
 
 TestLocks = LockMachine.TestCase

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prytany.ipc.wait_for import Calls, Need, Wait, find_deadlock
+from prytany.abi import events as ev
+from prytany.ipc.locks import ALONE, Locks, Waited
+from prytany.ipc.wait_for import Behind, Calls, Need, Wait, find_deadlock
 
 Graph = dict[int, dict[int, list[tuple[list[tuple[int, int]], int]]] | None]
 """Process to its calls, each with what it needs: who is before it with what they take, and how much they may."""
@@ -17,14 +20,14 @@ def needs(graph: Graph, pid: int) -> Calls | None:
     calls = graph.get(pid)
     if not calls:
         return None
-    return {n: [Need(lambda of=of: iter(of), room) for of, room in needed] for n, needed in calls.items()}
+    return {n: [Need(partial(iter, of), room) for of, room in needed] for n, needed in calls.items()}
 
 
-def behind(graph: Graph, pid: int) -> Iterator[int]:
+def behind(graph: Graph, pid: int) -> Iterator[Behind]:
     for other, calls in graph.items():
         for needed in (calls or {}).values():
             if any(pid == one for of, _ in needed for one, _ in of):
-                yield other
+                yield Behind(iter([other]))
 
 
 def played(graph: Graph) -> set[int]:
@@ -53,7 +56,7 @@ GRAPHS: st.SearchStrategy[Graph] = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(GRAPHS)
 def test_every_wait_that_begins_finds_what_it_makes_and_breaking_that_lets_all_go_on(graph: Graph) -> None:
     now: Graph = dict.fromkeys(graph)
@@ -97,3 +100,67 @@ def test_ten_thousand_who_wait_for_one_cost_the_next_of_them_nothing() -> None:
 
     assert find_deadlock(10_000, calls_of, lambda pid: iter(())) is None
     assert len(looked) <= 3
+
+
+CLAIM = st.tuples(
+    PIDS,
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=2, unique=True),
+    st.sampled_from(["alone", "shared", "permit"]),
+    st.booleans(),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CLAIM, min_size=4, max_size=40))
+def test_real_lines_of_locks_have_no_deadlock_left_when_each_that_a_wait_makes_is_broken(
+    claims: list[tuple[int, list[str], str, bool]],
+) -> None:
+    locks, waits = Locks(), dict[int, int]()
+
+    def calls_of(pid: int) -> Calls | None:
+        if pid not in waits:
+            return None
+        return {
+            waits[pid]: [
+                Need(partial(_claims, line), line.room, line.key, line.ticket) for line in locks.before(pid, waits[pid])
+            ]
+        }
+
+    def behind_of(pid: int) -> Iterator[Behind]:
+        return (Behind(of, key, ticket) for key, ticket, of in locks.behind(pid))
+
+    def graph() -> Graph:
+        return {
+            pid: {waits[pid]: [(list(_claims(line)), line.room) for line in locks.before(pid, waits[pid])]}
+            if pid in waits
+            else None
+            for pid in range(1, 7)
+        }
+
+    for n, (pid, names, how, lets_go) in enumerate(claims, 1):
+        if pid in waits:
+            continue
+        if lets_go and locks.held.get(pid):
+            locks.released(0, ev.LockReleased(pid, next(iter(locks.held[pid]))))
+        else:
+            scope, permits = ("s", 2) if how == "permit" else ("l", 0)
+            takes = ALONE if how == "alone" else 1
+            free = all(locks.room(f"{scope}/{name}", takes) for name in names)
+            alone, shared = ([], names) if how == "shared" else (names, [])
+            locks.claimed(0, ev.LockClaimed(pid, n, scope, alone, shared, permits, locks.fences + 1 if free else 0))
+            if not free:
+                waits[pid] = n
+        while (circle := find_deadlock(pid, calls_of, behind_of)) is not None:
+            check(graph(), circle)
+            victim = max(circle)
+            locks.closed(0, ev.CallClosed(victim.pid, victim.n, "EDEADLK", b"", 0))
+            del waits[victim.pid]
+        while locks.due:
+            claim = locks.claims[next(iter(locks.due))]
+            locks.granted(0, ev.LockGranted(claim.pid, claim.n, locks.fences + 1))
+            del waits[claim.pid]
+        assert played(graph()) == set()
+
+
+def _claims(line: Waited) -> Iterator[tuple[int, int]]:
+    return ((claim.pid, takes) for claim, takes in line.before())

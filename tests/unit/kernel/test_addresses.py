@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from prytany.abi import events as ev
-from prytany.kernel.state import ShardState, fold_from_start
+from prytany.kernel.folding import fold_from_start
+from prytany.kernel.state import ShardState
 from tests.unit.kernel.puppets import Puppet, Stage
 from tests.unit.kernel.test_messages import staged
 

@@ -118,7 +118,7 @@ def test_a_state_that_is_none_is_an_errno(state: bytes) -> None:
 if __name__ == "__main__":
     import asyncio
 
-    from prytany.kernel.state import fold
+    from prytany.kernel.folding import fold
     from tests.simulation.conversations import talking
 
     fleet = talking("talker")

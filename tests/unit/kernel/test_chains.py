@@ -13,8 +13,8 @@ from prytany.abi.errors import Eio
 from prytany.drivers.stores.memory import MemoryStore
 from prytany.kernel.effects import chains as module
 from prytany.kernel.effects.chains import Chains, Strand
+from prytany.kernel.folding import fold
 from prytany.kernel.ledger import TENANT
-from prytany.kernel.state import fold
 from prytany.memory.context import Head, assistant_message
 from prytany.memory.tiers import Tiers
 from prytany.ports.store import Body, Row

@@ -21,7 +21,8 @@ from prytany.kernel.effects.tool import doubt_events
 from prytany.kernel.fleets import Agent
 from prytany.kernel.quotas import Quotas
 from prytany.kernel.trap import FREES
-from tests.unit.kernel.world import World
+from tests.unit.kernel.puppets import Puppet, one_turn
+from tests.unit.kernel.world import DEADLINE_S, World
 
 USER = [{"role": "user", "content": "hello"}]
 FAILS = [{"role": "user", "content": "fail"}]
@@ -116,6 +117,26 @@ CONTEXT = object()
 """In the place of the number of a context."""
 
 
+def tie(call: str, to: str) -> Way:
+    async def way(w: World, m: pytest.MonkeyPatch) -> str:
+        return await w.met(call, getattr(w, to).pid)
+
+    return way
+
+
+async def link_to_one_that_has_ended(w: World, m: pytest.MonkeyPatch) -> str:
+    w.child_.call("process_exit", 0)
+    await w.settled()
+    return await w.met("process_link", w.child_.pid)
+
+
+async def spawn_while_it_is_being_ended(w: World, m: pytest.MonkeyPatch) -> str:
+    given: tuple[Any, ...] = ("program", [], {}, "", None, 0, None, "", 0, None, "permanent")
+    assert await w.met("process_spawn", *given) == ""
+    w.kernel.operator.signal(w.parent.pid, Signal.TERM, uid=0)
+    return await w.met("process_spawn", *given)
+
+
 async def schedule_a_stranger(w: World, m: pytest.MonkeyPatch) -> str:
     return await w.met("agent_schedule", w.stranger.pid)
 
@@ -198,6 +219,42 @@ async def wait_for_ones_own_lock(w: World, m: pytest.MonkeyPatch) -> str:
     return await w.met("lock_acquire", [], ["a"])
 
 
+async def with_tools(w: World) -> Puppet:
+    """A child that may call tools."""
+    errno, pid = await w.ask(w.parent, "process_spawn", "program", [], {}, "", ["ipc", "tools"])
+    assert errno == ""
+    return w.puppets[pid]
+
+
+async def hold_what_another_holds(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("tool_hold", "shop.pay", {"order": "a"}, by=await with_tools(w)) == ""
+    return await w.met("tool_hold", "shop.pay", {"order": "a"}, 1)
+
+
+def wait_beside_a_reply(call: str, *arguments: Any) -> Way:
+    """The child holds what a tool needs, and asks the parent, who wants that."""
+
+    async def way(w: World, m: pytest.MonkeyPatch) -> str:
+        child = await with_tools(w)
+        assert await w.met("tool_hold", "shop.pay", {"order": "a"}, by=child) == ""
+        await w.open("message_call", w.parent.pid, "x", {}, by=child)
+        return await w.met(call, *arguments)
+
+    return way
+
+
+async def wait_for_a_child_that_waits(w: World, m: pytest.MonkeyPatch) -> str:
+    assert await w.met("lock_acquire", ["a"], []) == ""
+    await w.open("lock_acquire", ["a"], [], by=w.child_)
+    return await w.met("process_wait", w.child_.pid)
+
+
+async def send_to_one_that_sends(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, MAILBOX_MESSAGES_MAX=0)
+    await w.open("message_send", w.parent.pid, "x", {}, -1, by=w.child_)
+    return await w.met("message_send", w.child_.pid, "x", {}, -1)
+
+
 async def delete_another_version(w: World, m: pytest.MonkeyPatch) -> str:
     assert await w.met("segment_write", "x", 1) == ""
     return await w.met("segment_delete", "x", 2)
@@ -220,7 +277,57 @@ def hands_over(agent: str, *more: Any, told: bool = False, **bounds: int) -> Way
     return way
 
 
+async def write_what_nobody_reads(w: World, m: pytest.MonkeyPatch) -> str:
+    _, number = await w.ask(w.parent, "pipe_open")
+    await w.ask(w.parent, "pipe_close", number, "read")
+    return await w.met("pipe_write", "x", number)
+
+
+async def read_what_was_lost(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, PIPE_KEPT_MAX=0)
+    _, number = await w.ask(w.parent, "pipe_open")
+    more: tuple[Any, ...] = ({}, "", ["pipe"], 1, None, "", 0, None, "", -1, 0, {"stdin": number})
+    _, pid = await w.ask(w.parent, "process_spawn", "program", [], *more)
+    for _ in range(2):
+        await w.ask(w.parent, "pipe_write", "x", number)
+    failing = w.puppets[pid]
+    await w.ask(failing, "pipe_read")
+    failing.call("process_exit", 1)
+    async with asyncio.timeout(DEADLINE_S):
+        while w.puppets[pid] is failing:
+            await one_turn()
+    return await w.met("pipe_read", by=w.puppets[pid])
+
+
+async def read_what_only_it_writes(w: World, m: pytest.MonkeyPatch) -> str:
+    _, number = await w.ask(w.parent, "pipe_open")
+    return await w.met("pipe_read", number)
+
+
+async def write_what_only_it_reads(w: World, m: pytest.MonkeyPatch) -> str:
+    bounded(m, PIPE_CHUNKS_MAX=1)
+    _, number = await w.ask(w.parent, "pipe_open")
+    await w.ask(w.parent, "pipe_write", "x", number)
+    return await w.met("pipe_write", "x", number)
+
+
+async def join_twice(w: World, m: pytest.MonkeyPatch) -> str:
+    await w.ask(w.parent, "pipe_open", w.child_.pid)
+    return await w.met("pipe_open", w.child_.pid)
+
+
 WAYS: list[tuple[str, str, Way]] = [
+    ("pipe_open", "ESRCH", makes("pipe_open", NOBODY)),
+    ("pipe_open", "EBUSY", join_twice),
+    ("pipe_open", "EAGAIN", makes("pipe_open", PIPES_MAX=0)),
+    ("pipe_write", "ENOENT", makes("pipe_write", "x", NOBODY)),
+    ("pipe_write", "EPIPE", write_what_nobody_reads),
+    ("pipe_write", "EDEADLK", write_what_only_it_reads),
+    ("pipe_read", "EDEADLK", read_what_only_it_writes),
+    ("pipe_read", "ENOENT", makes("pipe_read", NOBODY)),
+    ("pipe_read", "EPIPE", read_what_was_lost),
+    ("pipe_close", "ENOENT", makes("pipe_close", NOBODY)),
+    ("pipe_look", "ENOENT", makes("pipe_look", NOBODY)),
     ("agent_handoff", "EPERM", makes("agent_handoff", "two")),
     ("agent_handoff", "EPERM", hands_over("one")),
     ("agent_handoff", "ENOENT", hands_over("two", [], NOBODY)),
@@ -235,9 +342,23 @@ WAYS: list[tuple[str, str, Way]] = [
     ("process_spawn", "EAGAIN", makes("process_spawn", "program", [], PROCESSES_MAX=4)),
     ("process_wait", "ECHILD", makes("process_wait", NOBODY)),
     ("process_wait", "ECHILD", wait_twice),
+    ("process_wait", "EDEADLK", wait_for_a_child_that_waits),
+    ("message_send", "EDEADLK", send_to_one_that_sends),
     ("process_signal", "ESRCH", makes("process_signal", NOBODY, 15)),
     ("process_signal", "EPERM", makes("process_signal", 1, 15)),
     ("process_signal", "EAGAIN", signal_one_that_does_not_run),
+    ("process_spawn", "EAGAIN", spawn_while_it_is_being_ended),
+    ("process_supervise", "EINVAL", makes("process_supervise", "all_for_nobody")),
+    ("process_supervise", "EINVAL", makes("process_supervise", "dynamic", -1)),
+    ("process_supervise", "EINVAL", makes("process_supervise", "dynamic", 1, 0)),
+    ("process_link", "ESRCH", makes("process_link", NOBODY)),
+    ("process_link", "ESRCH", link_to_one_that_has_ended),
+    ("process_link", "EPERM", tie("process_link", "stranger")),
+    ("process_link", "EAGAIN", makes("process_link", 2, LINKS_MAX=0)),
+    ("process_monitor", "ESRCH", makes("process_monitor", NOBODY)),
+    ("process_monitor", "EPERM", tie("process_monitor", "stranger")),
+    ("process_monitor", "EINVAL", tie("process_monitor", "parent")),
+    ("process_monitor", "EAGAIN", makes("process_monitor", 2, LINKS_MAX=0)),
     ("message_send", "ESRCH", makes("message_send", NOBODY, "x", {})),
     ("message_send", "EPERM", sends("message_send", "mute")),
     ("message_send", "EPERM", sends("message_send", "stranger")),
@@ -312,6 +433,15 @@ WAYS: list[tuple[str, str, Way]] = [
     ("file_write", "EINDOUBT", write_in_doubt),
     ("tool_call", "EINDOUBT", go_on_without),
     ("tool_list", "EPOLICY", without_tools("tool_list")),
+    ("tool_call", "EDEADLK", wait_beside_a_reply("tool_call", "shop.pay", {"order": "a"})),
+    ("tool_hold", "EPERM", makes("tool_hold", "shop.none", {})),
+    ("tool_hold", "EINVAL", makes("tool_hold", "shop.look", {})),
+    ("tool_hold", "EINVAL", makes("tool_hold", "shop.pay", {"order": 1})),
+    ("tool_hold", "EAGAIN", makes("tool_hold", "shop.pay", {"order": "a"}, TOOL_HOLDS_MAX=0)),
+    ("tool_hold", "EAGAIN", makes("tool_hold", "shop.pay", {"order": "a"}, TOOL_QUEUE_MAX=0)),
+    ("tool_hold", "EPOLICY", without_tools("tool_hold", "shop.pay", {"order": "a"})),
+    ("tool_hold", "ETIMEDOUT", hold_what_another_holds),
+    ("tool_hold", "EDEADLK", wait_beside_a_reply("tool_hold", "shop.pay", {"order": "a"})),
     ("agent_schedule", "ESRCH", makes("agent_schedule", NOBODY)),
     ("agent_schedule", "EPERM", schedule_a_stranger),
     ("agent_schedule", "EPERM", makes("agent_schedule", 0, "interactive")),
@@ -383,10 +513,14 @@ SOUND: dict[str, tuple[Any, ...]] = {
     "model_chat": (WAITS,), "model_embed": (["wait"],), "context_open": ([],), "context_append": (1, USER),
     "context_fork": (1, b"an earlier node"), "context_read": (1,), "context_close": (1,), "file_read": ("/x",),
     "file_write": ("/x", b""), "file_list": ("/x",), "tool_call": ("shop.look", {"order": "wait"}), "tool_list": (),
+    "tool_hold": ("shop.pay", {"order": "b"}), "tool_release": (1,),
     "agent_schedule": (), "budget_read": (), "lock_acquire": (["a"], []), "lock_release": (1,),
     "segment_read": ("x",), "segment_write": ("x", 1), "segment_wait": ("x",), "segment_delete": ("x",),
     "segment_list": (), "agent_handoff": ("two",), "process_supervise": ("one_for_one",),
     "topic_publish": ("a.b", {}), "topic_subscribe": ("a.*",), "topic_unsubscribe": ("a.*",),
+    "pipe_open": (), "pipe_write": ("x",),
+    "pipe_read": (), "pipe_close": (), "pipe_look": (1,),
+    "process_link": (2,), "process_unlink": (2,), "process_monitor": (2,), "process_demonitor": (1,),
 }  # fmt: skip
 """Arguments with which a call is let through; context 1 has one message."""
 WAIT_FOR_OTHERS = {"process_wait", "tool_call"}
@@ -457,6 +591,7 @@ def test_a_call_that_is_cancelled_before_it_had_a_result_is_ecanceled(tmp_path: 
         await w.context("one", "two")
         met: dict[str, str] = {}
         assert await w.met("lock_acquire", ["a"], [], by=w.child_) == ""
+        assert await w.met("tool_hold", "shop.pay", {"order": "b"}, by=await with_tools(w)) == ""
         for call in TABLE:
             if call in ("process_spawn", "message_send"):
                 continue  # of a program that is known, and where there is room, it has its result at once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import logging
 import sys
@@ -20,9 +21,11 @@ from prytany.drivers.stores.memory import MemoryReader, MemoryStore
 from prytany.journal.anchor import Head
 from prytany.journal.snapshot import snapshot_of
 from prytany.kernel import snapshots as snapshots_module
+from prytany.kernel import state as kernel_state
 from prytany.kernel.fold_version import fold_version
+from prytany.kernel.folding import FOLDS_OF_SEVERAL, fold, fold_from_snapshot, fold_from_start, version
 from prytany.kernel.snapshots import Snapshots
-from prytany.kernel.state import ShardState, fold, fold_from_snapshot, fold_from_start, version
+from prytany.kernel.state import ShardState
 from prytany.ports.store import Row, Snapshot, StoreFull
 from tests.simulation.fleet import Fleet
 from tests.unit.kernel.random_journal import random_journals
@@ -182,3 +185,9 @@ def test_a_list_of_processes_folds_the_same_way() -> None:
     fleet = Fleet()
     asyncio.run(fleet.live())
     assert fold(fleet.store.reader()) == fold_from_start(fleet.store.reader())[:2]
+
+
+def test_all_that_folds_is_part_of_the_version_of_the_fold() -> None:
+    tree = ast.parse(Path(kernel_state.__file__).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    assert {name for name in imported if name.startswith("prytany.kernel.")} == set(FOLDS_OF_SEVERAL)

@@ -17,7 +17,7 @@ from tests.simulation.tools import PATH, CountingTools
 from tests.unit.kernel.puppets import Puppet, Stage, one_turn
 
 DEADLINE_S = 30
-EVERYTHING = ["files.read", "files.write", "ipc", "model", "proc", "tools"]
+EVERYTHING = ["files.read", "files.write", "ipc", "model", "pipe", "proc", "tools"]
 
 
 class Moody:

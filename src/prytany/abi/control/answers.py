@@ -147,6 +147,16 @@ class ProcessRow(msgspec.Struct, kw_only=True):
     """When its model calls have to begin at the latest; 0 for no time."""
     queued_us: int = 0
     """How long its calls waited for their turns at models, those that still do among them."""
+    restart: str = ""
+    """Which of its ends are not for good, where somebody supervises it."""
+    strategy: str = ""
+    """How it supervises, where it does; with `intensity` restarts in `period_ms`, and how many there were in all."""
+    intensity: int = 0
+    period_ms: int = 0
+    tree_restarts: int = 0
+    pool: list[int] = []
+    """Of a pool: how many members it has at the least and at the most; its `children` are they, and what waits lies in
+    its `mailbox`."""
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from prytany.abi.control.scheduling import SchedulingCommand
 from prytany.abi.control.sessions import AttendSession, SessionCommand
+from prytany.abi.control.sharing import SharingCommand
 from prytany.abi.control.topics import TopicsCommand
 
 
@@ -175,7 +176,7 @@ Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
     | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices | SessionCommand
-    | SchedulingCommand | TopicsCommand | PrepareArchive | FinishArchive | ShrinkJournal
+    | SchedulingCommand | SharingCommand | TopicsCommand | PrepareArchive | FinishArchive | ShrinkJournal
 )  # fmt: skip
 Unbounded = (
     WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession

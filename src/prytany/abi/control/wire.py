@@ -11,6 +11,7 @@ from prytany.abi.control import commands as c
 from prytany.abi.control import plans as p
 from prytany.abi.control import scheduling as t
 from prytany.abi.control import sessions as s
+from prytany.abi.control import sharing as h
 from prytany.abi.control import topics as e
 
 
@@ -51,6 +52,9 @@ ANSWERS: dict[type[c.Command], Any] = {
     c.ListNotices: list[a.NoticeRow],
     c.RetryNotices: int,
     c.DropNotices: int,
+    h.ListLocks: list[h.LockRow],
+    h.BreakLock: int,
+    h.ListSegments: list[h.SegmentRow],
     s.OpenSession: s.SessionRow,
     s.AttendSession: s.SessionRow,
     s.LeaveSession: bool,

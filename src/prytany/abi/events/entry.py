@@ -63,6 +63,8 @@ from prytany.abi.events.notice import (
     NoticeOpened,
     NoticeRetried,
 )
+from prytany.abi.events.pipe import PipeAwaited, PipeClosed, PipeGiven, PipeOpened, PipeRead, PipeWritten
+from prytany.abi.events.pool import MemberBusy, MessagePassed, PoolDeclared, PoolScaled
 from prytany.abi.events.process import (
     ProcessAccounted,
     ProcessContinued,
@@ -88,13 +90,26 @@ from prytany.abi.events.supervision import (
     ChildRestarted,
     ChildSupervised,
     ChildTold,
+    EndTold,
+    LinkDropped,
+    LinkMade,
+    MonitorDropped,
+    MonitorSet,
     ProcessCycled,
     ProcessPostponed,
     TreeDeclared,
     TreeEnding,
     TreeSettled,
 )
-from prytany.abi.events.tool import ToolCalled, ToolsGranted, ToolsNarrowed, ToolStarted
+from prytany.abi.events.tool import (
+    ToolCalled,
+    ToolHeld,
+    ToolHoldAsked,
+    ToolLetGo,
+    ToolsGranted,
+    ToolsNarrowed,
+    ToolStarted,
+)
 from prytany.abi.events.topic import (
     TopicHanded,
     TopicMissed,
@@ -198,6 +213,9 @@ Event = (
     | SegmentWritten
     | SegmentDeleted
     | SegmentAwaited
+    | ToolHoldAsked
+    | ToolHeld
+    | ToolLetGo
     | ProcessHandedOff
     | TreeDeclared
     | ChildSupervised
@@ -222,6 +240,21 @@ Event = (
     | TriggerSwitched
     | TriggerTimed
     | TriggerWithdrawn
+    | PipeOpened
+    | PipeGiven
+    | PipeAwaited
+    | PipeWritten
+    | PipeRead
+    | PipeClosed
+    | LinkMade
+    | LinkDropped
+    | MonitorSet
+    | MonitorDropped
+    | EndTold
+    | PoolDeclared
+    | PoolScaled
+    | MessagePassed
+    | MemberBusy
 )
 
 

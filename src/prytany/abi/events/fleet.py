@@ -59,6 +59,12 @@ class AgentDeclared(msgspec.Struct, array_like=True, frozen=True, tag="fleet.age
     """The agents of its fleet that it may become."""
     talks: str = ""
     """The function of its program that keeps a conversation with people; "" for the program itself."""
+    restart: str = ""
+    """Which of its ends are not for good, where its parent supervises it; "" for those of `restarts`."""
+    shutdown_ms: int = -1
+    """Between TERM and KILL; -1 where nothing is said."""
+    progress_ms: int = 0
+    """It fails when it does nothing of its own for so long; 0 for any time."""
 
 
 class AgentWithdrawn(msgspec.Struct, array_like=True, frozen=True, tag="fleet.agent_withdrawn/1"):

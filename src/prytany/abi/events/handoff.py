@@ -19,6 +19,8 @@ class ProcessHandedOff(msgspec.Struct, array_like=True, frozen=True, tag="proces
     by: str
     """The agent that it was."""
     agent: str
+    name: str
+    """Of the process: the agent's, where it had that of the one before."""
     kind: str
     program: str
     source: Digest

@@ -118,6 +118,8 @@ class ProcessAccounted(msgspec.Struct, array_like=True, frozen=True, tag="proces
     run: int
     cpu_us: int
     accounts: list[str] = []
+    agent: str = ""
+    """Whose worker it was, where its process is another agent by now."""
 
 
 class ProcessReaped(msgspec.Struct, array_like=True, frozen=True, tag="process.reaped/1"):

@@ -86,3 +86,39 @@ class ProcessPostponed(msgspec.Struct, array_like=True, frozen=True, tag="proces
 
     pid: int
     until_ns: int
+
+
+class LinkMade(msgspec.Struct, array_like=True, frozen=True, tag="link.made/1"):
+    """`pid` ends when `source` ends badly; or it is only told of its end."""
+
+    pid: int
+    source: int
+    told: bool
+
+
+class LinkDropped(msgspec.Struct, array_like=True, frozen=True, tag="link.dropped/1"):
+    """It does not any more."""
+
+    pid: int
+    source: int
+
+
+class MonitorSet(msgspec.Struct, array_like=True, frozen=True, tag="monitor.set/1"):
+    """`pid` is told once of the end of `target`."""
+
+    ref: int
+    pid: int
+    target: int
+
+
+class MonitorDropped(msgspec.Struct, array_like=True, frozen=True, tag="monitor.dropped/1"):
+    """It is not any more; or it was told at once, since `target` had ended."""
+
+    ref: int
+    pid: int
+
+
+class EndTold(msgspec.Struct, array_like=True, frozen=True, tag="link.told/1"):
+    """What was to be said of an end, by this number, was said."""
+
+    number: int

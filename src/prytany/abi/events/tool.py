@@ -43,3 +43,28 @@ class ToolStarted(msgspec.Struct, array_like=True, frozen=True, tag="tool.starte
 
     pid: int
     n: int
+
+
+class ToolHoldAsked(msgspec.Struct, array_like=True, frozen=True, tag="tool.hold_asked/1"):
+    """Call `n` waits to hold what a tool needs; in its entry. `resources` as of `ToolCalled`."""
+
+    pid: int
+    n: int
+    tool: str
+    resources: list[bytes]
+
+
+class ToolHeld(msgspec.Struct, array_like=True, frozen=True, tag="tool.held/1"):
+    """A process holds what a tool needs, since its call `n`: in the entry of that, or of its end."""
+
+    pid: int
+    n: int
+    tool: str
+    resources: list[bytes]
+
+
+class ToolLetGo(msgspec.Struct, array_like=True, frozen=True, tag="tool.let_go/1"):
+    """A process lets go of what it holds since its call `n`; it is free when nothing of it is under way there."""
+
+    pid: int
+    n: int

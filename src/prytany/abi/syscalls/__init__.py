@@ -15,6 +15,7 @@ from prytany.abi.syscalls import (
     lock,
     message,
     model,
+    pipe,
     process,
     schedule,
     segment,
@@ -37,6 +38,7 @@ COMMON_ERRORS: dict[str, str] = {
 
 PLEDGES: dict[str, str] = {
     "proc": "start, wait for and signal processes",
+    "pipe": "write and read streams, and join children by them",
     "ipc": "send and receive messages, lock names, share values, publish events, within the same run or fleet",
     "model": "ask models, and keep conversations with them",
     "tools": "call tools",
@@ -48,6 +50,7 @@ PLEDGES: dict[str, str] = {
 SYSCALLS: tuple[Syscall, ...] = (
     *call.CALLS, *process.CALLS, *message.CALLS, *model.CALLS, *context.CALLS, *file.CALLS,
     *tool.CALLS, *schedule.CALLS, *lock.CALLS, *segment.CALLS, *handoff.CALLS, *supervise.CALLS, *topic.CALLS,
+    *pipe.CALLS,
 )  # fmt: skip
 
 TABLE: dict[str, Syscall] = {call.name: call for call in SYSCALLS}

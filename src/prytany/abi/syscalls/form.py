@@ -54,8 +54,10 @@ def arguments_type(call: Syscall) -> type[msgspec.Struct]:
     for a in call.arguments:
         if a.default is msgspec.NODEFAULT:
             fields.append((a.name, _TYPES[a.type]))
-        elif isinstance(a.default, dict | list):
-            fields.append((a.name, _TYPES[a.type], msgspec.field(default_factory=type(a.default))))
+        elif isinstance(a.default, dict):
+            fields.append((a.name, _TYPES[a.type], msgspec.field(default_factory=dict)))
+        elif isinstance(a.default, list):
+            fields.append((a.name, _TYPES[a.type], msgspec.field(default_factory=list)))
         else:
             fields.append((a.name, _TYPES[a.type], a.default))
     return msgspec.defstruct(call.name, fields, array_like=True, frozen=True, forbid_unknown_fields=True)

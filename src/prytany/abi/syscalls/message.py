@@ -34,7 +34,11 @@ CALLS = (
         "ipc",
         (*_SEND, Argument("wait_ms", "int", "how long to wait for room in a full mailbox; -1 is for ever", 0)),
         "int",
-        {**_SEND_ERRORS, "ETIMEDOUT": "there was no room in time, and it was not sent"},
+        {
+            **_SEND_ERRORS,
+            "ETIMEDOUT": "there was no room in time, and it was not sent",
+            "EDEADLK": "the receiver waits for the caller, by way of others too; see `cycle`; it was not sent",
+        },
         "Put a message into a mailbox, and answer its number. The messages of one sender keep their order.",
     ),
     Syscall(
@@ -44,7 +48,7 @@ CALLS = (
         "Any",
         {
             **_SEND_ERRORS,
-            "EDEADLK": "the caller itself is the receiver",
+            "EDEADLK": "the caller itself is the receiver, or waits for the caller, by way of others too; see `cycle`",
             "EINVAL": "as of `message_send`; or the receiver rejected the message",
             "EPIPE": "the receiver ended, or failed at the message too often, before it replied",
             "ETIMEDOUT": "no reply came in time; the message may still be worked on",

@@ -43,10 +43,13 @@ CALLS = (
             ),
             Argument("shutdown_ms", "int", "between TERM and KILL when the caller ends it; -1 is the default", -1),
             Argument("progress_ms", "int", "it fails when it does nothing of its own for so long; 0 is any time", 0),
+            Argument(
+                "ends", "dict[str, Any] | None", "`stdin` and `stdout`: pipes of which the caller has that end", None
+            ),
         ),
         "int",
         {
-            "ENOENT": "no such program",
+            "ENOENT": "no such program, or no such end of a pipe",
             "EACCES": "it lies where the caller may write",
             "EPERM": "the child would have more than its parent",
             "EAGAIN": "the table, the caller's children or the depth is at its bound; or the caller is being ended",
@@ -58,7 +61,10 @@ CALLS = (
         "proc",
         (_CHILD,),
         "dict[str, Any]",
-        {"ECHILD": "no such child, or it was waited for already"},
+        {
+            "ECHILD": "no such child, or it was waited for already",
+            "EDEADLK": "it waits for the caller, by way of others too; `cycle` says who waits for what",
+        },
         "Wait until a child has terminated, answer its status, reason and result, and reap it.",
     ),
     Syscall(

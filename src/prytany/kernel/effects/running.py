@@ -36,7 +36,11 @@ from prytany.process.process import Process
 
 Effect = Callable[[Process, int, Any], Awaitable[Any]]
 """Of an open call, by its process, its number and its arguments; what it gives is the result."""
-ENDLESS = frozenset({"message_receive", "message_next", "message_call", "message_send", "lock_acquire", "segment_wait"})
+ENDLESS = frozenset(
+    {
+        "message_receive", "message_next", "message_call", "message_send", "lock_acquire", "segment_wait", "tool_hold",
+    }
+)  # fmt: skip
 """Calls whose subject is the time at which they are given up; 0 for never."""
 
 

@@ -14,6 +14,7 @@ from prytany.abi.errors import Einval, Eperm
 from prytany.abi.ids import pid_of
 from prytany.abi.names import check_tags
 from prytany.abi.values import pack
+from prytany.kernel.handlers.pipe import given
 from prytany.kernel.handlers.share import granted, lighter, lower
 from prytany.kernel.handlers.supervise import supervised
 from prytany.kernel.outcome import Context, Denied, Done
@@ -38,11 +39,12 @@ def spawn_agent(k: Context, p: Process, a: Any, name: str) -> Done:
         pid=pid, parent=p.pid, run=p.run, name=a.name or agent.name, kind=agent.kind, program=agent.program,
         source=agent.source, argument=k.digest(argument), pledge=sorted(agent.pledge if a.pledge is None else a.pledge),
         unveil=agent.unveil, seed=k.entropy(32), model=fleet.models.get(agent.model, p.model), python=agent.python,
-        environment=k.environment(agent.python), restarts=0 if a.restart else agent.restarts, fleet=fleet.number,
-        agent=agent.name, tags=check_tags(p.tags, agent.tags), qos=lower(p, a, agent.qos if agent.qos >= 0 else p.qos),
+        environment=k.environment(agent.python),
+        restarts=0 if a.restart or agent.restart else agent.restarts, fleet=fleet.number, agent=agent.name,
+        tags=check_tags(p.tags, agent.tags), qos=lower(p, a, agent.qos if agent.qos >= 0 else p.qos),
         weight=lighter(p, a, agent.weight),
     )  # fmt: skip
     tools = ev.ToolsNarrowed(pid, sorted(agent.tools if a.tools is None else a.tools))
-    more = (*granted(pid, p.pid, a.budget, agent), *supervised(k, p.pid, pid, a))
+    more = (*granted(pid, p.pid, a.budget, agent), *supervised(k, p.pid, pid, a, agent), *given(k, p, pid, a.ends))
     events = (spawned, tools, *more, ev.ProcessReady(pid, 1))
     return Done(int(pid), events, contents=(argument,))

@@ -44,7 +44,8 @@ def sys_agent_handoff(k: Context, p: Process, n: int, a: Any) -> Ended:
     if len(handed) > limits.HANDOFF_BYTES_MAX:
         raise Einval(f"what is handed over has at most {limits.HANDOFF_BYTES_MAX} bytes", call=CALL)
     event = ev.ProcessHandedOff(
-        pid=p.pid, prev=p.tail, by=own.name, agent=agent.name, kind=agent.kind, program=_program(k, p, own, agent),
+        pid=p.pid, prev=p.tail, by=own.name, agent=agent.name,
+        name=agent.name if p.name == own.name else p.name, kind=agent.kind, program=_program(k, p, own, agent),
         source=agent.source, pledge=sorted(agent.pledge), unveil=agent.unveil,
         model=fleet.models.get(agent.model, p.model), python=agent.python, environment=k.environment(agent.python),
         restarts=agent.restarts, tags=_tags(k, p, own, agent), qos=_qos(k, p, agent), weight=agent.weight,
@@ -108,4 +109,6 @@ def _budget(k: Context, p: Process, agent: ev.AgentDeclared) -> tuple[ev.Event, 
         return ()
     tree = agent.budget_tree and k.budgets.get(tree_account(p.pid)) is None
     account = tree_account(p.pid) if tree else process_account(p.pid)
-    return (ev.BudgetGranted(account, budget.total, budget.minute, p.pid),)
+    before = k.budgets.laid_by.get(account, {}).get(agent.name)
+    bounds = (budget.total, budget.minute) if before is None else (before.total, before.minute)
+    return (ev.BudgetGranted(account, *bounds, p.pid),)

@@ -9,11 +9,14 @@ from prytany.abi.errors import Einval
 from prytany.abi.values import pack
 from prytany.kernel.handlers.judging import End, again, supervised_end
 from prytany.kernel.handlers.message import check_state, failed_messages
+from prytany.kernel.handlers.pipe import BY_PIPE
 from prytany.kernel.handlers.process import exit_events, raised, session_end
 from prytany.kernel.outcome import Context, Ended, Program
 from prytany.process.process import Process, State
 from prytany.supervision.strategies import pause_ms
 
+ENDED_BY_PIPE = 128 + 13
+"""As a shell has it of who ends by SIGPIPE."""
 Decided = tuple[tuple[ev.Event, ...], tuple[bytes, ...]]
 
 
@@ -46,6 +49,9 @@ def sys_process_exit(k: Context, p: Process, n: int, a: Any) -> Ended:
         raise Einval("a status is a number from 0 to 255", call="process_exit")
     if a.error is not None and (ended := session_end(k, p, a.status, a.error)) is not None:
         return Ended(*ended)
+    if a.error is not None and (a.error.get("type"), a.error.get("cause")) == ("Epipe", BY_PIPE):
+        # As by SIGPIPE: it did nothing wrong, and beginning it again would not bring a reader back.
+        return Ended(*exit_events(k, p, ENDED_BY_PIPE, 0, "its reader has gone", pack([None, a.error])))
     reason = "returned" if a.error is None else raised(a.error)
     return Ended(*end_events(k, p, a.status, 0, reason, pack([a.result, a.error])))
 

@@ -12,6 +12,7 @@ from prytany.abi import events as ev
 from prytany.abi.supervision import GROUP, HELD_NS, KEEPS, After, Restart
 from prytany.kernel.handlers.message import failed_messages
 from prytany.kernel.handlers.process import exit_events
+from prytany.kernel.handlers.receiving import back_to_pool
 from prytany.kernel.outcome import Context
 from prytany.process.process import Process, State
 from prytany.supervision.strategies import beside, lately, pause_ms, too_many, wanted
@@ -81,6 +82,8 @@ def again(k: Context, p: Process, end: End, until_ns: int, own_ns: int = 0) -> D
     else:  # what it had in hand is nothing that it failed at
         in_hand = list(k.post.box(p.pid).in_hand)
         events += [ev.MessageReturned(p.pid, number) for number in reversed(in_hand)]
+    if p.pid in k.state.pools.members:
+        events += back_to_pool(k, p, [e.number for e in events if isinstance(e, ev.MessageDead)])
     events += [charge for n in p.open for charge in k.unfinished(p, n)]
     if _starts_anew(k, p):
         children = list(reversed(k.state.trees.supervisors[p.pid].children))

@@ -11,7 +11,8 @@ from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
 from prytany.ipc.letter import Message
 from prytany.kernel.addresses import receiver_of
-from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, deadline_ns, hand, receive, taker
+from prytany.kernel.handlers.deadline import deadline_ns
+from prytany.kernel.handlers.receiving import NOTHING, Decided, check_type, hand, receive, taker
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import Process
 
@@ -134,7 +135,15 @@ class Sent(NamedTuple):
 
 
 def send_events(
-    k: Context, sender: int, receiver: Process, kind: str, body: Any, n: int = 0, call: str = "", waits: int = 0
+    k: Context,
+    sender: int,
+    receiver: Process,
+    kind: str,
+    body: Any,
+    n: int = 0,
+    call: str = "",
+    waits: int = 0,
+    always: bool = False,
 ) -> Sent:
     """A message into the mailbox of `receiver`, and to it where it waits for such a one.
 
@@ -147,6 +156,7 @@ def send_events(
         n: the sender's call that is opened and waits for the reply; 0 where none does.
         call: the system call, for errors.
         waits: the sender's call that is opened and waits for room, where there is none; 0 where none does.
+        always: it is let in where there is no room, too: the receiver asked to be told this.
 
     Raises:
         Eperm: the receiver has not pledged `ipc`.
@@ -167,7 +177,7 @@ def send_events(
         return Sent((sent, *hand(receiver, by, number, digest)), (content,), number)
     room = room_of(k, receiver)
     box = k.post.boxes.get(receiver.pid)
-    if (box is not None and box.messages >= room) or not room:
+    if not always and ((box is not None and box.messages >= room) or not room):
         if not waits:
             raise Eagain(f"the mailbox of process {_name(receiver)} is full", call=call)
         line = k.post.lines.of.get(receiver.pid)
@@ -207,7 +217,12 @@ def _reply(k: Context, p: Process, message: Message, errno: str, value: bytes) -
     there is to say to an operator is recorded, for whoever follows."""
     if message.sender < 0:
         return (
-            ((ev.MessageReplied(p.pid, message.number, errno, k.digest(value)),), (value,)) if value != NIL else NOTHING
+            (
+                (ev.MessageReplied(k.state.pools.members.get(p.pid, p.pid), message.number, errno, k.digest(value)),),
+                (value,),
+            )
+            if value != NIL
+            else NOTHING
         )
     sender = k.table.get(message.sender) if message.call else None
     call = sender.open.get(message.call) if sender is not None else None

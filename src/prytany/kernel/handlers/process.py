@@ -18,6 +18,8 @@ from prytany.abi.values import pack
 from prytany.kernel.groups import children_first, is_deadly
 from prytany.kernel.handlers.agent import spawn_agent
 from prytany.kernel.handlers.message import abandoned_messages
+from prytany.kernel.handlers.pipe import given
+from prytany.kernel.handlers.receiving import back_to_pool
 from prytany.kernel.handlers.share import granted, lighter, lower
 from prytany.kernel.handlers.supervise import for_good, supervised
 from prytany.kernel.letting_go import let_go
@@ -86,6 +88,7 @@ def spawn(k: Context, p: Process, a: Any, found: Program) -> Done:
         *narrowed,
         *granted(pid, p.pid, a.budget),
         *supervised(k, p.pid, pid, a),
+        *given(k, p, pid, a.ends),
         ev.ProcessReady(pid, 1),
     )
     return Done(int(pid), events, contents=(argument,), shared=(found.source,))
@@ -124,8 +127,9 @@ def exit_events(
 ) -> tuple[tuple[ev.Event, ...], tuple[bytes, ...]]:
     """The end of a process: its waiter is answered, and who called it; its ended children are reaped, and so is an
     orphan itself. `failed` says that nobody had asked it to end."""
-    abandoned, values = abandoned_messages(k, p)
-    events: list[ev.Event] = [*abandoned, *(charge for n in p.open for charge in k.unfinished(p, n))]
+    back = back_to_pool(k, p)
+    abandoned, values = abandoned_messages(k, p) if not back else ((), ())
+    events: list[ev.Event] = [*back, *abandoned, *(charge for n in p.open for charge in k.unfinished(p, n))]
     events.append(ev.ProcessExited(p.pid, status, signal, reason, k.digest(left), cpu_us, failed))
     contents = [*values, left] if left else list(values)
     waited = False
@@ -141,7 +145,7 @@ def exit_events(
         if (ended_child := k.table.get(child)) is not None and not ended_child.alive:
             events.append(ev.ProcessReaped(child))
     parent = k.table.get(p.parent)
-    if waited or (p.pid != p.run and (parent is None or not parent.alive)):
+    if waited or p.pid in k.state.pools.members or (p.pid != p.run and (parent is None or not parent.alive)):
         events.append(ev.ProcessReaped(p.pid))
     events += let_go(k.table, k.now_ns(), p.pid == p.run, keep_ms=k.quotas.ended_run_ms)
     return tuple(events), tuple(contents)
@@ -208,7 +212,7 @@ def _to_group(k: Context, p: Process, signal: int) -> Decided:
     own = k.state.trees.supervisors.get(p.pid)
     if not is_deadly(signal) or (own is not None and own.children):
         return (), ()
-    return exit_events(k, p, 128 + signal, signal, f"ended by {Signal(signal).name}", b"")
+    return exit_events(k, p, 128 + signal, signal, f"ended by SIG{Signal(signal).name}", b"")
 
 
 def _ended_as(p: Process) -> str:

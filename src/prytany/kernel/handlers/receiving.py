@@ -16,6 +16,7 @@ from prytany.abi import limits
 from prytany.abi.errors import Eagain, Ebusy, Einval
 from prytany.abi.values import pack
 from prytany.ipc.letter import Message, Wanted
+from prytany.kernel.handlers.deadline import deadline_ns
 from prytany.kernel.outcome import Context, Done, Opened
 from prytany.process.process import RECEIVES, Process
 
@@ -64,13 +65,6 @@ def _choose(k: Context, p: Process, n: int, a: Any, call: str, first: Decided) -
         raise Eagain(f"{limits.RECEIVES_MAX} calls wait for messages", call=call)
     awaited = ev.MessageAwaited(p.pid, n, wanted.kinds, wanted.sender, wanted.fields)
     return Opened(deadline, (*first[0], awaited), first[1], spare=True)
-
-
-def deadline_ns(k: Context, timeout_ms: int, call: str) -> int:
-    """When a call that may take so long is given up; 0 for never. Raises Einval."""
-    if not 0 <= timeout_ms <= limits.TIMEOUT_MS_MAX:
-        raise Einval(f"a timeout is from 0 to {limits.TIMEOUT_MS_MAX} ms", call=call)
-    return k.now_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
 
 
 def _types(types: list[str] | None, call: str) -> list[str]:
@@ -228,6 +222,22 @@ def _content(message: Message, read: Callable[[bytes, int], bytes]) -> bytes:
     if not message.attempts:
         return content
     return pack({**msgspec.msgpack.decode(content), "attempt": message.attempts + 1})
+
+
+def hand_passed(k: Context, p: Process, n: int, message: Message) -> tuple[tuple[ev.Event, ...], bytes]:
+    """Hand `p` a message by its call `n` that comes out of another mailbox in the same entry; with the content."""
+    content = _content(message, k.content)
+    return hand(p, n, message.number, k.digest(content)), content
+
+
+def back_to_pool(k: Context, p: Process, but: Collection[int] = ()) -> tuple[ev.Event, ...]:
+    """What a member of a pool has, in hand or waiting, goes back to the pool; `but` for these, which are dead."""
+    pool = k.state.pools.of(p.pid)
+    if pool is None or not k.table.require(pool.pid).alive:
+        return ()
+    box = k.post.box(p.pid)
+    numbers = [number for number in (*box.in_hand, *box.waiting) if number not in but]
+    return tuple(ev.MessagePassed(number, p.pid, pool.pid, front=True) for number in reversed(numbers))
 
 
 def return_cancelled(k: Context, p: Process, n: int) -> Decided:

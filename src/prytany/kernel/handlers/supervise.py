@@ -34,9 +34,11 @@ def declared(
     return ev.TreeDeclared(pid, strategy, intensity, period_ms, group)
 
 
-def supervised(k: Context, parent: int, pid: int, a: Any) -> tuple[ev.Event, ...]:
+def supervised(
+    k: Context, parent: int, pid: int, a: Any, agent: ev.AgentDeclared | None = None
+) -> tuple[ev.Event, ...]:
     """What is recorded of a child beside its spawn: that `parent` (0: nobody) supervises it, as `a` says by `restart`,
-    `shutdown_ms` and `progress_ms`. Nothing where it says none of that.
+    `shutdown_ms` and `progress_ms`, or else the agent that it is. Nothing where none of that is said.
 
     Raises:
         Einval: a word or a number is out of bounds.
@@ -47,21 +49,22 @@ def supervised(k: Context, parent: int, pid: int, a: Any) -> tuple[ev.Event, ...
     if a.progress_ms and not words.PROGRESS_MS_MIN <= a.progress_ms <= words.PROGRESS_MS_MAX:
         most = f"from {words.PROGRESS_MS_MIN} to {words.PROGRESS_MS_MAX} ms"
         raise Einval(f"a time without progress is {most}, or 0", call="process_spawn")
-    shutdown_ms = a.shutdown_ms if a.shutdown_ms >= 0 else words.SHUTDOWN_MS
-    if not a.restart:
+    agents_ms = agent.shutdown_ms if agent is not None else -1
+    shutdown_ms = next((ms for ms in (a.shutdown_ms, agents_ms) if ms >= 0), words.SHUTDOWN_MS)
+    progress_ms = a.progress_ms or (agent.progress_ms if agent is not None else 0)
+    restart = a.restart or (agent.restart if agent is not None else "")
+    if not restart:
         if a.shutdown_ms >= 0:
             raise Einval("a grace time is for a child with `restart`", call="process_spawn")
-        return (ev.ChildSupervised(pid, 0, "", shutdown_ms, a.progress_ms),) if a.progress_ms else ()
-    if a.restart not in list(words.Restart):
-        raise Einval(
-            f"`restart` is one of {', '.join(words.Restart)}, and not {a.restart[:40]!r}", call="process_spawn"
-        )
+        return (ev.ChildSupervised(pid, 0, "", shutdown_ms, progress_ms),) if progress_ms else ()
+    if restart not in list(words.Restart):
+        raise Einval(f"`restart` is one of {', '.join(words.Restart)}, and not {restart[:40]!r}", call="process_spawn")
     if a.restarts:
         raise Einval("say `restart` or `restarts`, and not both", call="process_spawn")
     own = k.state.trees.supervisors.get(parent)
     if own is not None and own.after not in ("", words.After.RELEASE):
         raise Eagain("this process is being ended, and its children before it", call="process_spawn")
-    child = ev.ChildSupervised(pid, parent, a.restart, shutdown_ms, a.progress_ms)
+    child = ev.ChildSupervised(pid, parent, restart, shutdown_ms, progress_ms)
     return (child,) if own is not None else (declared(parent), child)
 
 

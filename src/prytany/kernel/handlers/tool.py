@@ -10,6 +10,7 @@ from prytany.abi import events as ev
 from prytany.abi import limits
 from prytany.abi.errors import Eagain, Einval
 from prytany.abi.schema import mismatch
+from prytany.kernel.handlers.deadline import deadline_ns
 from prytany.kernel.outcome import Context, Denied, Done, Opened
 from prytany.ports.tool import ToolManifest
 from prytany.process.process import Process
@@ -36,16 +37,64 @@ def sys_tool_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     if wrong:
         raise Einval(f"{manifest.name}: {wrong}", call="tool_call", detail={"tool": manifest.name})
     resources = [k.digest(resource.encode()) for resource in resources_of(manifest, a.arguments)]
-    if k.turns.longest(resources) >= limits.TOOL_QUEUE_MAX:
+    queues, _ = k.turns.ways(p.pid, resources)
+    if k.turns.longest(queues) >= limits.TOOL_QUEUE_MAX:
         raise Eagain(f"{limits.TOOL_QUEUE_MAX} calls hold or wait for a resource of {manifest.name}", call="tool_call")
     if manifest.effect not in ("pure", "keyed"):
         _check_abandoned(k, p)
     called = ev.ToolCalled(p.pid, n, manifest.name, manifest.effect, resources, tool.digest)
     if waits := k.paced.ask(p, n, a.arguments, brings=True):
         return Opened(after=(called, *waits))
-    if not k.turns.free(resources):
+    if not k.turns.free(queues):
         return Opened(after=(called,))
     return Opened(after=(called, ev.ToolStarted(p.pid, n)))
+
+
+def sys_tool_hold(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
+    """What a call with these arguments would have to itself is the process's, until it lets go of it."""
+    tool = k.tools.find(p, a.name)
+    if tool is None:
+        raise Denied
+    manifest = tool.manifest
+    if not manifest.resources:
+        raise Einval(f"{manifest.name} needs nothing to itself", call="tool_hold")
+    wrong = mismatch(_of_resources(manifest), a.arguments)
+    if wrong:
+        raise Einval(f"{manifest.name}: {wrong}", call="tool_hold", detail={"tool": manifest.name})
+    until_ns = deadline_ns(k, a.timeout_ms, "tool_hold")
+    resources = [k.digest(resource.encode()) for resource in resources_of(manifest, a.arguments)]
+    queues, _ = k.turns.ways(p.pid, resources)
+    if k.turns.longest(queues) >= limits.TOOL_QUEUE_MAX:
+        raise Eagain(f"{limits.TOOL_QUEUE_MAX} calls hold or wait for a resource of {manifest.name}", call="tool_hold")
+    if len(k.turns.holds.get(p.pid, ())) >= limits.TOOL_HOLDS_MAX:
+        raise Eagain(f"{limits.TOOL_HOLDS_MAX} holds are the most that a process has", call="tool_hold")
+    if not k.turns.free(queues):
+        return Opened(until_ns, (ev.ToolHoldAsked(p.pid, n, manifest.name, resources),))
+    return Done(n, after=(ev.ToolHeld(p.pid, n, manifest.name, resources),))
+
+
+def sys_tool_release(k: Context, p: Process, n: int, a: Any) -> Done:
+    """Whoever is next is admitted behind this entry, or behind the end of what is under way."""
+    events = returned_holds(k, p, a.hold)
+    return Done(bool(events), after=events)
+
+
+def returned_holds(k: Context, p: Process, n: int) -> tuple[ev.Event, ...]:
+    """What lets go of what call `n` holds, if it holds anything."""
+    hold = k.turns.holds.get(p.pid, {}).get(n)
+    return () if hold is None or hold.left else (ev.ToolLetGo(p.pid, n),)
+
+
+def _of_resources(manifest: ToolManifest) -> dict[str, Any]:
+    """The schema of those parameters that say what it needs."""
+    properties: dict[str, Any] = manifest.parameters.get("properties", {})
+    named = {name for name in properties if any(f"{{{name}}}" in resource for resource in manifest.resources)}
+    return {
+        **manifest.parameters,
+        "properties": {name: schema for name, schema in properties.items() if name in named},
+        "required": [name for name in manifest.parameters.get("required", ()) if name in named],
+        "additionalProperties": False,
+    }
 
 
 def _check_abandoned(k: Context, p: Process) -> None:

@@ -12,7 +12,7 @@ from prytany.abi.control import CAUSES_MAX, CauseRow
 from prytany.kernel.letting_go import absent
 from prytany.kernel.queue_views import Live
 from prytany.kernel.state import ShardState
-from prytany.kernel.waiting import budget, calls, others, rate, resource, shared, state, turn
+from prytany.kernel.waiting import budget, calls, others, pipes, rate, resource, shared, state, turn
 from prytany.kernel.waiting.edge import Cause, Look, OfCall, OfProcess
 from prytany.process.process import Process
 
@@ -21,7 +21,7 @@ OF_PROCESS: tuple[OfProcess, ...] = (
 )  # fmt: skip
 OF_CALL: tuple[OfCall, ...] = (
     calls.person, budget.parked, turn.at_model, turn.under_way, rate.paced, resource.resource, others.child,
-    others.room, others.reply, others.message, shared.lock, shared.segment, calls.timer, calls.doing,
+    others.room, others.reply, others.message, shared.lock, shared.segment, pipes.at_pipe, calls.timer, calls.doing,
 )  # fmt: skip
 CALLS_MAX = 8
 """Of one process: its oldest open ones."""

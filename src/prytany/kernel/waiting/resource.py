@@ -11,7 +11,7 @@ def resource(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     """Who has what it needs, and how many wait before it."""
     turns = look.state.turns
     tool = turns.get(p.pid, n)
-    if call.call != "tool_call" or tool is None or tool.started:
+    if call.call not in ("tool_call", "tool_hold") or tool is None or tool.started:
         return None
     own, holders, before = f"{p.pid}:{n}", dict[str, None](), 0
     for name in tool.resources:
@@ -25,8 +25,9 @@ def resource(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
     pids: list[int] = []
     for key in holders:
         pid, number = parse_key(key)
-        held = turns.get(pid, number)
-        having.append(f"{named(look, pid)}, call {number}" + (f" of {held.tool}" if held is not None else ""))
+        held, hold = turns.get(pid, number), turns.holds.get(pid, {}).get(number)
+        how = f", call {number}" if hold is None else f", which holds it for calls of {hold.tool},"
+        having.append(f"{named(look, pid)}{how}" + (f" of {held.tool}" if held is not None else ""))
         pids += [pid] * (pid != p.pid)
     line_text = f"; {before - 1} others wait before it" if before > 1 else ""
     text = f"a resource that {tool.tool} needs, and {' and '.join(having)} has{line_text}"

@@ -17,15 +17,15 @@ def lock(look: Look, p: Process, n: int, call: OpenCall) -> Cause | None:
         return None
     lines: list[str] = []
     leads = dict[int, None]()
-    for name, _, others in look.state.locks.before(p.pid, n):
+    for line in look.state.locks.before(p.pid, n):
         held, others_wait = list[Claim](), 0
-        for claim, _ in others():
+        for claim, _ in line.before():
             leads[claim.pid] = None
             if claim.fence:
                 held.append(claim)
             else:
                 others_wait += 1
-        lines.append(_said(look, name, held, others_wait))
+        lines.append(_said(look, line.name, held, others_wait))
     if not lines:
         return Cause("lock", "a lock, whose turn it is", help=("locks",))
     text = f"the lock {' and the lock '.join(lines)}{until(look, call)}"

@@ -7,33 +7,27 @@ runs asks the models that it asked.
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping
 
 import msgspec
 
 from prytany.abi.control import Change
-from prytany.abi.errors import Enoent
-from prytany.abi.program import CONVERSATION, MODULE, Module, pack_program
-from prytany.abi.qos import QOS
 from prytany.drivers.tools.python.tools import PythonTools
-from prytany.kernel.fleets import UNSAID, Agent
+from prytany.kernel.fleets import Agent
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.outcome import Program
+from prytany.system.fleet.agents import agents_of
 from prytany.system.fleet.behind import Environment, changed_secrets, skills_digest, tools_differ
 from prytany.system.fleet.channels import couriers_back, forms_of, open_couriers, secrets_named, secrets_now
 from prytany.system.fleet.comparing import CHANGED, compare
 from prytany.system.fleet.drivers import Drivers, runs_with
-from prytany.system.fleet.form_terms import AgentBudget, known_budget
 from prytany.system.fleet.keyless import AbsentModel
 from prytany.system.fleet.leaving import leaving_of, let_go_when_left, ready_anew, ready_leaving
 from prytany.system.fleet.meaning import FindProgram
 from prytany.system.fleet.models import ReadyModel, name_of, names_of, ready_models
 from prytany.system.fleet.older import older_whole
-from prytany.system.fleet.resolved import ResolvedAgent, ResolvedFleet
+from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.switched import SwitchedModel
 from prytany.system.fleet.triggers import triggers_of
 from prytany.system.fleet.variables import marks_of
@@ -42,11 +36,8 @@ from prytany.system.model_prices import look_up_prices
 from prytany.system.programs import find_program
 from prytany.system.tools import load_tools
 
-CHAT = "chat"
 RUNS_SHOWN = 10
 _decoder = msgspec.msgpack.Decoder(ResolvedFleet)
-Names = Callable[[str], list[str]]
-"""The tools of a file."""
 
 
 def resolved_of(kernel: Kernel, number: int) -> ResolvedFleet:
@@ -335,66 +326,3 @@ def environment_of(kernel: Kernel, drivers: Drivers, path: str) -> Mapping[str, 
     if not numbers:
         return os.environ
     return Environment(resolved_of(kernel, numbers[-1]), drivers.variables.of(numbers[-1]))
-
-
-def agents_of(fleet: ResolvedFleet, names: Names, find: FindProgram) -> Iterator[Agent]:
-    """The fleet's agents. Raises KernelError for a program that is not there any more, or a tool."""
-    for agent in fleet.agents.values():
-        yield Agent(
-            name=agent.name,
-            kind="python" if agent.kind == CHAT else agent.kind,  # the same workers run both
-            program=_chat(fleet, agent) if agent.kind == CHAT else find(agent.program),
-            pledge=agent.pledge,
-            model=agent.model,
-            tools=sorted(_tools(fleet, agent, names)),
-            unveil={**agent.unveil, **dict.fromkeys(agent.chat.skills if agent.chat else (), "r")},
-            spawns=agent.spawns,
-            restarts=agent.restarts,
-            python=agent.python,
-            about=agent.about,
-            tags=agent.tags,
-            qos=int(QOS[agent.qos]) if agent.qos else UNSAID,
-            weight=agent.weight,
-            budget=known_budget(agent.budget),
-            budget_tree=isinstance(agent.budget, AgentBudget) and agent.budget.of != "process",
-            bytes_per_second=agent.bytes_per_second,
-            handoff=agent.handoff,
-            talks=CONVERSATION if agent.kind == CHAT else "",
-        )
-
-
-def _tools(fleet: ResolvedFleet, agent: ResolvedAgent, names: Names) -> set[str]:
-    """The tools that an agent names, where a name without a dot is all of a file. Raises Enoent."""
-    known = {tool for path in fleet.tools.values() for tool in names(path)} if agent.tools else set[str]()
-    found: set[str] = set()
-    for name in agent.tools:
-        file, dot, _ = name.partition(".")
-        found |= {name} if dot else set(names(fleet.tools[file]))
-    if missing := sorted(found - known):
-        raise Enoent(f"the agent {agent.name!r} has the tool {missing[0]!r}, and there is none of that name")
-    return found
-
-
-def _chat(fleet: ResolvedFleet, agent: ResolvedAgent) -> Program:
-    """The built-in loop, with what the fleet says of the agent in a module beside it."""
-    assert agent.chat is not None
-    path, text = _loop()
-    chat = msgspec.structs.replace(agent.chat, read_from="")  # the operator's business alone
-    spec = {
-        **msgspec.to_builtins(chat),
-        "turns": agent.chat.turns,
-        "spawns": {name: fleet.agents[name].about for name in agent.spawns},
-        "handoff": {name: fleet.agents[name].about for name in agent.handoff if name != agent.name},
-    }
-    module = Module("agent_spec", MODULE, f"SPEC = {spec!r}\n".encode())
-    pledge = ["ipc", "model"]
-    pledge += ["tools"] * bool(agent.tools) + ["proc"] * bool(agent.spawns) + ["files.read"] * bool(agent.chat.skills)
-    return Program(f"{path}:main", agent.name, pack_program(text, [module]), tuple(sorted(pledge)))
-
-
-@cache
-def _loop() -> tuple[str, bytes]:
-    import prytany.runtime.chat as loop  # late: who has no chat agents does not load it
-
-    path = Path(inspect.getfile(loop))
-    return str(path), path.read_bytes()

@@ -11,7 +11,7 @@ from prytany.abi.errors import Eagain, Eio, Enoent
 from prytany.abi.qos import Qos
 from prytany.abi.signals import Signal
 from prytany.abi.values import pack
-from prytany.kernel.fleets import check_price
+from prytany.kernel.fleet_agents import check_price
 from prytany.kernel.following import hear
 from prytany.kernel.kernel import Kernel
 from prytany.kernel.notice_views import channel_rows
@@ -25,6 +25,7 @@ from prytany.system.fleet.places import prepare_folders
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.sound import unpack_fleet
 from prytany.system.fleet.switched import SwitchedModel
+from prytany.system.fleet.trees import start_trees
 from prytany.system.logs import Logs
 
 TAKEN_DOWN = "its fleet was taken down"
@@ -124,8 +125,11 @@ class FleetDesk:
                     plan.number, name, [], {}, uid=uid, model=self._model, qos=Qos.UTILITY
                 )
                 for name, agent in fleet.agents.items()
-                if agent.service and name in plan.added
+                if agent.service and name in plan.added and agent.replicas is None
             ]
+            plan.started += start_trees(
+                self._kernel, fleet.supervise, fleet.agents, plan.number, plan.added, uid=uid, model=self._model
+            )
             await self._durable()  # whoever brings it next reads what is recorded of it
             return plan
 

@@ -25,6 +25,7 @@ from prytany.system.fleet.form_terms import (
     RunBudgeted,
     Spares,
 )
+from prytany.system.fleet.form_trees import SPAN, Group, Replicas, Restart, Span
 from prytany.system.fleet.form_triggers import Trigger
 
 PROMPT = "prompt"
@@ -40,6 +41,7 @@ PATTERNS = {
     HEADER: "of letters, digits and `-`",
     CREDENTIAL: "of letters, digits, `-`, `_` and `.`, and not begin with `-` or `.`",
     PERCENT: "a whole number from 1 to 100 and `%`",
+    SPAN: "a number and `ms`, `s`, `m`, `h` or `d`",
 }
 """In words."""
 ADDRESS_CHARS_MAX = 2_048
@@ -173,6 +175,16 @@ class Rights(Form, frozen=True):
         Annotated[int, Meta(ge=0, le=limits.RESTARTS_MAX, description="how many times it is begun again when it fails")]
         | None
     ) = None
+    restart: (
+        Annotated[Restart, Meta(description="which of its ends are not for good, where it is supervised")] | None
+    ) = None
+    shutdown: Annotated[Span, Meta(description="between TERM and KILL, when it is ended; 5s")] | None = None
+    progress_within: (
+        Annotated[
+            Span, Meta(description="it fails when it does nothing of its own for so long, and nothing holds it up")
+        ]
+        | None
+    ) = None
     bytes_per_second: (
         Annotated[
             int,
@@ -217,6 +229,9 @@ class Agent(Rights, frozen=True):
     ] = ""
     program: Annotated[Place, Meta(description="`file.py:function`, from the fleet file's folder")] | None = None
     service: Annotated[bool, Meta(description="`up` starts it, and it stays; for a `Server`, or a loop")] | None = None
+    replicas: Annotated[
+        Replicas | None, Meta(description="so many processes of it, that share a mailbox; where `up` starts it")
+    ] = None
     pledge: (
         Annotated[list[str], Meta(description="classes of system calls; what the program declares by default")] | None
     ) = None
@@ -296,5 +311,8 @@ class Fleet(Form, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    supervise: Annotated[
+        dict[Name, Group], Meta(description="groups of agents that `up` starts, and that are begun again as they say")
+    ] = {}
     notify: Annotated[list[Notice], Meta(description="who is told of what needs a person")] = []
     triggers: Annotated[dict[Name, Trigger], Meta(description="what starts agents by itself, by name")] = {}

@@ -23,6 +23,7 @@ from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted
 from prytany.system.fleet.form_triggers import trigger_faults
 from prytany.system.fleet.notifying import command_faults, notice_faults
 from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
+from prytany.system.fleet.trees import replicas_faults, span_faults, tree_faults
 from prytany.system.wording import meant, quoted
 
 DEFAULT = "default"
@@ -90,11 +91,15 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
         yield ("triggers",), f"there are {len(fleet.triggers)}; {limits.TRIGGERS_MAX} are the most"
     for name, trigger in fleet.triggers.items():
         yield from trigger_faults(trigger, fleet.agents, ("triggers", name))
+    services = [name for name, agent in fleet.agents.items() if agent.service]
+    yield from tree_faults(fleet.supervise, fleet.agents, services)
     yield from _rights(fleet, fleet.defaults, ("defaults",), folder)
     for name, agent in fleet.agents.items():
         path = ("agents", name)
         yield from _rights(fleet, agent, path, folder)
         yield from _agent(agent, path, folder, find)
+        yield from span_faults(agent.progress_within or "", agent.shutdown or "", path)
+        yield from replicas_faults(agent.replicas, path)
     yield from _budgets(fleet)
 
 

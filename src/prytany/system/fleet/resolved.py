@@ -14,6 +14,7 @@ from prytany.abi.errors import Enoent
 from prytany.abi.names import check_tags
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
 from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted, known_budget
+from prytany.system.fleet.form_trees import Group, Replicas
 from prytany.system.fleet.form_triggers import Trigger
 from prytany.system.fleet.meaning import entry_of, instruction_file, kind_of, model_of
 from prytany.system.fleet.notifying import program_of
@@ -65,6 +66,10 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     weight: int = 1
     budget: AgentBudgeted | None = None
     bytes_per_second: int = 0
+    restart: str = ""
+    shutdown: str = ""
+    progress_within: str = ""
+    replicas: Replicas | None = None
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +100,8 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bytes_per_second: int = 0
     """Of all its processes together; 0 for any number."""
     triggers: dict[str, Trigger] = {}
+    supervise: dict[str, Group] = {}
+    """Groups, by name."""
     marks: dict[str, str] = {}
     """As it is recorded: what tells the values of its variables from others; see `variables`."""
     leaving: dict[str, Leaving] = {}
@@ -136,6 +143,7 @@ def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[
         budget=fleet.budget,
         bytes_per_second=fleet.bytes_per_second or 0,
         triggers={name: _trigger(trigger, folder) for name, trigger in fleet.triggers.items()},
+        supervise=fleet.supervise,
     )
 
 
@@ -182,6 +190,10 @@ def _agent(
         weight=rights["weight"] or 1,
         budget=rights["budget"],
         bytes_per_second=rights["bytes_per_second"] or 0,
+        restart=rights["restart"] or "",
+        shutdown=rights["shutdown"] or "",
+        progress_within=rights["progress_within"] or "",
+        replicas=agent.replicas,
     )
 
 

@@ -17,18 +17,21 @@ from prytany.abi import limits
 from prytany.abi.errors import Einval
 from prytany.abi.qos import QOS, WEIGHT_MAX
 from prytany.abi.schema_form import schema_fault
+from prytany.abi.supervision import INTENSITY_MAX, Restart, Strategy
 from prytany.abi.syscalls import PLEDGES
 from prytany.abi.wire import UNREADABLE
 from prytany.system.fleet.faults import show_path
 from prytany.system.fleet.form import Model
 from prytany.system.fleet.form_base import NAME
 from prytany.system.fleet.form_terms import AgentBudgeted, RunBudget, RunBudgeted
+from prytany.system.fleet.form_trees import SPAN
 from prytany.system.fleet.form_triggers import trigger_faults
 from prytany.system.fleet.meaning import ENDPOINT_KEYS, no_address
 from prytany.system.fleet.notifying import notice_faults
 from prytany.system.fleet.resolved import Chat, ResolvedAgent, ResolvedFleet
 from prytany.system.fleet.said_budget import in_money, said_faults
 from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
+from prytany.system.fleet.trees import replicas_faults, span_faults, tree_faults
 from prytany.system.wording import visible
 
 SAID_CHARS_MAX = 300
@@ -85,6 +88,14 @@ def _faults(fleet: ResolvedFleet) -> Found:
         if agent.name != name:
             yield ("agents", name, "name"), "it is another one than it stands at"
         yield from _agent(fleet, agent, ("agents", name))
+    yield from _names(("supervise",), fleet.supervise)
+    for group in fleet.supervise.values():
+        spans = re.fullmatch(SPAN, group.period) is not None and 0 <= group.intensity <= INTENSITY_MAX
+        if not spans or {group.strategy} - {*Strategy} or {group.restart} - {*Restart}:
+            yield ("supervise",), "a group is none that a file could say"
+            return
+    services = [name for name, agent in fleet.agents.items() if agent.service]
+    yield from tree_faults(fleet.supervise, fleet.agents, services)
     asks = _asks(fleet)
     for name, agent in fleet.agents.items():
         yield from _budget(fleet, agent.budget, [name], asks, ("agents", name, "budget"))
@@ -185,6 +196,15 @@ def _agent(fleet: ResolvedFleet, agent: ResolvedAgent, path: tuple[str, ...]) ->
         yield (*path, "handoff"), f"there is no agent {min(unknown)[:NAME_CHARS_MAX]!r}"
     if not 0 <= agent.restarts <= limits.RESTARTS_MAX:
         yield (*path, "restarts"), f"it is from 0 to {limits.RESTARTS_MAX}"
+    spans = [span for span in (agent.progress_within, agent.shutdown) if span]
+    if not all(re.fullmatch(SPAN, span) for span in spans) or {agent.restart} - {*Restart, ""}:
+        yield path, "how it is supervised is nothing that a file could say"
+    else:
+        yield from span_faults(agent.progress_within, agent.shutdown, path)
+    if agent.replicas is not None and re.fullmatch(SPAN, agent.replicas.idle) is None:
+        yield (*path, "replicas", "idle"), "it is no time"
+    else:
+        yield from replicas_faults(agent.replicas, path)
     if agent.qos and agent.qos not in QOS:
         yield (*path, "qos"), f"it is one of {', '.join(QOS)}"
     if not 1 <= agent.weight <= WEIGHT_MAX:
