@@ -136,7 +136,7 @@ def test_an_event_goes_to_who_lives_and_a_message_starts_whom_it_is_for_and_is_a
 
 def test_arguments_are_filled_in_with_what_came() -> None:
     world = World()
-    args = msgspec.msgpack.encode({"id": "$body.id", "topic": "$topic", "none": "$body.x.y", "text": "a $1"})
+    args = msgspec.msgpack.encode({"id": "<body.id>", "topic": "<topic>", "none": "<body.x.y>", "text": "<b>"})
 
     async def does(kernel: Kernel) -> None:
         number = world.up(kernel, form("orders", "topic", "orders.>", "clerk", args=args))
@@ -144,7 +144,7 @@ def test_arguments_are_filled_in_with_what_came() -> None:
         await passes(5)
 
     world.shard.run(does)
-    assert world.got == [{"id": 7, "topic": "orders.new", "none": None, "text": "a $1"}]
+    assert world.got == [{"id": 7, "topic": "orders.new", "none": None, "text": "<b>"}]
 
 
 def test_an_agent_that_cannot_be_started_is_skipped_with_its_errno() -> None:

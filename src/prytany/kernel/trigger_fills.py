@@ -19,6 +19,8 @@ from prytany.process.process import Process
 from prytany.supervision.triggers import Came, Trigger
 
 MESSAGE = "message"
+WORDS = frozenset({"trigger", "kind", "time", "topic", "number", "sender", "body", "path", "paths", "count"})
+"""What can stand in an argument for what came."""
 TRIGGERED = "triggered"
 """The type of the message that an agent is sent which lives."""
 
@@ -134,10 +136,13 @@ def what_came(k: Context, trigger: Trigger, came: Came) -> dict[str, Any]:
 
 
 def _filled(value: Any, told: dict[str, Any]) -> Any:
-    """`$topic` is the topic, `$body.bid` a field of the body; what is not there is None, and all else as it is."""
-    if not (isinstance(value, str) and value.startswith("$")):
+    """`<topic>` is the topic, `<body.bid>` a field of the body; what is not there is None, and all else as it is."""
+    if not (isinstance(value, str) and value.startswith("<") and value.endswith(">")):
+        return value
+    names = value[1:-1].split(".")
+    if names[0] not in WORDS:
         return value
     found: Any = told
-    for name in value[1:].split("."):
+    for name in names:
         found = found.get(name) if isinstance(found, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     return found  # pyright: ignore[reportUnknownVariableType]

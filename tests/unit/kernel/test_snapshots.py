@@ -177,7 +177,7 @@ def test_the_version_changes_with_any_file_of_a_room_and_with_nothing_else(room:
 
 def test_the_version_covers_the_events_and_the_process_room() -> None:
     assert len(version().encode()) <= 64
-    assert version() == fold_version(ShardState, "prytany.abi")
+    assert version() == fold_version(ShardState, "prytany.abi", *FOLDS_OF_SEVERAL)
     assert version() != fold_version(ShardState)
 
 

@@ -3,10 +3,12 @@
 # ruff: noqa: RUF012 - structs do not share their defaults
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from prytany.abi import limits
@@ -20,6 +22,7 @@ LENGTH = r"^[1-9][0-9]{0,8}(ms|s|m|h|d)$"
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 Length = Annotated[str, Meta(pattern=LENGTH, description="a length of time: `500ms`, `30s`, `5m`, `2h`, `1d`")]
 EVERY_MS_MIN = 1_000
+ARGS_BYTES_MAX = 64 << 10
 KINDS = ("topic", "cron", "every", "message", "files")
 
 
@@ -59,7 +62,8 @@ class Trigger(Form, frozen=True):
         | None
     ) = None
     args: Annotated[
-        dict[str, Any], Meta(description="arguments of the agent; `$topic`, `$body.x`, `$path`, `$time` are filled in")
+        dict[str, Any],
+        Meta(description="arguments of the agent; `<topic>`, `<body.x>`, `<path>`, `<time>` are filled in"),
     ] = {}
     at_once: (
         Annotated[int, Meta(ge=1, le=limits.TRIGGER_RUNNING_MAX, description="how many that it started live at once")]
@@ -135,6 +139,17 @@ def trigger_faults(trigger: Trigger, agents: dict[str, Any], path: Path) -> Iter
         yield (*path, "every"), "it is from a second to ten years"
     if trigger.message is not None and not re.fullmatch(NAME, trigger.message):
         yield (*path, "message"), "it is no name"
+    if not _plain(trigger.args) or len(msgspec.msgpack.encode(trigger.args)) > ARGS_BYTES_MAX:
+        yield (*path, "args"), f"it has a number that is none, or more than {ARGS_BYTES_MAX} bytes"
     for at, pattern in enumerate(trigger.files or ()):
         if "\0" in pattern:
             yield (*path, "files", at), "it holds a zero character"
+
+
+def _plain(value: Any) -> bool:
+    """Whether all numbers in it are some."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_plain(item) for item in value.values())  # pyright: ignore[reportUnknownVariableType]
+    return not isinstance(value, list) or all(_plain(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
