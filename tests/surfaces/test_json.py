@@ -80,7 +80,9 @@ def test_what_is_told_of_a_home_has_the_fields_of_the_manual(
         "journal collect": ("journal collect", 1),
         "journal keep": (f"journal keep --to {tmp_path / 'kept'}", 1), "journal forget": ("journal forget 1", 1),
         "resume": ("resume", 0), "why": ("why 1", 1), "budget": ("budget --all", 2), "schedule": ("schedule 1", 1),
-        "sched": ("sched", 0), "models queue": ("models queue", 0), "locks": ("locks", 0), "shared": ("shared", 0),
+        "sched": ("sched", 0), "publish": ("publish a.b n=1 --of 1", 1), "topics": ("topics", 1),
+        "triggers": ("triggers", 0), "topics tail": ("topics tail", 1), "models queue": ("models queue", 0),
+        "locks": ("locks", 0), "shared": ("shared", 0),
     }  # fmt: skip
     for name, (line, count) in lines.items():
         told = tell(capsys, *shlex.split(line))
@@ -150,6 +152,10 @@ WRONG = [
     ("notify", "ENOENT"), ("notify retry", "ENOENT"),
     ("notify retry 0", "EINVAL"), ("notify drop x", "EINVAL"), ("notify drop 99999999999999999999", "EINVAL"),
     ("notify test nowhere", "ENOENT"),
+    ("topics", "ENOENT"), ("topics tail", "ENOENT"), ("topics tail a..b --since soon", "EINVAL"),
+    ("topics tail > --since 0", "EINVAL"), ("publish a.b", "ENOENT"), ("publish a.b =1", "EINVAL"),
+    ("publish a.b x=1 x=2", "EINVAL"), ("publish", "EINVAL"),
+    ("triggers", "ENOENT"), ("triggers on x", "ENOENT"), ("triggers off", "EINVAL"),
     ("models nope", "EINVAL"),
     ("completion tcsh", "EINVAL"), ("nope", "EINVAL"), ("doctor --home x", "EINVAL"),
     ("service unit", "ENOENT"), ("service unit --drain -1", "EINVAL"), ("up --drain 1.5", "EINVAL"),

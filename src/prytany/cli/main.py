@@ -11,6 +11,7 @@ import click
 from prytany import __version__
 from prytany.cli import (
     conversing,
+    eventing,
     fleets,
     holding,
     keeping,
@@ -43,7 +44,16 @@ def app(context: click.Context) -> None:
 
 
 app.section("Running", fleets.init, running.run, running.resume, fleets.up, fleets.down, fleets.fleet, fleets.service)
-app.section("Talking", conversing.chat, conversing.attach, conversing.sessions, steering.send)
+app.section(
+    "Talking",
+    conversing.chat,
+    conversing.attach,
+    conversing.sessions,
+    steering.send,
+    eventing.publish,
+    eventing.topics,
+    eventing.triggers,
+)
 app.section(
     "Looking and steering",
     viewing.status, viewing.ps, viewing.tree, scheduling.why, steering.inspect, steering.trace, viewing.logs,

@@ -21,6 +21,7 @@ from prytany.client.link import Link, Locked, connect
 from prytany.client.mail import MailClient
 from prytany.client.scheduling import SchedulingClient
 from prytany.client.sharing import SharingClient
+from prytany.client.topics import TopicsClient
 from prytany.drivers.clocks.system import SystemClock
 
 VERSION_CHARS_MAX = 60
@@ -58,7 +59,7 @@ async def attach(home: Path) -> Client:
     return client
 
 
-class Client(SchedulingClient, SharingClient, MailClient):
+class Client(SchedulingClient, SharingClient, MailClient, TopicsClient):
     """See the module. Close it after use."""
 
     def __init__(self, home: Path, folder_fd: int) -> None:

@@ -26,7 +26,8 @@ STOPPED_S = 5.0
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
-    | control.ListSessions | control.ListFleets | control.SchedulingLook | control.SharingLook
+    | control.ListSessions | control.ListFleets | control.SchedulingLook | control.SharingLook | control.TopicsLook
+    | control.ReadEvents
 )  # fmt: skip
 """What changes nothing."""
 

@@ -146,9 +146,10 @@ class Topics(msgspec.Struct):
         if not (e.full or scope.behind):
             return found
         for who in e.full:
-            self.subscribers[who].next = e.number
-            scope.behind[who] = None
-        return [who for who in found if who not in scope.behind]
+            if who > 0:
+                self.subscribers[who].next = e.number
+                scope.behind[who] = None
+        return [who for who in found if who not in scope.behind and (who > 0 or who not in e.full)]
 
     def _let_go(self, scope: Scope, upto: int) -> None:
         """The oldest events leave the log; who is behind and has not had them misses them."""

@@ -33,7 +33,7 @@ def owners_of(event: ev.Event) -> tuple[int, ...]:
     what was published is its sender's. 0 is nobody's."""
     if isinstance(event, ev.MessageSent | ev.MessageHeld):
         return (event.receiver, event.sender) if event.sender > 0 else (event.receiver,)
-    if isinstance(event, ev.TopicPublished):
+    if isinstance(event, ev.TopicPublished | ev.TriggerMessaged):
         return (max(event.sender, 0),)
     return (getattr(event, "pid", 0),)
 

@@ -28,7 +28,7 @@ from prytany.process.table import Table
 
 BEGINS = frozenset({
     "process_spawn", "process_exec", "agent_handoff", "message_send", "message_call", "message_receive", "message_next",
-    "model_chat", "model_embed", "tool_call", "pipe_read", "pipe_write",
+    "model_chat", "model_embed", "tool_call", "topic_publish", "pipe_read", "pipe_write",
 })  # fmt: skip
 """Calls that begin a process, a message's way, a model's work or a tool's."""
 LOOK_S = 0.02

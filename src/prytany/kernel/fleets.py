@@ -18,6 +18,7 @@ from prytany.kernel.handlers.share import granted, run_granted
 from prytany.kernel.letting_go import let_go
 from prytany.kernel.operator import Core
 from prytany.kernel.outcome import Program
+from prytany.kernel.triggers_of_fleets import TriggerForm, trigger_events
 from prytany.supervision.fleets import Fleet
 
 NOTICES_AT_ONCE = 10_000
@@ -99,6 +100,7 @@ class FleetOperator:
         self, name: str, agents: Iterable[Agent], *, models: Mapping[str, str], tools: Sequence[str], resolved: bytes,
         uid: int, stays: bool = False, number: int = 0, channels: Sequence[ChannelForm] = (),
         known: Collection[str] | None = None, budget: Budget | None = None, bytes_per_second: int = 0,
+        triggers: Sequence[TriggerForm] = (),
     ) -> int:  # fmt: skip
         """Bring a fleet, or bring `number` again: what runs goes on as it is, what is started from now on is new.
 
@@ -115,6 +117,7 @@ class FleetOperator:
             known: the names of all of its tools, where other texts of their files are about to be loaded.
             budget: of each run that begins with one of its agents; None where nothing is said.
             bytes_per_second: of all its processes together, by files and tools; 0 for any number.
+            triggers: what starts its agents by itself.
 
         Returns:
             its number.
@@ -144,7 +147,9 @@ class FleetOperator:
                 sources += filter(None, (agent.program.source, agent.packed_accepts))
         events += [ev.AgentWithdrawn(number, gone) for gone in had]
         events += self._channels(number, channels)
-        k.ledger.commit(tuple(events), {}, (resolved, *sources, *(channel.definition for channel in channels)))
+        watched, given = trigger_events(k, k.state.triggers, number, triggers if stays else (), uid)
+        events += watched
+        k.ledger.commit(tuple(events), given, (resolved, *sources, *(channel.definition for channel in channels)))
         return number
 
     def _channels(self, number: int, channels: Sequence[ChannelForm]) -> list[ev.Event]:

@@ -26,7 +26,10 @@ from prytany.kernel.fold_version import fold_version
 from prytany.kernel.state import ShardState
 from prytany.ports.store import Reader, Row
 
-FOLDS_OF_SEVERAL = ("prytany.kernel.pool_folds", "prytany.kernel.mail_folds", "prytany.kernel.topic_folds")
+FOLDS_OF_SEVERAL = (
+    "prytany.kernel.mail_folds", "prytany.kernel.pool_folds", "prytany.kernel.topic_folds",
+    "prytany.kernel.trigger_folds",
+)  # fmt: skip
 """Modules that fold events into several rooms; a test holds them to what the state imports."""
 
 

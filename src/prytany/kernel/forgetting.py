@@ -138,8 +138,9 @@ def _awaited(state: ShardState) -> set[bytes]:
     scopes = state.topics.scopes.values()
     logged = {one.body for scope in scopes for one in scope.log.values()}
     last = {topic.last.body for scope in scopes for topic in scope.topics.values()}
-    boxes = state.post.boxes.values() if scopes else ()
-    logged |= set(state.segments.values())
+    boxes = state.post.boxes.values() if scopes or state.triggers.triggers else ()
+    came = {one.body for trigger in state.triggers.triggers.values() for one in trigger.queue}
+    logged |= came | set(state.segments.values())
     return logged | last | {m.body for box in boxes for m in (*box.waiting.values(), *box.in_hand.values())}
 
 
@@ -168,7 +169,7 @@ async def _find(
             names = {digest for _, digest in names_of(event)} & own.keys()
             if not names:
                 continue
-            if isinstance(event, ev.TopicPublished | ev.SegmentWritten):
+            if isinstance(event, ev.TopicPublished | ev.TriggerMessaged | ev.SegmentWritten):
                 wanted |= names & awaited
                 names -= awaited
             owners, mine = owners_of(event), names.intersection(own_names(event))

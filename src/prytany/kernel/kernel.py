@@ -48,6 +48,7 @@ from prytany.kernel.sessions import SessionOperator
 from prytany.kernel.settle import TRIED_AGAIN
 from prytany.kernel.toolbox import Toolbox
 from prytany.kernel.trap import Trap, decode_arguments
+from prytany.kernel.triggers import Triggers
 from prytany.kernel.wakes import Wakes
 from prytany.kernel.workers import Workers
 from prytany.ports.model import Model
@@ -104,7 +105,7 @@ class Kernel:
         self.reactions = Reactions(self, watch)
         self.operator = Operator(self)
         self.fleet_operator = FleetOperator(self)
-        self.sessions = SessionOperator(self)
+        self.sessions, self.triggers = SessionOperator(self), Triggers(self, outside.clock, outside.watch)
 
     # What handlers may look at (outcome.Context).
 
@@ -362,6 +363,7 @@ class Kernel:
         self.wakes.fill()
         self.sessions.come_back()
         self.wakes.begin()
+        self.triggers.begin()
         self.reactions.line_up()
         self.reactions.deadlocks.come_back()
 
@@ -392,6 +394,7 @@ class Kernel:
         self.closing = True
         for part in (self.effects, self.model_turns, self.exceeding, self.restarts, self.notices, self.sessions):
             await part.close()
+        await self.triggers.close()
         await self.workers.close()
         self.ledger.snapshots.save(self.ledger.journal)
         await self.ledger.journal.close()

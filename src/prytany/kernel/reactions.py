@@ -11,24 +11,17 @@ from prytany.abi.values import NIL
 from prytany.abi.wire import PIECE
 from prytany.kernel.admission import Admission
 from prytany.kernel.deadlocks import Deadlocks
-from prytany.kernel.effects import Effects
 from prytany.kernel.effects.running import ENDLESS
-from prytany.kernel.exceeding import Exceeding
 from prytany.kernel.faults import TAKES_AWAY, contain, named, tell
 from prytany.kernel.gate import denied_value
 from prytany.kernel.handlers.process import exit_value
 from prytany.kernel.ledger import Durable, Ledger
 from prytany.kernel.letting_in import LettingIn
-from prytany.kernel.model_sparing import ModelSparing
-from prytany.kernel.models.turns import ModelTurns
-from prytany.kernel.notices import Notices
-from prytany.kernel.places import Places
 from prytany.kernel.pressure import MemoryPressure
 from prytany.kernel.record import Item
 from prytany.kernel.recovery import Recovery
-from prytany.kernel.restarts import Restarts
 from prytany.kernel.simple_reactions import SIMPLE
-from prytany.kernel.workers import Workers
+from prytany.kernel.simple_reactions import Core as Simple
 from prytany.process.process import Process, State
 from prytany.process.table import Table
 
@@ -48,20 +41,12 @@ class Sessions(Protocol):
         ...
 
 
-class Core(Protocol):
+class Core(Simple, Protocol):
     """The kernel, as reactions see it."""
 
     ledger: Ledger
-    places: Places
-    effects: Effects
     admission: Admission
     recovery: Recovery
-    workers: Workers
-    restarts: Restarts
-    notices: Notices
-    model_turns: ModelTurns
-    model_sparing: ModelSparing
-    exceeding: Exceeding
     closing: bool
 
     @property

@@ -30,6 +30,8 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     time_ns: int
     errno: str
     value: bytes
+    after: int = 0
+    """Of one that answers no call: how many calls of the record were made before it."""
 
 
 class Asked(NamedTuple):
@@ -109,7 +111,7 @@ def _add(record: Record, event: ev.Event, time_ns: int, last_ns: int, stored: St
         case ev.CallPiece():
             record.items.append(Item(event.n, time_ns, PIECE, stored.read(event.piece) or NIL))
         case ev.ProcessSignalled():
-            record.items.append(Item(-event.signal, time_ns, "", NIL))
+            record.items.append(Item(-event.signal, time_ns, "", NIL, len(record.asked)))
         case ev.CallsDenied():
             when_ns = last_ns if event.again else time_ns
             for n in event.ns:

@@ -105,7 +105,7 @@ class Cursor:
             most = min(most, self._taken + AHEAD_ITEMS_MAX)
         while self._next < most and size_bytes < AHEAD_BYTES_MAX:
             item = recorded[self._next]
-            if not ahead and item.n > 0 and item.n not in self.made:
+            if not ahead and (item.n not in self.made if item.n > 0 else item.after > len(self.made)):
                 break
             items.append(item)
             size_bytes += len(item.value)

@@ -16,6 +16,7 @@ from prytany.kernel.models.turns import ModelTurns
 from prytany.kernel.notices import Notices
 from prytany.kernel.places import Places
 from prytany.kernel.restarts import Restarts
+from prytany.kernel.triggers import Triggers
 from prytany.kernel.workers import Workers
 
 CIRCLE_SHOWN = 20
@@ -34,6 +35,7 @@ class Core(Protocol):
     places: Places
     workers: Workers
     restarts: Restarts
+    triggers: Triggers
 
 
 def due_at(k: Core, entry: Durable, e: ev.TreeEnding | ev.ChildTold) -> None:
@@ -102,6 +104,11 @@ def redeclared(k: Core, entry: Durable, e: ev.FleetDeclared | ev.AgentDeclared |
     k.effects.paced.changed()
 
 
+def triggered(k: Core, entry: Durable, e: ev.Event) -> None:
+    """Times and files are others."""
+    k.triggers.look()
+
+
 def noticed(k: Core, entry: Durable, e: ev.Event) -> None:
     """People are told, or told again."""
     k.notices.look()
@@ -113,6 +120,7 @@ def bounded(k: Core, entry: Durable, e: ev.BudgetGranted | ev.BudgetAdded) -> No
     k.exceeding.look(e.account)
 
 
+TRIGGERED = (ev.TriggerDeclared, ev.TriggerWithdrawn, ev.TriggerSwitched, ev.FleetWithdrawn)
 NOTICED = (
     ev.NoticeOpened, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeRetried, ev.ChannelDeclared, ev.LimitNeared,
     ev.AgentStormed,
@@ -130,6 +138,7 @@ SIMPLE: dict[type, Callable[[Core, Durable, Any], None]] = {
     ev.AgentWithdrawn: redeclared,
     ev.BudgetGranted: bounded,
     ev.BudgetAdded: bounded,
+    **dict.fromkeys(TRIGGERED, triggered),
     ev.TreeEnding: due_at,
     ev.ChildSupervised: supervised,
     ev.ChildTold: due_at,

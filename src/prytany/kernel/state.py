@@ -30,6 +30,7 @@ from prytany.ipc.topics import Topics
 from prytany.kernel.mail_folds import FOLDS as MAIL
 from prytany.kernel.pool_folds import FOLDS as POOLS
 from prytany.kernel.topic_folds import FOLDS as TOPICS
+from prytany.kernel.trigger_folds import FOLDS as TRIGGERS
 from prytany.memory.contexts import FOLDS as CONTEXTS
 from prytany.memory.contexts import Contexts
 from prytany.process.fold import apply as fold_process
@@ -48,6 +49,7 @@ from prytany.supervision.sessions import FOLDS as SESSIONS
 from prytany.supervision.sessions import Sessions
 from prytany.supervision.trees import FOLDS as TREES
 from prytany.supervision.trees import Trees
+from prytany.supervision.triggers import Triggers
 
 DIGEST_BYTES = 16
 LET_GO = (ev.ChannelWithdrawn, ev.NoticeDelivered, ev.NoticeMissed, ev.NoticeDropped)
@@ -78,6 +80,7 @@ class ShardState(msgspec.Struct):
     names: Names = msgspec.field(default_factory=Names)
     trees: Trees = msgspec.field(default_factory=Trees)
     topics: Topics = msgspec.field(default_factory=Topics)
+    triggers: Triggers = msgspec.field(default_factory=Triggers)
     pipes: Pipes = msgspec.field(default_factory=Pipes)
     links: Links = msgspec.field(default_factory=Links)
     pools: Pools = msgspec.field(default_factory=Pools)
@@ -290,8 +293,7 @@ def _rooms() -> dict[type, tuple[Room, ...]]:
     folds += [(kind, _fleet_left) for kind in (ev.ProcessReaped, ev.FleetWithdrawn, *LET_GO)]
     folds += [(kind, partial(_into_links, into)) for kind, into in LINKS.items()]
     folds += [(kind, partial(_into_trees, into)) for kind, into in TREES.items()]
-    folds += TOPICS
-    folds += POOLS
+    folds += [*TOPICS, *TRIGGERS, *POOLS]
     return {kind: tuple(fold for of, fold in folds if of is kind) for kind, _ in folds}
 
 

@@ -16,6 +16,7 @@ from prytany.ipc.topics import Topics
 from prytany.process.process import RECEIVES, Process
 from prytany.process.table import Table
 from prytany.supervision.fleets import Fleets
+from prytany.supervision.triggers import Came, Triggers
 
 EVENT = "event"
 """The type of the messages by which events come."""
@@ -30,6 +31,7 @@ class Rooms(Protocol):
     post: Post
     fleets: Fleets
     topics: Topics
+    triggers: Triggers
 
 
 def waits(p: Process | None) -> bool:
@@ -37,15 +39,23 @@ def waits(p: Process | None) -> bool:
     return p is not None and any(call.call in RECEIVES for call in p.open.values())
 
 
-def _deliver(state: Rooms, pid: int, message: Message) -> None:
+def deliver(state: Rooms, pid: int, message: Message) -> None:
+    """A message into a mailbox; its receiver is handed it right behind, if it waits."""
     state.post.deliver(pid, message)
     if waits(state.table.processes.get(pid)):
         state.topics.handing.setdefault(pid, []).append(message.number)
 
 
 def _published(state: Rooms, seq: int, e: ev.TopicPublished) -> None:
-    for who in state.topics.published(seq, state.table.time_ns, e):
-        _deliver(state, who, Message(e.message, e.sender, EVENT, e.body, seq))
+    time_ns = state.table.time_ns
+    for who in state.topics.published(seq, time_ns, e):
+        if who > 0:
+            deliver(state, who, Message(e.message, e.sender, EVENT, e.body, seq))
+        else:
+            state.triggers.published(who, Came(time_ns, e.body, seq, e.topic, e.number))
+    for who in e.full:
+        if who < 0:
+            state.triggers.overflowed(who)
     state.post.next_number = e.message + 1
 
 
@@ -60,14 +70,14 @@ def _unsubscribed(state: Rooms, seq: int, e: ev.TopicUnsubscribed) -> None:
 
 def _refilled(state: Rooms, seq: int, e: ev.TopicRefilled) -> None:
     for logged in state.topics.refilled(e):
-        _deliver(state, e.pid, Message(logged.message, logged.sender, EVENT, logged.body, logged.seq))
+        deliver(state, e.pid, Message(logged.message, logged.sender, EVENT, logged.body, logged.seq))
     if state.post.box(e.pid).full:
         state.topics.due.pop(e.pid, None)
 
 
 def _missed(state: Rooms, seq: int, e: ev.TopicMissed) -> None:
     state.topics.told(e.pid)
-    _deliver(state, e.pid, Message(e.message, 0, MISSED, e.body, seq))
+    deliver(state, e.pid, Message(e.message, 0, MISSED, e.body, seq))
     state.post.next_number = e.message + 1
     if state.post.box(e.pid).full:
         state.topics.due.pop(e.pid, None)

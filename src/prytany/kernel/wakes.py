@@ -19,6 +19,7 @@ from prytany.kernel.outcome import Context
 from prytany.kernel.pipe_fills import fill_pipe
 from prytany.kernel.pools import fill_pools
 from prytany.kernel.topic_fills import fill_topics
+from prytany.kernel.trigger_fills import Starter, fill_triggers
 from prytany.kernel.waking import answer_segment, grant_lock
 
 
@@ -27,6 +28,12 @@ class Core(Context, Protocol):
 
     ledger: Ledger
     closing: bool
+    draining: bool
+
+    @property
+    def fleet_operator(self) -> Starter:
+        """What starts agents."""
+        ...
 
     def lost(self, task: asyncio.Task[None]) -> None:
         """A task has ended; what it raised stops the kernel."""
@@ -41,7 +48,7 @@ Fill = Callable[[Core], bool]
 """Commits one entry for somebody who is due in a room; False where nobody is. Costs nothing then."""
 
 FILLS: tuple[Fill, ...] = (
-    fill_mailbox, grant_lock, answer_segment, trees.fill, fill_pools, fill_topics, fill_pipe,
+    fill_mailbox, grant_lock, answer_segment, trees.fill, fill_pools, fill_topics, fill_pipe, fill_triggers,
 )  # fmt: skip
 AT_ONCE = 16
 """Entries, before others have a turn: each may see to a hundred who wait."""

@@ -21,6 +21,7 @@ from prytany.kernel.queue_views import Live
 from prytany.kernel.quotas import DEFAULT_QUOTAS, Quotas
 from prytany.kernel.sharing_views import break_lock, lock_rows, segment_rows
 from prytany.kernel.state import ShardState
+from prytany.kernel.topic_views import look_at_topics
 from prytany.kernel.views import fleet_rows, incident_rows, inspection, process_rows, session_rows
 from prytany.ports.store import Base, StoreError
 from prytany.system.mail_desk import carry_out_mail, look_at_mail
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
 
 Look = (
     control.GetStatus | control.ListProcesses | control.InspectProcess | control.ListIncidents | control.ListNotices
-    | control.ListSessions | control.SchedulingLook | control.SharingLook | mail.MailLook
+    | control.ListSessions | control.SchedulingLook | control.SharingLook | mail.MailLook | control.TopicsLook
 )  # fmt: skip
 AtOnce = (
     Look | control.SignalProcess | control.SettleIncident | control.SendMessage | control.UpgradeProcess
     | control.FreezeAll | control.RetryNotices | control.DropNotices | control.BreakLock | Act | mail.MailAct
+    | control.TopicsAct
 )  # fmt: skip
 
 
@@ -81,6 +83,8 @@ def look(
             return session_rows(state, command.after, {})
         case mail.ListMailboxes() | mail.ListDead():
             return look_at_mail(command, state, now_ns)
+        case control.ListTopics() | control.ListSubscribers() | control.ListTriggers():
+            return look_at_topics(command, state)
         case control.ListLocks():
             return lock_rows(state, command.after)
         case control.ListSegments():
@@ -97,6 +101,7 @@ def _begins(command: control.Command) -> bool:
             | control.OpenSession()
             | control.BringFleet()
             | control.SendMessage()
+            | control.PublishEvent()
             | control.UpgradeProcess()
             | mail.RetryDead()
             | control.AddBudget()
@@ -203,6 +208,10 @@ class Desk:
                 return control.Upgrade(pending=not moved, program=program, source=source.hex())
             case mail.ReadDead() | mail.RetryDead() | mail.DropDead():
                 return carry_out_mail(kernel, command, uid)
+            case control.ReadEvents() | control.PublishEvent() | control.SwitchTrigger():
+                from prytany.kernel.topic_desk import carry_out_topics
+
+                return carry_out_topics(kernel, command, uid)
             case control.BreakLock():
                 return break_lock(kernel.ledger, command.name, command.scope, uid)
             case control.AddBudget() | control.GrantBudget() | control.ScheduleProcess():

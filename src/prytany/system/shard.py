@@ -19,6 +19,7 @@ from prytany.drivers.clocks.steady import SteadyClock
 from prytany.drivers.clocks.system import SystemClock
 from prytany.drivers.files.beneath import BeneathFiles
 from prytany.drivers.memory.linux import LinuxMemory
+from prytany.drivers.watches.polling import PollingWatch
 from prytany.journal.anchor import Anchor, Head
 from prytany.journal.home import Home
 from prytany.journal.place import mark_place
@@ -61,6 +62,7 @@ LATER = (
     "kernel.forgetting", "kernel.collecting", "kernel.archiving", "system.archive_desk", "drivers.models.openai",
     "drivers.models.scripted", "system.fleet.secrets", "runtime.chat",
 )  # fmt: skip
+_WATCH = PollingWatch()
 
 
 def load_all() -> None:
@@ -189,7 +191,7 @@ class Shard:
             reactions, clock = list[Callable[[Durable], None]](), SteadyClock(folded.state.table.time_ns)
             ledger = Ledger(folded.state, keyring, clock, lambda entry: reactions[0](entry))
             programs = Programs(SystemClock().now_ns)
-            outside = Outside(clock, drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path))
+            outside = Outside(clock, drivers.models, BeneathFiles(), drivers.tools, drivers.couriers, str(path), _WATCH)
             kernel = Kernel(
                 ledger, outside, made, reader, programs.find, os.urandom, running_max=running_max,
                 workers_max=workers_max, watch=watch, quotas=quotas, environment=Environments().identity,

@@ -64,6 +64,8 @@ FOLDER = Kind("folder", ("nowhere", "program.py", "fifo", "loop", ESCAPES, HALF,
 PAIR = Kind("a=1", ("", "a", "=1", "1=1", "a b=1", "ä-=1", HUGE, ESCAPES, HALF), tuple(f"a={text}" for text in TEXTS))
 NAME = Kind("nobody", ("", "nobody", *TEXTS), ())
 PYTHON = Kind("", ("nowhere", "folder", "fifo", "binary", "loop", *TEXTS))
+TOPIC = Kind("a.b", ("", ".", "a..b", "a.", "*a", "a b", "x" * 129, ".".join("a" * 17), *TEXTS))
+FIELD = Kind("a=1", ("", "a", "=1", HALF), (f"a={HUGE[:1000]}", "ä b=1"))
 FLAG = Kind("")
 
 EVERYWHERE = {"home": PLACE, "as_json": FLAG, "pid": PID, "pids": PID, "model": TEXT, "running": PLACES_AT_ONCE,
@@ -106,6 +108,10 @@ PARAMETERS = {
     "models try name": Kind("nobody", ("nobody", *TEXTS)), "models try prompt": TEXT, "models try fleet": TARGET,
     "models try timeout": Kind("1", ("0", *SECONDS.bad)), "models remove name": NAME, "models remove yes": FLAG,
     "completion shell": CHOICE, "doctor docker": FLAG, "init folder": WITHIN, "service unit target": TARGET,
+    "topics tail pattern": TOPIC,
+    "topics tail since": Kind("start", ("", "0", "-1", *WHEN.bad), ("last", "1", *WHEN.odd)),
+    "topics tail of": NAME, "publish topic": Kind("a.b", TOPIC.bad), "publish fields": FIELD, "publish of": NAME,
+    "triggers on name": NAME, "triggers on of": NAME, "triggers off name": NAME, "triggers off of": NAME,
     "service unit user": FLAG, "notify test target": TARGET, "notify retry number": PID, "notify drop number": PID,
     "mail dead number": PID, "mail retry numbers": PID, "mail drop numbers": PID, "mail retry every": FLAG,
     "mail drop every": FLAG,

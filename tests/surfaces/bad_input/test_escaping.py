@@ -126,6 +126,8 @@ LOOKS = (
     "locks", "locks break 9", "locks break evil", "shared", "shared 9", "why 4",
     "budget 9 --add usd=1", "sched", "schedule 2", "schedule 9 --weight 2", "models queue", "ps --wide",
     "cost --estimate program.py:main", "cost --estimate fleet.yaml",
+    "topics", "topics tail >", "publish a.b evil=1", "publish a.b x=1 --of nobody",
+    "triggers", "triggers on x", "triggers off x --of y",
 )  # fmt: skip
 FLEET = """version: 1
 name: small

@@ -55,6 +55,13 @@ SOUND: dict[str, Any] = {
         "g": {"children": ["one", "h"], "strategy": "one_for_all", "intensity": 2, "period": "5s"},
         "h": {"children": ["two"], "restart": "transient"},
     },
+    "triggers": {
+        "cron": {"agent": "two", "cron": "0 2 * * *", "zone": "UTC", "missed": "all", "jitter": "5m",
+                 "overlap": "queue", "at_once": 2, "args": {"a": 1}},
+        "every": {"agent": "two", "every": "5m"}, "asked": {"agent": "two", "message": "front"},
+        "news": {"agent": "two", "topic": "news.*", "deliver": "message"},
+        "files": {"agent": "two", "files": ["/f/*"], "debounce": "2s"},
+    },
     "budget": {"tokens": 9, "wall_s": 60.0, "per_minute": {"calls": 3}},
     "up_budget": {"tokens": 5, "calls/min": 2},
     "secrets": {"k": {"env": "KEY"}, "l": {"file": "s"}, "c": {"credential": "c"}},

@@ -10,6 +10,7 @@ from prytany.abi.control.mail import MailCommand
 from prytany.abi.control.scheduling import SchedulingCommand
 from prytany.abi.control.sessions import AttendSession, SessionCommand
 from prytany.abi.control.sharing import SharingCommand
+from prytany.abi.control.topics import TopicsCommand
 
 
 class GetStatus(msgspec.Struct, array_like=True, frozen=True, tag="status"):
@@ -176,7 +177,7 @@ Command = (
     GetStatus | ListProcesses | InspectProcess | SignalProcess | WaitProcess | ListIncidents | SettleIncident
     | ForgetProcess | CollectContent | SendMessage | UpgradeProcess | AwaitEntry | StartAgent | BringFleet
     | WithdrawFleet | ListFleets | FollowProcess | FreezeAll | ListNotices | RetryNotices | DropNotices | SessionCommand
-    | SchedulingCommand | SharingCommand | MailCommand | PrepareArchive | FinishArchive | ShrinkJournal
+    | SchedulingCommand | SharingCommand | MailCommand | TopicsCommand | PrepareArchive | FinishArchive | ShrinkJournal
 )  # fmt: skip
 Unbounded = (
     WaitProcess | ForgetProcess | CollectContent | AwaitEntry | BringFleet | FollowProcess | AttendSession

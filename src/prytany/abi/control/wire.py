@@ -13,6 +13,7 @@ from prytany.abi.control import plans as p
 from prytany.abi.control import scheduling as t
 from prytany.abi.control import sessions as s
 from prytany.abi.control import sharing as h
+from prytany.abi.control import topics as e
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):
@@ -75,6 +76,12 @@ ANSWERS: dict[type[c.Command], Any] = {
     t.AddBudget: t.AccountRow,
     t.GrantBudget: t.AccountRow,
     t.ScheduleProcess: t.Scheduled,
+    e.ListTopics: list[e.TopicRow],
+    e.ListSubscribers: list[e.SubscriberRow],
+    e.ReadEvents: e.EventsPage,
+    e.PublishEvent: e.Published,
+    e.ListTriggers: list[e.TriggerRow],
+    e.SwitchTrigger: e.TriggerRow,
 }
 """What each command is answered with."""
 

@@ -138,6 +138,17 @@ from prytany.abi.events.topic import (
     TopicSubscribed,
     TopicUnsubscribed,
 )
+from prytany.abi.events.trigger import (
+    TriggerDeclared,
+    TriggerFired,
+    TriggerMessaged,
+    TriggerSeen,
+    TriggerSkipped,
+    TriggerSpec,
+    TriggerSwitched,
+    TriggerTimed,
+    TriggerWithdrawn,
+)
 
 __all__ = [
     "HELD",
@@ -274,6 +285,15 @@ __all__ = [
     "TreeDeclared",
     "TreeEnding",
     "TreeSettled",
+    "TriggerDeclared",
+    "TriggerFired",
+    "TriggerMessaged",
+    "TriggerSeen",
+    "TriggerSkipped",
+    "TriggerSpec",
+    "TriggerSwitched",
+    "TriggerTimed",
+    "TriggerWithdrawn",
     "decode_entry",
     "encode_entry",
 ]

@@ -121,6 +121,16 @@ from prytany.abi.events.topic import (
     TopicSubscribed,
     TopicUnsubscribed,
 )
+from prytany.abi.events.trigger import (
+    TriggerDeclared,
+    TriggerFired,
+    TriggerMessaged,
+    TriggerSeen,
+    TriggerSkipped,
+    TriggerSwitched,
+    TriggerTimed,
+    TriggerWithdrawn,
+)
 
 Event = (
     ProcessSpawned
@@ -230,6 +240,14 @@ Event = (
     | TopicRefilled
     | TopicMissed
     | TopicHanded
+    | TriggerDeclared
+    | TriggerFired
+    | TriggerMessaged
+    | TriggerSeen
+    | TriggerSkipped
+    | TriggerSwitched
+    | TriggerTimed
+    | TriggerWithdrawn
     | PipeOpened
     | PipeGiven
     | PipeAwaited

@@ -31,6 +31,7 @@ from prytany.ports.courier import Courier
 from prytany.ports.files import Files
 from prytany.ports.model import Model
 from prytany.ports.tool import Tools
+from prytany.ports.watch import Watch
 from prytany.process.process import Process
 
 Effect = Callable[[Process, int, Any], Awaitable[Any]]
@@ -55,6 +56,8 @@ class Outside(NamedTuple):
     """By fleet and channel, as `kernel.notices.key_of` names them."""
     home: str = ""
     """Where what notices name is to be looked at; "" where that goes without saying."""
+    watch: Watch | None = None
+    """Of files of the host; None where nothing is watched."""
 
 
 class Owner(ModelOwner, ContextOwner, ProcessOwner, PacedOwner, Protocol):

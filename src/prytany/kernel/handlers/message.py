@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from prytany.abi import events as ev
 from prytany.abi import limits
-from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm
+from prytany.abi.errors import Eagain, Ebusy, Edeadlk, Einval, Eperm, Esrch
 from prytany.abi.ids import Pid, format_pid
 from prytany.abi.values import NIL, pack, pack_error
 from prytany.ipc.letter import Message
@@ -26,7 +26,12 @@ _ENVELOPE_BYTES = 1_024
 def sys_message_send(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
     """It leaves at once; whoever waits for it is handed it in the same entry. Where there is no room, its sender says
     whether it waits."""
-    receiver = receiver_of(k, p, a.to, "message_send")
+    try:
+        receiver = receiver_of(k, p, a.to, "message_send")
+    except Esrch:
+        if (came := messaged(k, p, a.to, a.type, a.body, 0)) is None:
+            raise
+        return Done(came[0].number, before=came[:1], contents=came[1:], spare=True)
     wait_ms = a.wait_ms
     if wait_ms and not -1 <= wait_ms <= limits.TIMEOUT_MS_MAX:
         raise Einval(f"a wait for room is from -1 to {limits.TIMEOUT_MS_MAX} ms", call="message_send")
@@ -39,7 +44,12 @@ def sys_message_send(k: Context, p: Process, n: int, a: Any) -> Done | Opened:
 
 def sys_message_call(k: Context, p: Process, n: int, a: Any) -> Opened:
     """A send whose sender waits."""
-    receiver = receiver_of(k, p, a.to, "message_call")
+    try:
+        receiver = receiver_of(k, p, a.to, "message_call")
+    except Esrch:
+        if (came := messaged(k, p, a.to, a.type, a.body, n)) is None:
+            raise
+        return Opened(deadline_ns(k, a.timeout_ms, "message_call"), came[:1], came[1:], spare=True)
     if receiver is p:
         raise Edeadlk("a process that waits for its own reply waits for ever", call="message_call")
     sent = send_events(k, p.pid, receiver, a.type, a.body, n, "message_call", n if a.wait else 0)
@@ -105,6 +115,25 @@ def check_state(k: Context, p: Process, state: bytes, call: str) -> None:
         if size_bytes > limits.START_BYTES_MAX:
             most = f"{limits.START_BYTES_MAX} bytes are the most"
             raise Einval(f"the state and the program's arguments have {size_bytes} bytes, and {most}", call=call)
+
+
+def messaged(
+    k: Context, p: Process, name: int | str, kind: str, body: Any, call: int
+) -> tuple[ev.TriggerMessaged, bytes] | None:
+    """What is recorded of a message to an address that nobody is called by, and that starts an agent; None where there
+    is no such trigger. Raises Eagain where too much waits there."""
+    member = k.fleets.members.get(p.pid)
+    trigger = k.state.triggers.addressed(member.fleet, name) if member is not None and isinstance(name, str) else None
+    if trigger is None:
+        return None
+    if trigger.full:
+        raise Eagain(f"{limits.TRIGGER_QUEUE_MAX} messages wait at {name!r}", call="message_send")
+    number = k.post.next_number
+    content = pack({
+        "message": number, "sender": p.pid, "type": kind, "body": body, "attempt": 1, "awaited": bool(call),
+    })  # fmt: skip
+    event = ev.TriggerMessaged(trigger.fleet, trigger.name, number, p.pid, kind, k.digest(content), call)
+    return event, content
 
 
 class Sent(NamedTuple):

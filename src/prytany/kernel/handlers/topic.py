@@ -43,8 +43,7 @@ def publish(
     })  # fmt: skip
     if len(content) > limits.MESSAGE_BYTES_MAX + _ENVELOPE_BYTES:
         raise Einval(f"an event has at most {limits.MESSAGE_BYTES_MAX} bytes", call=call)
-    box = k.post.box
-    full = [who for who in subscribed.reached(there.root, topic) if box(who).full and who not in there.behind]
+    full = [who for who in subscribed.reached(there.root, topic) if who not in there.behind and _full(k, who)]
     forgotten = ""
     if topic not in there.topics and len(there.topics) >= limits.TOPICS_MAX:
         forgotten = next(iter(there.topics))
@@ -53,6 +52,12 @@ def publish(
         scope, topic, there.next, message, sender, digest, len(content), full, upto, forgotten
     )  # fmt: skip
     return event, content
+
+
+def _full(k: Context, who: int) -> bool:
+    """Whether a subscriber, a process or a trigger, takes no more now."""
+    triggers = k.state.triggers
+    return k.post.box(who).full if who > 0 else triggers.triggers[triggers.by_id[who]].full
 
 
 def _upto(there: Scope, size_bytes: int) -> int:

@@ -29,6 +29,7 @@ from prytany.system.fleet.models import ReadyModel, name_of, names_of, ready_mod
 from prytany.system.fleet.older import older_whole
 from prytany.system.fleet.resolved import ResolvedFleet
 from prytany.system.fleet.switched import SwitchedModel
+from prytany.system.fleet.triggers import triggers_of
 from prytany.system.fleet.variables import marks_of
 from prytany.system.logs import Logs
 from prytany.system.model_prices import look_up_prices
@@ -196,8 +197,8 @@ class Prepared:
         kernel.fleet_operator.declare(
             fleet.name, self._agents, models=names_of(fleet, number), tools=list(fleet.tools.values()),
             resolved=msgspec.msgpack.encode(recorded), uid=uid, stays=stays, number=self.number,
-            channels=forms_of(fleet), budget=fleet.run_budget, bytes_per_second=fleet.bytes_per_second,
-            known={tool for path in fleet.tools.values() for tool in self._names(path)},
+            channels=forms_of(fleet), triggers=triggers_of(fleet), bytes_per_second=fleet.bytes_per_second,
+            known={tool for path in fleet.tools.values() for tool in self._names(path)}, budget=fleet.run_budget,
         )  # fmt: skip
         for path, tools in self._tools.items():
             drivers.replace_tools(kernel, path, tools)

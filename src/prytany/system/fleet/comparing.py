@@ -42,6 +42,7 @@ def compare(before: ResolvedFleet | None, after: ResolvedFleet, behind: Behind) 
         ("model", before.models, after.models),
         ("secret", before.secrets, after.secrets),
         ("tools", before.tools, after.tools),
+        ("trigger", before.triggers, after.triggers),
         ("group", before.supervise, after.supervise),
         ("notify", _labelled(before.notify), _labelled(after.notify)),
     ]

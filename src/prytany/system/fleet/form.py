@@ -26,6 +26,7 @@ from prytany.system.fleet.form_terms import (
     Spares,
 )
 from prytany.system.fleet.form_trees import SPAN, Group, Replicas, Restart, Span
+from prytany.system.fleet.form_triggers import Trigger
 
 PROMPT = "prompt"
 """In the extra of a type's metadata: its text is handed to a model as it stands."""
@@ -341,3 +342,4 @@ class Fleet(Form, frozen=True, kw_only=True):
         dict[Name, Group], Meta(description="groups of agents that `up` starts, and that are begun again as they say")
     ] = {}
     notify: Annotated[list[Notice], Meta(description="who is told of what needs a person")] = []
+    triggers: Annotated[dict[Name, Trigger], Meta(description="what starts agents by itself, by name")] = {}

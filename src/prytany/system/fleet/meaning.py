@@ -20,6 +20,7 @@ from prytany.runtime.environments import find_python
 from prytany.system.fleet.faults import Fault, Path, Place
 from prytany.system.fleet.form import Agent, Fleet, Model, Rights
 from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted
+from prytany.system.fleet.form_triggers import trigger_faults
 from prytany.system.fleet.notifying import command_faults, notice_faults
 from prytany.system.fleet.terms_meaning import Asks, asks_of, budget_faults, model_faults, price_faults
 from prytany.system.fleet.trees import replicas_faults, span_faults, tree_faults
@@ -86,6 +87,10 @@ def _all(fleet: Fleet, folder: File, find: FindProgram) -> Found:
     for at, notice in enumerate(fleet.notify):
         yield from notice_faults(notice, fleet.secrets, ("notify", at))
         yield from command_faults(notice, folder, ("notify", at))
+    if len(fleet.triggers) > limits.TRIGGERS_MAX:
+        yield ("triggers",), f"there are {len(fleet.triggers)}; {limits.TRIGGERS_MAX} are the most"
+    for name, trigger in fleet.triggers.items():
+        yield from trigger_faults(trigger, fleet.agents, ("triggers", name))
     services = [name for name, agent in fleet.agents.items() if agent.service]
     yield from tree_faults(fleet.supervise, fleet.agents, services)
     yield from _rights(fleet, fleet.defaults, ("defaults",), folder)

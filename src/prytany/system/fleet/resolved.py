@@ -15,6 +15,7 @@ from prytany.abi.names import check_tags
 from prytany.system.fleet.form import Agent, Fleet, Model, Notice, Rights, Secret
 from prytany.system.fleet.form_terms import AgentBudgeted, RunBudgeted, known_budget
 from prytany.system.fleet.form_trees import Group, Replicas
+from prytany.system.fleet.form_triggers import Trigger
 from prytany.system.fleet.meaning import entry_of, instruction_file, kind_of, model_of
 from prytany.system.fleet.notifying import program_of
 from prytany.system.fleet.said_budget import with_said
@@ -106,6 +107,7 @@ class ResolvedFleet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """What `up --budget` said of it, over `budget`; see `said_budget`."""
     bytes_per_second: int = 0
     """Of all its processes together; 0 for any number."""
+    triggers: dict[str, Trigger] = {}
     supervise: dict[str, Group] = {}
     """Groups, by name."""
     marks: dict[str, str] = {}
@@ -148,6 +150,7 @@ def resolve(fleet: Fleet, folder: Path, folders: dict[str, str], tags: Sequence[
         notify=[_notice(notice, folder) for notice in fleet.notify],
         budget=fleet.budget,
         bytes_per_second=fleet.bytes_per_second or 0,
+        triggers={name: _trigger(trigger, folder) for name, trigger in fleet.triggers.items()},
         supervise=fleet.supervise,
     )
 
@@ -156,6 +159,13 @@ def _notice(notice: Notice, folder: Path) -> Notice:
     if not notice.command:
         return notice
     return msgspec.structs.replace(notice, command=[program_of(notice.command, folder), *notice.command[1:]])
+
+
+def _trigger(trigger: Trigger, folder: Path) -> Trigger:
+    """With its files from the root on."""
+    if trigger.files is None:
+        return trigger
+    return msgspec.structs.replace(trigger, files=[_whole(folder, at) for at in trigger.files])
 
 
 def _whole(folder: Path, place: str) -> str:

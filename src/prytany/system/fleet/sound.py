@@ -25,6 +25,7 @@ from prytany.system.fleet.form import Model
 from prytany.system.fleet.form_base import NAME
 from prytany.system.fleet.form_terms import AgentBudgeted, RunBudget, RunBudgeted
 from prytany.system.fleet.form_trees import SPAN
+from prytany.system.fleet.form_triggers import trigger_faults
 from prytany.system.fleet.meaning import ENDPOINT_KEYS, no_address
 from prytany.system.fleet.notifying import notice_faults
 from prytany.system.fleet.resolved import Chat, ResolvedAgent, ResolvedFleet
@@ -77,6 +78,12 @@ def _faults(fleet: ResolvedFleet) -> Found:
             yield ("secrets", name), "it is from `env`, `file` or `credential`"
     for at, notice in enumerate(fleet.notify):
         yield from notice_faults(notice, fleet.secrets, ("notify", at))
+    yield from _names(("triggers",), fleet.triggers)
+    for name, trigger in list(fleet.triggers.items())[: limits.TRIGGERS_MAX + 1]:
+        yield from trigger_faults(trigger, fleet.agents, ("triggers", name))
+        yield from _places(("triggers", name, "files"), trigger.files or ())
+    if len(fleet.triggers) > limits.TRIGGERS_MAX:
+        yield ("triggers",), "there are too many"
     for name, agent in fleet.agents.items():
         if agent.name != name:
             yield ("agents", name, "name"), "it is another one than it stands at"

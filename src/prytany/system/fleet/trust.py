@@ -17,6 +17,7 @@ from prytany.drivers.couriers.webhook import LOOPBACK
 from prytany.journal.plain import open_plain, read_plain
 from prytany.system.fleet.form import Key, Model
 from prytany.system.fleet.resolved import ResolvedFleet, within
+from prytany.system.fleet.triggers import watched_outside
 from prytany.system.tools import digest_beside
 
 FILE = "trusted"
@@ -42,6 +43,7 @@ def what_is_trusted(fleet: ResolvedFleet, given: Collection[str] = ()) -> list[s
                 said.append(f"{agent.name} may {'write to' if 'w' in mode else 'read'} {place}")
     for name, model in fleet.models.items():
         said += _of_model(fleet, name, model)
+    said += watched_outside(fleet)
     for notice in fleet.notify:
         used = sorted({key.secret for key in (*notice.headers.values(), *notice.env.values())})
         given_secrets = f", with {_secrets(fleet, used)}" if used else ""
