@@ -82,7 +82,7 @@ def test_what_is_told_of_a_home_has_the_fields_of_the_manual(
         "resume": ("resume", 0), "why": ("why 1", 1), "budget": ("budget --all", 2), "schedule": ("schedule 1", 1),
         "sched": ("sched", 0), "publish": ("publish a.b n=1 --of 1", 1), "topics": ("topics", 1),
         "triggers": ("triggers", 0), "topics tail": ("topics tail", 1), "models queue": ("models queue", 0),
-        "locks": ("locks", 0), "shared": ("shared", 0),
+        "locks": ("locks", 0), "shared": ("shared", 0), "mail": ("mail", 0), "mail dead": ("mail dead", 0),
     }  # fmt: skip
     for name, (line, count) in lines.items():
         told = tell(capsys, *shlex.split(line))
@@ -149,6 +149,10 @@ WRONG = [
     ("run nowhere.py:main --budget gold=1", "EINVAL"), ("chat --budget tokens=", "EINVAL"),
     ("locks", "ENOENT"), ("locks break", "EINVAL"), ("locks break x", "ENOENT"), ("shared", "ENOENT"),
     ("shared x", "ENOENT"),
+    ("mail", "ENOENT"), ("mail x y", "EINVAL"), ("mail dead", "ENOENT"), ("mail dead x", "EINVAL"),
+    ("mail dead 0", "EINVAL"), ("mail retry", "EINVAL"), ("mail retry 1", "ENOENT"), ("mail retry x", "EINVAL"),
+    ("mail retry 99999999999999999999", "EINVAL"), ("mail drop", "EINVAL"), ("mail drop 1 --all", "EINVAL"),
+    ("mail drop --all", "ENOENT"),
     ("notify", "ENOENT"), ("notify retry", "ENOENT"),
     ("notify retry 0", "EINVAL"), ("notify drop x", "EINVAL"), ("notify drop 99999999999999999999", "EINVAL"),
     ("notify test nowhere", "ENOENT"),

@@ -42,6 +42,8 @@ async def main(proc):
         pass
     except Exception as error:
         said.append(error.errno)
+    said.append(await proc.call(counter, "add", n=0))  # the message is put aside, and it goes on
+    await proc.kill(counter)
     said.append((await proc.wait(counter)).status)
     return said
 
@@ -95,7 +97,7 @@ def test_an_activation_is_replayed_to_the_same_calls_from_the_last_state(tmp_pat
         return isinstance(event, ev.CallDone) and event.call == "nop" and next(nops)
 
     ended, count = asyncio.run(lives(tmp_path / "home", f"{program}:main", stop, []))
-    assert ended["result"] == [1, 3, 6, "EPIPE", 3]
+    assert ended["result"] == [1, 3, 6, "EPIPE", 6, 143]
     assert count >= 3, "it was stopped in the middle; what it still does while its kernel closes is not stopped at"
     assert (tmp_path / "home" / "logs" / "2.log").read_text().split("\n")[:3] == ["adding 1", "adding 2", "adding 3"]
 

@@ -40,7 +40,7 @@ def test_help_imports_no_more_than_the_command_line_itself(arguments: tuple[str,
             "prytany.cli", "prytany.cli.main", "prytany.cli.options", "prytany.cli.running", "prytany.cli.numbers",
             "prytany.cli.steering", "prytany.cli.keeping", "prytany.cli.models", "prytany.cli.fleets",
             "prytany.cli.holding", "prytany.cli.scheduling", "prytany.cli.viewing", "prytany.cli.notifying",
-            "prytany.cli.conversing", "prytany.cli.sharing", "prytany.cli.eventing",
+            "prytany.cli.conversing", "prytany.cli.sharing", "prytany.cli.eventing", "prytany.cli.mailing",
         }  # fmt: skip
         assert modules & KERNEL == set()
     assert {name.partition(".")[0] for name in modules} & HEAVY == set()

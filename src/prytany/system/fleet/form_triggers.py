@@ -17,10 +17,8 @@ from prytany.abi.topics import check_pattern
 from prytany.kernel.cron import check_cron, zone_of
 from prytany.system.fleet.faults import Path
 from prytany.system.fleet.form_base import NAME, Form, Name
+from prytany.system.fleet.form_trees import SPAN, Span, span_ms
 
-LENGTH = r"^[1-9][0-9]{0,8}(ms|s|m|h|d)$"
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-Length = Annotated[str, Meta(pattern=LENGTH, description="a length of time: `500ms`, `30s`, `5m`, `2h`, `1d`")]
 EVERY_MS_MIN = 1_000
 ARGS_BYTES_MAX = 64 << 10
 KINDS = ("topic", "cron", "every", "message", "files")
@@ -40,7 +38,7 @@ class Trigger(Form, frozen=True):
     zone: (
         Annotated[str, Meta(max_length=64, description="the time zone of `cron`; UTC, where nothing is said")] | None
     ) = None
-    every: Annotated[Length, Meta(description="at least a second")] | None = None
+    every: Annotated[Span, Meta(description="at least a second")] | None = None
     message: Annotated[Name, Meta(description="an address: a message to it, where nobody is called so")] | None = None
     files: (
         Annotated[
@@ -51,7 +49,7 @@ class Trigger(Form, frozen=True):
         ]
         | None
     ) = None
-    debounce: Annotated[Length, Meta(description="of `files`: none has changed for so long; 500ms")] | None = None
+    debounce: Annotated[Span, Meta(description="of `files`: none has changed for so long; 500ms")] | None = None
     deliver: (
         Annotated[
             Literal["start", "message"],
@@ -83,16 +81,12 @@ class Trigger(Form, frozen=True):
         ]
         | None
     ) = None
-    jitter: Annotated[Length, Meta(description="of times: up to so much later, by chance")] | None = None
+    jitter: Annotated[Span, Meta(description="of times: up to so much later, by chance")] | None = None
 
 
 def length_ms(text: str | None, default: int = 0) -> int:
     """A length of time that was read, in ms."""
-    if text is None:
-        return default
-    found = re.fullmatch(r"(\d+)([a-z]+)", text)
-    assert found is not None
-    return int(found[1]) * _UNITS_MS[found[2]]
+    return default if text is None else span_ms(text)
 
 
 def kind_of(trigger: Trigger) -> str:
@@ -132,7 +126,7 @@ def trigger_faults(trigger: Trigger, agents: dict[str, Any], path: Path) -> Iter
         yield (*path, key), error.message
     for key in ("every", "debounce", "jitter"):
         text = getattr(trigger, key)
-        if text is not None and not re.fullmatch(LENGTH, text):
+        if text is not None and not re.fullmatch(SPAN, text):
             yield (*path, key), "it is no length of time: `30s`, `5m`"
             return
     if trigger.every is not None and not EVERY_MS_MIN <= length_ms(trigger.every) <= limits.TIMEOUT_MS_MAX:

@@ -61,7 +61,7 @@ class Reader:
         if isinstance(form, types.DictType):
             return self._dict(node, form, path, prompt=prompt)
         if isinstance(form, types.ListType | types.VarTupleType):
-            return self._list(node, form.item_type, path, prompt=prompt)
+            return self._list(node, form, path, prompt=prompt)
         if isinstance(form, types.AnyType):
             return self._any(node, path, prompt=prompt)
         value = self._scalar(node, form, path, prompt=prompt)
@@ -117,10 +117,15 @@ class Reader:
             found[name] = self._value(value, form.value_type, (*path, name), prompt=prompt)
         return found
 
-    def _list(self, node: Node, item: types.Type, path: Path, *, prompt: bool) -> Any:
+    def _list(self, node: Node, form: types.ListType | types.VarTupleType, path: Path, *, prompt: bool) -> Any:
         if not isinstance(node, Sequence):
             self._fault(node, path, f"a list is wanted, and this is {_shape(node)}")
             return None
+        if len(node.value) < (form.min_length or 0):
+            self._fault(node, path, "it is empty")
+        elif form.max_length is not None and len(node.value) > form.max_length:
+            self._fault(node, path, f"it has {len(node.value)} elements; {form.max_length} are the most")
+        item = form.item_type
         return [self._value(value, item, (*path, at), prompt=prompt) for at, value in enumerate(node.value)]
 
     def _any(self, node: Node, path: Path, *, prompt: bool) -> Any:
@@ -134,7 +139,8 @@ class Reader:
             return None
         kind = node.tag.removeprefix(_TAG)
         if kind == "str":
-            return str(node.value) if prompt else self._substituted(node, path)
+            text = str(node.value) if prompt else self._substituted(node, path)
+            return None if not prompt and self._hides(text, node, path) else text
         if kind == "null":
             return None
         if kind == "bool":
