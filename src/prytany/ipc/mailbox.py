@@ -14,7 +14,7 @@ Invariant: no message waits, in a mailbox or in the line before it, that a waiti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -71,7 +71,7 @@ class Mailbox(msgspec.Struct):
         return _let_go(self.dead, limits.DEAD_LETTERS_MAX)
 
 
-def _let_go(letters: dict[int, Message] | dict[int, Left], most: int) -> int:
+def _let_go(letters: dict[Any, Any], most: int) -> int:
     beyond = max(0, len(letters) - most)
     for _ in range(beyond):
         del letters[next(iter(letters))]
@@ -112,8 +112,9 @@ class Post(msgspec.Struct):
     """By receiver, its calls that wait and would not take any message, the oldest first."""
     lines: Lines = msgspec.field(default_factory=Lines)
     """Who waits for room."""
-    left: dict[int, dict[int, Left]] = {}
-    """By run, the dead letters of those who have left the table, the oldest first; they go with their run."""
+    left: dict[int, dict[str, Left]] = {}
+    """By run, the dead letters of those who have left the table, by `receiver:number`, the oldest first; they go with
+    their run. An event has one number in all mailboxes."""
     let_go: int = 0
     """Dead letters that went for want of room."""
 
@@ -140,9 +141,9 @@ class Post(msgspec.Struct):
         self.lines.add(e.receiver, e.room, message, e.n)
         self.next_number = e.number + 1
 
-    def find_dead(self, number: int) -> Grave | None:
-        """Where a dead letter lies. Looks through all mailboxes."""
-        return next((grave for grave in self.graves() if grave.message.number == number), None)
+    def find_dead(self, number: int) -> list[Grave]:
+        """Where a dead letter lies: an event may, with several receivers. Looks through all mailboxes."""
+        return [grave for grave in self.graves() if grave.message.number == number]
 
     def graves(self) -> Iterator[Grave]:
         """All dead letters."""
@@ -236,7 +237,7 @@ def _unburied(post: Post, e: ev.MessageRetried | ev.MessageDropped) -> Message:
     if not e.run:
         return post.own(e.pid).dead.pop(e.number)
     letters = post.left[e.run]
-    message = letters.pop(e.number).message
+    message = letters.pop(f"{e.pid}:{e.number}").message
     if not letters:
         del post.left[e.run]
     return message
@@ -295,7 +296,7 @@ def _reaped(post: Post, seq: int, e: ev.ProcessReaped) -> None:
     if box is not None and box.dead and box.run not in (0, e.pid):
         letters = post.left.setdefault(box.run, {})
         for number, message in box.dead.items():
-            letters[number] = Left(e.pid, box.name, box.fleet, message)
+            letters[f"{e.pid}:{number}"] = Left(e.pid, box.name, box.fleet, message)
         post.let_go += _let_go(letters, limits.DEAD_LETTERS_RUN_MAX)
 
 

@@ -42,7 +42,7 @@ def retry_letters(k: Core, number: int, *, uid: int) -> MailDone:
         try:
             _retry(k, grave, uid)
         except KernelError as error:
-            if number:
+            if number and not done.done:
                 raise
             done.failed.append(MailFault(number=grave.message.number, errno=error.errno, text=error.message))
         else:
@@ -64,9 +64,9 @@ def _graves(post: Post, number: int) -> list[Grave]:
     if not number:
         return sorted(post.graves(), key=lambda grave: grave.message.number)[:AT_ONCE]
     found = post.find_dead(number)
-    if found is None:
+    if not found:
         raise Enoent(f"there is no dead letter {number}")
-    return [found]
+    return found
 
 
 def _retry(k: Core, grave: Grave, uid: int) -> None:
@@ -75,8 +75,11 @@ def _retry(k: Core, grave: Grave, uid: int) -> None:
         raise Eperm(f"process {_name(receiver)} has not pledged 'ipc', and receives nothing")
     content = k.content(message.body, message.seq)
     body = msgspec.msgpack.decode(content)["body"]
+    box = k.post.box(receiver.pid)
+    if message.number in box.waiting or message.number in box.in_hand:
+        raise Einval(f"message {message.number} lies in the mailbox of process {_name(receiver)} already")
     by = taker(k, receiver, message.kind, message.sender, body)
-    if not by and k.post.box(receiver.pid).messages >= mailbox_room(k.fleets, receiver.pid):
+    if not by and box.messages >= mailbox_room(k.fleets, receiver.pid):
         raise Eagain(f"the mailbox of process {_name(receiver)} is full")
     events: list[ev.Event] = [
         ev.OperatorCommanded(uid, "mail retry", grave.pid),

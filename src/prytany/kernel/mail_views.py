@@ -76,8 +76,8 @@ def dead_row(state: ShardState, grave: Grave, now_ns: int) -> DeadRow:
 
 
 def grave_of(state: ShardState, number: int) -> Grave:
-    """The dead letter of that number; raises Enoent."""
+    """The dead letter of that number, the first one of an event's; raises Enoent."""
     found = state.post.find_dead(number)
-    if found is None:
+    if not found:
         raise Enoent(f"there is no dead letter {number}")
-    return found
+    return found[0]

@@ -90,6 +90,25 @@ async def test_more_than_are_kept_of_a_run_go_oldest_first_and_are_counted(stage
 
 
 @staged
+async def test_an_event_that_is_dead_with_several_is_tried_again_by_all_of_them(stage: Stage) -> None:
+    one = await stage.root()
+    desks = [await named(stage, one, name) for name in ("desk", "counter")]
+    for desk in desks:
+        await stage.ask(desk, "topic_subscribe", "a.*")
+    one.call("topic_publish", "a.b", {"n": 1})
+    for desk in desks:
+        desk.call("process_exit", 0)
+        await stage.settled()
+        one.call("process_wait", desk.pid)
+    await stage.settled()
+    assert [(row.number, row.name) for row in dead(stage)] == [(1, "desk"), (1, "counter")]
+    again = [await named(stage, one, name) for name in ("desk", "counter")]
+    assert retry_letters(stage.kernel, 1, uid=7).done == [1, 1]
+    assert [(await stage.ask(desk, "message_receive"))[1]["body"] for desk in again] == [{"n": 1}] * 2
+    assert not dead(stage)
+
+
+@staged
 async def test_a_letter_that_is_tried_again_is_as_new(stage: Stage) -> None:
     one = await stage.root()
     two = await stage.child(one, restarts=9)
