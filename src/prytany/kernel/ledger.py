@@ -104,6 +104,7 @@ class Ledger:
         self.followers: list[asyncio.Future[int]] = []
         """Who is to be told of the next durable entry."""
         self.snapshots = Snapshots(state)
+        self._digested: tuple[bytes | None, bytes] = None, b""
         self.wake: Callable[[], None] = _nobody
         """Called when an entry was committed: who could not go on before may be able to now."""
 
@@ -124,7 +125,13 @@ class Ledger:
 
     def digest(self, content: bytes) -> bytes:
         """The keyed digest under which `content` is named; empty for none."""
-        return self._keyring.digest(TENANT, content) if content else b""
+        if content is self._digested[0]:  # who decides names it, and who records it does again
+            return self._digested[1]
+        if not content:
+            return b""
+        digest = self._keyring.digest(TENANT, content)
+        self._digested = content, digest
+        return digest
 
     def commit(
         self,

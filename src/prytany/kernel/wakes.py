@@ -18,6 +18,7 @@ from prytany.kernel.ledger import Ledger
 from prytany.kernel.outcome import Context
 from prytany.kernel.pipe_fills import fill_pipe
 from prytany.kernel.pools import fill_pools
+from prytany.kernel.state import ShardState
 from prytany.kernel.topic_fills import fill_topics
 from prytany.kernel.trigger_fills import Starter, fill_triggers
 from prytany.kernel.waking import answer_segment, grant_lock
@@ -50,6 +51,17 @@ Fill = Callable[[Core], bool]
 FILLS: tuple[Fill, ...] = (
     fill_mailbox, grant_lock, answer_segment, trees.fill, fill_pools, fill_topics, fill_pipe, fill_triggers,
 )  # fmt: skip
+
+
+def somebody_is_due(state: ShardState) -> bool:
+    """Whether any room has somebody. Asked after each entry, in place of all fills: a room of those has a line here."""
+    topics = state.topics
+    return bool(
+        state.post.lines.due or state.locks.due or state.segments.due or state.trees.due or state.links.due
+        or state.pools.due or topics.handing or topics.due or state.pipes.due or state.triggers.due
+    )  # fmt: skip
+
+
 AT_ONCE = 16
 """Entries, before others have a turn: each may see to a hundred who wait."""
 
@@ -73,7 +85,7 @@ class Wakes:
         Raises:
             KernelPanic: it failed; that is nobody's doing for whose sake it is done.
         """
-        if not (self._filling or self._later):
+        if not (self._filling or self._later) and somebody_is_due(self._k.state):
             self._fill()
 
     def _fill(self) -> None:
