@@ -77,8 +77,8 @@ def test_the_village_plans_meets_and_remembers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("careful", ["true", "false"])
 def test_robots_share_a_corridor_and_all_arrive(tmp_path: Path, careful: str) -> None:
-    lines = ran(tmp_path, "corridor", "robots=4", "trips=2", f"careful={careful}").splitlines()
-    found = [re.fullmatch(r"robot-(\d) arrived 2 times and was lifted out (\d+) times", line) for line in lines]
-    assert [one[1] for one in found if one] == ["1", "2", "3", "4"]
+    lines = ran(tmp_path, "corridor", "robots=6", "trips=3", f"careful={careful}").splitlines()
+    found = [re.fullmatch(r"robot-(\d) arrived 3 times and was lifted out (\d+) times", line) for line in lines]
+    assert [one[1] for one in found if one] == ["1", "2", "3", "4", "5", "6"]
     lifted = sum(int(one[2]) for one in found if one)
     assert (lifted == 0) == (careful == "true")
