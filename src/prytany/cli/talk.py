@@ -69,8 +69,8 @@ class Talk:
 
     @property
     def busy(self) -> bool:
-        """An answer is under way, whoever asked."""
-        return self._answering or bool(self._waiting)
+        """An answer is under way, whoever asked; or what is being sent asks for one."""
+        return self._answering or bool(self._waiting) or self._sending.locked()
 
     def interrupt(self) -> bool:
         """End the answer in hand; False where there is none, or where that was asked for already."""
